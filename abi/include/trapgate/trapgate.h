@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * trapgate/trapgate.h - run untrusted Linux code and receive every system
+ * call, fault and signal that it raises.
+ *
+ * The words
+ *   embedder    the program that links this library; trusted
+ *   guest       the code that runs inside; never trusted
+ *   platform    one opened backend: ptrace or systrap
+ *   subprocess  a guest address space, held by a stub process
+ *   context     the machine state of one guest thread
+ *   switch      run a context in a subprocess until it traps
+ *   event       why a switch came back
+ *   queue       runs many contexts for one waiting thread
+ *
+ * Results
+ *   Functions that return int return 0 when they wrote what they promise, and
+ *   a negative errno of this closed list when they did not:
+ *     -EINVAL      an argument that is never right
+ *     -E2BIG       a struct of a newer header with a field set that this
+ *                  library does not know
+ *     -ENOMEM      the host has no memory, address space or map count left
+ *     -EAGAIN      the host refuses another process or thread (RLIMIT_NPROC,
+ *                  pids cgroup); try again later
+ *     -EMFILE      no descriptor left
+ *     -EBUSY       the handle is in use in a way that forbids this call
+ *     -ESRCH       the subprocess is dead
+ *     -EFAULT      guest memory that is not there or forbids the access
+ *     -EPERM       the host forbids what the backend needs (see tg_probe)
+ *     -EACCES      a descriptor that cannot be mapped in the way asked for
+ *     -EBADF       a descriptor that is not open
+ *     -ENODEV      a descriptor that cannot be mapped at all
+ *     -EEXIST      reserved for TG_MEM_MAP with TG_MAP_NOREPLACE
+ *     -EOPNOTSUPP  this backend, machine or kernel cannot do that
+ *     -EIO         the host did something that the library cannot explain
+ *   tg_platform_last_error() then holds a sentence that says which step failed
+ *   and what to do. What the guest does, its death included, is an event and
+ *   never an error. No function aborts, exits, raises a signal in the
+ *   embedder, installs a signal handler or waits for a child that is not a
+ *   stub.
+ *
+ * Structs
+ *   Each struct passed in or out starts with its size, set by the caller to
+ *   sizeof(the struct). A shorter struct is taken as if zeros followed; in a
+ *   longer one the bytes that this library does not know must be zero.
+ *   Arrays of structs take their stride from the first element's size.
+ *
+ * Threads
+ *   Every handle works from every thread. A context runs in one place at a
+ *   time (-EBUSY otherwise); functions that read or change a context must not
+ *   run while it is being switched, except tg_context_interrupt(). Operations
+ *   on a subprocess are safe from several threads at once. A destroy or close
+ *   must be the last call on its handle. docs/threading.md says more.
+ */
+#ifndef TRAPGATE_TRAPGATE_H
+#define TRAPGATE_TRAPGATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <trapgate/regs.h>
+#include <trapgate/version.h>
+
+#if defined(__GNUC__)
+#define TG_API __attribute__((visibility("default")))
+#else
+#define TG_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tg_platform tg_platform;
+typedef struct tg_subprocess tg_subprocess;
+typedef struct tg_context tg_context;
+typedef struct tg_queue tg_queue;
+
+/* ------------------------------------------------------------------------
+ * Version and error texts. Any thread, no handle.
+ */
+
+/* The ABI version of the library at run time; compare with TG_ABI_VERSION. */
+TG_API uint32_t tg_abi_version(void);
+
+/* "0.1.0"; static storage. */
+TG_API const char *tg_version_string(void);
+
+/*
+ * A short English text for a result of this library. Takes both -EINVAL and
+ * EINVAL; unknown numbers get a generic text. Static storage.
+ */
+TG_API const char *tg_strerror(int err);
+
+/* ------------------------------------------------------------------------
+ * Platform
+ */
+
+#define TG_BACKEND_AUTO    0 /* the fastest one that works here */
+#define TG_BACKEND_PTRACE  1 /* PTRACE_SYSEMU: stock kernels, no privilege */
+#define TG_BACKEND_SYSTRAP 2 /* SIGSYS and shared memory */
+
+/*
+ * Deliver the CPUID instruction as an EXCEPTION event (SIGSEGV, SI_KERNEL)
+ * instead of running it: arch_prctl(ARCH_SET_CPUID). Opening fails with
+ * -EOPNOTSUPP where the processor cannot (see TG_CAP_TRAP_CPUID).
+ */
+#define TG_OPEN_TRAP_CPUID   0x1
+/* The same for RDTSC and RDTSCP: prctl(PR_SET_TSC). See TG_CAP_TRAP_TSC. */
+#define TG_OPEN_TRAP_TSC     0x2
+/* systrap: never write into guest code. Accepted and without effect on ptrace. */
+#define TG_OPEN_NO_PATCHING  0x4
+/* Leave the placing of stub threads on processors to the kernel (slower; see docs/performance.md). */
+#define TG_OPEN_NO_PLACEMENT 0x8
+
+typedef struct tg_platform_options {
+    uint32_t size;
+    uint32_t backend;          /* TG_BACKEND_* */
+    uint64_t flags;            /* TG_OPEN_* */
+    char *message;             /* where opening writes its sentence when it fails, or NULL */
+    uint64_t message_capacity; /* bytes at message; the text is cut and always terminated */
+    uint64_t spin_ns;          /* systrap: how long a side spins before it sleeps; 0: the default */
+} tg_platform_options;
+
+typedef struct tg_probe {
+    uint32_t size;
+    uint32_t backend;   /* out: the backend that was looked at (AUTO: the one it picks) */
+    uint32_t available; /* out: 1 or 0 */
+    int32_t error;      /* out: what tg_platform_open() would return */
+    char step[48];      /* out: the step that fails, "" when none does */
+    char reason[208];   /* out: why it fails */
+    char remedy[256];   /* out: what to do about it */
+} tg_probe;
+
+/*
+ * Tries whether a backend works here, by setting one up and taking it down
+ * again (a few milliseconds; nothing stays behind). Fills *out and returns 0
+ * also when the backend is not available.
+ * Errors: -EINVAL (backend, out, size), -E2BIG.
+ */
+TG_API int tg_platform_probe(uint32_t backend, tg_probe *out);
+
+/*
+ * Opens a backend. opts may be NULL: AUTO and no flags. The platform owns one
+ * thread and one stub process, the template that subprocesses are made from;
+ * they, and every subprocess, die with the embedder however it ends.
+ * Open it before installing a seccomp filter of your own: stubs inherit it.
+ * Errors: -EINVAL, -E2BIG, -ENOMEM, -EAGAIN, -EMFILE, -EPERM, -EOPNOTSUPP,
+ * -EIO. On an error *out is NULL and opts->message, if there, is written.
+ */
+TG_API int tg_platform_open(const tg_platform_options *opts, tg_platform **out);
+
+#define TG_CAP_ACCESS_EXACT 0x1 /* FAULT events name the access on the first fault */
+#define TG_CAP_SINGLE_STEP  0x2
+#define TG_CAP_TRAP_CPUID   0x4  /* TG_OPEN_TRAP_CPUID works on this machine */
+#define TG_CAP_TRAP_TSC     0x8  /* TG_OPEN_TRAP_TSC works on this machine */
+#define TG_CAP_PATCHING     0x10 /* system call sites are patched */
+#define TG_CAP_SYSCALL_ARCH 0x20 /* compat entries are told apart (PTRACE_GET_SYSCALL_INFO) */
+#define TG_CAP_VSYSCALL     0x40 /* vsyscall page calls come as SYSCALL events */
+
+#define TG_RESERVED_MAX 4
+
+typedef struct tg_range {
+    uint64_t start;
+    uint64_t end; /* exclusive */
+} tg_range;
+
+typedef struct tg_info {
+    uint32_t size;
+    uint32_t backend;      /* never AUTO */
+    uint32_t arch;         /* AUDIT_ARCH_* of native guests */
+    uint32_t page_size;    /* bytes */
+    uint64_t user_start;   /* lowest address a guest mapping may have */
+    uint64_t user_end;     /* exclusive */
+    uint64_t fpstate_size; /* bytes that tg_context_get_fpstate() writes */
+    uint64_t capabilities; /* TG_CAP_* */
+    uint32_t reserved_count;
+    uint32_t pad;
+    tg_range reserved[TG_RESERVED_MAX]; /* inside user_start..user_end, never available to guests */
+} tg_info;
+
+/* Facts that do not change while the platform is open. Errors: -EINVAL, -E2BIG. */
+TG_API int tg_platform_info(const tg_platform *platform, tg_info *out);
+
+typedef struct tg_stats {
+    uint32_t size;
+    uint32_t pad;
+    uint64_t subprocesses;   /* alive now */
+    uint64_t stub_threads;   /* alive now, in all subprocesses */
+    uint64_t contexts;       /* alive now */
+    uint64_t switches;       /* times a context was started */
+    uint64_t syscalls;       /* SYSCALL events */
+    uint64_t faults;         /* FAULT events */
+    uint64_t exceptions;     /* EXCEPTION events */
+    uint64_t interrupts;     /* INTERRUPTED events */
+    uint64_t deaths;         /* subprocesses that died by themselves */
+    uint64_t injections;     /* system calls made inside stubs */
+    uint64_t fpstate_saves;  /* FP states read from a stub thread */
+    uint64_t fpstate_loads;  /* FP states written to a stub thread */
+    uint64_t placements;     /* stub threads moved to their tracer's processor */
+    uint64_t releases;       /* stub threads set free because the guest computed */
+    uint64_t preemptions;    /* contexts set aside because others waited */
+    uint64_t spurious_stops; /* stops that were nobody's event */
+} tg_stats;
+
+/* Counters since opening; any thread; each is read atomically, not all together. Errors: -EINVAL, -E2BIG. */
+TG_API int tg_platform_stats(const tg_platform *platform, tg_stats *out);
+
+/*
+ * Adds to a libseccomp filter (scmp_filter_ctx, given as void pointer so that
+ * this header needs no other) the rules for every system call that the library
+ * makes in the embedder. For embedders that filter themselves: open the
+ * platform, build the filter, call this, load it.
+ * Errors: -EINVAL, -ENOMEM, -EOPNOTSUPP (built without), -EIO.
+ */
+TG_API int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter_ctx);
+
+/*
+ * The sentence for the newest failure of any call on the platform or on a
+ * handle made from it; "" before the first. Owned by the platform, valid until
+ * it closes; the text stays as it is until 16 more calls have failed.
+ */
+TG_API const char *tg_platform_last_error(const tg_platform *platform);
+
+/*
+ * Destroys what is left of the platform's queues, contexts and subprocesses,
+ * kills and reaps the stubs and joins the thread. Nothing stays behind. No
+ * other call may be running or follow on any handle of this platform. NULL is
+ * allowed.
+ */
+TG_API void tg_platform_close(tg_platform *platform);
+
+/* ------------------------------------------------------------------------
+ * Subprocess
+ */
+
+/*
+ * Makes an empty address space. Errors: -EINVAL, -ENOMEM, -EAGAIN, -EPERM,
+ * -EIO. On an error *out is NULL.
+ */
+TG_API int tg_subprocess_create(tg_platform *platform, tg_subprocess **out);
+
+/*
+ * Makes a copy: private pages copy-on-write by the host kernel, shared
+ * mappings shared, at the same addresses. Contexts that run in the original
+ * meanwhile go on; what they write during the call may or may not be in the
+ * copy. Errors: as create, and -ESRCH when the original is dead.
+ */
+TG_API int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out);
+
+#define TG_MEM_MAP     1 /* mmap(2), always at the address given */
+#define TG_MEM_UNMAP   2 /* munmap(2) */
+#define TG_MEM_PROTECT 3 /* mprotect(2) */
+#define TG_MEM_ADVISE                                                                                                  \
+    4 /* madvise(2): DONTNEED, WILLNEED, FREE, HUGEPAGE, NOHUGEPAGE, REMOVE,                                           \
+         POPULATE_READ, POPULATE_WRITE, COLD, PAGEOUT */
+
+#define TG_PROT_NONE  0
+#define TG_PROT_READ  1
+#define TG_PROT_WRITE 2
+#define TG_PROT_EXEC  4
+
+#define TG_MAP_SHARED    0x1 /* writes reach the descriptor; without it: private, copy-on-write */
+#define TG_MAP_POPULATE  0x2 /* make the pages present now (MAP_POPULATE) */
+#define TG_MAP_NORESERVE 0x4 /* MAP_NORESERVE */
+#define TG_MAP_NOREPLACE 0x8 /* -EEXIST rather than replace what is there */
+
+typedef struct tg_mem_op {
+    uint32_t size;
+    uint32_t kind;   /* TG_MEM_* */
+    uint64_t addr;   /* multiple of the page size */
+    uint64_t length; /* bytes, more than 0; rounded up to pages */
+    uint32_t prot;   /* MAP, PROTECT: TG_PROT_* */
+    uint32_t flags;  /* MAP: TG_MAP_* */
+    int32_t fd;      /* MAP: a descriptor of the embedder, or -1 for zero pages */
+    int32_t advice;  /* ADVISE: MADV_* of the host */
+    uint64_t offset; /* MAP with a descriptor: multiple of the page size */
+} tg_mem_op;
+
+/*
+ * Applies n operations in order, in one go where the backend can. All
+ * arguments are checked before the first one runs. *done (may be NULL) is the
+ * number of operations that took effect; the one behind them is the one that
+ * failed. Ranges that reach outside user_start..user_end or into a reserved
+ * range of tg_info are refused with -EINVAL.
+ * Errors: -EINVAL, -E2BIG, -ENOMEM, -ESRCH, -EACCES, -EBADF, -ENODEV, -EEXIST,
+ * -EPERM, -EOPNOTSUPP (an advice that the host does not know), -EAGAIN, -EIO.
+ */
+TG_API int tg_subprocess_apply(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done);
+
+/* One TG_MEM_MAP. fd -1: zero pages. Errors: as apply. */
+TG_API int tg_subprocess_map(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags,
+                             int32_t fd, uint64_t offset);
+
+/* One TG_MEM_UNMAP. Ranges with nothing mapped are fine. Errors: as apply. */
+TG_API int tg_subprocess_unmap(tg_subprocess *subprocess, uint64_t addr, uint64_t length);
+
+/* One TG_MEM_PROTECT. Errors: as apply. */
+TG_API int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot);
+
+/*
+ * Copies guest memory: process_vm_readv(2) and process_vm_writev(2), which
+ * respect the protections of the guest's own mappings. *done (may be NULL)
+ * is how many bytes were copied, exact to the byte up to the first page that
+ * cannot be accessed; the result is 0 when that is all of them and -EFAULT
+ * when it is not. The copy is not atomic: a guest thread that runs may change
+ * the memory meanwhile. Read a thing once, then check it.
+ * Errors: -EINVAL, -EFAULT, -ESRCH, -EPERM, -ENOMEM.
+ */
+TG_API int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
+TG_API int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length,
+                               size_t *done);
+
+/*
+ * The process id of the stub, for operators and tests (ps, /proc). Do not
+ * signal or trace it. Returns 0 when the subprocess is dead.
+ */
+TG_API int32_t tg_subprocess_pid(const tg_subprocess *subprocess);
+
+/*
+ * Kills the stub process and reaps it before it returns. A switch that runs
+ * in it returns a DEAD event first; contexts stay usable elsewhere. NULL is
+ * allowed.
+ */
+TG_API void tg_subprocess_destroy(tg_subprocess *subprocess);
+
+/* ------------------------------------------------------------------------
+ * Context
+ */
+
+/*
+ * Makes the state of one guest thread: general registers zero apart from what
+ * user mode needs, FP state as after execve(2). Errors: -EINVAL, -ENOMEM.
+ */
+TG_API int tg_context_create(tg_platform *platform, tg_context **out);
+
+/* Back to the state of a new context, then sets instruction and stack pointer. Errors: -EINVAL, -EBUSY. */
+TG_API int tg_context_start(tg_context *context, uint64_t ip, uint64_t sp);
+
+/* Copies registers, thread-local storage and FP state: for fork and clone. Errors: -EINVAL, -EBUSY. */
+TG_API int tg_context_copy(tg_context *to, const tg_context *from);
+
+/*
+ * For a context that only one thread switches (or one queue that one thread
+ * waits on): its FP state then stays in the stub between switches, which saves
+ * the ptrace backend a copy at every event. While it does, another thread that
+ * switches, copies or reads the FP state gets -EBUSY; it becomes free when the
+ * first thread reads the FP state, clears the flag, or ends.
+ */
+#define TG_CONTEXT_ONE_THREAD 0x1
+
+/* Sets all flags at once. Errors: -EINVAL (unknown flag), -EBUSY. */
+TG_API int tg_context_set_flags(tg_context *context, uint32_t flags);
+
+/* A number of the embedder's that comes back in every event of the context; 0 at first. */
+TG_API int tg_context_set_user_data(tg_context *context, uint64_t user_data);
+TG_API uint64_t tg_context_user_data(const tg_context *context);
+
+/*
+ * The general registers as of the last event. The memory is the context's own
+ * and never shared with the guest; valid until the context is destroyed, to be
+ * read only while the context is not running. NULL for NULL.
+ */
+TG_API const tg_regs *tg_context_regs(const tg_context *context);
+
+/* The same for writing: the next switch takes what is in there. NULL while the context is running. */
+TG_API tg_regs *tg_context_regs_mut(tg_context *context);
+
+/*
+ * FP, vector and mask registers in the layout of the kernel's NT_X86_XSTATE
+ * (x86-64) or NT_PRFPREG (AArch64) register set: tg_info.fpstate_size bytes.
+ * get writes them to buffer; set checks them first and changes nothing when
+ * the processor would refuse them.
+ * Errors: -EINVAL (a capacity below or a length other than fpstate_size, a
+ * state the processor refuses), -EBUSY.
+ */
+TG_API int tg_context_get_fpstate(tg_context *context, void *buffer, size_t capacity);
+TG_API int tg_context_set_fpstate(tg_context *context, const void *buffer, size_t length);
+
+/* The thread-local storage register: fs_base or tpidr_el0. Errors: -EINVAL (an address that a guest cannot have). */
+TG_API int tg_context_get_tls(const tg_context *context, uint64_t *out);
+TG_API int tg_context_set_tls(tg_context *context, uint64_t tls);
+
+/*
+ * Sets the result of the system call that the context came back with. Any
+ * value passes as it is: the kernel's restart codes have no meaning here.
+ * Errors: -EINVAL, -EBUSY.
+ */
+TG_API int tg_context_set_return(tg_context *context, int64_t value);
+
+/*
+ * Makes the next switch raise the system call of the last event once more,
+ * with the registers it had; right on patched sites too. Errors: -EINVAL when
+ * the last event was not a SYSCALL or the registers were changed to another
+ * place since, -EBUSY.
+ */
+TG_API int tg_context_restart_syscall(tg_context *context);
+
+/* ------------------------------------------------------------------------
+ * Events
+ */
+
+#define TG_EVENT_SYSCALL     1 /* the guest made a system call */
+#define TG_EVENT_FAULT       2 /* the guest touched memory it cannot: SIGSEGV or SIGBUS with an address */
+#define TG_EVENT_EXCEPTION   3 /* any other signal the processor raised: SIGILL, SIGFPE, SIGTRAP, ... */
+#define TG_EVENT_INTERRUPTED 4 /* tg_context_interrupt() was called */
+#define TG_EVENT_DEAD        5 /* the subprocess is gone; its contexts can run elsewhere */
+
+#define TG_FLAG_INTERRUPT_PENDING 0x1  /* an interrupt came too; the next switch returns INTERRUPTED */
+#define TG_FLAG_PATCHED           0x2  /* SYSCALL: came through a patched site */
+#define TG_FLAG_PATCHABLE         0x4  /* SYSCALL: the site may be patched later */
+#define TG_FLAG_COMPAT            0x8  /* SYSCALL: int 0x80 or sysenter; arch says which table nr belongs to */
+#define TG_FLAG_X32               0x10 /* SYSCALL: an x32 call; nr has __X32_SYSCALL_BIT set */
+#define TG_FLAG_VSYSCALL          0x20 /* SYSCALL: a call into the vsyscall page; nr and args are set */
+
+typedef struct tg_event_syscall {
+    uint64_t nr;
+    uint64_t args[6];
+    uint64_t ip; /* behind the system call instruction */
+} tg_event_syscall;
+
+#define TG_ACCESS_READ  1
+#define TG_ACCESS_WRITE 2 /* read-modify-write instructions count as writes */
+#define TG_ACCESS_EXEC  4
+/* 0: the instruction could not be read or decoded; treat as a read */
+
+typedef struct tg_event_fault {
+    uint64_t addr; /* as the processor reported it: exact to the byte for SIGSEGV */
+    uint64_t ip;
+    uint32_t access; /* TG_ACCESS_* */
+    int32_t signo;   /* SIGSEGV or SIGBUS */
+    int32_t code;    /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ... */
+    uint32_t pad;
+} tg_event_fault;
+
+typedef struct tg_event_exception {
+    uint64_t addr; /* si_addr where the signal has one, else 0 */
+    uint64_t ip;
+    int32_t signo;
+    int32_t code;       /* si_code */
+    int32_t trap_errno; /* si_errno */
+    uint32_t pad;
+} tg_event_exception;
+
+#define TG_DEAD_KILLED    1 /* a signal ended the stub: status is its number */
+#define TG_DEAD_EXITED    2 /* the stub exited: status is its code */
+#define TG_DEAD_DESTROYED 3 /* tg_subprocess_destroy() */
+#define TG_DEAD_CORRUPT   4 /* the stub broke the protocol; the library killed it */
+
+typedef struct tg_event_dead {
+    int32_t reason; /* TG_DEAD_* */
+    int32_t status;
+} tg_event_dead;
+
+typedef union tg_event_data {
+    tg_event_syscall syscall;
+    tg_event_fault fault;
+    tg_event_exception exception;
+    tg_event_dead dead;
+    uint64_t reserved[16];
+} tg_event_data;
+
+typedef struct tg_event {
+    uint32_t size;       /* in: sizeof(tg_event) */
+    uint32_t kind;       /* TG_EVENT_*; treat one you do not know as DEAD */
+    uint32_t flags;      /* TG_FLAG_* */
+    uint32_t arch;       /* SYSCALL: AUDIT_ARCH_* of the entry used; otherwise the native one */
+    tg_context *context; /* whose event this is */
+    uint64_t user_data;  /* tg_context_set_user_data() */
+    tg_event_data u;
+} tg_event;
+
+/*
+ * Runs the context in the subprocess on the calling thread's behalf until an
+ * event, and writes it. The calling thread sleeps meanwhile.
+ * Errors: -EINVAL (a handle of another platform, registers that the processor
+ * refuses), -E2BIG, -EBUSY (the context runs elsewhere), -ENOMEM, -EAGAIN,
+ * -EPERM, -EIO. After an error the context is as it was.
+ */
+TG_API int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *event);
+
+/*
+ * Makes the switch that runs now, or else the next one, return INTERRUPTED
+ * with the registers of where the guest was. Several calls before that count
+ * as one. When the switch meets another event first, that one is returned with
+ * TG_FLAG_INTERRUPT_PENDING, and the next switch returns INTERRUPTED at once.
+ * Any thread and any signal handler; never blocks. Errors: -EINVAL.
+ */
+TG_API int tg_context_interrupt(tg_context *context);
+
+/* Frees the context. It must not be running (a queue's context: wait for its event first). NULL is allowed. */
+TG_API void tg_context_destroy(tg_context *context);
+
+/* ------------------------------------------------------------------------
+ * Queue: one thread drives many contexts
+ */
+
+/* Errors: -EINVAL, -ENOMEM. */
+TG_API int tg_queue_create(tg_platform *platform, tg_queue **out);
+
+/*
+ * Starts the context in the subprocess and returns. Its event comes out of
+ * tg_queue_wait(), exactly one for each submit. Any thread.
+ * Errors: -EINVAL, -EBUSY (the context runs), -ENOMEM.
+ */
+TG_API int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subprocess);
+
+/*
+ * Waits for events and writes up to capacity of them; *count says how many.
+ * timeout_ns: negative waits for ever, 0 only looks. Returns 0 with *count 0
+ * when the time is over or after tg_queue_wake(). It also waits when nothing
+ * is submitted: another thread may still submit.
+ * One thread at a time: -EBUSY otherwise. On ptrace the waiting thread is the
+ * tracer of what it started; when another thread takes over while contexts
+ * run, that is -EBUSY too, unless tg_queue_fd() was called before.
+ * Errors: -EINVAL, -E2BIG, -EBUSY, -ENOMEM, -EAGAIN, -EPERM, -EIO.
+ */
+TG_API int tg_queue_wait(tg_queue *queue, tg_event *events, size_t capacity, int64_t timeout_ns, size_t *count);
+
+/* Makes the wait that runs now, or else the next one, return. Any thread, any signal handler. Errors: -EINVAL. */
+TG_API int tg_queue_wake(tg_queue *queue);
+
+/*
+ * A descriptor that is readable while events wait: for epoll, tokio, Go. Owned
+ * by the queue. Do not read it: call tg_queue_wait() with timeout 0 until it
+ * gives nothing. From the first call on, a thread of the library does the
+ * waiting, so that any thread may call tg_queue_wait(); on ptrace this adds a
+ * thread hand-over to every event.
+ * Errors: -EINVAL, -EMFILE, -ENOMEM, -EAGAIN, -EBUSY (contexts run already).
+ */
+TG_API int tg_queue_fd(tg_queue *queue);
+
+/* Stops the contexts that still run; they can be used again. NULL is allowed. */
+TG_API void tg_queue_destroy(tg_queue *queue);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
