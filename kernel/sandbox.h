@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A sandbox: one platform, one queue, and all guest processes in it, driven
+ * by one loop on one thread. Nothing here needs a lock.
+ */
+#ifndef TRAPGATE_KERNEL_SANDBOX_H
+#define TRAPGATE_KERNEL_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <trapgate/trapgate.h>
+
+#include "syscalls.h"
+
+struct fd_poller;
+struct process;
+struct task;
+
+struct sandbox_options {
+    uint32_t backend;             /* TG_BACKEND_* */
+    const char *root;             /* folder of the host that the guest sees as / */
+    const char *cwd;              /* as the guest sees it */
+    const char *const *arguments; /* NULL-terminated; the first is the program's path or name */
+    const char *const *environment;
+    bool measure; /* take the time of every handler */
+    /* Called before and after every call, when not NULL: for trace. */
+    void (*on_enter)(struct task *task, uint64_t nr, const uint64_t args[6]);
+    void (*on_exit)(struct task *task, uint64_t nr, int64_t result);
+    char *message; /* where a failure's sentence goes */
+    size_t message_capacity;
+};
+
+struct sandbox_counters {
+    struct syscall_counter calls[SYSCALL_NR_MAX];
+    uint64_t other_calls; /* numbers from SYSCALL_NR_MAX on, and calls through compat entries */
+    uint64_t unknown_calls;
+    uint64_t faults;
+    uint64_t exceptions;
+    uint64_t signals;
+    uint64_t interrupts;
+    uint64_t waits; /* calls that had to wait */
+    uint64_t wall_ns;
+};
+
+/* Tasks with a deadline, the nearest first. */
+struct timer_heap {
+    struct task **tasks;
+    size_t count;
+    size_t capacity;
+};
+
+#define FUTEX_BUCKETS 256
+
+struct futex_bucket {
+    struct task *first;
+    struct task *last;
+};
+
+struct sandbox {
+    tg_platform *platform;
+    tg_queue *queue;
+    tg_info info;
+    struct sandbox_options options;
+    struct syscall_table table;
+    struct sandbox_counters counters;
+
+    struct process *processes; /* all of them, zombies too */
+    struct process *init;      /* the first one: the sandbox ends with it */
+    size_t running;            /* tasks that are submitted */
+    struct task *ready_first, *ready_last;
+    struct task *fd_waiters;
+    uint64_t fd_waiters_generation; /* changes with the list */
+    struct timer_heap timers;
+    struct futex_bucket futexes[FUTEX_BUCKETS];
+    struct fd_poller *poller;
+
+    int root_fd; /* O_PATH; the file side opens everything below it */
+    int32_t next_id;
+    uint64_t next_space_id;
+    int32_t exit_status; /* wait status of the first process */
+};
+
+/* Opens the platform and loads the program. 0, or -errno with options->message written. */
+int sandbox_create(const struct sandbox_options *options, struct sandbox **out);
+
+/* Runs until the first process has ended; *wait_status is as wait4(2) gives it. 0 or -errno. */
+int sandbox_run(struct sandbox *sandbox, int *wait_status);
+
+/* Ends what still runs and frees everything. NULL is allowed. */
+void sandbox_destroy(struct sandbox *sandbox);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A guest thread: one context of the library, and what Linux keeps for each
+ * thread. The loop owns the state; handlers change it through the functions
+ * below.
+ */
+#ifndef TRAPGATE_KERNEL_TASK_H
+#define TRAPGATE_KERNEL_TASK_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <trapgate/trapgate.h>
+
+#include "address_space.h"
+#include "process.h"
+#include "signals.h"
+#include "syscalls.h"
+
+enum task_state {
+    TASK_READY,   /* wants to be submitted */
+    TASK_RUNNING, /* submitted: its event is to come, its registers are out of reach */
+    TASK_WAITING, /* in a system call that waits */
+    TASK_ENDED,   /* gone for the guest; freed by the loop */
+};
+
+/* Why a handler is called. */
+enum wake_reason {
+    WAKE_NONE,    /* the first time for this call */
+    WAKE_READY,   /* a descriptor is ready, a futex was woken, a child ended */
+    WAKE_TIMEOUT, /* the deadline has passed */
+};
+
+#define DEADLINE_NEVER INT64_MAX
+
+/* What a waiting task waits for: any of these ends the wait. */
+struct wait {
+    struct pollfd *fds; /* kept from wait to wait; fd_capacity entries */
+    size_t fd_count;
+    size_t fd_capacity;
+    int64_t deadline;  /* CLOCK_MONOTONIC nanoseconds, or DEADLINE_NEVER */
+    size_t timer_slot; /* place in the timer heap plus one; 0: not in it */
+
+    /*
+     * Called instead of the handler when a signal ends the wait; returns the
+     * call's result. NULL: the call is made again after a handler with
+     * SA_RESTART, and is -EINTR after others.
+     */
+    int64_t (*interrupted)(struct task *task);
+    /* Takes the task off whatever list it waits on. NULL: there is none. */
+    void (*cancel)(struct task *task);
+};
+
+/* A place on one list of waiting tasks; see futex.c. */
+struct futex_waiter {
+    struct task *next;
+    struct task *prev;
+    uint64_t key_object;
+    uint64_t key_offset;
+    uint32_t bitset;
+    bool queued;
+};
+
+/* The call that the task is in: kept so that it can be made again. */
+struct call {
+    uint64_t nr;
+    uint64_t args[6];
+};
+
+struct task {
+    tg_context *context;
+    struct process *process;
+    struct sandbox *sandbox;
+    enum task_state state;
+    enum wake_reason wake;
+    int32_t tid;
+    bool interrupt_sent; /* tg_context_interrupt() was called since the last event */
+    bool must_end;       /* ends as soon as it is not running any more */
+
+    struct call call;
+    struct wait wait;
+    struct futex_waiter futex;
+    struct task_signals signals;
+
+    uint64_t clear_child_tid; /* guest address, or 0 */
+    uint64_t robust_list;     /* guest address, or 0 */
+    char name[16];            /* PR_SET_NAME */
+
+    struct process *vfork_child; /* the child whose exec or end this task waits for */
+
+    struct task *next_in_process;
+    struct task *next_waiting, *prev_waiting; /* tasks that wait on descriptors */
+    struct task *next_ready;
+};
+
+/* Where the task's memory is copied to and from: for guest_memory.h. */
+static inline tg_subprocess *task_memory(const struct task *task)
+{
+    return task->process->space->subprocess;
+}
+
+/*
+ * Makes the task wait; each returns SYSCALL_WAITS for the handler to return.
+ * fds are descriptors of the host that stay open at least until the guest
+ * closes what they stand for; events are those of poll(2). A deadline is
+ * absolute: a handler that is called again after WAKE_READY and waits once
+ * more passes task->wait.deadline, which is kept until the call is over.
+ */
+int64_t task_wait_fd(struct task *task, int fd, short events);
+int64_t task_wait_fds(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline);
+int64_t task_wait_until(struct task *task, int64_t deadline);
+
+/* Ends the wait of a waiting task: its handler is called again before the loop waits. Harmless for others. */
+void task_wake(struct task *task, enum wake_reason reason);
+
+/* CLOCK_MONOTONIC in nanoseconds, the clock of deadlines. */
+int64_t monotonic_now(void);
+
+/* The deadline that is ns nanoseconds from now, without overflow. */
+int64_t deadline_after(int64_t ns);
+
+/* A new task of the process, ready but not started; NULL when the host refuses. */
+struct task *task_create(struct process *process, int32_t tid);
+
+/* Ends one thread; the last one ends its process with this wait status. */
+void task_end(struct task *task, int wait_status);
+
+/* Stops everything a task does for the guest and frees it. Only the loop calls it. */
+void task_destroy(struct task *task);
+
+#endif
