@@ -55,8 +55,11 @@ const struct memory_region *memory_map_find(const struct memory_map *map, uint64
 bool memory_map_is_free(const struct memory_map *map, uint64_t start, uint64_t end);
 bool memory_map_is_covered(const struct memory_map *map, uint64_t start, uint64_t end);
 
-/* The start of the highest free range of this length below search_top; 0 when there is none. */
-uint64_t memory_map_search(const struct memory_map *map, uint64_t length);
+/* True when a part of the range is the library's own. */
+bool memory_map_is_reserved(const struct memory_map *map, uint64_t start, uint64_t end);
+
+/* The start of the highest free range of this length below top; 0 when there is none. */
+uint64_t memory_map_search(const struct memory_map *map, uint64_t length, uint64_t top);
 
 /* Makes room for the worst case of one change below, so that none of them can fail. 0 or -ENOMEM. */
 int memory_map_reserve(struct memory_map *map);

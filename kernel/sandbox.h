@@ -78,8 +78,8 @@ struct sandbox {
 
     int root_fd; /* O_PATH; the file side opens everything below it */
     int32_t next_id;
-    uint64_t next_space_id;
-    int32_t exit_status; /* wait status of the first process */
+    uint64_t next_object_id; /* of address spaces and memory objects */
+    int32_t exit_status;     /* wait status of the first process */
 };
 
 /* Opens the platform and loads the program. 0, or -errno with options->message written. */
