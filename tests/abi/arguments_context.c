@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Calls on a context, at rest and while it runs. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "arguments.h"
+
+static char not_null;
+
+/* A bit that no processor lets user code set, at the place where the FP state starts. */
+static void bad_fpstate(struct fixture *fixture)
+{
+    const size_t size = fixture->info.fpstate_size;
+    unsigned char *state = malloc(size);
+    HOLDS(fixture, state != NULL && tg_context_get_fpstate(fixture->context, state, size) == 0);
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_set_fpstate(NULL, state, size));
+    REFUSED(fixture, -EINVAL, tg_context_set_fpstate(fixture->context, NULL, size));
+    REFUSED(fixture, -EINVAL, tg_context_set_fpstate(fixture->context, state, 0));
+    REFUSED(fixture, -EINVAL, tg_context_set_fpstate(fixture->context, state, size - 1));
+    REFUSED(fixture, -EINVAL, tg_context_set_fpstate(fixture->context, state, SIZE_MAX));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_get_fpstate(NULL, state, size));
+    REFUSED(fixture, -EINVAL, tg_context_get_fpstate(fixture->context, NULL, size));
+    REFUSED(fixture, -EINVAL, tg_context_get_fpstate(fixture->context, state, 0));
+    REFUSED(fixture, -EINVAL, tg_context_get_fpstate(fixture->context, state, size - 1));
+    HOLDS(fixture, tg_context_set_fpstate(fixture->context, state, size) == 0);
+    free(state);
+}
+
+#if defined(__x86_64__)
+/* Byte of the XSAVE area, and bits that make the processor refuse it. */
+static const struct {
+    size_t offset;
+    unsigned char bits;
+} refused_bits[] = {
+    {27, 0x80},  /* MXCSR bit 31 */
+    {519, 0x40}, /* XSTATE_BV bit 62: no such component */
+    {535, 0x80}, /* XSAVES' compacted layout */
+    {536, 0x01}, /* reserved */
+    {575, 0x80}, /* reserved */
+};
+
+static void refused_fpstate(struct fixture *fixture)
+{
+    const size_t size = fixture->info.fpstate_size;
+    unsigned char *state = malloc(size);
+    HOLDS(fixture, state != NULL);
+    for (size_t i = 0; i < sizeof(refused_bits) / sizeof(refused_bits[0]); i++) {
+        if (refused_bits[i].offset >= size)
+            continue;
+        HOLDS(fixture, tg_context_get_fpstate(fixture->context, state, size) == 0);
+        state[refused_bits[i].offset] |= refused_bits[i].bits;
+        REFUSED(fixture, -EINVAL, tg_context_set_fpstate(fixture->context, state, size));
+    }
+    free(state);
+}
+#elif defined(__aarch64__)
+/* Every bit pattern is a valid FPSIMD state. */
+static void refused_fpstate(struct fixture *fixture)
+{
+    (void)fixture;
+}
+#endif
+
+static void arguments_of_tls(struct fixture *fixture)
+{
+    uint64_t tls;
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_get_tls(NULL, &tls));
+    REFUSED(fixture, -EINVAL, tg_context_get_tls(fixture->context, NULL));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_set_tls(NULL, 0));
+    REFUSED(fixture, -EINVAL, tg_context_set_tls(fixture->context, UINT64_MAX));
+    REFUSED(fixture, -EINVAL, tg_context_set_tls(fixture->context, 1ull << 63));
+    HOLDS(fixture, tg_context_set_tls(fixture->context, DATA_ADDRESS) == 0);
+    HOLDS(fixture, tg_context_get_tls(fixture->context, &tls) == 0 && tls == DATA_ADDRESS);
+}
+
+void arguments_of_context(struct fixture *fixture)
+{
+    tg_context *out = (tg_context *)&not_null;
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_create(NULL, &out));
+    HOLDS(fixture, out == NULL);
+    REFUSED(fixture, -EINVAL, tg_context_create(fixture->platform, NULL));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_start(NULL, CODE_ADDRESS, DATA_ADDRESS));
+    REFUSED(fixture, -EINVAL, tg_context_copy(NULL, fixture->context));
+    REFUSED(fixture, -EINVAL, tg_context_copy(fixture->context, NULL));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_set_flags(NULL, 0));
+    REFUSED(fixture, -EINVAL, tg_context_set_flags(fixture->context, 0x2));
+    REFUSED(fixture, -EINVAL, tg_context_set_flags(fixture->context, 0x80000001));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_set_user_data(NULL, 1));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_set_return(NULL, 0));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_restart_syscall(NULL));
+    REFUSED(fixture, -EINVAL, tg_context_restart_syscall(fixture->context));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_interrupt(NULL));
+    HOLDS(fixture, tg_context_user_data(NULL) == 0);
+    HOLDS(fixture, tg_context_regs(NULL) == NULL);
+    HOLDS(fixture, tg_context_regs_mut(NULL) == NULL);
+    tg_context_destroy(NULL);
+    arguments_of_tls(fixture);
+    bad_fpstate(fixture);
+    refused_fpstate(fixture);
+}
+
+static void restart_elsewhere(struct fixture *fixture)
+{
+    tg_event event = {.size = sizeof(event)};
+    HOLDS(fixture, tg_context_switch(fixture->context, fixture->subprocess, &event) == 0);
+    HOLDS(fixture, event.kind == TG_EVENT_SYSCALL);
+    HOLDS(fixture, tg_context_start(fixture->context, CODE_ADDRESS, DATA_ADDRESS) == 0);
+    REFUSED(fixture, -EINVAL, tg_context_restart_syscall(fixture->context));
+}
+
+/* Registers that would take the stub thread out of user mode's reach. */
+static void refused_registers(struct fixture *fixture)
+{
+    tg_event event = {.size = sizeof(event)};
+    tg_regs *regs = tg_context_regs_mut(fixture->context);
+    const tg_regs good = *regs;
+#if defined(__x86_64__)
+    regs->fs_base = 1ull << 63;
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->subprocess, &event));
+    *regs = good;
+    regs->gs_base = UINT64_MAX;
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->subprocess, &event));
+    *regs = good;
+    regs->cs = 0x10;
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->subprocess, &event));
+    *regs = good;
+    regs->ss = 0x18;
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->subprocess, &event));
+#elif defined(__aarch64__)
+    regs->pstate = 0x5; /* EL1h */
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->subprocess, &event));
+#endif
+    *regs = good;
+}
+
+void arguments_of_switch(struct fixture *fixture)
+{
+    tg_event event = {.size = sizeof(event)};
+    REFUSED(fixture, -EINVAL, tg_context_switch(NULL, fixture->subprocess, &event));
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, NULL, &event));
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->subprocess, NULL));
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->foreign_subprocess, &event));
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->foreign_context, fixture->subprocess, &event));
+    event.size = 0;
+    REFUSED(fixture, -EINVAL, tg_context_switch(fixture->context, fixture->subprocess, &event));
+    refused_registers(fixture);
+    restart_elsewhere(fixture);
+    event.size = sizeof(event);
+    HOLDS(fixture, tg_context_switch(fixture->context, fixture->dead, &event) == 0);
+    HOLDS(fixture, event.kind == TG_EVENT_DEAD && event.u.dead.reason == TG_DEAD_KILLED);
+}
+
+void arguments_of_busy_context(struct fixture *fixture)
+{
+    const size_t size = fixture->info.fpstate_size;
+    tg_event event = {.size = sizeof(event)};
+    tg_context *busy = NULL;
+    void *state = malloc(size);
+    HOLDS(fixture, state != NULL && tg_context_get_fpstate(fixture->context, state, size) == 0);
+    HOLDS(fixture, tg_context_create(fixture->platform, &busy) == 0);
+    struct spinner *spinner = spinner_start(fixture, busy, fixture->subprocess);
+
+    REFUSED(fixture, -EBUSY, tg_context_switch(busy, fixture->subprocess, &event));
+    REFUSED(fixture, -EBUSY, tg_queue_submit(fixture->queue, busy, fixture->subprocess));
+    REFUSED(fixture, -EBUSY, tg_context_start(busy, CODE_ADDRESS, DATA_ADDRESS));
+    REFUSED(fixture, -EBUSY, tg_context_copy(busy, fixture->context));
+    REFUSED(fixture, -EBUSY, tg_context_copy(fixture->context, busy));
+    REFUSED(fixture, -EBUSY, tg_context_set_flags(busy, TG_CONTEXT_ONE_THREAD));
+    REFUSED(fixture, -EBUSY, tg_context_get_fpstate(busy, state, size));
+    REFUSED(fixture, -EBUSY, tg_context_set_fpstate(busy, state, size));
+    REFUSED(fixture, -EBUSY, tg_context_set_return(busy, 0));
+    REFUSED(fixture, -EBUSY, tg_context_restart_syscall(busy));
+    HOLDS(fixture, tg_context_regs_mut(busy) == NULL);
+
+    spinner_stop(fixture, spinner);
+    tg_context_destroy(busy);
+    free(state);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Calls on a queue. */
+#include <pthread.h>
+
+#include "arguments.h"
+
+#define FOREVER (-1)
+
+static char not_null;
+
+static void arguments_of_submit(struct fixture *fixture)
+{
+    REFUSED(fixture, -EINVAL, tg_queue_submit(NULL, fixture->context, fixture->subprocess));
+    REFUSED(fixture, -EINVAL, tg_queue_submit(fixture->queue, NULL, fixture->subprocess));
+    REFUSED(fixture, -EINVAL, tg_queue_submit(fixture->queue, fixture->context, NULL));
+    REFUSED(fixture, -EINVAL, tg_queue_submit(fixture->queue, fixture->foreign_context, fixture->subprocess));
+    REFUSED(fixture, -EINVAL, tg_queue_submit(fixture->queue, fixture->context, fixture->foreign_subprocess));
+    REFUSED(fixture, -EINVAL, tg_queue_submit(fixture->foreign_queue, fixture->context, fixture->subprocess));
+}
+
+static void arguments_of_wait(struct fixture *fixture)
+{
+    tg_event events[2] = {{.size = sizeof(tg_event)}, {.size = sizeof(tg_event)}};
+    size_t count = 77;
+    REFUSED_MUTE(fixture, -EINVAL, tg_queue_wait(NULL, events, 2, 0, &count));
+    REFUSED(fixture, -EINVAL, tg_queue_wait(fixture->queue, NULL, 2, 0, &count));
+    REFUSED(fixture, -EINVAL, tg_queue_wait(fixture->queue, events, 0, 0, &count));
+    REFUSED(fixture, -EINVAL, tg_queue_wait(fixture->queue, events, 2, 0, NULL));
+    events[0].size = 0;
+    REFUSED(fixture, -EINVAL, tg_queue_wait(fixture->queue, events, 2, 0, &count));
+    events[0].size = sizeof(tg_event);
+    HOLDS(fixture, tg_queue_wait(fixture->queue, events, 2, 0, &count) == 0 && count == 0);
+}
+
+/* A refused wait must not eat the event. */
+static void event_outlives_refused_waits(struct fixture *fixture)
+{
+    tg_event event = {.size = 0};
+    tg_context *context = NULL;
+    size_t count = 77;
+    HOLDS(fixture, tg_context_create(fixture->platform, &context) == 0);
+    HOLDS(fixture, tg_context_start(context, CODE_ADDRESS, DATA_ADDRESS) == 0);
+    HOLDS(fixture, tg_queue_submit(fixture->queue, context, fixture->subprocess) == 0);
+    HOLDS(fixture, tg_queue_submit(fixture->queue, context, fixture->subprocess) == -EBUSY);
+    HOLDS(fixture, tg_queue_wait(fixture->queue, &event, 1, FOREVER, &count) == -EINVAL);
+    HOLDS(fixture, tg_queue_wait(fixture->queue, NULL, 1, FOREVER, &count) == -EINVAL);
+    event.size = sizeof(event);
+    HOLDS(fixture, tg_queue_wait(fixture->queue, &event, 1, FOREVER, &count) == 0 && count == 1);
+    HOLDS(fixture, event.kind == TG_EVENT_SYSCALL && event.context == context);
+    tg_context_destroy(context);
+}
+
+struct waiter {
+    tg_queue *queue;
+    int result;
+    tg_event event;
+    size_t count;
+};
+
+static void *wait_forever(void *argument)
+{
+    struct waiter *waiter = argument;
+    waiter->result = tg_queue_wait(waiter->queue, &waiter->event, 1, FOREVER, &waiter->count);
+    return NULL;
+}
+
+/* While one thread waits and a context runs, nobody else gets in. */
+static void second_waiter(struct fixture *fixture)
+{
+    struct waiter waiter = {.queue = fixture->queue, .event = {.size = sizeof(tg_event)}};
+    tg_event event = {.size = sizeof(event)};
+    tg_context *context = NULL;
+    pthread_t thread;
+    size_t count = 0;
+    HOLDS(fixture, tg_context_create(fixture->platform, &context) == 0);
+    spinner_prepare(fixture, context, fixture->subprocess);
+    HOLDS(fixture, tg_queue_submit(fixture->queue, context, fixture->subprocess) == 0);
+    HOLDS(fixture, pthread_create(&thread, NULL, wait_forever, &waiter) == 0);
+    spinner_wait_until_running(fixture, fixture->subprocess);
+
+    REFUSED(fixture, -EBUSY, tg_queue_wait(fixture->queue, &event, 1, 0, &count));
+    REFUSED(fixture, -EBUSY, tg_queue_fd(fixture->queue));
+    REFUSED(fixture, -EBUSY, tg_context_switch(context, fixture->subprocess, &event));
+    REFUSED(fixture, -EBUSY, tg_context_start(context, CODE_ADDRESS, DATA_ADDRESS));
+
+    HOLDS(fixture, tg_context_interrupt(context) == 0);
+    HOLDS(fixture, pthread_join(thread, NULL) == 0);
+    HOLDS(fixture, waiter.result == 0 && waiter.count == 1 && waiter.event.kind == TG_EVENT_INTERRUPTED);
+    tg_context_destroy(context);
+}
+
+void arguments_of_queue(struct fixture *fixture)
+{
+    tg_queue *out = (tg_queue *)&not_null;
+    REFUSED_MUTE(fixture, -EINVAL, tg_queue_create(NULL, &out));
+    HOLDS(fixture, out == NULL);
+    REFUSED(fixture, -EINVAL, tg_queue_create(fixture->platform, NULL));
+    REFUSED_MUTE(fixture, -EINVAL, tg_queue_wake(NULL));
+    REFUSED_MUTE(fixture, -EINVAL, tg_queue_fd(NULL));
+    tg_queue_destroy(NULL);
+    arguments_of_submit(fixture);
+    arguments_of_wait(fixture);
+    event_outlives_refused_waits(fixture);
+    second_waiter(fixture);
+}

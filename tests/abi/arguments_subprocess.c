@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Calls that make, copy and end address spaces, and that read and write them. */
+#include <string.h>
+
+#include "arguments.h"
+
+static char not_null;
+#define NOT_NULL ((tg_subprocess *)&not_null)
+
+void arguments_of_subprocess(struct fixture *fixture)
+{
+    tg_subprocess *out = NOT_NULL;
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_create(NULL, &out));
+    HOLDS(fixture, out == NULL);
+    REFUSED(fixture, -EINVAL, tg_subprocess_create(fixture->platform, NULL));
+    out = NOT_NULL;
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_fork(NULL, &out));
+    HOLDS(fixture, out == NULL);
+    REFUSED(fixture, -EINVAL, tg_subprocess_fork(fixture->subprocess, NULL));
+    out = NOT_NULL;
+    REFUSED(fixture, -ESRCH, tg_subprocess_fork(fixture->dead, &out));
+    HOLDS(fixture, out == NULL);
+    HOLDS(fixture, tg_subprocess_pid(NULL) == 0);
+    HOLDS(fixture, tg_subprocess_pid(fixture->dead) == 0);
+    HOLDS(fixture, tg_subprocess_pid(fixture->subprocess) > 0);
+    tg_subprocess_destroy(NULL);
+}
+
+static void arguments_of_read(struct fixture *fixture)
+{
+    unsigned char buffer[16];
+    size_t done = 77;
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_read(NULL, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_subprocess_read(fixture->subprocess, DATA_ADDRESS, NULL, 1, &done));
+    REFUSED(fixture, -ESRCH, tg_subprocess_read(fixture->dead, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EFAULT, tg_subprocess_read(fixture->subprocess, 0x20000000, buffer, 1, &done));
+    HOLDS(fixture, done == 0);
+    REFUSED(fixture, -EFAULT, tg_subprocess_read(fixture->subprocess, 0, buffer, sizeof(buffer), &done));
+    REFUSED_EITHER(fixture, -EFAULT, -EINVAL, tg_subprocess_read(fixture->subprocess, UINT64_MAX, buffer, 1, &done));
+    REFUSED_EITHER(fixture, -EFAULT, -EINVAL,
+                   tg_subprocess_read(fixture->subprocess, UINT64_MAX - 3, buffer, sizeof(buffer), &done));
+    HOLDS(fixture, tg_subprocess_read(fixture->subprocess, DATA_ADDRESS, buffer, 0, &done) == 0 && done == 0);
+    HOLDS(fixture, tg_subprocess_read(fixture->subprocess, DATA_ADDRESS, buffer, 1, NULL) == 0);
+}
+
+static void arguments_of_write(struct fixture *fixture)
+{
+    const unsigned char buffer[16] = {1, 2, 3, 4};
+    const uint64_t last_bytes = DATA_ADDRESS + PAGE(fixture) - 4;
+    size_t done = 77;
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_write(NULL, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_subprocess_write(fixture->subprocess, DATA_ADDRESS, NULL, 1, &done));
+    REFUSED(fixture, -ESRCH, tg_subprocess_write(fixture->dead, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EFAULT, tg_subprocess_write(fixture->subprocess, CODE_ADDRESS, buffer, 1, &done));
+    HOLDS(fixture, done == 0);
+    REFUSED_EITHER(fixture, -EFAULT, -EINVAL, tg_subprocess_write(fixture->subprocess, UINT64_MAX, buffer, 1, &done));
+    REFUSED(fixture, -EFAULT, tg_subprocess_write(fixture->subprocess, last_bytes, buffer, sizeof(buffer), &done));
+    HOLDS(fixture, done == 4);
+    HOLDS(fixture, tg_subprocess_write(fixture->subprocess, DATA_ADDRESS, buffer, 0, &done) == 0 && done == 0);
+}
+
+/* The stub's own pages are not the embedder's to write through this door either. */
+static void stub_is_read_only(struct fixture *fixture)
+{
+    const unsigned char byte = 0;
+    for (uint32_t i = 0; i < fixture->info.reserved_count; i++)
+        REFUSED_EITHER(fixture, -EFAULT, -EINVAL,
+                       tg_subprocess_write(fixture->subprocess, fixture->info.reserved[i].start, &byte, 1, NULL));
+}
+
+void arguments_of_memory_access(struct fixture *fixture)
+{
+    arguments_of_read(fixture);
+    arguments_of_write(fixture);
+    stub_is_read_only(fixture);
+}
