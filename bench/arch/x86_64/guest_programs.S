@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The programs that benchmarks and floors run. Position-independent, so that
+ * the same bytes run as a bare tracee here and, copied, inside a guest.
+ */
+        .text
+
+/* Calls getppid for ever; dies when an answer is not the expected one. */
+        .globl  bench_syscall_loop
+        .globl  bench_syscall_loop_end
+        .type   bench_syscall_loop, @function
+        .p2align 6
+bench_syscall_loop:
+1:      mov     $110, %eax
+        syscall
+        cmp     $42, %eax
+        je      1b
+        ud2
+bench_syscall_loop_end:
+        .size   bench_syscall_loop, . - bench_syscall_loop
+
+/* Reads address 0, and again whenever it is resumed. */
+        .globl  bench_fault_loop
+        .globl  bench_fault_loop_end
+        .type   bench_fault_loop, @function
+        .p2align 6
+bench_fault_loop:
+        xor     %edi, %edi
+1:      mov     (%rdi), %eax
+        jmp     1b
+bench_fault_loop_end:
+        .size   bench_fault_loop, . - bench_fault_loop
+
+/* Computes for as many rounds as the first argument says, then calls getppid. */
+        .globl  bench_compute
+        .globl  bench_compute_end
+        .type   bench_compute, @function
+        .p2align 6
+bench_compute:
+1:      dec     %rdi
+        jnz     1b
+        mov     $110, %eax
+        syscall
+        ud2
+bench_compute_end:
+        .size   bench_compute, . - bench_compute
+
+/* Where a bare tracee makes a system call that its tracer wants. */
+        .globl  bench_injection_site
+        .globl  bench_injection_site_end
+        .type   bench_injection_site, @function
+        .p2align 6
+bench_injection_site:
+        syscall
+        int3
+bench_injection_site_end:
+        .size   bench_injection_site, . - bench_injection_site
+
+        .section .note.GNU-stack, "", @progbits

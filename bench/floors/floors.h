@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * floors.h - the same work as the benchmarks, done with bare kernel calls: no
+ * library, no checks beyond "did it work". What the mechanism costs by itself.
+ */
+#ifndef TRAPGATE_BENCH_FLOORS_H
+#define TRAPGATE_BENCH_FLOORS_H
+
+#include "../benchmark.h"
+
+/* floors/switching.c: ns for one round trip; tracer and tracee on one processor. */
+sample_function floor_switch;
+sample_function floor_switch_fp;
+sample_function floor_fault;
+
+/* floors/many_tracees.c: calls per second of `argument` traced threads of one process, driven by one thread. */
+sample_function floor_queue_one_cpu;
+sample_function floor_queue_two_cpus;
+
+/* floors/tracer_threads.c: calls per second of `argument` threads with a tracee each, a pair per processor. */
+sample_function floor_threads;
+
+/* floors/computing.c: wall time of two computing tracees, a processor each, over that of one. */
+sample_function floor_compute_two;
+
+/* floors/processes.c */
+sample_function floor_create_destroy; /* ns */
+sample_function floor_fork_touched;   /* ns; `argument` bytes touched */
+sample_function floor_memory_at_rest; /* KiB */
+
+/* floors/guest_memory.c: ns for mapping and unmapping one page; ns for reading `argument` bytes. */
+sample_function floor_map_native;
+sample_function floor_map_injected;
+sample_function floor_read;
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* guest_programs.h - the small programs of arch/<cpu>/guest_programs.S. */
+#ifndef TRAPGATE_BENCH_GUEST_PROGRAMS_H
+#define TRAPGATE_BENCH_GUEST_PROGRAMS_H
+
+#include <stdint.h>
+
+/* What bench_syscall_loop wants to hear from getppid. */
+#define GETPPID_ANSWER 42
+
+void bench_syscall_loop(uint64_t unused);
+void bench_fault_loop(uint64_t unused);
+void bench_compute(uint64_t rounds);
+void bench_injection_site(uint64_t unused);
+
+extern const char bench_syscall_loop_end[];
+extern const char bench_fault_loop_end[];
+extern const char bench_compute_end[];
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Ours and the floors, one row each, so that one loop can run them in turns. */
+struct contestant {
+    sample_function *run;
+    struct series *series;
+};
+
+#define CONTESTANTS (1 + BASELINES_MAX)
+
+static int compare_values(const void *left, const void *right)
+{
+    double a = *(const double *)left;
+    double b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+static void sum_up(struct series *series)
+{
+    unsigned middle = series->count / 2;
+
+    if (series->count == 0)
+        return;
+    qsort(series->values, series->count, sizeof(series->values[0]), compare_values);
+    series->median = series->values[middle];
+    if (series->count % 2 == 0)
+        series->median = (series->values[middle - 1] + series->values[middle]) / 2;
+    if (series->median != 0)
+        series->spread = (series->values[series->count - 1] - series->values[0]) / series->median;
+}
+
+/* One failure discards the series: a median over the samples that happened to survive would be a flattering one. */
+static void take_sample(const struct contestant *contestant, const struct sample *sample)
+{
+    struct series *series = contestant->series;
+    struct sample_outcome outcome;
+
+    if (!contestant->run || series->reason[0] != '\0')
+        return;
+    outcome = sample_run(contestant->run, sample);
+    if (outcome.ok) {
+        series->values[series->count++] = outcome.value;
+        return;
+    }
+    series->count = 0;
+    snprintf(series->reason, sizeof(series->reason), "%s", outcome.reason);
+}
+
+void measure(const struct benchmark *benchmark, const struct measure_plan *plan, struct measurement *out)
+{
+    struct contestant contestants[CONTESTANTS] = {{benchmark->run, &out->ours}};
+    struct sample sample = {.seconds = plan->seconds, .argument = benchmark->argument};
+    unsigned samples = plan->samples;
+
+    memset(out, 0, sizeof(*out));
+    out->benchmark = benchmark;
+    for (unsigned i = 0; i < BASELINES_MAX; i++)
+        contestants[1 + i] = (struct contestant){benchmark->floors[i].run, &out->floors[i]};
+    if (benchmark->samples_max != 0 && samples > benchmark->samples_max)
+        samples = benchmark->samples_max;
+
+    /* In turns, and every round starts with another one: noise and drift hit all of them alike. */
+    for (unsigned round = 0; round < samples; round++)
+        for (unsigned turn = 0; turn < CONTESTANTS; turn++)
+            take_sample(&contestants[(round + turn) % CONTESTANTS], &sample);
+    for (unsigned i = 0; i < CONTESTANTS; i++)
+        sum_up(contestants[i].series);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* measure.h - repeats a benchmark and its floors in turns and sums the samples up. */
+#ifndef TRAPGATE_BENCH_MEASURE_H
+#define TRAPGATE_BENCH_MEASURE_H
+
+#include "sample.h"
+
+#define SAMPLES_MAX 99
+
+struct measure_plan {
+    unsigned samples;
+    double seconds; /* of one sample */
+};
+
+struct series {
+    unsigned count;
+    double values[SAMPLES_MAX];
+    double median;
+    double spread; /* (largest - smallest) / median; 0 when the median is 0 */
+    char reason[SAMPLE_REASON_MAX];
+};
+
+struct measurement {
+    const struct benchmark *benchmark;
+    struct series ours;
+    struct series floors[BASELINES_MAX];
+};
+
+/* A series with count 0 has a reason, or belongs to a floor that the benchmark does not have. */
+void measure(const struct benchmark *benchmark, const struct measure_plan *plan, struct measurement *out);
+
+#endif

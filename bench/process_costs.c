@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "process_costs.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sample.h"
+
+#define PATH_TEXT_MAX 96
+
+/* A "Name:   123 kB" line of a file under /proc/PID. */
+static double proc_field_kib(pid_t pid, const char *file, const char *field)
+{
+    char path[PATH_TEXT_MAX], line[256];
+    size_t length = strlen(field);
+    double kib = -1;
+    FILE *in;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+    in = fopen(path, "r");
+    sample_require(in != NULL, path);
+    while (kib < 0 && fgets(line, sizeof(line), in))
+        if (strncmp(line, field, length) == 0 && line[length] == ':')
+            sscanf(line + length + 1, "%lf", &kib);
+    fclose(in);
+    if (kib < 0)
+        sample_fail("%s has no line \"%s\"", path, field);
+    return kib;
+}
+
+double process_memory_kib(pid_t pid)
+{
+    return proc_field_kib(pid, "smaps_rollup", "Pss") + proc_field_kib(pid, "status", "VmPTE");
+}
+
+static double thread_cpu_seconds(pid_t pid, const char *tid)
+{
+    char path[PATH_TEXT_MAX];
+    double nanoseconds = 0;
+    int fields;
+    FILE *in;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%.16s/schedstat", pid, tid);
+    in = fopen(path, "r");
+    sample_require(in != NULL, path);
+    fields = fscanf(in, "%lf", &nanoseconds);
+    fclose(in);
+    if (fields != 1)
+        sample_fail("%s cannot be read", path);
+    return nanoseconds * 1e-9;
+}
+
+double process_cpu_seconds(pid_t pid)
+{
+    char path[PATH_TEXT_MAX];
+    const struct dirent *entry;
+    double seconds = 0;
+    DIR *tasks;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    tasks = opendir(path);
+    sample_require(tasks != NULL, path);
+    while ((entry = readdir(tasks)))
+        if (entry->d_name[0] != '.')
+            seconds += thread_cpu_seconds(pid, entry->d_name);
+    closedir(tasks);
+    return seconds;
+}

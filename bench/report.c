@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "report.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CELL_MAX 24
+
+/* NAN stands for "not measured"; both outputs have their own word for it. */
+static double median_of(const struct series *series)
+{
+    return series->count != 0 ? series->median : NAN;
+}
+
+static double ratio_of(double value, double floor)
+{
+    return floor != 0 ? value / floor : NAN;
+}
+
+static const char *better_word(enum better better)
+{
+    return better == BETTER_LOWER ? "lower" : "higher";
+}
+
+static const char *number_cell(char *cell, double value)
+{
+    int decimals = fabs(value) < 10 ? 3 : fabs(value) < 1000 ? 1 : 0;
+
+    if (isnan(value))
+        return "-";
+    snprintf(cell, CELL_MAX, "%.*f", decimals, value);
+    return cell;
+}
+
+static const char *spread_cell(char *cell, const struct series *series)
+{
+    if (series->count < 2)
+        return "-";
+    snprintf(cell, CELL_MAX, "%.0f%%", series->spread * 100);
+    return cell;
+}
+
+void report_table_head(FILE *out)
+{
+    fprintf(out, "%-27s %12s %-10s %-7s %12s %8s %7s %7s  %s\n", "name", "value", "unit", "better", "floor", "ratio",
+            "spread", "(floor)", "the floor is");
+}
+
+static void print_floor(FILE *out, const struct series *ours, const struct series *floor, const char *what)
+{
+    char floor_number[CELL_MAX], ratio[CELL_MAX], spread[CELL_MAX], floor_spread[CELL_MAX];
+    double floor_median = median_of(floor);
+
+    fprintf(out, "%12s %8s %7s %7s  %s\n", number_cell(floor_number, floor_median),
+            number_cell(ratio, ratio_of(median_of(ours), floor_median)), spread_cell(spread, ours),
+            spread_cell(floor_spread, floor), floor->reason[0] != '\0' ? floor->reason : what);
+}
+
+void report_table_rows(FILE *out, const struct measurement *measurement)
+{
+    const struct benchmark *benchmark = measurement->benchmark;
+    char value[CELL_MAX];
+
+    fprintf(out, "%-27s %12s %-10s %-7s ", benchmark->name, number_cell(value, median_of(&measurement->ours)),
+            benchmark->unit, better_word(benchmark->better));
+    for (unsigned i = 0; i < BASELINES_MAX; i++) {
+        const struct baseline *floor = &benchmark->floors[i];
+
+        if (i > 0 && !floor->run)
+            continue;
+        if (i > 0)
+            fprintf(out, "%-27s %12s %-10s %-7s ", "", "", "", "");
+        print_floor(out, &measurement->ours, &measurement->floors[i], floor->run ? floor->what : "(none)");
+    }
+    if (measurement->ours.reason[0] != '\0')
+        fprintf(out, "%-27s NOT MEASURED: %s\n", "", measurement->ours.reason);
+    fflush(out);
+}
+
+static void json_number(FILE *out, const char *key, double value)
+{
+    if (isnan(value))
+        fprintf(out, ", \"%s\": null", key);
+    else
+        fprintf(out, ", \"%s\": %.6g", key, value);
+}
+
+static void json_text(FILE *out, const char *key, const char *text)
+{
+    fprintf(out, ", \"%s\": \"", key);
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c == '"' || *c == '\\')
+            fprintf(out, "\\%c", *c);
+        else
+            fputc((unsigned char)*c < ' ' ? ' ' : *c, out);
+    fputc('"', out);
+}
+
+static void json_floor(FILE *out, const struct measurement *measurement, unsigned index)
+{
+    static const char *const keys[BASELINES_MAX][4] = {
+        {"floor", "ratio", "floor_spread", "floor_is"},
+        {"floor2", "ratio2", "floor2_spread", "floor2_is"},
+    };
+    const struct baseline *baseline = &measurement->benchmark->floors[index];
+    const struct series *floor = &measurement->floors[index];
+    double median = median_of(floor);
+
+    if (index > 0 && !baseline->run)
+        return;
+    json_number(out, keys[index][0], median);
+    json_number(out, keys[index][1], ratio_of(median_of(&measurement->ours), median));
+    json_number(out, keys[index][2], floor->count != 0 ? floor->spread : NAN);
+    if (baseline->run)
+        json_text(out, keys[index][3], baseline->what);
+}
+
+static void json_object(FILE *out, const struct measurement *measurement)
+{
+    const struct benchmark *benchmark = measurement->benchmark;
+    const struct series *ours = &measurement->ours;
+
+    fprintf(out, "  {\"name\": \"%s\"", benchmark->name);
+    json_text(out, "unit", benchmark->unit);
+    json_number(out, "value", median_of(ours));
+    for (unsigned i = 0; i < BASELINES_MAX; i++)
+        json_floor(out, measurement, i);
+    json_text(out, "better", better_word(benchmark->better));
+    json_number(out, "spread", ours->count != 0 ? ours->spread : NAN);
+    fprintf(out, ", \"samples\": %u", ours->count);
+    if (ours->reason[0] != '\0')
+        json_text(out, "error", ours->reason);
+    fputc('}', out);
+}
+
+void report_json(FILE *out, const struct measurement *measurements, size_t count)
+{
+    fputs("[\n", out);
+    for (size_t i = 0; i < count; i++) {
+        json_object(out, &measurements[i]);
+        fputs(i + 1 < count ? ",\n" : "\n", out);
+    }
+    fputs("]\n", out);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* sample.h - runs one sample in a child process and brings its value back. */
+#ifndef TRAPGATE_BENCH_SAMPLE_H
+#define TRAPGATE_BENCH_SAMPLE_H
+
+#include <stdbool.h>
+
+#include "benchmark.h"
+
+#define SAMPLE_REASON_MAX 240
+
+struct sample_outcome {
+    bool ok;
+    double value;
+    char reason[SAMPLE_REASON_MAX]; /* why there is no value */
+};
+
+/* A sample that crashes, fails or hangs gives an outcome with a reason; it never takes the bench with it. */
+struct sample_outcome sample_run(sample_function *run, const struct sample *sample);
+
+/* Only inside a sample: reports the reason and ends the sample's process. */
+__attribute__((noreturn, format(printf, 1, 2))) void sample_fail(const char *format, ...);
+
+/* Only inside a sample: the same with errno's text when a host call did not do what the sample needs. */
+void sample_require(bool condition, const char *what);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What subprocesses cost: to make, to copy, to keep. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "floors/floors.h"
+#include "guest.h"
+#include "guest_programs.h"
+#include "process_costs.h"
+#include "sample.h"
+#include "timing.h"
+
+#define RESTING_SUBPROCESSES 100
+#define REST_SECONDS         2.0
+
+#define TOUCHED_BYTES (64ULL << 20)
+
+static void step_create_destroy(void *state)
+{
+    const struct guest *guest = state;
+    tg_subprocess *subprocess;
+
+    guest_require(guest->platform, tg_subprocess_create(guest->platform, &subprocess), "tg_subprocess_create");
+    tg_subprocess_destroy(subprocess);
+}
+
+static double create_destroy(const struct sample *sample)
+{
+    struct guest guest;
+    double nanoseconds;
+
+    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    nanoseconds = nanoseconds_per_step(sample, step_create_destroy, &guest);
+    guest_close(&guest);
+    return nanoseconds;
+}
+
+static void step_fork(void *state)
+{
+    const struct guest *guest = state;
+    tg_subprocess *copy;
+
+    guest_require(guest->platform, tg_subprocess_fork(guest->subprocess, &copy), "tg_subprocess_fork");
+    tg_subprocess_destroy(copy);
+}
+
+/* Private pages that the guest owns one by one: small ones, as in the floor. */
+static void touch_small_pages(const struct guest *guest, uint64_t length)
+{
+    const tg_mem_op ops[] = {
+        {
+            .size = sizeof(tg_mem_op),
+            .kind = TG_MEM_MAP,
+            .addr = GUEST_DATA_ADDRESS,
+            .length = length,
+            .prot = TG_PROT_READ | TG_PROT_WRITE,
+            .fd = -1,
+        },
+        {
+            .size = sizeof(tg_mem_op),
+            .kind = TG_MEM_ADVISE,
+            .addr = GUEST_DATA_ADDRESS,
+            .length = length,
+            .advice = MADV_NOHUGEPAGE,
+        },
+    };
+    char *content = malloc(length);
+
+    sample_require(content != NULL, "malloc");
+    memset(content, 1, length);
+    guest_require(guest->platform, tg_subprocess_apply(guest->subprocess, ops, sizeof(ops) / sizeof(ops[0]), NULL),
+                  "tg_subprocess_apply");
+    guest_require(guest->platform, tg_subprocess_write(guest->subprocess, GUEST_DATA_ADDRESS, content, length, NULL),
+                  "tg_subprocess_write");
+    free(content);
+}
+
+static double fork_touched(const struct sample *sample)
+{
+    struct guest guest;
+    double nanoseconds;
+
+    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    touch_small_pages(&guest, sample->argument);
+    nanoseconds = nanoseconds_per_step(sample, step_fork, &guest);
+    guest_close(&guest);
+    return nanoseconds;
+}
+
+/* At rest: it has run and its guest waits for an answer, as most guests do most of the time. */
+static tg_subprocess *resting_subprocess(tg_platform *platform)
+{
+    tg_subprocess *subprocess = guest_subprocess(platform, GUEST_PROGRAM(bench_syscall_loop));
+
+    guest_serve_in(platform, guest_context(platform, 0, 0), subprocess);
+    return subprocess;
+}
+
+static double memory_at_rest(const struct sample *sample)
+{
+    struct guest guest;
+    double kib;
+
+    (void)sample;
+    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_serve(&guest, guest_context(guest.platform, 0, 0));
+    kib = process_memory_kib(tg_subprocess_pid(guest.subprocess));
+    guest_close(&guest);
+    return kib;
+}
+
+static double cpu_seconds_of_all(tg_subprocess *const *subprocesses)
+{
+    double seconds = 0;
+
+    for (unsigned i = 0; i < RESTING_SUBPROCESSES; i++)
+        seconds += process_cpu_seconds(tg_subprocess_pid(subprocesses[i]));
+    return seconds;
+}
+
+/* The embedder's own processor time: that of the threads which the library runs in it. */
+static double own_cpu_seconds(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
+static double idle_cpu(const struct sample *sample)
+{
+    tg_subprocess *subprocesses[RESTING_SUBPROCESSES];
+    struct guest guest;
+    double stubs, own;
+
+    (void)sample;
+    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    for (unsigned i = 0; i < RESTING_SUBPROCESSES; i++)
+        subprocesses[i] = resting_subprocess(guest.platform);
+    stubs = cpu_seconds_of_all(subprocesses);
+    own = own_cpu_seconds();
+    sleep_seconds(REST_SECONDS);
+    own = own_cpu_seconds() - own;
+    stubs = cpu_seconds_of_all(subprocesses) - stubs;
+    guest_close(&guest);
+    return (own + stubs) * 1e6 / REST_SECONDS;
+}
+
+static const struct benchmark benchmarks[] = {
+    {
+        .name = "subprocess.create_destroy",
+        .unit = "ns",
+        .run = create_destroy,
+        .floors = {{floor_create_destroy, "fork, TRACEME, stop, SETOPTIONS, kill, wait"}},
+    },
+    {
+        .name = "subprocess.fork_64m",
+        .unit = "ns",
+        .argument = TOUCHED_BYTES,
+        .run = fork_touched,
+        .floors = {{floor_fork_touched, "fork, kill, wait, 64 MiB touched"}},
+    },
+    {
+        .name = "subprocess.pss_kib",
+        .unit = "KiB",
+        .run = memory_at_rest,
+        .floors = {{floor_memory_at_rest, "a forked tracee of this program"}},
+    },
+    {
+        .name = "subprocess.idle_cpu",
+        .unit = "us/s",
+        .run = idle_cpu,
+        .samples_max = 1,
+    },
+};
+
+const struct benchmark_family subprocess_family = {benchmarks, sizeof(benchmarks) / sizeof(benchmarks[0])};
