@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "path_policy.h"
+
+/*
+ * openat2 gives EAGAIN when a rename anywhere on the host ran against a walk
+ * over "..". Another try nearly always succeeds.
+ */
+#define WALK_ATTEMPTS 256
+
+/* ------------------------------------------------------------------------
+ * The walk
+ */
+
+static int walk(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+    struct open_how how = {
+        .flags = flags | O_CLOEXEC,
+        .mode = mode,
+        .resolve = resolve | RESOLVE_NO_MAGICLINKS,
+    };
+
+    for (int attempt = 0; attempt < WALK_ATTEMPTS; attempt++) {
+        int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+
+        if (fd >= 0)
+            return fd;
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+    }
+    return -EAGAIN;
+}
+
+/* A relative path that goes up over its base or over an absolute link: walk it from the root by its full name. */
+static int walk_by_name(const struct path_context *context, int base_fd, const char *path, uint64_t flags,
+                        uint64_t mode)
+{
+    char name[2 * PATH_MAX];
+    ssize_t length = path_name_of(context->root, base_fd, name, PATH_MAX);
+
+    if (length < 0)
+        return (int)length;
+    if (strlen(path) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    name[length] = '/';
+    strcpy(name + length + 1, path);
+    return walk(context->root->fd, name, flags, mode, RESOLVE_IN_ROOT);
+}
+
+static int walk_at(const struct path_context *context, int base_fd, const char *path, uint64_t flags, uint64_t mode)
+{
+    int fd;
+
+    if (path[0] == '\0')
+        return -ENOENT;
+    if (path[0] == '/')
+        return walk(context->root->fd, path, flags, mode, RESOLVE_IN_ROOT);
+    fd = walk(base_fd, path, flags, mode, RESOLVE_BENEATH);
+    return fd == -EXDEV ? walk_by_name(context, base_fd, path, flags, mode) : fd;
+}
+
+int path_lookup(const struct path_context *context, int base_fd, const char *path, int open_flags, enum path_use use)
+{
+    int fd = walk_at(context, base_fd, path, O_PATH | (uint64_t)(unsigned int)open_flags, 0);
+    int result;
+
+    if (fd < 0)
+        return fd;
+    result = path_policy_filesystem(context->root, fd, use);
+    if (result == 0)
+        return fd;
+    close(fd);
+    return result;
+}
+
+/* ------------------------------------------------------------------------
+ * Entries of directories
+ */
+
+static enum path_last classify_last(const char *last, size_t length)
+{
+    if (length == 0)
+        return PATH_LAST_ROOT;
+    if (length == 1 && last[0] == '.')
+        return PATH_LAST_DOT;
+    if (length == 2 && last[0] == '.' && last[1] == '.')
+        return PATH_LAST_DOTDOT;
+    return PATH_LAST_NAME;
+}
+
+/* Splits path into the part before its last component, written to parent, and the last component. */
+static int split(const char *path, char parent[PATH_MAX], struct path_entry *out)
+{
+    size_t length = strlen(path);
+    size_t end = length;
+    size_t start;
+
+    if (length == 0)
+        return -ENOENT;
+    if (length >= PATH_MAX)
+        return -ENAMETOOLONG;
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    if (end - start > NAME_MAX)
+        return -ENAMETOOLONG;
+    out->last = classify_last(path + start, end - start);
+    snprintf(out->name, sizeof(out->name), "%.*s%s", (int)(end - start), path + start, end < length ? "/" : "");
+    if (start == 0 && path[0] == '/')
+        start = 1;
+    snprintf(parent, PATH_MAX, "%.*s", (int)start, path);
+    if (start == 0)
+        strcpy(parent, ".");
+    return 0;
+}
+
+int path_entry_lookup(const struct path_context *context, int base_fd, const char *path, struct path_entry *out)
+{
+    char parent[PATH_MAX];
+    int result = split(path, parent, out);
+
+    if (result != 0)
+        return result;
+    out->parent_fd = path_lookup(context, base_fd, parent, O_DIRECTORY, PATH_CHANGE);
+    return out->parent_fd < 0 ? out->parent_fd : 0;
+}
+
+void path_entry_close(struct path_entry *entry)
+{
+    close(entry->parent_fd);
+}
+
+/* ------------------------------------------------------------------------
+ * Opening
+ */
+
+int path_create(const struct path_context *context, int base_fd, const char *path, int open_flags, mode_t mode)
+{
+    struct stat st;
+    int fd = walk_at(context, base_fd, path, (uint64_t)(unsigned int)open_flags | O_CREAT | O_NONBLOCK | O_NOCTTY,
+                     mode & 07777 & ~context->umask);
+
+    if (fd < 0)
+        return fd;
+    /* Something else can have appeared there since the caller saw nothing. */
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && path_policy_filesystem(context->root, fd, PATH_CHANGE) == 0)
+        return fd;
+    close(fd);
+    return -EACCES;
+}
+
+void path_fd_name(int fd, char name[PATH_FD_NAME_SIZE])
+{
+    snprintf(name, PATH_FD_NAME_SIZE, "%d", fd);
+}
+
+int path_reopen(const struct root_folder *root, int path_fd, int open_flags, mode_t mode)
+{
+    char name[PATH_FD_NAME_SIZE];
+    struct stat st;
+    int result;
+    int fd;
+
+    if (fstat(path_fd, &st) != 0)
+        return -errno;
+    result = path_policy_type(&st);
+    if (result != 0)
+        return result;
+    path_fd_name(path_fd, name);
+    fd = openat(root->self_fds, name, open_flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
+    return fd < 0 ? -errno : fd;
+}
+
+/* ------------------------------------------------------------------------
+ * Names
+ */
+
+static ssize_t host_name_of(const struct root_folder *root, int fd, char *buffer, size_t capacity)
+{
+    char link[PATH_FD_NAME_SIZE];
+    ssize_t length;
+
+    path_fd_name(fd, link);
+    length = readlinkat(root->self_fds, link, buffer, capacity);
+    if (length < 0)
+        return -errno;
+    if ((size_t)length >= capacity)
+        return -ENAMETOOLONG;
+    buffer[length] = '\0';
+    return length;
+}
+
+static int is_removed(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) != 0 || st.st_nlink == 0;
+}
+
+/* The length of the root's name in front of name, or -ENOENT when name is not under the root. */
+static ssize_t root_prefix(const char *root_name, size_t root_length, const char *name)
+{
+    if (root_length == 1)
+        return 0; /* "/" */
+    if (strncmp(name, root_name, root_length) != 0)
+        return -ENOENT;
+    if (name[root_length] != '\0' && name[root_length] != '/')
+        return -ENOENT;
+    return (ssize_t)root_length;
+}
+
+ssize_t path_name_of(const struct root_folder *root, int fd, char *buffer, size_t capacity)
+{
+    char root_name[PATH_MAX];
+    ssize_t root_length = host_name_of(root, root->fd, root_name, sizeof(root_name));
+    ssize_t length = host_name_of(root, fd, buffer, capacity);
+    ssize_t prefix;
+
+    if (root_length < 0)
+        return root_length;
+    if (length < 0)
+        return length;
+    if (buffer[0] != '/' || is_removed(fd))
+        return -ENOENT;
+    prefix = root_prefix(root_name, (size_t)root_length, buffer);
+    if (prefix < 0)
+        return prefix;
+    if (prefix == length) {
+        strcpy(buffer, "/");
+        return 1;
+    }
+    memmove(buffer, buffer + prefix, (size_t)(length - prefix) + 1);
+    return length - prefix;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Guest path names. Every name that a guest hands in is looked up here and
+ * nowhere else, so this file decides what a guest can reach: the tree under
+ * one folder of the host, and of the kernel's own file systems in it only what
+ * is listed in path_policy.c.
+ *
+ * A lookup gives an O_PATH descriptor of the host that the caller closes. The
+ * host walks the path (openat2), so a rename under the walk cannot lead out.
+ */
+#ifndef TRAPGATE_KERNEL_PATH_H
+#define TRAPGATE_KERNEL_PATH_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The folder that guests see as "/". One for each sandbox. */
+struct root_folder {
+    uint32_t references;
+    int fd;       /* O_PATH */
+    int self_fds; /* O_PATH of the embedder's own /proc/self/fd, to open again what an O_PATH descriptor holds */
+};
+
+/*
+ * Takes a copy of the descriptor. Returns 0 or -errno; *reason then says in a
+ * static sentence what is missing.
+ */
+int root_folder_create(int fd, struct root_folder **out, const char **reason);
+
+/* What threads made with CLONE_FS share. */
+struct path_context {
+    uint32_t references;
+    mode_t umask;
+    int cwd_fd; /* O_PATH of the current directory */
+    struct root_folder *root;
+};
+
+/*
+ * Starts in the guest directory cwd, or in "/" when there is no such. Takes
+ * over the reference to root, also when it fails: NULL when no memory or no
+ * descriptor is left.
+ */
+struct path_context *path_context_create(struct root_folder *root, const char *cwd);
+struct path_context *path_context_copy(const struct path_context *from);
+struct path_context *path_context_get(struct path_context *context);
+void path_context_put(struct path_context *context);
+
+/* What the caller is going to do with what it looks up. */
+enum path_use {
+    PATH_INSPECT, /* read it or its attributes */
+    PATH_CHANGE,  /* write it, its attributes or its entries */
+};
+
+/*
+ * Looks up path from the directory base_fd (a descriptor of the host; for
+ * absolute paths ignored). open_flags: O_NOFOLLOW and O_DIRECTORY or 0.
+ * Returns an O_PATH descriptor or -errno.
+ */
+int path_lookup(const struct path_context *context, int base_fd, const char *path, int open_flags, enum path_use use);
+
+/* What the last component of a path can be, after slashes at the end are taken off. */
+enum path_last {
+    PATH_LAST_NAME,
+    PATH_LAST_DOT,
+    PATH_LAST_DOTDOT,
+    PATH_LAST_ROOT, /* only slashes */
+};
+
+/* Where an entry is made, removed or renamed. */
+struct path_entry {
+    int parent_fd;
+    enum path_last last;
+    char name[NAME_MAX + 2]; /* with a slash at the end if the path had one; no other slash */
+};
+
+/*
+ * Looks up the directory that holds the last component, which is not looked at
+ * itself. Returns 0 or -errno.
+ */
+int path_entry_lookup(const struct path_context *context, int base_fd, const char *path, struct path_entry *out);
+void path_entry_close(struct path_entry *entry);
+
+/* Makes and opens a regular file as open(2) with O_CREAT does. Returns a descriptor or -errno. */
+int path_create(const struct path_context *context, int base_fd, const char *path, int open_flags, mode_t mode);
+
+/*
+ * Opens what an O_PATH descriptor holds. Devices other than the harmless ones,
+ * sockets and symbolic links are refused. Returns a descriptor or -errno.
+ */
+int path_reopen(const struct root_folder *root, int path_fd, int open_flags, mode_t mode);
+
+/* The guest's name of an open directory or file. Returns its length, -ENOENT when it has none, or -errno. */
+ssize_t path_name_of(const struct root_folder *root, int fd, char *buffer, size_t capacity);
+
+/* Room for the name of a descriptor in root_folder.self_fds. */
+#define PATH_FD_NAME_SIZE 12
+void path_fd_name(int fd, char name[PATH_FD_NAME_SIZE]);
+
+#endif

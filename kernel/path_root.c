@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int openat2_works(int dir)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    int fd = (int)syscall(SYS_openat2, dir, "/", &how, sizeof(how));
+
+    if (fd < 0)
+        return 0;
+    close(fd);
+    return 1;
+}
+
+static void root_folder_put(struct root_folder *root)
+{
+    if (--root->references > 0)
+        return;
+    if (root->fd >= 0)
+        close(root->fd);
+    if (root->self_fds >= 0)
+        close(root->self_fds);
+    free(root);
+}
+
+static int give_up(struct root_folder *root, int error, const char *sentence, const char **reason)
+{
+    root_folder_put(root);
+    *reason = sentence;
+    return error;
+}
+
+int root_folder_create(int fd, struct root_folder **out, const char **reason)
+{
+    struct root_folder *root = calloc(1, sizeof(*root));
+
+    *reason = "no memory is left";
+    if (root == NULL)
+        return -ENOMEM;
+    root->references = 1;
+    root->self_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    root->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (root->self_fds < 0)
+        return give_up(root, -errno, "/proc/self/fd cannot be opened: mount proc on /proc", reason);
+    if (root->fd < 0)
+        return give_up(root, -errno, "the root folder's descriptor cannot be copied", reason);
+    if (!openat2_works(root->fd))
+        return give_up(root, -ENOSYS, "openat2(2) does not work here: it needs Linux 5.6 and a filter that allows it",
+                       reason);
+    *out = root;
+    return 0;
+}
+
+/* Owns the descriptor and the reference to root from here on. */
+static struct path_context *context_at(struct root_folder *root, int cwd_fd, mode_t mask)
+{
+    struct path_context *context = cwd_fd < 0 ? NULL : calloc(1, sizeof(*context));
+
+    if (context == NULL) {
+        if (cwd_fd >= 0)
+            close(cwd_fd);
+        root_folder_put(root);
+        return NULL;
+    }
+    context->references = 1;
+    context->umask = mask;
+    context->cwd_fd = cwd_fd;
+    context->root = root;
+    return context;
+}
+
+/*
+ * The host's umask is the whole process's and would be applied on top of the
+ * guest's, so it is taken away here and becomes what the guest starts with.
+ */
+static mode_t take_host_umask(void)
+{
+    static mode_t initial;
+    static int taken;
+
+    if (!taken) {
+        initial = umask(0);
+        taken = 1;
+    }
+    return initial;
+}
+
+struct path_context *path_context_create(struct root_folder *root, const char *cwd)
+{
+    struct path_context in_root = {.cwd_fd = root->fd, .root = root};
+    int fd = path_lookup(&in_root, root->fd, cwd, O_DIRECTORY, PATH_INSPECT);
+
+    if (fd < 0)
+        fd = path_lookup(&in_root, root->fd, "/", O_DIRECTORY, PATH_INSPECT);
+    return context_at(root, fd, take_host_umask());
+}
+
+struct path_context *path_context_copy(const struct path_context *from)
+{
+    from->root->references++;
+    return context_at(from->root, fcntl(from->cwd_fd, F_DUPFD_CLOEXEC, 0), from->umask);
+}
+
+struct path_context *path_context_get(struct path_context *context)
+{
+    context->references++;
+    return context;
+}
+
+void path_context_put(struct path_context *context)
+{
+    if (--context->references > 0)
+        return;
+    close(context->cwd_fd);
+    root_folder_put(context->root);
+    free(context);
+}
