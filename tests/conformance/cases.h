@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The table of behaviours. A case runs in a process of its own, so it may
+ * change signal masks, kill things and load filters; it returns when the
+ * behaviour is right and ends the process when it is not (support/check.h).
+ */
+#ifndef TESTS_CONFORMANCE_CASES_H
+#define TESTS_CONFORMANCE_CASES_H
+
+#include <stdint.h>
+
+struct test_case {
+    const char *name;   /* area.behaviour */
+    const char *proves; /* one sentence, for README.md */
+    void (*run)(uint32_t backend);
+};
+
+/* Each area ends with an entry without a name. */
+extern const struct test_case argument_cases[];
+extern const struct test_case close_cases[];
+extern const struct test_case death_cases[];
+extern const struct test_case descriptor_cases[];
+extern const struct test_case embedder_cases[];
+extern const struct test_case fault_cases[];
+extern const struct test_case fork_cases[];
+extern const struct test_case interrupt_cases[];
+extern const struct test_case isolation_cases[];
+extern const struct test_case memory_cases[];
+extern const struct test_case queue_cases[];
+extern const struct test_case step_cases[];
+extern const struct test_case switch_cases[];
+extern const struct test_case syscall_cases[];
+extern const struct test_case thread_cases[];
+
+/* The areas of the processor the tests are built for; ends with NULL. */
+extern const struct test_case *const arch_areas[];
+
+/* Calls the visitor for every case of the table, in order, until it returns false. */
+void for_each_case(int (*visit)(const struct test_case *test, void *argument), void *argument);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What /proc says about a process: its state, threads, descriptors and mappings. */
+#ifndef TESTS_SUPPORT_PROC_H
+#define TESTS_SUPPORT_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_mapping {
+    uint64_t start;
+    uint64_t end;
+    char name[128];
+};
+
+/* The letter of /proc/PID/stat, or 0 when there is no such process. */
+char proc_state(pid_t pid);
+/* True while the process can still run: it is there and no zombie. */
+bool proc_alive(pid_t pid);
+/* Waits until the process is gone or a zombie. The test's time limit ends a wait that never succeeds. */
+void proc_wait_gone(pid_t pid);
+
+/* Entries of a folder such as /proc/self/fd, without the descriptor that lists it. */
+size_t proc_count(const char *folder);
+size_t proc_thread_count(pid_t pid);
+
+/* Fills up to capacity mappings and returns how many there are. */
+size_t proc_mappings(pid_t pid, struct proc_mapping *mappings, size_t capacity);
+/* The resident bytes of the mapping that holds the address, from smaps. */
+uint64_t proc_resident(pid_t pid, uint64_t addr);
+
+#endif
