@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * stress BACKEND CASE   runs one case: 0 right, 1 wrong, 77 skipped
+ * stress --list         the names
+ */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <trapgate/trapgate.h>
+
+#include "stress.h"
+
+static const struct stress_case {
+    const char *name;
+    void (*run)(uint32_t backend);
+} cases[] = {
+    {"create_destroy", stress_create_destroy},
+    {"shared_subprocesses", stress_shared_subprocesses},
+    {"queue_of_many", stress_queue_of_many},
+    {"interrupt_storm", stress_interrupt_storm},
+    {"interrupt_storm_on_queue", stress_interrupt_storm_on_queue},
+    {"killed_stubs", stress_killed_stubs},
+    {"short_threads", stress_short_threads},
+    {"no_processes_left", stress_no_processes_left},
+    {"no_descriptors_left", stress_no_descriptors_left},
+    {"no_address_space_left", stress_no_address_space_left},
+    {"no_mappings_left", stress_no_mappings_left},
+    {"no_guest_mappings_left", stress_no_guest_mappings_left},
+};
+
+#define CASE_COUNT (sizeof(cases) / sizeof(cases[0]))
+
+size_t scaled(size_t count)
+{
+    const char *text = getenv("TG_STRESS_SCALE");
+    const size_t percent = text ? strtoul(text, NULL, 10) : 100;
+    const size_t result = count * percent / 100;
+    return result ? result : 1;
+}
+
+static int list(void)
+{
+    for (size_t i = 0; i < CASE_COUNT; i++)
+        puts(cases[i].name);
+    return 0;
+}
+
+static uint32_t backend_by_name(const char *name)
+{
+    if (strcmp(name, "ptrace") == 0)
+        return TG_BACKEND_PTRACE;
+    if (strcmp(name, "systrap") == 0)
+        return TG_BACKEND_SYSTRAP;
+    return TG_BACKEND_AUTO;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--list") == 0)
+        return list();
+    const uint32_t backend = argc == 3 ? backend_by_name(argv[1]) : TG_BACKEND_AUTO;
+    if (backend == TG_BACKEND_AUTO) {
+        fprintf(stderr, "usage: stress ptrace|systrap CASE\n       stress --list\n");
+        return 2;
+    }
+    /* One arena: what threads allocate then shows in the footprint as little as it can. */
+    mallopt(M_ARENA_MAX, 1);
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        if (strcmp(cases[i].name, argv[2]) != 0)
+            continue;
+        cases[i].run(backend);
+        return 0;
+    }
+    fprintf(stderr, "no case is called %s\n", argv[2]);
+    return 2;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Many of everything at once, for long. A case runs in a process of its own
+ * and ends it when something is wrong (support/check.h).
+ */
+#ifndef TESTS_STRESS_STRESS_H
+#define TESTS_STRESS_STRESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if !defined(SANITIZED) && (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__))
+#define SANITIZED 1
+#endif
+#if !defined(SANITIZED)
+#define SANITIZED 0
+#endif
+
+/* A count, scaled by the percentage in TG_STRESS_SCALE; at least 1. */
+size_t scaled(size_t count);
+
+void stress_create_destroy(uint32_t backend);
+void stress_shared_subprocesses(uint32_t backend);
+void stress_queue_of_many(uint32_t backend);
+void stress_interrupt_storm(uint32_t backend);
+void stress_interrupt_storm_on_queue(uint32_t backend);
+void stress_killed_stubs(uint32_t backend);
+void stress_short_threads(uint32_t backend);
+void stress_no_processes_left(uint32_t backend);
+void stress_no_descriptors_left(uint32_t backend);
+void stress_no_address_space_left(uint32_t backend);
+void stress_no_mappings_left(uint32_t backend);
+void stress_no_guest_mappings_left(uint32_t backend);
+
+#endif
