@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * What a faulting instruction did, decoded from bytes that the guest chose:
+ * the answer is one access or "unknown", and only the instruction is read.
+ *
+ * Input: flags, how many bytes can be read, 15 bytes of code, the address of
+ * the fault, then the registers.
+ */
+#include <string.h>
+
+#include "arch/arch.h"
+#include "fuzz_target.h"
+
+#define CODE_MAX         15
+#define FLAG_EXECUTABLE  1
+#define FLAG_NEAR_CODE   2 /* the address counts from the instruction */
+#define FLAG_NEAR_MEMORY 4 /* the address counts from the first register */
+
+struct code {
+    uint64_t ip;
+    size_t readable;
+    uint8_t bytes[CODE_MAX];
+    bool executable;
+};
+
+static size_t read_code(void *argument, uint64_t addr, void *buffer, size_t length)
+{
+    const struct code *code = argument;
+    INVARIANT(length <= CODE_MAX);
+    INVARIANT(addr == code->ip);
+    const size_t count = length < code->readable ? length : code->readable;
+    memcpy(buffer, code->bytes, count);
+    return count;
+}
+
+static bool code_is_executable(void *argument, uint64_t addr)
+{
+    const struct code *code = argument;
+    (void)addr;
+    return code->executable;
+}
+
+static tg_regs take_registers(struct input *input)
+{
+    tg_regs regs;
+    unsigned char *bytes = (unsigned char *)&regs;
+    memset(&regs, 0, sizeof(regs));
+    tgi_arch.regs_init(&regs);
+    for (size_t offset = 2 * sizeof(uint32_t); offset < sizeof(regs) && input->left > 0; offset += sizeof(uint64_t)) {
+        const uint64_t value = take_number(input, sizeof(uint64_t));
+        memcpy(bytes + offset, &value, sizeof(value));
+    }
+    return regs;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    struct code code = {0};
+    const uint64_t flags = take_number(&input, 1);
+    code.executable = flags & FLAG_EXECUTABLE;
+    code.readable = take_number(&input, 1) % (CODE_MAX + 1);
+    for (size_t i = 0; i < CODE_MAX; i++)
+        code.bytes[i] = (uint8_t)take_number(&input, 1);
+    uint64_t addr = take_number(&input, sizeof(uint64_t));
+    const tg_regs regs = take_registers(&input);
+    code.ip = tgi_arch.ip(&regs);
+    if (flags & FLAG_NEAR_CODE)
+        addr += code.ip;
+    if (flags & FLAG_NEAR_MEMORY) {
+        uint64_t first;
+        memcpy(&first, (const unsigned char *)&regs + 2 * sizeof(uint32_t), sizeof(first));
+        addr += first;
+    }
+
+    const struct arch_guest guest = {.read = read_code, .executable = code_is_executable, .arg = &code};
+    const tg_regs before = regs;
+    const uint32_t access = tgi_arch.fault_access(&regs, addr, &guest);
+    INVARIANT(access == 0 || access == TG_ACCESS_READ || access == TG_ACCESS_WRITE || access == TG_ACCESS_EXEC);
+    INVARIANT(access == tgi_arch.fault_access(&regs, addr, &guest));
+    INVARIANT(memcmp(&before, &regs, sizeof(regs)) == 0);
+    /* Code that cannot be read gives nothing to decode. */
+    INVARIANT(code.readable > 0 || access == 0 || access == TG_ACCESS_EXEC);
+    return 0;
+}
