@@ -195,8 +195,8 @@ static bool allowed(const tg_mem_op *op)
 
 static bool documented(int result)
 {
-    static const int results[] = {0,       -EINVAL, -ENOMEM, -EACCES,     -EBADF,  -ENODEV,
-                                  -EEXIST, -EPERM,  -EAGAIN, -EOPNOTSUPP, -EFAULT, -EIO};
+    static const int results[] = {0,       -EINVAL, -ENOMEM, -EACCES,     -EBADF, -ENODEV,
+                                  -EEXIST, -EPERM,  -EAGAIN, -EOPNOTSUPP, -EIO};
     for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
         if (results[i] == result)
             return true;
