@@ -41,7 +41,7 @@ static int add_segment(struct elf_plan *plan, const Elf64_Phdr *program, const s
         return -EINVAL;
     segment.start = program->p_vaddr & ~mask;
     segment.file_offset = program->p_offset & ~mask;
-    segment.file_end = program->p_vaddr + program->p_filesz;
+    segment.file_end = program->p_filesz ? program->p_vaddr + program->p_filesz : segment.start;
     segment.memory_end = program->p_vaddr + program->p_memsz;
     segment.end = (segment.memory_end + mask) & ~mask;
     segment.prot =

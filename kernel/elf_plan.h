@@ -32,7 +32,7 @@ struct elf_limits {
 struct elf_segment {
     uint64_t start;       /* where its first page begins */
     uint64_t file_offset; /* of start: a multiple of the page size */
-    uint64_t file_end;    /* behind the last byte from the file */
+    uint64_t file_end;    /* behind the last byte from the file; start when there is none */
     uint64_t memory_end;  /* behind the last byte: zeros from file_end on */
     uint64_t end;         /* memory_end in whole pages */
     uint32_t prot;        /* bit 0 read, bit 1 write, bit 2 execute: as PROT_* and TG_PROT_* */

@@ -51,16 +51,32 @@ struct process {
     bool has_execed; /* since fork: setpgid of the parent is refused then */
     int exit_signal; /* to the parent; SIGCHLD for fork */
     int wait_status; /* as wait4(2) gives it */
+    int64_t cpu_ns;  /* of programs before the last execve, and of all when it has ended */
     struct rusage children_usage;
     struct task *vfork_parent; /* waits until this process execs or ends */
+    struct task *exec_task;    /* waits until it is the only one */
 };
 
-/* The process or task with this id, or NULL. */
+/* A new one, child of parent unless that is NULL, without memory, files and tasks. 0 or -errno. */
+int process_create(struct sandbox *sandbox, struct process *parent, struct process **out);
+
+/* The process with this id, zombies too, or NULL. */
 struct process *process_find(struct sandbox *sandbox, int32_t pid);
-struct task *process_find_task(struct sandbox *sandbox, int32_t tid);
 
 /* Ends all threads of the process; it becomes a zombie when the last is gone. */
 void process_end(struct process *process, int wait_status);
+
+/* Called with the last task gone: gives everything back, tells the parent. */
+void process_become_zombie(struct process *process);
+
+/* Sends the exit signal and lets a wait of the parent go on. */
+void process_tell_parent(struct process *process);
+
+/* What SIGCHLD and waitid(2) say about a zombie. */
+void process_child_info(const struct process *child, siginfo_t *info);
+
+/* Lets the parent of a vfork go on. */
+void process_release_vfork_parent(struct process *process);
 
 /* Frees a zombie or a process that never started. Takes it off all lists. */
 void process_destroy(struct process *process);

@@ -13,6 +13,7 @@
 #include <trapgate/trapgate.h>
 
 #include "syscalls.h"
+#include "timer_heap.h"
 
 struct fd_poller;
 struct process;
@@ -44,12 +45,7 @@ struct sandbox_counters {
     uint64_t wall_ns;
 };
 
-/* Tasks with a deadline, the nearest first. */
-struct timer_heap {
-    struct task **tasks;
-    size_t count;
-    size_t capacity;
-};
+#define EVENTS_AT_ONCE 64
 
 #define FUTEX_BUCKETS 256
 
@@ -70,11 +66,19 @@ struct sandbox {
     struct process *init;      /* the first one: the sandbox ends with it */
     size_t running;            /* tasks that are submitted */
     struct task *ready_first, *ready_last;
+    struct task *ended; /* to be freed by the loop; linked by next_ready */
     struct task *fd_waiters;
+    size_t fd_waiter_count;
     uint64_t fd_waiters_generation; /* changes with the list */
     struct timer_heap timers;
     struct futex_bucket futexes[FUTEX_BUCKETS];
     struct fd_poller *poller;
+    uint64_t watched_generation; /* of the list that the poller has */
+    struct pollfd *poll_fds;     /* scratch: what all tasks wait for */
+    size_t poll_capacity;
+    tg_event *events;
+
+    unsigned char *fpstate; /* scratch for signal frames: info.fpstate_size bytes and four more */
 
     int root_fd; /* O_PATH; the file side opens everything below it */
     int32_t next_id;

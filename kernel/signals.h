@@ -38,6 +38,7 @@ struct task_signals {
     siginfo_t pending_info[SIGNAL_MAX + 1];
     uint64_t saved_mask; /* what sigsuspend, ppoll and pselect put back */
     bool has_saved_mask;
+    uint64_t taking;     /* what sigtimedwait waits for */
     uint64_t stack_base; /* sigaltstack(2) */
     uint64_t stack_size;
     int32_t stack_flags;
@@ -61,8 +62,26 @@ void signal_queue_process(struct process *process, const siginfo_t *info);
  */
 void signal_set_temporary_mask(struct task *task, uint64_t mask);
 
-/* True when a signal waits that the task does not block. */
-bool signal_deliverable(const struct task *task);
+/* True when a signal waits that the task does not block; drops those that it ignores. */
+bool signal_deliverable(struct task *task);
+
+/* The action of the signal that signal_deliver() takes next; NULL when there is none. */
+const struct signal_action *signal_next_action(struct task *task);
+
+/* Takes a pending signal of the set off its list; false when none is pending. */
+bool signal_take(struct task *task, uint64_t set, siginfo_t *info);
+
+/* Lets a task that takes this signal with sigtimedwait go on. */
+void signal_wake_takers(struct process *process, int signo);
+
+/* The end of a call that signal_set_temporary_mask() was made for. */
+void signal_restore_mask(struct task *task);
+
+/* For execve: handlers are gone, what is ignored stays so. */
+void signal_reset_actions(struct process *process);
+
+/* After a change of the mask: a signal may be due now. */
+void signal_set_mask(struct task *task, uint64_t mask);
 
 /*
  * Before a task goes back to the guest: takes the deliverable signals one by

@@ -20,7 +20,8 @@
 #include "syscalls.h"
 
 enum task_state {
-    TASK_READY,   /* wants to be submitted */
+    TASK_SERVED,  /* new, or its event is being handled at this moment */
+    TASK_READY,   /* in line to be started or to go on with its call */
     TASK_RUNNING, /* submitted: its event is to come, its registers are out of reach */
     TASK_WAITING, /* in a system call that waits */
     TASK_ENDED,   /* gone for the guest; freed by the loop */
@@ -31,6 +32,7 @@ enum wake_reason {
     WAKE_NONE,    /* the first time for this call */
     WAKE_READY,   /* a descriptor is ready, a futex was woken, a child ended */
     WAKE_TIMEOUT, /* the deadline has passed */
+    WAKE_SIGNAL,  /* never seen by a handler: a signal ends the call */
 };
 
 #define DEADLINE_NEVER INT64_MAX
@@ -49,8 +51,8 @@ struct wait {
      * SA_RESTART, and is -EINTR after others.
      */
     int64_t (*interrupted)(struct task *task);
-    /* Takes the task off whatever list it waits on. NULL: there is none. */
-    void (*cancel)(struct task *task);
+    bool uninterruptible; /* signals wait until the call is over */
+    bool for_child;       /* the end of a child ends the wait */
 };
 
 /* A place on one list of waiting tasks; see futex.c. */
@@ -78,6 +80,7 @@ struct task {
     int32_t tid;
     bool interrupt_sent; /* tg_context_interrupt() was called since the last event */
     bool must_end;       /* ends as soon as it is not running any more */
+    bool on_ready_list;
 
     struct call call;
     struct wait wait;
@@ -88,11 +91,11 @@ struct task {
     uint64_t robust_list;     /* guest address, or 0 */
     char name[16];            /* PR_SET_NAME */
 
-    struct process *vfork_child; /* the child whose exec or end this task waits for */
+    int64_t clone_result; /* of a vfork that waits for the child's exec or end */
 
     struct task *next_in_process;
     struct task *next_waiting, *prev_waiting; /* tasks that wait on descriptors */
-    struct task *next_ready;
+    struct task *next_ready;                  /* or next_ended */
 };
 
 /* Where the task's memory is copied to and from: for guest_memory.h. */
@@ -112,6 +115,12 @@ int64_t task_wait_fd(struct task *task, int fd, short events);
 int64_t task_wait_fds(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline);
 int64_t task_wait_until(struct task *task, int64_t deadline);
 
+/* For a task that ends: takes it off every list that could wake it. */
+void task_stop_waiting(struct task *task);
+
+/* The loop's: forgets what the last wait was for, before the next call. */
+void task_wait_clear(struct task *task);
+
 /* Ends the wait of a waiting task: its handler is called again before the loop waits. Harmless for others. */
 void task_wake(struct task *task, enum wake_reason reason);
 
@@ -121,13 +130,31 @@ int64_t monotonic_now(void);
 /* The deadline that is ns nanoseconds from now, without overflow. */
 int64_t deadline_after(int64_t ns);
 
-/* A new task of the process, ready but not started; NULL when the host refuses. */
-struct task *task_create(struct process *process, int32_t tid);
+/* A new task of the process with a context of its own, in no state to run yet. 0 or -errno. */
+int task_create(struct process *process, int32_t tid, struct task **out);
 
-/* Ends one thread; the last one ends its process with this wait status. */
+/* Resets all registers, for a new program. 0 or -errno. */
+int task_start(struct task *task, uint64_t entry, uint64_t stack_pointer);
+
+/* Puts a task that does not run in line to be started, or to have its call made again. */
+void task_make_ready(struct task *task);
+
+/*
+ * Ends one thread that is not running; the last one of a process ends it with
+ * this wait status. The loop frees the task.
+ */
 void task_end(struct task *task, int wait_status);
 
-/* Stops everything a task does for the guest and frees it. Only the loop calls it. */
+/* Frees a task that was created but shall never start. */
+void task_abandon(struct task *task);
+
+/* Takes a task out of the guest as soon as possible: an INTERRUPTED event follows. */
+void task_interrupt(struct task *task);
+
+/* The task with this id, or NULL. */
+struct task *task_find(struct sandbox *sandbox, int32_t tid);
+
+/* Frees a task that has ended or never started. */
 void task_destroy(struct task *task);
 
 #endif

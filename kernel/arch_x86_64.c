@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "arch.h"
+
+#include <asm/prctl.h>
+#include <elf.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "guest_memory.h"
+#include "sandbox.h"
+#include "task.h"
+
+const uint16_t arch_elf_machine = EM_X86_64;
+const char arch_name[] = "x86_64";
+
+/* Below the stack pointer, a function may use this much without moving it. */
+#define RED_ZONE 128
+
+/* Flags that a handler starts without: TF, DF, RF. */
+#define FLAGS_CLEARED_FOR_HANDLER UINT64_C(0x10500)
+
+/* Flags that rt_sigreturn takes from the frame: AC, RF, OF, DF, TF, SF, ZF, AF, PF, CF. */
+#define FLAGS_FROM_FRAME UINT64_C(0x50dd5)
+
+/* Of the page fault error code. */
+#define FAULT_PRESENT 0x1
+#define FAULT_WRITE   0x2
+#define FAULT_USER    0x4
+#define FAULT_EXEC    0x10
+#define TRAP_PAGE     14
+
+/* The frame as Linux lays it out; the FP state lies above it. */
+struct signal_context {
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+    uint16_t cs, gs, fs, ss;
+    uint64_t error_code, trap_number, old_mask, fault_address;
+    uint64_t fpstate;
+    uint64_t reserved[8];
+};
+
+struct signal_frame {
+    uint64_t restorer;
+    uint64_t flags;
+    uint64_t link;
+    uint64_t stack_base;
+    int32_t stack_flags;
+    uint32_t pad;
+    uint64_t stack_size;
+    struct signal_context context;
+    uint64_t mask;
+    siginfo_t info;
+};
+
+_Static_assert(sizeof(struct signal_context) == 256, "as in the kernel's struct sigcontext");
+_Static_assert(offsetof(struct signal_frame, context) == 48, "as in the kernel's struct ucontext");
+_Static_assert(offsetof(struct signal_frame, info) == 312, "as in the kernel's struct rt_sigframe");
+
+#define FRAME_HAS_XSTATE 0x1
+#define FRAME_HAS_SS     0x2
+#define FRAME_STRICT_SS  0x4
+
+/* What Linux writes into the software-reserved bytes of the FXSAVE area, so that a reader knows how much follows. */
+struct fp_software_bytes {
+    uint32_t magic;
+    uint32_t extended_size;
+    uint64_t features;
+    uint32_t state_size;
+    uint32_t pad[7];
+};
+
+#define FP_SOFTWARE_OFFSET 464
+#define FP_LEGACY_SIZE     512
+#define FP_HEADER_SIZE     64
+#define FP_MAGIC           UINT32_C(0x46505853)
+#define FP_END_MAGIC       UINT32_C(0x46505845)
+
+_Static_assert(FP_SOFTWARE_OFFSET + sizeof(struct fp_software_bytes) == FP_LEGACY_SIZE, "the last bytes of FXSAVE");
+
+uint64_t arch_stack_pointer(const tg_context *context)
+{
+    return tg_context_regs(context)->rsp;
+}
+
+void arch_clone_request(const uint64_t args[6], struct clone_request *request)
+{
+    *request = (struct clone_request){
+        .flags = args[0], .stack = args[1], .parent_tid = args[2], .child_tid = args[3], .tls = args[4]};
+}
+
+void arch_become_child(tg_context *context, uint64_t stack)
+{
+    tg_regs *regs = tg_context_regs_mut(context);
+
+    regs->rax = 0;
+    if (stack)
+        regs->rsp = stack;
+}
+
+static void save_registers(struct signal_context *context, const tg_regs *regs)
+{
+    *context = (struct signal_context){
+        .r8 = regs->r8,
+        .r9 = regs->r9,
+        .r10 = regs->r10,
+        .r11 = regs->r11,
+        .r12 = regs->r12,
+        .r13 = regs->r13,
+        .r14 = regs->r14,
+        .r15 = regs->r15,
+        .rdi = regs->rdi,
+        .rsi = regs->rsi,
+        .rbp = regs->rbp,
+        .rbx = regs->rbx,
+        .rdx = regs->rdx,
+        .rax = regs->rax,
+        .rcx = regs->rcx,
+        .rsp = regs->rsp,
+        .rip = regs->rip,
+        .eflags = regs->eflags,
+        .cs = (uint16_t)regs->cs,
+        .ss = (uint16_t)regs->ss,
+    };
+}
+
+/* Segment selectors stay: a guest has no others. */
+static void load_registers(tg_regs *regs, const struct signal_context *context)
+{
+    regs->r8 = context->r8;
+    regs->r9 = context->r9;
+    regs->r10 = context->r10;
+    regs->r11 = context->r11;
+    regs->r12 = context->r12;
+    regs->r13 = context->r13;
+    regs->r14 = context->r14;
+    regs->r15 = context->r15;
+    regs->rdi = context->rdi;
+    regs->rsi = context->rsi;
+    regs->rbp = context->rbp;
+    regs->rbx = context->rbx;
+    regs->rdx = context->rdx;
+    regs->rax = context->rax;
+    regs->rcx = context->rcx;
+    regs->rsp = context->rsp;
+    regs->rip = context->rip;
+    regs->eflags = (regs->eflags & ~FLAGS_FROM_FRAME) | (context->eflags & FLAGS_FROM_FRAME);
+}
+
+static void describe_fault(struct signal_context *context, const struct task *task, const siginfo_t *info)
+{
+    const struct task_signals *signals = &task->signals;
+
+    if (info->si_signo != SIGSEGV && info->si_signo != SIGBUS)
+        return;
+    context->trap_number = TRAP_PAGE;
+    context->fault_address = signals->fault_address;
+    context->error_code = FAULT_USER;
+    if (info->si_code == SEGV_ACCERR)
+        context->error_code |= FAULT_PRESENT;
+    if (signals->fault_access & TG_ACCESS_WRITE)
+        context->error_code |= FAULT_WRITE;
+    if (signals->fault_access & TG_ACCESS_EXEC)
+        context->error_code |= FAULT_EXEC;
+}
+
+/* Writes the FP state to the highest place below sp that is aligned for XSAVE. */
+static int push_fpstate(struct task *task, uint64_t sp, uint64_t *where)
+{
+    unsigned char *state = task->sandbox->fpstate;
+    size_t size = task->sandbox->info.fpstate_size;
+    struct fp_software_bytes software = {
+        .magic = FP_MAGIC, .extended_size = (uint32_t)(size + sizeof(uint32_t)), .state_size = (uint32_t)size};
+    uint32_t end_magic = FP_END_MAGIC;
+    int err = tg_context_get_fpstate(task->context, state, size);
+
+    if (err)
+        return err;
+    /* The register set has the mask of the features at the start of the same bytes. */
+    memcpy(&software.features, state + FP_SOFTWARE_OFFSET, sizeof(software.features));
+    memcpy(state + FP_SOFTWARE_OFFSET, &software, sizeof(software));
+    memcpy(state + size, &end_magic, sizeof(end_magic));
+    *where = (sp - size - sizeof(end_magic)) & ~UINT64_C(63);
+    return guest_write(task_memory(task), *where, state, size + sizeof(end_magic));
+}
+
+static bool on_alternate_stack(const struct task_signals *signals, uint64_t sp)
+{
+    return sp > signals->stack_base && sp - signals->stack_base <= signals->stack_size;
+}
+
+static uint64_t choose_stack(const struct task *task, const struct signal_action *action, uint64_t sp)
+{
+    const struct task_signals *signals = &task->signals;
+
+    if ((action->flags & SA_ONSTACK) && signals->stack_size && !on_alternate_stack(signals, sp))
+        return signals->stack_base + signals->stack_size;
+    return sp - RED_ZONE;
+}
+
+static void enter_handler(tg_regs *regs, const struct signal_action *action, int signo, uint64_t frame)
+{
+    regs->rip = action->handler;
+    regs->rsp = frame;
+    regs->rdi = (uint64_t)signo;
+    regs->rsi = frame + offsetof(struct signal_frame, info);
+    regs->rdx = frame + offsetof(struct signal_frame, flags);
+    regs->rax = 0;
+    regs->eflags &= ~FLAGS_CLEARED_FOR_HANDLER;
+}
+
+int arch_push_signal_frame(struct task *task, const siginfo_t *info, const struct signal_action *action,
+                           uint64_t saved_mask)
+{
+    const struct task_signals *signals = &task->signals;
+    tg_regs *regs = tg_context_regs_mut(task->context);
+    struct signal_frame frame = {
+        .restorer = action->restorer,
+        .flags = FRAME_HAS_XSTATE | FRAME_HAS_SS | FRAME_STRICT_SS,
+        .stack_base = signals->stack_base,
+        .stack_flags = signals->stack_size ? signals->stack_flags : SS_DISABLE,
+        .stack_size = signals->stack_size,
+        .mask = saved_mask,
+        .info = *info,
+    };
+    uint64_t sp = choose_stack(task, action, regs->rsp);
+    int err;
+
+    save_registers(&frame.context, regs);
+    describe_fault(&frame.context, task, info);
+    frame.context.old_mask = saved_mask;
+    err = push_fpstate(task, sp, &frame.context.fpstate);
+    if (err)
+        return -EFAULT;
+    /* As after a call instruction: the stack is 16-byte aligned above the return address. */
+    sp = ((frame.context.fpstate - sizeof(frame)) & ~UINT64_C(15)) - sizeof(uint64_t);
+    err = guest_write(task_memory(task), sp, &frame, sizeof(frame));
+    if (err)
+        return -EFAULT;
+    enter_handler(regs, action, info->si_signo, sp);
+    return 0;
+}
+
+/* The state that a thread starts with: everything zero but the control words. */
+static void initial_fpstate(unsigned char *state, size_t size)
+{
+    const uint16_t control = 0x37f;
+    const uint32_t sse_control = 0x1f80;
+
+    memset(state, 0, size);
+    memcpy(state, &control, sizeof(control));
+    memcpy(state + 24, &sse_control, sizeof(sse_control));
+}
+
+static int pop_fpstate(struct task *task, uint64_t where)
+{
+    unsigned char *state = task->sandbox->fpstate;
+    size_t size = task->sandbox->info.fpstate_size;
+    const uint64_t legacy_features = 0x3;
+    struct fp_software_bytes software;
+    int err = 0;
+
+    if (!where) {
+        initial_fpstate(state, size);
+        return tg_context_set_fpstate(task->context, state, size);
+    }
+    err = guest_read(task_memory(task), where, state, FP_LEGACY_SIZE);
+    if (err)
+        return err;
+    memcpy(&software, state + FP_SOFTWARE_OFFSET, sizeof(software));
+    memset(state + FP_LEGACY_SIZE, 0, size - FP_LEGACY_SIZE);
+    if (software.magic == FP_MAGIC)
+        err = guest_read(task_memory(task), where + FP_LEGACY_SIZE, state + FP_LEGACY_SIZE, size - FP_LEGACY_SIZE);
+    else if (size >= FP_LEGACY_SIZE + FP_HEADER_SIZE)
+        memcpy(state + FP_LEGACY_SIZE, &legacy_features, sizeof(legacy_features));
+    return err ? err : tg_context_set_fpstate(task->context, state, size);
+}
+
+int arch_pop_signal_frame(struct task *task, uint64_t *saved_mask)
+{
+    tg_regs *regs = tg_context_regs_mut(task->context);
+    struct signal_frame frame;
+    struct task_signals *signals = &task->signals;
+
+    /* The handler's return took the first word off the stack. */
+    if (guest_read(task_memory(task), regs->rsp - sizeof(uint64_t), &frame, sizeof(frame)) != 0)
+        return -EFAULT;
+    if (pop_fpstate(task, frame.context.fpstate) != 0)
+        return -EFAULT;
+    load_registers(regs, &frame.context);
+    signals->stack_base = frame.stack_base;
+    signals->stack_size = (frame.stack_flags & SS_DISABLE) ? 0 : frame.stack_size;
+    signals->stack_flags = frame.stack_flags;
+    *saved_mask = frame.mask;
+    return 0;
+}
+
+static int64_t do_arch_prctl(struct task *task, const uint64_t args[6])
+{
+    uint64_t tls = 0;
+
+    switch ((int)args[0]) {
+    case ARCH_SET_FS:
+        return tg_context_set_tls(task->context, args[1]) ? -EPERM : 0;
+    case ARCH_GET_FS:
+        tg_context_get_tls(task->context, &tls);
+        return guest_write_u64(task_memory(task), args[1], tls);
+    case ARCH_SET_GS:
+        if (args[1] >= task->sandbox->info.user_end)
+            return -EPERM;
+        tg_context_regs_mut(task->context)->gs_base = args[1];
+        return 0;
+    case ARCH_GET_GS:
+        return guest_write_u64(task_memory(task), args[1], tg_context_regs(task->context)->gs_base);
+    default:
+        return -EINVAL;
+    }
+}
+
+const struct syscall_entry arch_syscalls[] = {
+    {SYS_arch_prctl, "arch_prctl", do_arch_prctl},
+};
+const size_t arch_syscalls_count = sizeof(arch_syscalls) / sizeof(arch_syscalls[0]);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The one loop: collects events, serves them, and sleeps when there is nothing to do. */
+#include "loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "fd_poller.h"
+#include "sandbox.h"
+#include "task.h"
+
+/*
+ * How long the loop itself looks after waited-for descriptors, one look after
+ * every event, before the poller's thread does it: a pipe between two guests
+ * is ready within a few events, and a thread hand-over costs more than a look.
+ */
+#define LOOK_NS          INT64_C(200000)
+#define LOOK_DESCRIPTORS 16
+
+#define WAIT_FOR_EVER (-1)
+
+static void free_ended_tasks(struct sandbox *sandbox)
+{
+    struct task *task;
+
+    while ((task = sandbox->ended)) {
+        sandbox->ended = task->next_ready;
+        task_destroy(task);
+    }
+}
+
+static void continue_ready_tasks(struct sandbox *sandbox)
+{
+    struct task *task;
+
+    while ((task = sandbox->ready_first)) {
+        sandbox->ready_first = task->next_ready;
+        if (!sandbox->ready_first)
+            sandbox->ready_last = NULL;
+        task->on_ready_list = false;
+        if (task->state == TASK_ENDED)
+            task_destroy(task);
+        else
+            event_continue(task);
+        free_ended_tasks(sandbox);
+    }
+}
+
+static void wake_expired_tasks(struct sandbox *sandbox)
+{
+    struct task *task = timer_heap_first(&sandbox->timers);
+    int64_t now;
+
+    if (!task)
+        return;
+    for (now = monotonic_now(); task && task->wait.deadline <= now; task = timer_heap_first(&sandbox->timers))
+        task_wake(task, WAKE_TIMEOUT);
+}
+
+/* All descriptors that tasks wait for, one after the other, in sandbox->poll_fds. -ENOMEM when there is no room. */
+static int64_t collect_fds(struct sandbox *sandbox)
+{
+    size_t count = 0;
+
+    for (const struct task *task = sandbox->fd_waiters; task; task = task->next_waiting)
+        count += task->wait.fd_count;
+    if (count > sandbox->poll_capacity) {
+        struct pollfd *larger = reallocarray(sandbox->poll_fds, count, sizeof(*larger));
+        if (!larger)
+            return -ENOMEM;
+        sandbox->poll_fds = larger;
+        sandbox->poll_capacity = count;
+    }
+    count = 0;
+    for (const struct task *task = sandbox->fd_waiters; task; task = task->next_waiting)
+        for (size_t i = 0; i < task->wait.fd_count; i++)
+            sandbox->poll_fds[count++] = task->wait.fds[i];
+    return (int64_t)count;
+}
+
+/* Looks at what tasks wait for, for at most timeout_ns, and wakes those that can go on. */
+static int look_at_fds(struct sandbox *sandbox, int64_t timeout_ns)
+{
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int64_t count = collect_fds(sandbox);
+    const struct pollfd *fd = sandbox->poll_fds;
+    struct task *task, *next;
+
+    if (count < 0)
+        return (int)count;
+    if (ppoll(sandbox->poll_fds, (nfds_t)count, timeout_ns < 0 ? NULL : &timeout, NULL) < 0)
+        return errno == EINTR ? 0 : -errno;
+    for (task = sandbox->fd_waiters; task; task = next) {
+        bool ready = false;
+        next = task->next_waiting;
+        for (size_t i = 0; i < task->wait.fd_count; i++, fd++)
+            ready = ready || fd->revents != 0;
+        if (ready)
+            task_wake(task, WAKE_READY);
+    }
+    return 0;
+}
+
+static int arm_poller(struct sandbox *sandbox)
+{
+    int64_t count;
+    int err;
+
+    if (sandbox->watched_generation == sandbox->fd_waiters_generation)
+        return 0;
+    count = collect_fds(sandbox);
+    if (count < 0)
+        return (int)count;
+    err = fd_poller_watch(sandbox->poller, sandbox->poll_fds, (size_t)count);
+    if (!err)
+        sandbox->watched_generation = sandbox->fd_waiters_generation;
+    return err;
+}
+
+static int64_t time_to_first_deadline(const struct sandbox *sandbox)
+{
+    const struct task *task = timer_heap_first(&sandbox->timers);
+    int64_t ns;
+
+    if (!task)
+        return WAIT_FOR_EVER;
+    ns = task->wait.deadline - monotonic_now();
+    return ns > 0 ? ns : 0;
+}
+
+static int64_t shorter(int64_t a, int64_t b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
+
+static int serve_events(struct sandbox *sandbox, int64_t timeout_ns, size_t *count)
+{
+    tg_event *events = sandbox->events;
+    int err = tg_queue_wait(sandbox->queue, events, EVENTS_AT_ONCE, timeout_ns, count);
+
+    for (size_t i = 0; !err && i < *count; i++) {
+        event_serve((struct task *)(uintptr_t)events[i].user_data, &events[i]);
+        free_ended_tasks(sandbox);
+    }
+    return err;
+}
+
+/* Guests run and some tasks wait for descriptors. */
+static int wait_for_both(struct sandbox *sandbox)
+{
+    int64_t timeout = time_to_first_deadline(sandbox);
+    size_t count;
+    int err;
+
+    if (sandbox->fd_waiter_count <= LOOK_DESCRIPTORS) {
+        err = look_at_fds(sandbox, 0);
+        if (err || sandbox->ready_first)
+            return err;
+        err = serve_events(sandbox, shorter(timeout, LOOK_NS), &count);
+        if (err || count)
+            return err;
+    }
+    err = arm_poller(sandbox);
+    if (err)
+        return err;
+    err = serve_events(sandbox, timeout, &count);
+    if (!err && fd_poller_take_ready(sandbox->poller)) {
+        sandbox->watched_generation = 0;
+        err = look_at_fds(sandbox, 0);
+    }
+    return err;
+}
+
+static int wait_once(struct sandbox *sandbox)
+{
+    size_t count;
+
+    if (!sandbox->running)
+        return look_at_fds(sandbox, time_to_first_deadline(sandbox));
+    if (!sandbox->fd_waiters)
+        return serve_events(sandbox, time_to_first_deadline(sandbox), &count);
+    return wait_for_both(sandbox);
+}
+
+/* The sandbox ends with its first process. */
+static void end_all_processes(struct sandbox *sandbox)
+{
+    struct process *process = sandbox->processes, *next;
+
+    while (process) {
+        next = process->next;
+        if (!process->ended && !process->ending) {
+            process_end(process, SIGKILL);
+            /* That may have freed others, so the list is read from its start again. */
+            next = sandbox->processes;
+        }
+        process = next;
+    }
+}
+
+static bool is_over(const struct sandbox *sandbox)
+{
+    return !sandbox->running && !sandbox->ready_first;
+}
+
+int sandbox_run(struct sandbox *sandbox, int *wait_status)
+{
+    int64_t start = monotonic_now();
+    int err = 0;
+
+    while (!err) {
+        continue_ready_tasks(sandbox);
+        if (sandbox->init->ended) {
+            end_all_processes(sandbox);
+            continue_ready_tasks(sandbox);
+            if (is_over(sandbox))
+                break;
+        }
+        err = wait_once(sandbox);
+        wake_expired_tasks(sandbox);
+    }
+    free_ended_tasks(sandbox);
+    sandbox->counters.wall_ns = (uint64_t)(monotonic_now() - start);
+    *wait_status = sandbox->exit_status;
+    return err;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "address_space.h"
+#include "exec.h"
+#include "fd_poller.h"
+#include "files.h"
+#include "loader.h"
+#include "task.h"
+
+/* Where a program is looked for when its name has no slash and the environment has no PATH. */
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+/* Writes the sentence that says what failed; returns the error. */
+__attribute__((format(printf, 3, 4))) static int fail(const struct sandbox *sandbox, int err, const char *format, ...)
+{
+    va_list arguments;
+
+    if (sandbox->options.message && sandbox->options.message_capacity) {
+        va_start(arguments, format);
+        vsnprintf(sandbox->options.message, sandbox->options.message_capacity, format, arguments);
+        va_end(arguments);
+    }
+    return err;
+}
+
+static int open_platform(struct sandbox *sandbox)
+{
+    tg_platform_options options = {
+        .size = sizeof(options),
+        .backend = sandbox->options.backend,
+        .message = sandbox->options.message,
+        .message_capacity = sandbox->options.message_capacity,
+    };
+    int err = tg_platform_open(&options, &sandbox->platform);
+
+    if (err)
+        return err;
+    sandbox->info.size = sizeof(sandbox->info);
+    err = tg_platform_info(sandbox->platform, &sandbox->info);
+    if (!err)
+        err = tg_queue_create(sandbox->platform, &sandbox->queue);
+    if (!err)
+        err = fd_poller_create(sandbox->queue, &sandbox->poller);
+    return err ? fail(sandbox, err, "cannot set up the platform: %s", tg_strerror(err)) : 0;
+}
+
+static int allocate(struct sandbox *sandbox)
+{
+    sandbox->fpstate = malloc(sandbox->info.fpstate_size + sizeof(uint32_t));
+    sandbox->events = calloc(EVENTS_AT_ONCE, sizeof(*sandbox->events));
+    if (!sandbox->fpstate || !sandbox->events)
+        return fail(sandbox, -ENOMEM, "no memory left");
+    for (size_t i = 0; i < EVENTS_AT_ONCE; i++)
+        sandbox->events[i].size = sizeof(tg_event);
+    return 0;
+}
+
+static int open_root(struct sandbox *sandbox)
+{
+    sandbox->root_fd = open(sandbox->options.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (sandbox->root_fd < 0)
+        return fail(sandbox, -errno, "cannot open the root folder %s: %s", sandbox->options.root, strerror(errno));
+    return 0;
+}
+
+static int create_first_process(struct sandbox *sandbox)
+{
+    struct process *process;
+    int err = process_create(sandbox, NULL, &process);
+
+    if (err)
+        return fail(sandbox, err, "no memory left");
+    sandbox->init = process;
+    process->pgid = process->sid = process->pid;
+    process->dumpable = true;
+    process->credentials = (struct credentials){.uid = getuid(),
+                                                .euid = geteuid(),
+                                                .suid = geteuid(),
+                                                .fsuid = geteuid(),
+                                                .gid = getgid(),
+                                                .egid = getegid(),
+                                                .sgid = getegid(),
+                                                .fsgid = getegid()};
+    for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
+        getrlimit((int)i, &process->limits[i]);
+    err = files_init(process, sandbox->options.cwd ? sandbox->options.cwd : "/");
+    if (err)
+        return fail(sandbox, err, "cannot use %s as the current folder: %s",
+                    sandbox->options.cwd ? sandbox->options.cwd : "/", strerror(-err));
+    return 0;
+}
+
+static int fill_program(const struct sandbox_options *options, struct program *program)
+{
+    int err = 0;
+
+    for (size_t i = 0; !err && options->arguments[i]; i++)
+        err = string_list_add(&program->arguments, options->arguments[i]);
+    for (size_t i = 0; !err && options->environment && options->environment[i]; i++)
+        err = string_list_add(&program->environment, options->environment[i]);
+    return err;
+}
+
+static const char *search_path(const struct sandbox_options *options)
+{
+    for (size_t i = 0; options->environment && options->environment[i]; i++)
+        if (strncmp(options->environment[i], "PATH=", 5) == 0)
+            return options->environment[i] + 5;
+    return DEFAULT_PATH;
+}
+
+/* A name without a slash is looked for as a shell does it, inside the guest's root. */
+static int find_program(struct process *process, const struct sandbox_options *options, char **path)
+{
+    const char *name = options->arguments[0];
+    const char *folder = search_path(options);
+    size_t length;
+
+    *path = NULL;
+    if (strchr(name, '/')) {
+        *path = strdup(name);
+        return *path ? 0 : -ENOMEM;
+    }
+    for (;; folder += length + 1) {
+        int fd;
+        length = strcspn(folder, ":");
+        if (asprintf(path, "%.*s/%s", length ? (int)length : 1, length ? folder : ".", name) < 0)
+            return -ENOMEM;
+        fd = file_open_for_exec(process, *path);
+        if (fd >= 0) {
+            close(fd);
+            return 0;
+        }
+        free(*path);
+        *path = NULL;
+        if (!folder[length])
+            return -ENOENT;
+    }
+}
+
+static int start_program(struct sandbox *sandbox)
+{
+    struct process *process = sandbox->init;
+    struct program program = {0};
+    struct task *task;
+    const char *name = sandbox->options.arguments[0];
+    int err = task_create(process, process->pid, &task);
+
+    if (!err)
+        err = fill_program(&sandbox->options, &program);
+    if (!err)
+        err = find_program(process, &sandbox->options, &program.path);
+    if (!err)
+        err = exec_program(task, &program);
+    program_free(&program);
+    if (err)
+        return fail(sandbox, err, "cannot run %s: %s", name,
+                    err == -ENOEXEC ? "it is not a program for this machine" : strerror(-err));
+    task_make_ready(task);
+    return 0;
+}
+
+int sandbox_create(const struct sandbox_options *options, struct sandbox **out)
+{
+    struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
+    int err;
+
+    *out = NULL;
+    if (!sandbox)
+        return -ENOMEM;
+    sandbox->options = *options;
+    sandbox->root_fd = -1;
+    sandbox->next_id = 1;
+    sandbox->next_object_id = 1;
+    syscall_table_init(&sandbox->table);
+    err = open_root(sandbox);
+    if (!err)
+        err = open_platform(sandbox);
+    if (!err)
+        err = allocate(sandbox);
+    if (!err)
+        err = create_first_process(sandbox);
+    if (!err)
+        err = start_program(sandbox);
+    if (err) {
+        sandbox_destroy(sandbox);
+        return err;
+    }
+    *out = sandbox;
+    return 0;
+}
+
+/* Tasks that were cut off in the middle: nothing of them runs any more. */
+static void destroy_processes(struct sandbox *sandbox)
+{
+    struct process *process;
+    struct task *task;
+
+    while ((process = sandbox->processes)) {
+        while ((task = process->tasks)) {
+            task_stop_waiting(task);
+            task_abandon(task);
+        }
+        process_destroy(process);
+    }
+    while ((task = sandbox->ended)) {
+        sandbox->ended = task->next_ready;
+        task_destroy(task);
+    }
+}
+
+void sandbox_destroy(struct sandbox *sandbox)
+{
+    if (!sandbox)
+        return;
+    fd_poller_destroy(sandbox->poller);
+    tg_queue_destroy(sandbox->queue);
+    destroy_processes(sandbox);
+    tg_platform_close(sandbox->platform);
+    timer_heap_free(&sandbox->timers);
+    free(sandbox->poll_fds);
+    free(sandbox->fpstate);
+    free(sandbox->events);
+    if (sandbox->root_fd >= 0)
+        close(sandbox->root_fd);
+    free(sandbox);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "syscalls.h"
+
+#include <string.h>
+
+static void add(struct syscall_table *table, const struct syscall_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].nr < SYSCALL_NR_MAX)
+            table->entries[entries[i].nr] = entries[i];
+}
+
+void syscall_table_init(struct syscall_table *table)
+{
+    memset(table, 0, sizeof(*table));
+    add(table, memory_syscalls, memory_syscalls_count);
+    add(table, time_syscalls, time_syscalls_count);
+    add(table, identity_syscalls, identity_syscalls_count);
+    add(table, limit_syscalls, limit_syscalls_count);
+    add(table, clone_syscalls, clone_syscalls_count);
+    add(table, exec_syscalls, exec_syscalls_count);
+    add(table, exit_wait_syscalls, exit_wait_syscalls_count);
+    add(table, futex_syscalls, futex_syscalls_count);
+    add(table, signal_syscalls, signal_syscalls_count);
+    add(table, file_syscalls, file_syscalls_count);
+    add(table, arch_syscalls, arch_syscalls_count);
+}
