@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "stats_table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sandbox.h"
+#include "syscall_names.h"
+
+struct row {
+    uint32_t nr;
+    bool known;
+    struct syscall_counter counter;
+};
+
+static int by_calls(const void *a, const void *b)
+{
+    const struct row *left = a, *right = b;
+
+    if (left->counter.calls != right->counter.calls)
+        return left->counter.calls < right->counter.calls ? 1 : -1;
+    return left->nr < right->nr ? -1 : 1;
+}
+
+static size_t collect(const struct sandbox *sandbox, struct row rows[SYSCALL_NR_MAX])
+{
+    size_t count = 0;
+
+    for (uint32_t nr = 0; nr < SYSCALL_NR_MAX; nr++)
+        if (sandbox->counters.calls[nr].calls)
+            rows[count++] = (struct row){nr, sandbox->table.entries[nr].handler != NULL, sandbox->counters.calls[nr]};
+    qsort(rows, count, sizeof(rows[0]), by_calls);
+    return count;
+}
+
+static uint64_t per_call(uint64_t ns, uint64_t calls)
+{
+    return calls ? ns / calls : 0;
+}
+
+static void print_row(const struct row *row)
+{
+    const char *name = syscall_name(row->nr);
+
+    fprintf(stderr, "%10" PRIu64 " %8" PRIu64 " %10" PRIu64 "  ", row->counter.calls, row->counter.errors,
+            per_call(row->counter.handler_ns, row->counter.calls));
+    if (name)
+        fprintf(stderr, "%s", name);
+    else
+        fprintf(stderr, "call %u", row->nr);
+    fprintf(stderr, "%s\n", row->known ? "" : " (unknown: ENOSYS)");
+}
+
+static void print_fact(const char *name, uint64_t value)
+{
+    fprintf(stderr, "%-34s %14" PRIu64 "\n", name, value);
+}
+
+static void print_facts(const struct sandbox *sandbox, const struct syscall_counter *total)
+{
+    const struct sandbox_counters *counters = &sandbox->counters;
+    tg_stats stats = {.size = sizeof(stats)};
+
+    print_fact("calls served", total->calls);
+    print_fact("unknown calls (ENOSYS)", counters->unknown_calls + counters->other_calls);
+    print_fact("calls that waited", counters->waits);
+    print_fact("faults", counters->faults);
+    print_fact("other exceptions", counters->exceptions);
+    print_fact("signals delivered to handlers", counters->signals);
+    print_fact("ns per call, all included", per_call(counters->wall_ns, total->calls));
+    print_fact("ns per call, in the kernel's code", per_call(total->handler_ns, total->calls));
+    print_fact("wall clock, ns", counters->wall_ns);
+    if (tg_platform_stats(sandbox->platform, &stats) != 0)
+        return;
+    print_fact("switches", stats.switches);
+    print_fact("calls injected into stubs", stats.injections);
+    print_fact("FP states read from stubs", stats.fpstate_saves);
+    print_fact("FP states written to stubs", stats.fpstate_loads);
+    print_fact("stub threads placed", stats.placements);
+}
+
+void stats_table_print(const struct sandbox *sandbox)
+{
+    struct row rows[SYSCALL_NR_MAX];
+    struct syscall_counter total = {0};
+    size_t count = collect(sandbox, rows);
+
+    fprintf(stderr, "%10s %8s %10s  %s\n", "calls", "errors", "ns/call", "name");
+    for (size_t i = 0; i < count; i++) {
+        print_row(&rows[i]);
+        total.calls += rows[i].counter.calls;
+        total.errors += rows[i].counter.errors;
+        total.handler_ns += rows[i].counter.handler_ns;
+    }
+    fprintf(stderr, "%10" PRIu64 " %8" PRIu64 " %10" PRIu64 "  total\n\n", total.calls, total.errors,
+            per_call(total.handler_ns, total.calls));
+    print_facts(sandbox, &total);
+}
