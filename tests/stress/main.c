@@ -17,6 +17,8 @@ static const struct stress_case {
     void (*run)(uint32_t backend);
 } cases[] = {
     {"create_destroy", stress_create_destroy},
+    {"fork_chain", stress_fork_chain},
+    {"many_platforms", stress_many_platforms},
     {"shared_subprocesses", stress_shared_subprocesses},
     {"queue_of_many", stress_queue_of_many},
     {"interrupt_storm", stress_interrupt_storm},

@@ -25,6 +25,8 @@
 size_t scaled(size_t count);
 
 void stress_create_destroy(uint32_t backend);
+void stress_fork_chain(uint32_t backend);
+void stress_many_platforms(uint32_t backend);
 void stress_shared_subprocesses(uint32_t backend);
 void stress_queue_of_many(uint32_t backend);
 void stress_interrupt_storm(uint32_t backend);
