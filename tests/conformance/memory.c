@@ -496,7 +496,6 @@ static void many_threads_map(uint32_t backend)
     guest_close(&guest);
 }
 
-/* The guest sees what the embedder maps while it spins on it, without a switch in between. */
 static void map_under_a_running_guest(uint32_t backend)
 {
     struct mapper mapper;
@@ -507,14 +506,14 @@ static void map_under_a_running_guest(uint32_t backend)
     guest_open(&guest, backend, GUEST_CODE(spin_counting));
     arch_set_argument(guest.context, 0, GUEST_DATA_AT);
     mapper = (struct mapper){guest.subprocess, AREA, guest.page};
-    thread = start_thread(map_and_unmap, &mapper);
+    thread = start_thread(guest_run_thread, &guest);
+    guest_wait_change(guest.subprocess, GUEST_DATA_AT, 0);
+    map_and_unmap(&mapper);
     before = guest_load(guest.subprocess, GUEST_DATA_AT);
-    while (guest_load(guest.subprocess, GUEST_DATA_AT) == before) {
-        CHECK_OK(tg_context_interrupt(guest.context));
-        guest_run(&guest);
-        CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
-    }
+    guest_wait_change(guest.subprocess, GUEST_DATA_AT, before);
+    CHECK_OK(tg_context_interrupt(guest.context));
     join_thread(thread);
+    CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
     guest_close(&guest);
 }
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 tg_platform *open_platform(uint32_t backend, uint64_t flags)
 {
@@ -123,6 +124,12 @@ void guest_run(struct guest *guest)
     run_context(guest->context, guest->subprocess, &guest->event);
 }
 
+void *guest_run_thread(void *guest)
+{
+    guest_run(guest);
+    return NULL;
+}
+
 uint64_t guest_load(tg_subprocess *subprocess, uint64_t addr)
 {
     uint64_t value = 0;
@@ -134,6 +141,12 @@ uint64_t guest_load(tg_subprocess *subprocess, uint64_t addr)
 void guest_store(tg_subprocess *subprocess, uint64_t addr, uint64_t value)
 {
     CHECK_OK(tg_subprocess_write(subprocess, addr, &value, sizeof(value), NULL));
+}
+
+void guest_wait_change(tg_subprocess *subprocess, uint64_t addr, uint64_t old)
+{
+    while (guest_load(subprocess, addr) == old)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
 }
 
 tg_event new_event(void)

@@ -65,9 +65,13 @@ void guest_close(struct guest *guest);
 /* Back to the first instruction, with a new context's registers. */
 void guest_restart(struct guest *guest);
 void guest_run(struct guest *guest);
+/* guest_run() as the body of a thread. */
+void *guest_run_thread(void *guest);
 
 uint64_t guest_load(tg_subprocess *subprocess, uint64_t addr);
 void guest_store(tg_subprocess *subprocess, uint64_t addr, uint64_t value);
+/* Waits until the guest has changed the word. The test's time limit ends a wait that never succeeds. */
+void guest_wait_change(tg_subprocess *subprocess, uint64_t addr, uint64_t old);
 
 tg_event new_event(void);
 void run_context(tg_context *context, tg_subprocess *subprocess, tg_event *event);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Descriptors of the embedder mapped into guests. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "arch.h"
+#include "cases.h"
+#include "guest.h"
+#include "guests.h"
+
+#define AREA GUEST_HOLE_AT
+
+struct shared_file {
+    int descriptor;
+    uint64_t *words;
+    size_t length;
+};
+
+static struct shared_file open_file(size_t length)
+{
+    struct shared_file file = {.length = length};
+
+    file.descriptor = CHECK_SYSTEM(memfd_create("shared", MFD_CLOEXEC));
+    CHECK_SYSTEM(ftruncate(file.descriptor, (off_t)length));
+    file.words = CHECK_SYSTEM(mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0));
+    return file;
+}
+
+static void close_file(struct shared_file *file)
+{
+    CHECK_SYSTEM(munmap(file->words, file->length));
+    CHECK_SYSTEM(close(file->descriptor));
+}
+
+static void guest_writes(struct guest *guest, uint64_t addr, uint64_t value)
+{
+    guest_restart(guest);
+    arch_set_argument(guest->context, 0, addr);
+    arch_set_argument(guest->context, 1, value);
+    GUEST_RUN_TO_CALL(guest);
+}
+
+/* The descriptor is opened after the platform and the subprocess are there. */
+static void shared_both_ways(uint32_t backend)
+{
+    struct guest guest;
+    struct shared_file file;
+
+    guest_open(&guest, backend, GUEST_CODE(write_calls));
+    file = open_file(2 * guest.page);
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_SHARED, file.descriptor, 0));
+    guest_writes(&guest, AREA + 8, 11);
+    CHECK_EQ(file.words[1], 11);
+    file.words[1] = 22;
+    CHECK_EQ(guest_load(guest.subprocess, AREA + 8), 22);
+    guest_store(guest.subprocess, AREA + 8, 33);
+    CHECK_EQ(file.words[1], 33);
+    close_file(&file);
+    guest_close(&guest);
+}
+
+static void private_stays_private(uint32_t backend)
+{
+    struct guest guest;
+    struct shared_file file;
+
+    guest_open(&guest, backend, GUEST_CODE(write_calls));
+    file = open_file(guest.page);
+    file.words[0] = 5;
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, 0, file.descriptor, 0));
+    CHECK_EQ(guest_load(guest.subprocess, AREA), 5);
+    guest_writes(&guest, AREA, 6);
+    CHECK_EQ(guest_load(guest.subprocess, AREA), 6);
+    CHECK_EQ(file.words[0], 5);
+    close_file(&file);
+    guest_close(&guest);
+}
+
+static void offset_counts(uint32_t backend)
+{
+    struct guest guest;
+    struct shared_file file;
+    uint64_t page;
+
+    guest_open(&guest, backend, GUEST_CODE(read_calls));
+    file = open_file(8 * guest.page);
+    for (page = 0; page < 8; page++)
+        file.words[page * guest.page / 8] = 100 + page;
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, 2 * guest.page, TG_PROT_READ, TG_MAP_SHARED, file.descriptor,
+                               5 * guest.page));
+    arch_set_argument(guest.context, 0, AREA);
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_EQ(guest.event.u.syscall.args[1], 105);
+    arch_set_argument(guest.context, 0, AREA + guest.page);
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_EQ(guest.event.u.syscall.args[1], 106);
+    close_file(&file);
+    guest_close(&guest);
+}
+
+static void mapping_outlives_descriptor(uint32_t backend)
+{
+    struct guest guest;
+    struct shared_file file;
+
+    guest_open(&guest, backend, GUEST_CODE(read_calls));
+    file = open_file(guest.page);
+    file.words[0] = 71;
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, TG_PROT_READ, TG_MAP_SHARED, file.descriptor, 0));
+    close_file(&file);
+    arch_set_argument(guest.context, 0, AREA);
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_EQ(guest.event.u.syscall.args[1], 71);
+    guest_close(&guest);
+}
+
+static void two_subprocesses_share(uint32_t backend)
+{
+    struct guest guest;
+    struct shared_file file;
+    tg_subprocess *other;
+
+    guest_open(&guest, backend, GUEST_CODE(write_calls));
+    other = create_loaded_subprocess(guest.platform, GUEST_CODE(write_calls));
+    file = open_file(guest.page);
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_SHARED, file.descriptor, 0));
+    CHECK_OK(tg_subprocess_map(other, AREA + guest.page, guest.page, TG_PROT_READ, TG_MAP_SHARED, file.descriptor, 0));
+    guest_writes(&guest, AREA, 9);
+    CHECK_EQ(guest_load(other, AREA + guest.page), 9);
+    tg_subprocess_destroy(other);
+    close_file(&file);
+    guest_close(&guest);
+}
+
+/* A number that is closed and opened again means the new file. */
+static void reused_number(uint32_t backend)
+{
+    struct guest guest;
+    struct shared_file first;
+    struct shared_file second;
+
+    guest_open(&guest, backend, GUEST_CODE(read_calls));
+    first = open_file(guest.page);
+    first.words[0] = 1;
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, TG_PROT_READ, TG_MAP_SHARED, first.descriptor, 0));
+    close_file(&first);
+    second = open_file(guest.page);
+    second.words[0] = 2;
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA + guest.page, guest.page, TG_PROT_READ, TG_MAP_SHARED,
+                               second.descriptor, 0));
+    CHECK_EQ(guest_load(guest.subprocess, AREA), 1);
+    CHECK_EQ(guest_load(guest.subprocess, AREA + guest.page), 2);
+    close_file(&second);
+    guest_close(&guest);
+}
+
+static int open_read_only(size_t length)
+{
+    char path[64];
+    int file = CHECK_SYSTEM(memfd_create("read-only", MFD_CLOEXEC));
+    int copy;
+
+    CHECK_SYSTEM(ftruncate(file, (off_t)length));
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+    copy = CHECK_SYSTEM(open(path, O_RDONLY | O_CLOEXEC));
+    close(file);
+    return copy;
+}
+
+static void unusable_descriptors(uint32_t backend)
+{
+    struct guest guest;
+    int read_only;
+    int pipes[2];
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    read_only = open_read_only(guest.page);
+    CHECK_SYSTEM(pipe2(pipes, O_CLOEXEC));
+    CHECK_RESULT(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_SHARED, read_only, 0), -EACCES);
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, 0, read_only, 0));
+    CHECK_RESULT(
+        tg_subprocess_map(guest.subprocess, AREA + guest.page, guest.page, TG_PROT_READ, TG_MAP_SHARED, pipes[0], 0),
+        -ENODEV);
+    CHECK_RESULT(
+        tg_subprocess_map(guest.subprocess, AREA + guest.page, guest.page, TG_PROT_READ, TG_MAP_SHARED, 987654, 0),
+        -EBADF);
+    CHECK_RESULT(tg_subprocess_read(guest.subprocess, AREA + guest.page, pipes, 1, NULL), -EFAULT);
+    CHECK(tg_platform_last_error(guest.platform)[0] != '\0');
+    close(read_only);
+    close(pipes[0]);
+    close(pipes[1]);
+    guest_close(&guest);
+}
+
+/* A read-only descriptor stays read-only: the guest's mapping cannot be made writable later. */
+static void read_only_stays(uint32_t backend)
+{
+    struct guest guest;
+    int read_only;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    read_only = open_read_only(guest.page);
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, TG_PROT_READ, TG_MAP_SHARED, read_only, 0));
+    CHECK_RESULT(tg_subprocess_protect(guest.subprocess, AREA, guest.page, PROT_RW), -EACCES);
+    close(read_only);
+    guest_close(&guest);
+}
+
+const struct test_case descriptor_cases[] = {
+    {"descriptor.shared", "A shared mapping of a descriptor opened later goes both ways", shared_both_ways},
+    {"descriptor.private", "A private mapping is copy-on-write", private_stays_private},
+    {"descriptor.offset", "The offset is honoured", offset_counts},
+    {"descriptor.closed", "A mapping outlives the descriptor it came from", mapping_outlives_descriptor},
+    {"descriptor.two_subprocesses", "Two subprocesses share a file at different addresses", two_subprocesses_share},
+    {"descriptor.reused_number", "A descriptor number that was closed and opened again means the new file",
+     reused_number},
+    {"descriptor.unusable", "Descriptors that are read-only, a pipe or not open give -EACCES, -ENODEV and -EBADF",
+     unusable_descriptors},
+    {"descriptor.read_only", "A shared mapping of a read-only descriptor cannot be made writable", read_only_stays},
+    {0},
+};
