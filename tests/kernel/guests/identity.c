@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Ids, names, limits, clocks and randomness: what does not depend on pids and on the hour. */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/time.h>
+#include <sys/times.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "report.h"
+
+static void check_ids(void)
+{
+    uid_t real, effective, saved;
+
+    printf("%u %u %u %u\n", getuid(), geteuid(), getgid(), getegid());
+    REPORT(getresuid(&real, &effective, &saved) == 0 && real == getuid() && effective == geteuid());
+    REPORT(syscall(SYS_gettid) == getpid());
+    REPORT(setuid(getuid()) == 0);
+    REPORT(getpgid(0) == getpgrp() && getpgid(getpid()) == getpgrp());
+    REPORT(getpgid(999999) == -1 && errno == ESRCH);
+    REPORT(kill(getpid(), 0) == 0);
+    REPORT(kill(999999, 0) == -1 && errno == ESRCH);
+}
+
+static void check_names(void)
+{
+    struct utsname names;
+    char name[16] = "";
+
+    REPORT(uname(&names) == 0);
+    printf("%s %s %s %s\n", names.sysname, names.nodename, names.release, names.machine);
+    REPORT(prctl(PR_SET_NAME, "a name that is too long") == 0);
+    REPORT(prctl(PR_GET_NAME, name) == 0 && strcmp(name, "a name that is ") == 0);
+    REPORT(prctl(99999, 0) == -1 && errno == EINVAL);
+}
+
+static void check_limits(void)
+{
+    struct rlimit limit, low = {.rlim_cur = 64, .rlim_max = 64}, wrong_way = {.rlim_cur = 2, .rlim_max = 1};
+
+    REPORT(getrlimit(RLIMIT_STACK, &limit) == 0);
+    printf("%llu\n", (unsigned long long)limit.rlim_cur);
+    REPORT(setrlimit(RLIMIT_CORE, &wrong_way) == -1 && errno == EINVAL);
+    REPORT(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    REPORT(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == 64 && limit.rlim_max == 64);
+    REPORT(getrlimit(9999, &limit) == -1 && errno == EINVAL);
+}
+
+static void check_clocks(void)
+{
+    struct timespec a, b, short_time = {.tv_nsec = 3000000}, wrong_time = {.tv_nsec = 2000000000};
+    struct timeval now;
+    struct rusage usage;
+    struct tms ticks;
+    volatile unsigned long work = 0;
+
+    REPORT(clock_gettime(CLOCK_MONOTONIC, &a) == 0);
+    REPORT(nanosleep(&short_time, NULL) == 0);
+    REPORT(clock_gettime(CLOCK_MONOTONIC, &b) == 0);
+    REPORT((b.tv_sec - a.tv_sec) * 1000000000L + b.tv_nsec - a.tv_nsec >= 3000000);
+    REPORT(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &a, NULL) == 0);
+    REPORT(nanosleep(&wrong_time, NULL) == -1 && errno == EINVAL);
+    REPORT(clock_gettime(4711, &a) == -1 && errno == EINVAL);
+    REPORT(clock_getres(CLOCK_MONOTONIC, &a) == 0 && a.tv_nsec == 1);
+    REPORT(gettimeofday(&now, NULL) == 0 && now.tv_sec == time(NULL));
+    for (int i = 0; i < 30000000; i++)
+        work = work + 1;
+    REPORT(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec > 0);
+    REPORT(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a) == 0 && a.tv_sec * 1000000000 + a.tv_nsec > 1000000);
+    REPORT(times(&ticks) != (clock_t)-1);
+}
+
+static void check_scheduling(void)
+{
+    cpu_set_t set;
+
+    REPORT(sched_yield() == 0);
+    REPORT(sched_getaffinity(0, sizeof(set), &set) == 0);
+    printf("%d processors, %ld online\n", CPU_COUNT(&set), sysconf(_SC_NPROCESSORS_ONLN));
+    REPORT(sched_getscheduler(0) == SCHED_OTHER);
+    printf("%d %d\n", sched_get_priority_max(SCHED_FIFO), sched_get_priority_min(SCHED_FIFO));
+    REPORT(getpriority(PRIO_PROCESS, 0) == 0);
+}
+
+static void check_randomness(void)
+{
+    unsigned char a[1000] = {0}, b[1000] = {0};
+
+    REPORT(getrandom(a, sizeof(a), 0) == sizeof(a) && getrandom(b, sizeof(b), 0) == sizeof(b));
+    REPORT(memcmp(a, b, sizeof(a)) != 0);
+    REPORT(getrandom(a, 1, 999) == -1 && errno == EINVAL);
+    REPORT(syscall(SYS_getrandom, 8, 16, 0) == -1 && errno == EFAULT);
+}
+
+int main(void)
+{
+    check_ids();
+    check_names();
+    check_limits();
+    check_clocks();
+    check_scheduling();
+    check_randomness();
+    REPORT(syscall(499) == -1 && errno == ENOSYS);
+    REPORT(syscall(100000) == -1 && errno == ENOSYS);
+    return report_status();
+}
