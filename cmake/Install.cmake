@@ -4,9 +4,10 @@
 # carry the warning flags and object libraries of this tree, which mean nothing outside of it.
 include(CMakePackageConfigHelpers)
 
-set(TG_PRIVATE_LIBRARIES seccomp Zydis pthread) # what a program that links the archive must add
-list(TRANSFORM TG_PRIVATE_LIBRARIES PREPEND "-l" OUTPUT_VARIABLE TG_PRIVATE_LINK_FLAGS)
-list(JOIN TG_PRIVATE_LINK_FLAGS " " TG_PRIVATE_LINK_FLAGS)
+# What a program that links the archive must add; the architecture has libraries of its own.
+get_property(arch_link_flags GLOBAL PROPERTY TG_ARCH_PRIVATE_LIBS)
+set(TG_PRIVATE_LIBRARIES -lseccomp ${arch_link_flags} -lpthread)
+list(JOIN TG_PRIVATE_LIBRARIES " " TG_PRIVATE_LINK_FLAGS)
 
 get_target_property(shared_version trapgate VERSION)
 get_target_property(shared_soversion trapgate SOVERSION)
