@@ -106,7 +106,7 @@ static const struct benchmark **choose(const char *filter, size_t *count)
     for (size_t f = 0; f < FAMILY_COUNT; f++)
         total += families[f]->count;
     *count = 0;
-    chosen = calloc(total, sizeof(*chosen));
+    chosen = calloc(total, sizeof(const struct benchmark *));
     if (!chosen)
         return NULL;
     for (size_t f = 0; f < FAMILY_COUNT; f++)

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sample.h"
@@ -22,7 +23,7 @@ static double proc_field_kib(pid_t pid, const char *file, const char *field)
     sample_require(in != NULL, path);
     while (kib < 0 && fgets(line, sizeof(line), in))
         if (strncmp(line, field, length) == 0 && line[length] == ':')
-            sscanf(line + length + 1, "%lf", &kib);
+            kib = strtod(line + length + 1, NULL);
     fclose(in);
     if (kib < 0)
         sample_fail("%s has no line \"%s\"", path, field);
@@ -34,21 +35,21 @@ double process_memory_kib(pid_t pid)
     return proc_field_kib(pid, "smaps_rollup", "Pss") + proc_field_kib(pid, "status", "VmPTE");
 }
 
+/* The first number of schedstat: ns on a processor. */
 static double thread_cpu_seconds(pid_t pid, const char *tid)
 {
-    char path[PATH_TEXT_MAX];
-    double nanoseconds = 0;
-    int fields;
+    char path[PATH_TEXT_MAX], line[256];
+    bool filled;
     FILE *in;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%.16s/schedstat", pid, tid);
     in = fopen(path, "r");
     sample_require(in != NULL, path);
-    fields = fscanf(in, "%lf", &nanoseconds);
+    filled = fgets(line, sizeof(line), in) != NULL;
     fclose(in);
-    if (fields != 1)
+    if (!filled)
         sample_fail("%s cannot be read", path);
-    return nanoseconds * 1e-9;
+    return strtod(line, NULL) * 1e-9;
 }
 
 double process_cpu_seconds(pid_t pid)

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,12 +31,6 @@ void sample_fail(const char *format, ...)
     vsnprintf(outcome.reason, sizeof(outcome.reason), format, arguments);
     va_end(arguments);
     finish(&outcome);
-}
-
-void sample_require(bool condition, const char *what)
-{
-    if (!condition)
-        sample_fail("%s: %s", what, strerror(errno));
 }
 
 static __attribute__((noreturn)) void run_in_child(sample_function *run, const struct sample *sample, int fd)

@@ -3,7 +3,9 @@
 #ifndef TRAPGATE_BENCH_SAMPLE_H
 #define TRAPGATE_BENCH_SAMPLE_H
 
+#include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "benchmark.h"
 
@@ -22,6 +24,10 @@ struct sample_outcome sample_run(sample_function *run, const struct sample *samp
 __attribute__((noreturn, format(printf, 1, 2))) void sample_fail(const char *format, ...);
 
 /* Only inside a sample: the same with errno's text when a host call did not do what the sample needs. */
-void sample_require(bool condition, const char *what);
+static inline void sample_require(bool condition, const char *what)
+{
+    if (!condition)
+        sample_fail("%s: %s", what, strerror(errno));
+}
 
 #endif
