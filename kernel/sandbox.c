@@ -148,7 +148,7 @@ static int find_program(struct process *process, const struct sandbox_options *o
     }
 }
 
-static int start_program(struct sandbox *sandbox)
+int sandbox_load(struct sandbox *sandbox)
 {
     struct process *process = sandbox->init;
     struct program program = {0};
@@ -190,8 +190,6 @@ int sandbox_create(const struct sandbox_options *options, struct sandbox **out)
         err = allocate(sandbox);
     if (!err)
         err = create_first_process(sandbox);
-    if (!err)
-        err = start_program(sandbox);
     if (err) {
         sandbox_destroy(sandbox);
         return err;

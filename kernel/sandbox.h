@@ -86,10 +86,19 @@ struct sandbox {
     int32_t exit_status;     /* wait status of the first process */
 };
 
-/* Opens the platform and loads the program. 0, or -errno with options->message written. */
+/*
+ * Opens the platform, the root folder and the current folder. The options must
+ * outlive the sandbox. 0, or -errno with options->message written.
+ */
 int sandbox_create(const struct sandbox_options *options, struct sandbox **out);
 
-/* Runs until the first process has ended; *wait_status is as wait4(2) gives it. 0 or -errno. */
+/* Finds and loads the program. 0, or -errno (-ENOENT, -EACCES, -ENOEXEC, ...) with options->message written. */
+int sandbox_load(struct sandbox *sandbox);
+
+/*
+ * Runs until the first process has ended; *wait_status is as wait4(2) gives it.
+ * The caller ignores SIGPIPE: guests write to its descriptors. 0 or -errno.
+ */
 int sandbox_run(struct sandbox *sandbox, int *wait_status);
 
 /* Ends what still runs and frees everything. NULL is allowed. */

@@ -188,7 +188,7 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int status_of_failure(int err)
+static int status_of_load_failure(int err)
 {
     switch (err) {
     case -ENOENT:
@@ -202,6 +202,11 @@ static int status_of_failure(int err)
     }
 }
 
+static void print_failure(const struct program_options *options, int err)
+{
+    fprintf(stderr, "trapgate: %s\n", options->message[0] ? options->message : tg_strerror(err));
+}
+
 int program_options_run(struct program_options *options, void (*report)(const struct sandbox *sandbox))
 {
     struct sandbox *sandbox;
@@ -211,10 +216,16 @@ int program_options_run(struct program_options *options, void (*report)(const st
     signal(SIGPIPE, SIG_IGN);
     err = sandbox_create(&options->sandbox, &sandbox);
     if (err) {
-        fprintf(stderr, "trapgate: %s\n", options->message[0] ? options->message : tg_strerror(err));
-        return status_of_failure(err);
+        print_failure(options, err);
+        return EXIT_TRAPGATE_FAILED;
     }
     raise_descriptor_limit();
+    err = sandbox_load(sandbox);
+    if (err) {
+        print_failure(options, err);
+        sandbox_destroy(sandbox);
+        return status_of_load_failure(err);
+    }
     err = sandbox_run(sandbox, &status);
     if (err)
         fprintf(stderr, "trapgate: the sandbox stopped: %s\n", tg_platform_last_error(sandbox->platform));
