@@ -58,21 +58,25 @@ static int find_base(struct task *task, uint64_t dirfd, struct path_argument *ou
     return 0;
 }
 
+int path_argument_place(struct task *task, uint64_t dirfd, uint64_t at_flags, struct path_argument *argument)
+{
+    int result;
+
+    argument->file = NULL;
+    argument->generated_fd = -1;
+    if (argument->text[0] == '\0')
+        return (at_flags & AT_EMPTY_PATH) != 0 ? argument_is_dirfd(task, dirfd, argument) : -ENOENT;
+    result = proc_path_replace(task, (at_flags & AT_SYMLINK_NOFOLLOW) == 0, argument);
+    if (result != 0 || argument->file != NULL || argument->generated_fd >= 0)
+        return result;
+    return find_base(task, dirfd, argument);
+}
+
 int path_argument_read(struct task *task, uint64_t dirfd, uint64_t addr, uint64_t at_flags, struct path_argument *out)
 {
     ssize_t length = guest_read_string(task_memory(task), addr, out->text, sizeof(out->text));
-    int result;
 
-    if (length < 0)
-        return (int)length;
-    out->file = NULL;
-    out->generated_fd = -1;
-    if (length == 0)
-        return (at_flags & AT_EMPTY_PATH) != 0 ? argument_is_dirfd(task, dirfd, out) : -ENOENT;
-    result = proc_path_replace(task, (at_flags & AT_SYMLINK_NOFOLLOW) == 0, out);
-    if (result != 0 || out->file != NULL || out->generated_fd >= 0)
-        return result;
-    return find_base(task, dirfd, out);
+    return length < 0 ? (int)length : path_argument_place(task, dirfd, at_flags, out);
 }
 
 void path_argument_close(struct path_argument *argument)
@@ -88,29 +92,33 @@ int file_check_change(const struct task *task, const struct file *file)
     return path_policy_filesystem(task->process->paths->root, file->host_fd, PATH_CHANGE);
 }
 
+int path_argument_open(struct task *task, const struct path_argument *argument, uint64_t at_flags, enum path_use use,
+                       struct path_target *out)
+{
+    if (argument->file != NULL) {
+        *out = (struct path_target){.fd = argument->file->host_fd};
+        return use == PATH_CHANGE ? file_check_change(task, argument->file) : 0;
+    }
+    if (argument->generated_fd >= 0) {
+        *out = (struct path_target){.fd = argument->generated_fd, .owned = true};
+        if (use == PATH_INSPECT)
+            return 0;
+        path_target_close(out);
+        return -EACCES;
+    }
+    out->fd = path_lookup(task->process->paths, argument->base_fd, argument->text,
+                          (at_flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0, use);
+    out->owned = true;
+    return out->fd < 0 ? out->fd : 0;
+}
+
 int path_target_open(struct task *task, uint64_t dirfd, uint64_t addr, uint64_t at_flags, enum path_use use,
                      struct path_target *out)
 {
     struct path_argument argument;
     int result = path_argument_read(task, dirfd, addr, at_flags, &argument);
 
-    if (result != 0)
-        return result;
-    if (argument.file != NULL) {
-        *out = (struct path_target){.fd = argument.file->host_fd};
-        return use == PATH_CHANGE ? file_check_change(task, argument.file) : 0;
-    }
-    if (argument.generated_fd >= 0) {
-        *out = (struct path_target){.fd = argument.generated_fd, .owned = true};
-        if (use == PATH_INSPECT)
-            return 0;
-        path_target_close(out);
-        return -EACCES;
-    }
-    out->fd = path_lookup(task->process->paths, argument.base_fd, argument.text,
-                          (at_flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0, use);
-    out->owned = true;
-    return out->fd < 0 ? out->fd : 0;
+    return result != 0 ? result : path_argument_open(task, &argument, at_flags, use, out);
 }
 
 void path_target_close(struct path_target *target)

@@ -44,16 +44,24 @@ struct path_argument {
 /*
  * Reads the path at addr. at_flags: AT_EMPTY_PATH lets an empty one stand for
  * dirfd itself; AT_SYMLINK_NOFOLLOW as the caller will look it up. Returns 0 or
- * -errno; on success path_argument_close() must follow.
+ * -errno; after a 0, path_argument_close() or path_argument_open() must follow.
  */
 int path_argument_read(struct task *task, uint64_t dirfd, uint64_t addr, uint64_t at_flags, struct path_argument *out);
 void path_argument_close(struct path_argument *argument);
+
+/* The second half of path_argument_read(), for a text that was read already. */
+int path_argument_place(struct task *task, uint64_t dirfd, uint64_t at_flags, struct path_argument *argument);
 
 /* What a path leads to: a descriptor of the host, often O_PATH. */
 struct path_target {
     int fd;
     bool owned;
 };
+
+/* Looks up a path; what it generated belongs to the target. Returns 0 or -errno; path_target_close() must follow a 0.
+ */
+int path_argument_open(struct task *task, const struct path_argument *argument, uint64_t at_flags, enum path_use use,
+                       struct path_target *out);
 
 /* Reads and looks up a path. Returns 0 or -errno; on success path_target_close() must follow. */
 int path_target_open(struct task *task, uint64_t dirfd, uint64_t addr, uint64_t at_flags, enum path_use use,

@@ -255,7 +255,10 @@ int proc_path_replace(struct task *task, bool follow, struct path_argument *argu
 
     if (fd >= 0) {
         argument->file = task_file(task, (uint64_t)fd);
-        return argument->file != NULL ? 0 : -ENOENT;
+        if (argument->file == NULL)
+            return -ENOENT;
+        /* As a path it would lead to what is outside of the root folder. */
+        return argument->file->inherited && argument->file->kind == FILE_DIRECTORY ? -EACCES : 0;
     }
     name = behind_own_folder(task, argument->text);
     if (name == NULL && strcmp(argument->text, "/proc/mounts") == 0)

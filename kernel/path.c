@@ -150,8 +150,8 @@ void path_entry_close(struct path_entry *entry)
 int path_create(const struct path_context *context, int base_fd, const char *path, int open_flags, mode_t mode)
 {
     struct stat st;
-    int fd = walk_at(context, base_fd, path, (uint64_t)(unsigned int)open_flags | O_CREAT | O_NONBLOCK | O_NOCTTY,
-                     mode & 07777 & ~context->umask);
+    int fd =
+        walk_at(context, base_fd, path, (uint64_t)(unsigned int)open_flags | O_CREAT | O_NONBLOCK | O_NOCTTY, mode);
 
     if (fd < 0)
         return fd;

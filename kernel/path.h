@@ -82,7 +82,10 @@ struct path_entry {
 int path_entry_lookup(const struct path_context *context, int base_fd, const char *path, struct path_entry *out);
 void path_entry_close(struct path_entry *entry);
 
-/* Makes and opens a regular file as open(2) with O_CREAT does. Returns a descriptor or -errno. */
+/*
+ * Makes and opens a regular file as open(2) with O_CREAT does; the umask is the
+ * caller's to apply. Returns a descriptor or -errno.
+ */
 int path_create(const struct path_context *context, int base_fd, const char *path, int open_flags, mode_t mode);
 
 /*

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The timeouts of poll, select and epoll, in the three forms that they come
+ * in. A call that is made again after a wait keeps the deadline of the first
+ * time.
+ */
+#ifndef TRAPGATE_KERNEL_FILE_DEADLINE_H
+#define TRAPGATE_KERNEL_FILE_DEADLINE_H
+
+#include <stdint.h>
+
+struct task;
+
+/* The guest only wants to look. */
+#define DEADLINE_NOW INT64_MIN
+
+/* Negative: never. */
+int64_t deadline_of_milliseconds(const struct task *task, int64_t milliseconds);
+
+/* Of a struct at addr; addr 0: never. 0, -EFAULT or -EINVAL. */
+int64_t deadline_of_timespec(const struct task *task, uint64_t addr, int64_t *out);
+int64_t deadline_of_timeval(const struct task *task, uint64_t addr, int64_t *out);
+
+/* The signal mask that goes with the wait; addr 0: none. 0, -EFAULT or -EINVAL. */
+int64_t apply_signal_mask(struct task *task, uint64_t addr, uint64_t size);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What files.h promises to the rest of the kernel. */
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fd_table.h"
+#include "path.h"
+#include "process.h"
+#include "sandbox.h"
+
+static int inherit_standard_files(struct fd_table *table)
+{
+    for (uint32_t fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct file *file;
+        int result;
+
+        if (fcntl((int)fd, F_GETFD) < 0)
+            continue;
+        file = file_inherit((int)fd);
+        if (file == NULL)
+            return -ENOMEM;
+        result = fd_table_set(table, file, fd, STDERR_FILENO + 1, false);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+static int report(const struct sandbox *sandbox, int error, const char *reason)
+{
+    if (sandbox->options.message != NULL)
+        snprintf(sandbox->options.message, sandbox->options.message_capacity, "%s", reason);
+    return error;
+}
+
+/* A write that the host answers with a signal must give an error instead: the guest gets the signal, not we. */
+static int ignore_write_signals(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGXFSZ, &ignore, NULL) != 0)
+        return -errno;
+    return 0;
+}
+
+int files_init(struct process *process, const char *cwd)
+{
+    const char *reason;
+    struct root_folder *root;
+    int result = root_folder_create(process->sandbox->root_fd, &root, &reason);
+
+    if (result != 0)
+        return report(process->sandbox, result, reason);
+    process->paths = path_context_create(root, cwd);
+    process->fd_table = fd_table_create();
+    if (process->paths == NULL || process->fd_table == NULL)
+        result = -ENOMEM;
+    if (result == 0)
+        result = inherit_standard_files(process->fd_table);
+    if (result == 0)
+        result = ignore_write_signals();
+    if (result != 0)
+        files_release(process);
+    return result;
+}
+
+int files_clone(const struct process *parent, struct process *child, bool share_descriptors, bool share_paths)
+{
+    child->fd_table = share_descriptors ? fd_table_get(parent->fd_table) : fd_table_copy(parent->fd_table);
+    child->paths = share_paths ? path_context_get(parent->paths) : path_context_copy(parent->paths);
+    if (child->fd_table != NULL && child->paths != NULL)
+        return 0;
+    files_release(child);
+    return -ENOMEM;
+}
+
+int files_exec(struct process *process)
+{
+    if (process->fd_table->references > 1) {
+        struct fd_table *own = fd_table_copy(process->fd_table);
+
+        if (own == NULL)
+            return -ENOMEM;
+        fd_table_put(process->fd_table);
+        process->fd_table = own;
+    }
+    fd_table_close_on_exec(process->fd_table);
+    return 0;
+}
+
+void files_release(struct process *process)
+{
+    if (process->fd_table != NULL)
+        fd_table_put(process->fd_table);
+    if (process->paths != NULL)
+        path_context_put(process->paths);
+    process->fd_table = NULL;
+    process->paths = NULL;
+}
+
+/* Whether the file behind an O_PATH descriptor can be executed: regular, and with the permission to. */
+static int check_executable(const struct root_folder *root, int fd)
+{
+    char name[PATH_FD_NAME_SIZE];
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EACCES;
+    path_fd_name(fd, name);
+    return faccessat(root->self_fds, name, X_OK, 0) != 0 ? -errno : 0;
+}
+
+int file_open_for_exec(struct process *process, const char *path)
+{
+    const struct path_context *paths = process->paths;
+    int path_fd = path_lookup(paths, paths->cwd_fd, path, 0, PATH_INSPECT);
+    int result;
+
+    if (path_fd < 0)
+        return path_fd;
+    result = check_executable(paths->root, path_fd);
+    if (result == 0)
+        result = path_reopen(paths->root, path_fd, O_RDONLY, 0);
+    close(path_fd);
+    return result;
+}
+
+int file_host_fd(struct process *process, int guest_fd)
+{
+    const struct file *file = fd_table_file(process->fd_table, (uint32_t)guest_fd);
+
+    if (file == NULL || (file->status & O_PATH) != 0)
+        return -EBADF;
+    return file->kind == FILE_PLAIN ? file->host_fd : -ENODEV;
+}
