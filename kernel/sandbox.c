@@ -15,6 +15,7 @@
 #include "fd_poller.h"
 #include "files.h"
 #include "loader.h"
+#include "path.h"
 #include "task.h"
 
 /* Where a program is looked for when its name has no slash and the environment has no PATH. */
@@ -73,14 +74,20 @@ static int open_root(struct sandbox *sandbox)
     return 0;
 }
 
-static int create_first_process(struct sandbox *sandbox)
+/* The file side starts in / when there is no such folder; whoever names one wants to know. */
+static int check_cwd(const struct sandbox *sandbox, const char *cwd)
 {
-    struct process *process;
-    int err = process_create(sandbox, NULL, &process);
+    const struct path_context *paths = sandbox->init->paths;
+    int fd = path_lookup(paths, paths->root->fd, cwd, O_DIRECTORY, PATH_INSPECT);
 
-    if (err)
-        return fail(sandbox, err, "no memory left");
-    sandbox->init = process;
+    if (fd < 0)
+        return fail(sandbox, fd, "cannot use %s as the current folder: %s", cwd, strerror(-fd));
+    close(fd);
+    return 0;
+}
+
+static void fill_first_process(struct process *process)
+{
     process->pgid = process->sid = process->pid;
     process->dumpable = true;
     process->credentials = (struct credentials){.uid = getuid(),
@@ -92,12 +99,19 @@ static int create_first_process(struct sandbox *sandbox)
                                                 .sgid = getegid(),
                                                 .fsgid = getegid()};
     for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
-        getrlimit((int)i, &process->limits[i]);
-    err = files_init(process, sandbox->options.cwd ? sandbox->options.cwd : "/");
+        getrlimit((__rlimit_resource_t)i, &process->limits[i]);
+}
+
+static int create_first_process(struct sandbox *sandbox)
+{
+    const char *cwd = sandbox->options.cwd ? sandbox->options.cwd : "/";
+    int err = process_create(sandbox, NULL, &sandbox->init);
+
     if (err)
-        return fail(sandbox, err, "cannot use %s as the current folder: %s",
-                    sandbox->options.cwd ? sandbox->options.cwd : "/", strerror(-err));
-    return 0;
+        return fail(sandbox, err, "no memory left");
+    fill_first_process(sandbox->init);
+    err = files_init(sandbox->init, cwd);
+    return err ? err : check_cwd(sandbox, cwd);
 }
 
 static int fill_program(const struct sandbox_options *options, struct program *program)

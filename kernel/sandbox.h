@@ -88,7 +88,8 @@ struct sandbox {
 
 /*
  * Opens the platform, the root folder and the current folder. The options must
- * outlive the sandbox. 0, or -errno with options->message written.
+ * outlive the sandbox. From then on the embedder ignores SIGPIPE and SIGXFSZ:
+ * guests write to its descriptors. 0, or -errno with options->message written.
  */
 int sandbox_create(const struct sandbox_options *options, struct sandbox **out);
 
@@ -97,7 +98,7 @@ int sandbox_load(struct sandbox *sandbox);
 
 /*
  * Runs until the first process has ended; *wait_status is as wait4(2) gives it.
- * The caller ignores SIGPIPE: guests write to its descriptors. 0 or -errno.
+ * 0 or -errno.
  */
 int sandbox_run(struct sandbox *sandbox, int *wait_status);
 

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,8 +211,6 @@ int program_options_run(struct program_options *options, void (*report)(const st
     struct sandbox *sandbox;
     int status, err;
 
-    /* A guest that writes to a closed pipe gets its own SIGPIPE; ours would end everything. */
-    signal(SIGPIPE, SIG_IGN);
     err = sandbox_create(&options->sandbox, &sandbox);
     if (err) {
         print_failure(options, err);

@@ -185,9 +185,7 @@ static void *signal_main(void *argument)
     usleep(20000);
     pthread_kill(main_thread, SIGUSR1);
     usleep(20000);
-    if (argument)
-        REPORT(write(*(int *)argument, "x", 1) == 1);
-    return NULL;
+    return argument && write(*(int *)argument, "x", 1) != 1 ? argument : NULL;
 }
 
 static void check_interrupted_calls(void)
