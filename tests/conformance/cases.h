@@ -32,6 +32,13 @@ extern const struct test_case switch_cases[];
 extern const struct test_case syscall_cases[];
 extern const struct test_case thread_cases[];
 
+/* x86-64 */
+extern const struct test_case access_cases[];
+extern const struct test_case compat_cases[];
+extern const struct test_case exception_cases[];
+extern const struct test_case fp_cases[];
+extern const struct test_case segment_cases[];
+
 /* The areas of the processor the tests are built for; ends with NULL. */
 extern const struct test_case *const arch_areas[];
 

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <stddef.h>
+
+#include "../cases.h"
+
+const struct test_case *const arch_areas[] = {
+    access_cases, exception_cases, fp_cases, segment_cases, compat_cases, NULL,
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "native.h"
+
+#include <string.h>
+#include <ucontext.h>
+
+#define INT3 0xcc
+
+uint64_t native_ip(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
+}
+
+void native_enter(void *code, void *data, void *stack_top)
+{
+    __asm__ volatile("mov %[stack], %%rsp\n\t"
+                     "jmp *%[code]"
+                     :
+                     : [code] "r"(code), [stack] "r"(stack_top), "D"(data)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+void native_fill_traps(void *memory, uint64_t length)
+{
+    memset(memory, INT3, length);
+}
