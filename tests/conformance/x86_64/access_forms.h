@@ -101,7 +101,7 @@
     X(exchange_add, WRITE, EXACT, CPU_ALWAYS)                                                                          \
     X(compare_swap, WRITE, EXACT, CPU_ALWAYS)                                                                          \
     X(compare_swap_no, WRITE, EXACT, CPU_ALWAYS)                                                                       \
-    X(compare_swap_16, WRITE, EXACT, CPU_ALWAYS)
+    X(compare_swap_16, WRITE, EXACT, CPU_CX16)
 
 /* These touch nothing. */
 #define HINT_FORMS(X)                                                                                                  \

@@ -13,7 +13,7 @@
     \setup
     GUEST_LABEL \name\()_at
     \instruction
-1:  MAKE_CALL
+1:  CALL
     END_GUEST \name
 .endm
 
@@ -84,8 +84,8 @@ FORM push_register,   "lea 8(%rdi), %rsp", "push %rax"
 FORM push_constant,   "lea 8(%rdi), %rsp", "push $1"
 FORM push_memory,     "lea 8(%rdi), %rsp", "pushq (%rsi)"
 FORM push_flags,      "lea 8(%rdi), %rsp", "pushf"
-FORM call_near,       "lea 8(%rdi), %rsp", "call 1f"
-FORM call_register,   "lea 8(%rdi), %rsp; lea 1f(%rip), %rax", "call *%rax"
+FORM call_near,       "lea 8(%rdi), %rsp", "callq 1f"
+FORM call_register,   "lea 8(%rdi), %rsp; lea 1f(%rip), %rax", "callq *%rax"
 FORM enter_frame,     "lea 8(%rdi), %rsp", "enter $0, $0"
 FORM pop_to,          "push %rax", "popq (%rdi)"
 FORM store_string,    "", "stosb"
@@ -121,7 +121,7 @@ FORM hint_nop,        "", "nopl (%rdi)"
 GUEST write_own_code
 GUEST_LABEL write_own_code_at
     movb $0x90, write_own_code_self(%rip)
-    MAKE_CALL
+    CALL
 END_GUEST write_own_code
 .set write_own_code_self, guest_write_own_code_at
 
@@ -140,17 +140,17 @@ END_GUEST return_through
 /* An instruction of ten bytes; the tests place it across a page edge. */
 GUEST long_instruction
     movabs $0x1122334455667788, %rdi
-    MAKE_CALL
+    CALL
 END_GUEST long_instruction
 
 /* A nop of nine bytes: a prefix of it is no instruction. */
 GUEST long_nop
     .byte 0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00
-    MAKE_CALL
+    CALL
 END_GUEST long_nop
 
 /* Copies rcx words from rsi to rdi. */
 GUEST copy_words
     rep movsq
-    MAKE_CALL
+    CALL
 END_GUEST copy_words

@@ -3,7 +3,7 @@
 #include "guest.inc"
 
 GUEST call_loop
-1:  MAKE_CALL
+1:  CALL
     jmp 1b
 END_GUEST call_loop
 
@@ -15,12 +15,12 @@ END_GUEST raw_call_loop
 GUEST counting_calls
     xor %edi, %edi
 1:  inc %rdi
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST counting_calls
 
 GUEST echo_result
-1:  MAKE_CALL
+1:  CALL
     mov %rax, %rdi
     jmp 1b
 END_GUEST echo_result
@@ -46,20 +46,20 @@ END_GUEST spin_registers
 
 GUEST read_calls
 1:  mov (%rdi), %rsi
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST read_calls
 
 GUEST write_calls
 1:  mov %rsi, (%rdi)
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST write_calls
 
 GUEST read_then_write
     mov (%rdi), %rax
     mov %rsi, (%rdi)
-    MAKE_CALL
+    CALL
 END_GUEST read_then_write
 
 GUEST jump
@@ -97,12 +97,12 @@ GUEST steps
     nop
     nop
 GUEST_LABEL steps_call
-    MAKE_CALL
+    CALL
 GUEST_LABEL steps_after_call
     nop
     nop
     nop
-    MAKE_CALL
+    CALL
 END_GUEST steps
 
 /* Waits until the word at arg 0 is not zero, then calls. */
@@ -110,7 +110,7 @@ GUEST wait_for_word
 1:  pause
     cmpq $0, (%rdi)
     je 1b
-    MAKE_CALL
+    CALL
 END_GUEST wait_for_word
 
 /* Computes for arg 0 rounds, then calls, for ever. */
@@ -118,6 +118,6 @@ GUEST compute_calls
 1:  mov %rdi, %rcx
 2:  dec %rcx
     jnz 2b
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST compute_calls

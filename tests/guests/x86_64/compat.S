@@ -52,14 +52,14 @@ GUEST vsyscall_loop
 1:  push %rdi
     push %rsi
     push %rdx
-    call *%rdx
+    callq *%rdx
 GUEST_LABEL vsyscall_behind
     pop %rdx
     pop %rsi
     pop %rdi
     mov %rdi, %r12
     mov %rax, %rdi
-    MAKE_CALL
+    CALL
     mov %r12, %rdi
     jmp 1b
 END_GUEST vsyscall_loop

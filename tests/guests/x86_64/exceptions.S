@@ -6,7 +6,7 @@
     GUEST raise_\name
     \setup
     \instruction
-    MAKE_CALL
+    CALL
     END_GUEST raise_\name
 .endm
 
@@ -60,7 +60,7 @@ GUEST breakpoints
     inc %rsi
     int3
     inc %rsi
-    MAKE_CALL
+    CALL
 END_GUEST breakpoints
 
 GUEST read_cpuid
@@ -68,19 +68,19 @@ GUEST read_cpuid
     xor %ecx, %ecx
 GUEST_LABEL read_cpuid_at
     cpuid
-    MAKE_CALL
+    CALL
 END_GUEST read_cpuid
 
 GUEST read_tsc
 GUEST_LABEL read_tsc_at
     rdtsc
     mov %rax, %rdi
-    MAKE_CALL
+    CALL
 END_GUEST read_tsc
 
 GUEST read_tscp
 GUEST_LABEL read_tscp_at
     rdtscp
     mov %rax, %rdi
-    MAKE_CALL
+    CALL
 END_GUEST read_tscp

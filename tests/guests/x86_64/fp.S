@@ -8,9 +8,9 @@
 .macro LOAD_CALL_STORE name, load, store
     GUEST \name
 9:  \load
-    MAKE_CALL
+    CALL
     \store
-    MAKE_CALL
+    CALL
     jmp 9b
     END_GUEST \name
 .endm
@@ -72,7 +72,7 @@ LOAD_CALL_STORE fp_control, "LOAD_CONTROL", "STORE_CONTROL"
 /* Loads SSE registers from (rdi) once, then calls for ever and stores them to (rsi) after each call. */
 GUEST fp_load_once
     EACH_16 movups, xmm, 16, %rdi, in
-1:  MAKE_CALL
+1:  CALL
     EACH_16 movups, xmm, 16, %rsi, out
     jmp 1b
 END_GUEST fp_load_once
@@ -82,7 +82,7 @@ GUEST fp_look
 1:  EACH_16 movups, xmm, 16, %rsi, out
     fnstcw 256(%rsi)
     stmxcsr 260(%rsi)
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST fp_look
 
@@ -91,7 +91,7 @@ GUEST fp_fault
     EACH_16 movups, xmm, 16, %rdi, in
     mov (%rdx), %al
     EACH_16 movups, xmm, 16, %rsi, out
-    MAKE_CALL
+    CALL
 END_GUEST fp_fault
 
 /* Loads SSE registers from (rdi), says so at (rdx) and spins until 8(rdx) is set; then stores them to (rsi). */
@@ -102,5 +102,5 @@ GUEST fp_spin
     cmpq $0, 8(%rdx)
     je 1b
     EACH_16 movups, xmm, 16, %rsi, out
-    MAKE_CALL
+    CALL
 END_GUEST fp_spin

@@ -6,7 +6,7 @@
 GUEST read_fs_gs
 1:  mov %fs:0, %rdi
     mov %gs:0, %rsi
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST read_fs_gs
 
@@ -14,16 +14,16 @@ END_GUEST read_fs_gs
 GUEST write_bases
     wrfsbase %rdi
     wrgsbase %rsi
-    MAKE_CALL
+    CALL
     mov %fs:0, %rdi
     mov %gs:0, %rsi
-    MAKE_CALL
+    CALL
 END_GUEST write_bases
 
 /* Sets a base that no address space has, then calls. */
 GUEST write_bad_base
     wrfsbase %rdi
-    MAKE_CALL
+    CALL
 END_GUEST write_bad_base
 
 /* arg 0..3: ds, es, fs, gs; arg 4: cs; arg 5: ss */
@@ -34,7 +34,7 @@ GUEST read_segments
     mov %gs, %r10d
     mov %cs, %r8d
     mov %ss, %r9d
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST read_segments
 
@@ -42,10 +42,10 @@ END_GUEST read_segments
 GUEST load_segments
     mov %edi, %ds
     mov %edi, %es
-    MAKE_CALL
+    CALL
     mov %ds, %edi
     mov %es, %esi
-    MAKE_CALL
+    CALL
 END_GUEST load_segments
 
 /* Sets the flags from rdi; after a call, arg 0 holds the flags that are left. */
@@ -57,7 +57,7 @@ GUEST keep_flags
     pushf
     pop %rdi
     cld
-    MAKE_CALL
+    CALL
     jmp 1b
 END_GUEST keep_flags
 

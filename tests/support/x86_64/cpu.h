@@ -12,6 +12,7 @@ enum cpu_feature {
     CPU_AVX512,
     CPU_FSGSBASE,
     CPU_RDTSCP,
+    CPU_CX16,
 };
 
 bool cpu_has(enum cpu_feature feature);
