@@ -12,6 +12,7 @@
 #include "cpu_usage.h"
 #include "files.h"
 #include "guest_memory.h"
+#include "interval_timers.h"
 #include "loader.h"
 #include "sandbox.h"
 #include "task.h"
@@ -32,6 +33,7 @@ static void forget_old_memory(struct task *task)
     task->signals.stack_base = 0;
     task->signals.stack_size = 0;
     signal_reset_actions(task->process);
+    interval_timers_delete(task->process, false);
 }
 
 int exec_program(struct task *task, struct program *program)

@@ -2,6 +2,7 @@
 #include "loader.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "files.h"
 #include "first_stack.h"
 #include "guest_memory.h"
+#include "path.h"
 #include "process.h"
 #include "sandbox.h"
 
@@ -234,6 +236,17 @@ static int load_image(struct process *process, struct address_space *space, cons
     return file->plan.interpreter_length ? load_interpreter(process, space, file, image) : 0;
 }
 
+/* What /proc/self/exe says: the absolute name of the file, which links may have led to. */
+static int name_executable(const struct process *process, const struct program_file *file, const char *path,
+                           char **executable)
+{
+    char name[PATH_MAX];
+    ssize_t length = path_name_of(process->paths->root, file->fd, name, sizeof(name));
+
+    *executable = length > 0 ? strndup(name, (size_t)length) : strdup(path);
+    return *executable ? 0 : -ENOMEM;
+}
+
 int loader_load(struct process *process, struct address_space *space, struct program *program,
                 struct loaded_program *loaded)
 {
@@ -249,12 +262,10 @@ int loader_load(struct process *process, struct address_space *space, struct pro
         err = load_image(process, space, &file, path, &image);
     if (!err)
         err = first_stack_build(process, space, program, &image, &loaded->stack_pointer);
-    close_file(&file);
-    if (err) {
-        free(path);
-        return err;
-    }
+    if (!err)
+        err = name_executable(process, &file, path, &loaded->executable);
     loaded->entry = image.start_address;
-    loaded->executable = path;
-    return 0;
+    close_file(&file);
+    free(path);
+    return err;
 }

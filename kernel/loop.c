@@ -47,15 +47,17 @@ static void continue_ready_tasks(struct sandbox *sandbox)
     }
 }
 
-static void wake_expired_tasks(struct sandbox *sandbox)
+static void expire_timers(struct sandbox *sandbox)
 {
-    struct task *task = timer_heap_first(&sandbox->timers);
+    struct timer *timer = timer_heap_first(&sandbox->timers);
     int64_t now;
 
-    if (!task)
+    if (!timer)
         return;
-    for (now = monotonic_now(); task && task->wait.deadline <= now; task = timer_heap_first(&sandbox->timers))
-        task_wake(task, WAKE_TIMEOUT);
+    for (now = monotonic_now(); timer && timer->deadline <= now; timer = timer_heap_first(&sandbox->timers)) {
+        timer_heap_remove(&sandbox->timers, timer);
+        timer->expire(timer);
+    }
 }
 
 /* All descriptors that tasks wait for, one after the other, in sandbox->poll_fds. -ENOMEM when there is no room. */
@@ -120,12 +122,12 @@ static int arm_poller(struct sandbox *sandbox)
 
 static int64_t time_to_first_deadline(const struct sandbox *sandbox)
 {
-    const struct task *task = timer_heap_first(&sandbox->timers);
+    const struct timer *timer = timer_heap_first(&sandbox->timers);
     int64_t ns;
 
-    if (!task)
+    if (!timer)
         return WAIT_FOR_EVER;
-    ns = task->wait.deadline - monotonic_now();
+    ns = timer->deadline - monotonic_now();
     return ns > 0 ? ns : 0;
 }
 
@@ -220,7 +222,7 @@ int sandbox_run(struct sandbox *sandbox, int *wait_status)
                 break;
         }
         err = wait_once(sandbox);
-        wake_expired_tasks(sandbox);
+        expire_timers(sandbox);
     }
     free_ended_tasks(sandbox);
     sandbox->counters.wall_ns = (uint64_t)(monotonic_now() - start);

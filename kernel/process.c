@@ -8,6 +8,7 @@
 #include "address_space.h"
 #include "cpu_usage.h"
 #include "files.h"
+#include "interval_timers.h"
 #include "sandbox.h"
 #include "task.h"
 
@@ -81,6 +82,7 @@ struct process *process_find(struct sandbox *sandbox, int32_t pid)
 static void give_back(struct process *process)
 {
     process_release_vfork_parent(process);
+    interval_timers_delete(process, true);
     files_release(process);
     address_space_release(process->space);
     process->space = NULL;

@@ -14,6 +14,7 @@
 
 struct address_space;
 struct fd_table;
+struct interval_timer;
 struct path_context;
 struct sandbox;
 struct task;
@@ -44,6 +45,8 @@ struct process {
     struct credentials credentials;
     struct rlimit limits[RLIM_NLIMITS];
     struct process_signals signals;
+    struct interval_timer *timers; /* interval_timers.c */
+    int32_t next_timer_id;
 
     bool dumpable;
     bool ending;     /* exit_group or a fatal signal: its tasks are being taken down */

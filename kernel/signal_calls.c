@@ -137,7 +137,6 @@ static int64_t do_rt_sigtimedwait(struct task *task, const uint64_t args[6])
         err = guest_read_timespec(task_memory(task), args[2], &ns);
     if (err)
         return err;
-    task->signals.taking = 0;
     if (signal_take(task, set, &info)) {
         err = args[1] ? guest_write(task_memory(task), args[1], &info, sizeof(info)) : 0;
         return err ? err : info.si_signo;

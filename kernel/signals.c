@@ -70,9 +70,18 @@ const struct signal_action *signal_next_action(struct task *task)
     return signal_deliverable(task) ? &task->process->signals.actions[next_signal(task)] : NULL;
 }
 
-/* A signal became due for the task: whatever it does, it takes it now. */
-static void notice(struct task *task)
+static bool takes(const struct task *task, int signo)
 {
+    return task->state == TASK_WAITING && (task->signals.taking & SIGNAL_BIT(signo));
+}
+
+/* A signal is pending for the task: whatever it does, it takes it now, unless it blocks it. */
+static void notice(struct task *task, int signo)
+{
+    if (takes(task, signo)) {
+        task_wake(task, WAKE_READY);
+        return;
+    }
     if (!signal_deliverable(task))
         return;
     if (task->state == TASK_RUNNING)
@@ -110,15 +119,21 @@ void signal_queue_task(struct task *task, const siginfo_t *info)
         task->signals.pending |= SIGNAL_BIT(signo);
         task->signals.pending_info[signo] = *info;
     }
-    notice(task);
+    notice(task, signo);
 }
 
+/* One that waits for it with sigtimedwait, else one that does not block it. */
 static struct task *first_receiver(struct process *process, int signo)
 {
-    for (struct task *task = process->tasks; task; task = task->next_in_process)
-        if (!(task->signals.blocked & SIGNAL_BIT(signo)))
+    struct task *receiver = NULL;
+
+    for (struct task *task = process->tasks; task; task = task->next_in_process) {
+        if (takes(task, signo))
             return task;
-    return NULL;
+        if (!receiver && !(task->signals.blocked & SIGNAL_BIT(signo)))
+            receiver = task;
+    }
+    return receiver;
 }
 
 void signal_queue_process(struct process *process, const siginfo_t *info)
@@ -138,18 +153,7 @@ void signal_queue_process(struct process *process, const siginfo_t *info)
     }
     receiver = first_receiver(process, signo);
     if (receiver)
-        notice(receiver);
-    else
-        signal_wake_takers(process, signo);
-}
-
-void signal_wake_takers(struct process *process, int signo)
-{
-    for (struct task *task = process->tasks; task; task = task->next_in_process)
-        if (task->state == TASK_WAITING && (task->signals.taking & SIGNAL_BIT(signo))) {
-            task_wake(task, WAKE_READY);
-            return;
-        }
+        notice(receiver, signo);
 }
 
 void signal_send_task(struct task *task, int signo)

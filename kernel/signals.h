@@ -71,9 +71,6 @@ const struct signal_action *signal_next_action(struct task *task);
 /* Takes a pending signal of the set off its list; false when none is pending. */
 bool signal_take(struct task *task, uint64_t set, siginfo_t *info);
 
-/* Lets a task that takes this signal with sigtimedwait go on. */
-void signal_wake_takers(struct process *process, int signo);
-
 /* The end of a call that signal_set_temporary_mask() was made for. */
 void signal_restore_mask(struct task *task);
 

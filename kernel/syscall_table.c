@@ -15,6 +15,7 @@ void syscall_table_init(struct syscall_table *table)
     memset(table, 0, sizeof(*table));
     add(table, memory_syscalls, memory_syscalls_count);
     add(table, time_syscalls, time_syscalls_count);
+    add(table, interval_timer_syscalls, interval_timer_syscalls_count);
     add(table, identity_syscalls, identity_syscalls_count);
     add(table, limit_syscalls, limit_syscalls_count);
     add(table, clone_syscalls, clone_syscalls_count);

@@ -57,6 +57,8 @@ extern const struct syscall_entry memory_syscalls[];
 extern const size_t memory_syscalls_count;
 extern const struct syscall_entry time_syscalls[];
 extern const size_t time_syscalls_count;
+extern const struct syscall_entry interval_timer_syscalls[];
+extern const size_t interval_timer_syscalls_count;
 extern const struct syscall_entry identity_syscalls[];
 extern const size_t identity_syscalls_count;
 extern const struct syscall_entry limit_syscalls[];

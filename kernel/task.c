@@ -2,6 +2,7 @@
 #include "task.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "futex.h"
@@ -52,6 +53,13 @@ static void unlink_task(struct task *task)
         *link = task->next_in_process;
 }
 
+static void wait_expired(struct timer *timer)
+{
+    struct task *task = (struct task *)((char *)timer - offsetof(struct task, wait.timer));
+
+    task_wake(task, WAKE_TIMEOUT);
+}
+
 int task_create(struct process *process, int32_t tid, struct task **out)
 {
     struct task *task = calloc(1, sizeof(*task));
@@ -64,6 +72,7 @@ int task_create(struct process *process, int32_t tid, struct task **out)
     task->sandbox = process->sandbox;
     task->tid = tid;
     task->wait.deadline = DEADLINE_NEVER;
+    task->wait.timer.expire = wait_expired;
     err = create_context(task);
     if (err) {
         task_destroy(task);

@@ -18,6 +18,7 @@
 #include "process.h"
 #include "signals.h"
 #include "syscalls.h"
+#include "timer_heap.h"
 
 enum task_state {
     TASK_SERVED,  /* new, or its event is being handled at this moment */
@@ -42,8 +43,8 @@ struct wait {
     struct pollfd *fds; /* kept from wait to wait; fd_capacity entries */
     size_t fd_count;
     size_t fd_capacity;
-    int64_t deadline;  /* CLOCK_MONOTONIC nanoseconds, or DEADLINE_NEVER */
-    size_t timer_slot; /* place in the timer heap plus one; 0: not in it */
+    int64_t deadline; /* CLOCK_MONOTONIC nanoseconds, or DEADLINE_NEVER */
+    struct timer timer;
 
     /*
      * Called instead of the handler when a signal ends the wait; returns the

@@ -82,7 +82,7 @@ int64_t task_wait_fds(struct task *task, const struct pollfd *fds, size_t count,
     if (err)
         return err;
     wait->deadline = deadline;
-    if (deadline != DEADLINE_NEVER && timer_heap_add(&task->sandbox->timers, task) != 0) {
+    if (deadline != DEADLINE_NEVER && timer_heap_add(&task->sandbox->timers, &wait->timer, deadline) != 0) {
         wait->fd_count = 0;
         return -ENOMEM;
     }
@@ -111,7 +111,7 @@ static void stop_waiting(struct task *task)
         unlist_fd_waiter(task);
         task->wait.fd_count = 0;
     }
-    timer_heap_remove(&task->sandbox->timers, task);
+    timer_heap_remove(&task->sandbox->timers, &task->wait.timer);
     futex_forget(task);
 }
 
@@ -123,6 +123,7 @@ void task_wait_clear(struct task *task)
     wait->interrupted = NULL;
     wait->uninterruptible = false;
     wait->for_child = false;
+    task->signals.taking = 0;
     task->wake = WAKE_NONE;
 }
 

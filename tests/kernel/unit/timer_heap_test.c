@@ -7,48 +7,46 @@
 
 #include <cmocka.h>
 
-#include "task.h"
 #include "timer_heap.h"
 
-#define TASKS 200
+#define TIMERS 200
 
-/* The nearest deadline of all tasks that are in the heap, found the slow way. */
-static int64_t nearest(const struct task *tasks)
+/* The nearest deadline of all that are in the heap, found the slow way. */
+static int64_t nearest(const struct timer *timers)
 {
-    int64_t deadline = DEADLINE_NEVER;
+    int64_t deadline = INT64_MAX;
 
-    for (int i = 0; i < TASKS; i++)
-        if (tasks[i].wait.timer_slot && tasks[i].wait.deadline < deadline)
-            deadline = tasks[i].wait.deadline;
+    for (int i = 0; i < TIMERS; i++)
+        if (timers[i].slot && timers[i].deadline < deadline)
+            deadline = timers[i].deadline;
     return deadline;
 }
 
 static void the_first_is_always_the_nearest(void **state)
 {
     struct timer_heap heap = {0};
-    struct task *tasks = calloc(TASKS, sizeof(*tasks));
-    const struct task *first;
+    struct timer *timers = calloc(TIMERS, sizeof(*timers));
+    const struct timer *first;
 
     (void)state;
-    assert_non_null(tasks);
+    assert_non_null(timers);
     srand(1);
     for (int i = 0; i < 20000; i++) {
-        struct task *task = &tasks[rand() % TASKS];
-        if (task->wait.timer_slot) {
-            timer_heap_remove(&heap, task);
+        struct timer *timer = &timers[rand() % TIMERS];
+        if (timer->slot) {
+            timer_heap_remove(&heap, timer);
         } else {
-            task->wait.deadline = rand() % 1000;
-            assert_int_equal(timer_heap_add(&heap, task), 0);
+            assert_int_equal(timer_heap_add(&heap, timer, rand() % 1000), 0);
         }
         first = timer_heap_first(&heap);
-        assert_int_equal(first ? first->wait.deadline : DEADLINE_NEVER, nearest(tasks));
+        assert_int_equal(first ? first->deadline : INT64_MAX, nearest(timers));
     }
     while ((first = timer_heap_first(&heap)))
-        timer_heap_remove(&heap, &tasks[first - tasks]);
-    timer_heap_remove(&heap, &tasks[0]);
+        timer_heap_remove(&heap, &timers[first - timers]);
+    timer_heap_remove(&heap, &timers[0]);
     assert_int_equal(heap.count, 0);
     timer_heap_free(&heap);
-    free(tasks);
+    free(timers);
 }
 
 int main(void)
