@@ -26,6 +26,7 @@ static void record(int signo, siginfo_t *info, void *ucontext)
     uint64_t ip = native_ip(ucontext) - start;
     bool inside = addr - start < AREA_SIZE;
 
+    native_settle();
     if (signo == SIGTRAP && ip > current->length && ip < AREA_SIZE)
         _exit(0);
     current->seen = (struct native_signal){signo, info->si_code, inside, inside ? addr - start : addr, ip};

@@ -23,6 +23,8 @@ struct native_signal native_run(struct guest_code code);
 
 /* The instruction pointer of a signal handler's context; one for each architecture. */
 uint64_t native_ip(const void *ucontext);
+/* Undoes what the code may have set that would disturb the handler. */
+void native_settle(void);
 /* Enters the code with a data page as argument 0. */
 _Noreturn void native_enter(void *code, void *data, void *stack_top);
 /* Fills memory so that running into it is a SIGTRAP. */

@@ -11,6 +11,15 @@ uint64_t native_ip(const void *ucontext)
     return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
 }
 
+/* The alignment check flag stays set in handlers. */
+void native_settle(void)
+{
+    __asm__ volatile("pushf\n\t"
+                     "andl $~0x40000, (%%rsp)\n\t"
+                     "popf" ::
+                         : "memory", "cc");
+}
+
 void native_enter(void *code, void *data, void *stack_top)
 {
     __asm__ volatile("mov %[stack], %%rsp\n\t"
