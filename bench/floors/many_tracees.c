@@ -69,10 +69,12 @@ static void crowd_start(struct crowd *crowd, size_t count, int cpu)
     }
 }
 
-/* With EXITKILL set the threads go with the process, and all of it with the sample's process at the latest. */
+/* Every thread is a tracee to be waited for; the sample's process has no other children. */
 static void crowd_end(struct crowd *crowd)
 {
     kill(crowd->process, SIGKILL);
+    while (waitpid(-1, NULL, __WALL) > 0)
+        continue;
     free(crowd->tids);
 }
 
