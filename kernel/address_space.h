@@ -30,7 +30,7 @@ struct sandbox;
 int address_space_create(struct sandbox *sandbox, struct address_space **out);
 
 /* A copy-on-write copy with one reference; 0 or -errno. */
-int address_space_fork(struct sandbox *sandbox, struct address_space *space, struct address_space **out);
+int address_space_fork(struct sandbox *sandbox, struct address_space *from, struct address_space **out);
 
 /* Drops a reference; the last one destroys the subprocess. NULL is allowed. */
 void address_space_release(struct address_space *space);

@@ -259,8 +259,8 @@ void signal_deliver(struct task *task)
     siginfo_t info;
 
     while (task->state != TASK_ENDED && signal_deliverable(task)) {
-        signal_take(task, SIGNAL_BIT(next_signal(task)), &info);
-        act_on(task, &info);
+        if (signal_take(task, SIGNAL_BIT(next_signal(task)), &info))
+            act_on(task, &info);
     }
 }
 
