@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The architecture contract: all that core/ knows about a processor. One
+ * folder of arch/ fills one struct arch_ops; the build picks the folder.
+ *
+ * Nothing here makes a ptrace(2) call; the functions work on the register
+ * images that core/ptrace moves.
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <trapgate/trapgate.h>
+
+#include "stub/protocol.h"
+
+/* The calls that are made inside a stub. */
+struct arch_syscalls {
+    uint64_t mmap;
+    uint64_t munmap;
+    uint64_t mprotect;
+    uint64_t madvise;
+    uint64_t clone;
+};
+
+/* A ptrace register set and the part of tg_regs that is its image. */
+struct arch_regset {
+    uint32_t note; /* NT_* */
+    uint32_t offset;
+    uint32_t size;
+};
+
+#define ARCH_REGSETS_MAX 2
+
+/* What the registers say about where a stub thread is. */
+enum arch_stub_place {
+    ARCH_STUB_ELSEWHERE,
+    ARCH_STUB_PARKED,   /* asleep in the park loop */
+    ARCH_STUB_FINISHED, /* at the trap behind injected work */
+};
+
+/* What injected work a stub thread is set up for. */
+enum arch_stub_job {
+    ARCH_STUB_PARK,
+    ARCH_STUB_CALL,
+    ARCH_STUB_CLONE_THREAD,
+    ARCH_STUB_CLONE_PROCESS,
+    ARCH_STUB_BATCH,
+    ARCH_STUB_SLEEP,
+};
+
+struct arch_stub_request {
+    enum arch_stub_job job;
+    uint64_t stub_start;
+    uint64_t cookie;
+    struct stub_call call; /* CALL and CLONE_*: cookie already in place */
+    uint64_t batch;        /* BATCH, SLEEP: address of the batch page */
+    uint64_t batch_count;  /* BATCH */
+    uint64_t embedder_pid; /* CLONE_PROCESS */
+};
+
+/* A system call as the guest made it, for the event. */
+struct arch_syscall {
+    uint64_t nr;
+    uint64_t args[6];
+    uint64_t ip;
+    uint32_t arch;  /* AUDIT_ARCH_* */
+    uint32_t flags; /* TG_FLAG_* */
+};
+
+/* How the decoders look at guest memory; returns how many bytes it could read. */
+struct arch_guest {
+    size_t (*read)(void *arg, uint64_t addr, void *buffer, size_t length);
+    bool (*executable)(void *arg, uint64_t addr);
+    void *arg;
+};
+
+struct arch_ops {
+    uint32_t audit_arch;
+    uint64_t user_end; /* exclusive; the stub lies below */
+    struct arch_syscalls syscalls;
+
+    uint32_t regset_count;
+    struct arch_regset regsets[ARCH_REGSETS_MAX];
+    uint32_t fp_note;
+
+    /* A new guest thread's registers. */
+    void (*regs_init)(tg_regs *regs);
+    /* 0 or -EINVAL: values that the kernel would refuse or a guest must not have. */
+    int (*regs_check)(const tg_regs *regs);
+    /* Called on what the kernel reported before it becomes visible; syscall may be NULL. */
+    void (*regs_stopped)(tg_regs *regs, const struct arch_syscall *syscall);
+    bool (*single_stepping)(const tg_regs *regs);
+    uint64_t (*ip)(const tg_regs *regs);
+    void (*set_start)(tg_regs *regs, uint64_t ip, uint64_t sp);
+    void (*set_return)(tg_regs *regs, int64_t value);
+    uint64_t (*tls)(const tg_regs *regs);
+    int (*set_tls)(tg_regs *regs, uint64_t value);
+    /* Back to before the call: 0, or -EINVAL when the registers are elsewhere by now. */
+    int (*restart_syscall)(tg_regs *regs, const struct arch_syscall *syscall);
+
+    /* Turns an image that the kernel gave into the one of a new thread. */
+    void (*fp_init)(void *image, size_t size);
+    /* 0 or -EINVAL; initial is an image made by fp_init(). */
+    int (*fp_check)(const void *image, const void *initial, size_t size);
+
+    /* Registers that make a stub thread do a job, what became of it, and where it is. */
+    void (*stub_request)(tg_regs *regs, const struct arch_stub_request *request);
+    int64_t (*stub_result)(const tg_regs *regs);
+    uint64_t (*stub_batch_left)(const tg_regs *regs);
+    enum arch_stub_place (*stub_place)(const tg_regs *regs, uint64_t stub_start);
+    /* Puts the cookie where the kernel ignores it (stub/protocol.h). */
+    void (*stub_add_cookie)(struct stub_call *call, uint64_t cookie);
+
+    /* Marks x32 and compat calls. */
+    uint32_t (*syscall_flags)(uint32_t audit_arch, uint64_t nr);
+    /* A signal that stands for a system call made in another way (vsyscall). May change regs and returns true. */
+    bool (*syscall_from_signal)(tg_regs *regs, const siginfo_t *info, const struct arch_guest *guest,
+                                struct arch_syscall *out);
+    /* TG_ACCESS_* of a fault, by decoding the instruction. */
+    uint32_t (*fault_access)(const tg_regs *regs, uint64_t addr, const struct arch_guest *guest);
+
+    /* Runs in a new stub process: 0 or -errno. */
+    int (*stub_trap_cpuid)(void);
+    int (*stub_trap_tsc)(void);
+};
+
+extern const struct arch_ops tgi_arch;
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* x86-64's operations struct. */
+#include <elf.h>
+#include <linux/audit.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+
+#include "x86_64.h"
+
+#define REGS_OFFSET offsetof(tg_regs, r15)
+
+_Static_assert(sizeof(tg_regs) - REGS_OFFSET == sizeof(struct user_regs_struct), "tg_regs mirrors user_regs_struct");
+_Static_assert(offsetof(tg_regs, rip) - REGS_OFFSET == offsetof(struct user_regs_struct, rip), "rip");
+_Static_assert(offsetof(tg_regs, fs_base) - REGS_OFFSET == offsetof(struct user_regs_struct, fs_base), "fs_base");
+_Static_assert(offsetof(tg_regs, gs) - REGS_OFFSET == offsetof(struct user_regs_struct, gs), "gs");
+
+const struct arch_ops tgi_arch = {
+    .audit_arch = AUDIT_ARCH_X86_64,
+    .user_end = X86_USER_END,
+    .syscalls =
+        {
+            .mmap = SYS_mmap,
+            .munmap = SYS_munmap,
+            .mprotect = SYS_mprotect,
+            .madvise = SYS_madvise,
+            .clone = SYS_clone,
+        },
+    .regset_count = 1,
+    .regsets = {{NT_PRSTATUS, REGS_OFFSET, sizeof(struct user_regs_struct)}},
+    .fp_note = NT_X86_XSTATE,
+    .regs_init = x86_regs_init,
+    .regs_check = x86_regs_check,
+    .regs_stopped = x86_regs_stopped,
+    .single_stepping = x86_single_stepping,
+    .ip = x86_ip,
+    .set_start = x86_set_start,
+    .set_return = x86_set_return,
+    .tls = x86_tls,
+    .set_tls = x86_set_tls,
+    .restart_syscall = x86_restart_syscall,
+    .fp_init = x86_fp_init,
+    .fp_check = x86_fp_check,
+    .stub_request = x86_stub_request,
+    .stub_result = x86_stub_result,
+    .stub_batch_left = x86_stub_batch_left,
+    .stub_place = x86_stub_place,
+    .stub_add_cookie = x86_stub_add_cookie,
+    .syscall_flags = x86_syscall_flags,
+    .syscall_from_signal = x86_syscall_from_signal,
+    .fault_access = x86_fault_access,
+    .stub_trap_cpuid = x86_stub_trap_cpuid,
+    .stub_trap_tsc = x86_stub_trap_tsc,
+};

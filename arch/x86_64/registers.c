@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* General registers: a new thread's values, what may be set, what a stop means. */
+#include <errno.h>
+#include <linux/audit.h>
+#include <string.h>
+
+#include "x86_64.h"
+
+#define EFLAGS_ALWAYS     0x202ull /* bit 1 is fixed, interrupts are on */
+#define SELECTOR_USER_RPL 3
+
+void x86_regs_init(tg_regs *regs)
+{
+    memset(regs, 0, sizeof(*regs));
+    regs->size = sizeof(*regs);
+    regs->arch = AUDIT_ARCH_X86_64;
+    regs->orig_rax = UINT64_MAX;
+    regs->cs = X86_USER_CS;
+    regs->ss = X86_USER_DS;
+    regs->eflags = EFLAGS_ALWAYS;
+}
+
+/* The kernel takes a null selector or one of user privilege, and not more than 16 bits. */
+static bool selector_ok(uint64_t selector, bool null_allowed)
+{
+    if (selector > UINT16_MAX)
+        return false;
+    if (selector == 0)
+        return null_allowed;
+    return (selector & SELECTOR_USER_RPL) == SELECTOR_USER_RPL;
+}
+
+int x86_regs_check(const tg_regs *regs)
+{
+    if (!selector_ok(regs->cs, false) || !selector_ok(regs->ss, false))
+        return -EINVAL;
+    if (!selector_ok(regs->ds, true) || !selector_ok(regs->es, true) || !selector_ok(regs->fs, true) ||
+        !selector_ok(regs->gs, true))
+        return -EINVAL;
+    if (regs->fs_base >= X86_USER_END || regs->gs_base >= X86_USER_END)
+        return -EINVAL;
+    return 0;
+}
+
+void x86_regs_stopped(tg_regs *regs, const struct arch_syscall *syscall)
+{
+    if (syscall) {
+        /* The kernel has put -ENOSYS there already; the guest's value was the number. */
+        regs->rax = syscall->nr;
+        regs->orig_rax = syscall->nr;
+    } else {
+        regs->orig_rax = UINT64_MAX;
+    }
+}
+
+bool x86_single_stepping(const tg_regs *regs)
+{
+    return regs->eflags & X86_EFLAGS_TF;
+}
+
+uint64_t x86_ip(const tg_regs *regs)
+{
+    return regs->rip;
+}
+
+void x86_set_start(tg_regs *regs, uint64_t ip, uint64_t sp)
+{
+    regs->rip = ip;
+    regs->rsp = sp;
+}
+
+void x86_set_return(tg_regs *regs, int64_t value)
+{
+    regs->rax = (uint64_t)value;
+}
+
+uint64_t x86_tls(const tg_regs *regs)
+{
+    return regs->fs_base;
+}
+
+int x86_set_tls(tg_regs *regs, uint64_t value)
+{
+    if (value >= X86_USER_END)
+        return -EINVAL;
+    regs->fs_base = value;
+    return 0;
+}

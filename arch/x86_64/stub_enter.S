@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* stub_enter(stub_start, stub_end, cookie, embedder): the registers that tg_stub_entry expects. */
+        .text
+        .globl  stub_enter
+        .hidden stub_enter
+        .type   stub_enter, @function
+stub_enter:
+        movq    %rdx, %r12
+        movslq  %ecx, %r15
+        movq    %rdi, %r13
+        movq    %rsi, %r14
+        jmp     *%rdi
+        .size   stub_enter, . - stub_enter
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The functions behind the operations struct of x86-64. */
+#ifndef ARCH_X86_64_H
+#define ARCH_X86_64_H
+
+#include "arch/arch.h"
+
+#define X86_EFLAGS_TF      0x100ull
+#define X86_USER_CS        0x33
+#define X86_USER_CS_COMPAT 0x23
+#define X86_USER_DS        0x2b
+#define X86_USER_END       0x00007ffffffff000ull
+
+/* registers.c */
+void x86_regs_init(tg_regs *regs);
+int x86_regs_check(const tg_regs *regs);
+void x86_regs_stopped(tg_regs *regs, const struct arch_syscall *syscall);
+bool x86_single_stepping(const tg_regs *regs);
+uint64_t x86_ip(const tg_regs *regs);
+void x86_set_start(tg_regs *regs, uint64_t ip, uint64_t sp);
+void x86_set_return(tg_regs *regs, int64_t value);
+uint64_t x86_tls(const tg_regs *regs);
+int x86_set_tls(tg_regs *regs, uint64_t value);
+
+/* fpstate.c */
+void x86_fp_init(void *image, size_t size);
+int x86_fp_check(const void *image, const void *initial, size_t size);
+
+/* stub_jobs.c */
+void x86_stub_request(tg_regs *regs, const struct arch_stub_request *request);
+int64_t x86_stub_result(const tg_regs *regs);
+uint64_t x86_stub_batch_left(const tg_regs *regs);
+enum arch_stub_place x86_stub_place(const tg_regs *regs, uint64_t stub_start);
+void x86_stub_add_cookie(struct stub_call *call, uint64_t cookie);
+int x86_stub_trap_cpuid(void);
+int x86_stub_trap_tsc(void);
+
+/* syscalls.c */
+uint32_t x86_syscall_flags(uint32_t audit_arch, uint64_t nr);
+bool x86_syscall_from_signal(tg_regs *regs, const siginfo_t *info, const struct arch_guest *guest,
+                             struct arch_syscall *out);
+int x86_restart_syscall(tg_regs *regs, const struct arch_syscall *syscall);
+
+/* fault_access.c */
+uint32_t x86_fault_access(const tg_regs *regs, uint64_t addr, const struct arch_guest *guest);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The operations table of a backend. */
+#ifndef CORE_BACKEND_H
+#define CORE_BACKEND_H
+
+#include "core/handles.h"
+
+/* Where opening tells which step failed and what to do. */
+struct open_report {
+    char step[sizeof(((struct tg_probe *)0)->step)];
+    char reason[sizeof(((struct tg_probe *)0)->reason)];
+    char remedy[sizeof(((struct tg_probe *)0)->remedy)];
+};
+
+struct backend_ops {
+    uint32_t backend; /* TG_BACKEND_* */
+    const char *name;
+    size_t subprocess_size; /* of the backend's structs, which start with the common ones */
+    size_t context_size;
+    size_t queue_size;
+
+    /* Fills platform->backend and platform->info. On an error everything is undone and the report filled. */
+    int (*open)(struct tg_platform *platform, const struct tg_platform_options *options, struct open_report *report);
+    void (*close)(struct tg_platform *platform);
+    int (*add_seccomp_rules)(const struct tg_platform *platform, void *filter);
+
+    int (*subprocess_create)(struct tg_subprocess *subprocess, struct tg_subprocess *from);
+    /* Kills and reaps; frees the struct. */
+    void (*subprocess_destroy)(struct tg_subprocess *subprocess);
+    int (*subprocess_apply)(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
+
+    int (*context_create)(struct tg_context *context);
+    /* Makes context->fp current; -EBUSY when another thread holds it. */
+    int (*context_pull_fp)(struct tg_context *context);
+    /* context->fp was changed. */
+    void (*context_fp_changed)(struct tg_context *context);
+    void (*context_destroy)(struct tg_context *context);
+    int (*context_switch)(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
+
+    int (*queue_create)(struct tg_queue *queue);
+    int (*queue_submit)(struct tg_queue *queue, struct tg_context *context, struct tg_subprocess *subprocess);
+    /* stride: bytes from one event to the next. */
+    int (*queue_wait)(struct tg_queue *queue, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
+                      size_t *count);
+    int (*queue_wake)(struct tg_queue *queue);
+    int (*queue_fd)(struct tg_queue *queue);
+    void (*queue_destroy)(struct tg_queue *queue);
+};
+
+extern const struct backend_ops ptrace_backend;
+
+void open_report_fill(struct open_report *report, const char *step, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The life of a context and the parts of its state that need no backend. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/backend.h"
+
+bool context_take(struct tg_context *context)
+{
+    uint32_t idle = CONTEXT_IDLE;
+
+    return atomic_compare_exchange_strong(&context->state, &idle, CONTEXT_RUNNING);
+}
+
+void context_give_back(struct tg_context *context)
+{
+    atomic_store_explicit(&context->state, CONTEXT_IDLE, memory_order_release);
+}
+
+bool context_is_running(const struct tg_context *context)
+{
+    return atomic_load_explicit(&context->state, memory_order_acquire) != CONTEXT_IDLE;
+}
+
+int context_create(struct tg_platform *platform, struct tg_context **out)
+{
+    struct tg_context *context = calloc(1, platform->ops->context_size);
+    int err;
+
+    if (!context)
+        return platform_fail(platform, -ENOMEM, "create a context: no memory for its handle");
+    context->platform = platform;
+    context->fp = malloc(platform->info.fpstate_size);
+    if (!context->fp) {
+        free(context);
+        return platform_fail(platform, -ENOMEM, "create a context: no memory for its FP state");
+    }
+    tgi_arch.regs_init(&context->regs);
+    err = platform->ops->context_create(context);
+    if (err) {
+        free(context->fp);
+        free(context);
+        return err;
+    }
+    count(platform, COUNTER_CONTEXTS);
+    pthread_mutex_lock(&platform->lock);
+    list_add_last(&platform->contexts, &context->node);
+    pthread_mutex_unlock(&platform->lock);
+    *out = context;
+    return 0;
+}
+
+int context_start(struct tg_context *context, uint64_t ip, uint64_t sp)
+{
+    struct tg_platform *platform = context->platform;
+    int err = platform->ops->context_create(context);
+
+    if (err)
+        return err;
+    context->in_syscall = false;
+    tgi_arch.regs_init(&context->regs);
+    tgi_arch.set_start(&context->regs, ip, sp);
+    return 0;
+}
+
+int context_copy(struct tg_context *to, struct tg_context *from)
+{
+    struct tg_platform *platform = to->platform;
+    int err = platform->ops->context_pull_fp(from);
+
+    if (err)
+        return err;
+    memcpy(to->fp, from->fp, platform->info.fpstate_size);
+    platform->ops->context_fp_changed(to);
+    to->regs = from->regs;
+    to->in_syscall = from->in_syscall;
+    to->syscall = from->syscall;
+    return 0;
+}
+
+int context_get_fpstate(struct tg_context *context, void *buffer)
+{
+    int err = context->platform->ops->context_pull_fp(context);
+
+    if (!err)
+        memcpy(buffer, context->fp, context->platform->info.fpstate_size);
+    return err;
+}
+
+int context_set_fpstate(struct tg_context *context, const void *image)
+{
+    struct tg_platform *platform = context->platform;
+
+    memcpy(context->fp, image, platform->info.fpstate_size);
+    platform->ops->context_fp_changed(context);
+    return 0;
+}
+
+int context_restart_syscall(struct tg_context *context)
+{
+    int err;
+
+    if (!context->in_syscall)
+        return platform_fail(context->platform, -EINVAL,
+                             "restart a system call: the context's last event was not a SYSCALL");
+    err = tgi_arch.restart_syscall(&context->regs, &context->syscall);
+    if (err)
+        return platform_fail(context->platform, err,
+                             "restart a system call: the context is not where the call left it any more");
+    context->in_syscall = false;
+    return 0;
+}
+
+void context_destroy(struct tg_context *context)
+{
+    struct tg_platform *platform;
+
+    if (!context)
+        return;
+    platform = context->platform;
+    pthread_mutex_lock(&platform->lock);
+    list_remove(&context->node);
+    pthread_mutex_unlock(&platform->lock);
+    uncount(platform, COUNTER_CONTEXTS);
+    platform->ops->context_destroy(context);
+    free(context->fp);
+    free(context);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Subprocess, context and queue as both backends see them. A backend's own struct starts with one of these. */
+#ifndef CORE_HANDLES_H
+#define CORE_HANDLES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "arch/arch.h"
+#include "core/interrupt.h"
+#include "core/list.h"
+#include "core/platform.h"
+
+struct tg_subprocess {
+    struct tg_platform *platform;
+    struct list node;
+    pid_t pid;            /* of the stub process; never reused before the library reaps it */
+    _Atomic uint32_t use; /* see subprocess_enter() */
+};
+
+enum context_state {
+    CONTEXT_IDLE,
+    CONTEXT_RUNNING,
+};
+
+struct tg_context {
+    struct tg_platform *platform;
+    struct list node;
+    _Atomic uint32_t state;
+    uint32_t flags; /* TG_CONTEXT_* */
+    uint64_t user_data;
+    struct interrupt interrupt;
+    bool in_syscall; /* the last event was a SYSCALL, kept in syscall */
+    struct arch_syscall syscall;
+    uint8_t *fp; /* image of info.fpstate_size bytes */
+    tg_regs regs;
+};
+
+struct tg_queue {
+    struct tg_platform *platform;
+    struct list node;
+};
+
+/*
+ * Operations count themselves in, so that destroy can wait for them. Enter
+ * fails once destroy has begun.
+ */
+bool subprocess_enter(struct tg_subprocess *subprocess);
+void subprocess_leave(struct tg_subprocess *subprocess);
+/* Closes the door. */
+void subprocess_shut(struct tg_subprocess *subprocess);
+bool subprocess_is_shut(const struct tg_subprocess *subprocess);
+/* Waits until nobody is inside. */
+void subprocess_drain(struct tg_subprocess *subprocess);
+
+/* Takes the context for running; false when it runs already. */
+bool context_take(struct tg_context *context);
+void context_give_back(struct tg_context *context);
+bool context_is_running(const struct tg_context *context);
+
+/* Life of the handles: create checks nothing but memory, destroy accepts NULL. */
+int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, struct tg_subprocess **out);
+void subprocess_destroy(struct tg_subprocess *subprocess);
+int context_create(struct tg_platform *platform, struct tg_context **out);
+int context_start(struct tg_context *context, uint64_t ip, uint64_t sp);
+int context_copy(struct tg_context *to, struct tg_context *from);
+int context_get_fpstate(struct tg_context *context, void *buffer);
+int context_set_fpstate(struct tg_context *context, const void *image);
+int context_restart_syscall(struct tg_context *context);
+void context_destroy(struct tg_context *context);
+int queue_create(struct tg_platform *platform, struct tg_queue **out);
+void queue_destroy(struct tg_queue *queue);
+
+/* Memory of a guest. */
+int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n);
+int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
+int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
+int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done);
+
+#endif

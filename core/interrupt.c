@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/interrupt.h"
+
+#define PENDING 1ull
+#define RAISER (1ull << 8)
+#define RAISER_MASK (0xffffffull << 8)
+#define THREAD_SHIFT 32
+#define THREAD_MASK (0xffffffffull << THREAD_SHIFT)
+
+void interrupt_raise(struct interrupt *interrupt)
+{
+    int saved_errno = errno;
+    uint64_t before;
+    pid_t thread;
+
+    atomic_fetch_add(&interrupt->word, RAISER);
+    before = atomic_fetch_or(&interrupt->word, PENDING);
+    thread = (pid_t)(before >> THREAD_SHIFT);
+    if (thread && !(before & PENDING))
+        syscall(SYS_tgkill, atomic_load(&interrupt->process), thread, INTERRUPT_KICK_SIGNAL);
+    atomic_fetch_sub(&interrupt->word, RAISER);
+    errno = saved_errno;
+}
+
+bool interrupt_arm(struct interrupt *interrupt, pid_t process, pid_t thread)
+{
+    uint64_t word = atomic_load(&interrupt->word);
+
+    atomic_store(&interrupt->process, process);
+    for (;;) {
+        if (word & PENDING) {
+            atomic_fetch_and(&interrupt->word, ~PENDING);
+            return false;
+        }
+        if (atomic_compare_exchange_weak(&interrupt->word, &word, word | (uint64_t)(uint32_t)thread << THREAD_SHIFT))
+            return true;
+    }
+}
+
+void interrupt_disarm(struct interrupt *interrupt)
+{
+    uint64_t word = atomic_fetch_and(&interrupt->word, ~THREAD_MASK);
+
+    /* A raiser that has seen the thread is about to signal it; it does not wait for anything. */
+    while (word & RAISER_MASK) {
+        sched_yield();
+        word = atomic_load(&interrupt->word);
+    }
+}
+
+bool interrupt_pending(const struct interrupt *interrupt)
+{
+    return atomic_load(&interrupt->word) & PENDING;
+}
+
+bool interrupt_take(struct interrupt *interrupt)
+{
+    return atomic_fetch_and(&interrupt->word, ~PENDING) & PENDING;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Checking memory operations, and copying guest memory. */
+#include <errno.h>
+#include <linux/mman.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "core/backend.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define PROT_ALL (TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC)
+#define MAP_FLAGS_ALL (TG_MAP_SHARED | TG_MAP_POPULATE | TG_MAP_NORESERVE | TG_MAP_NOREPLACE)
+#define COPY_MAX ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
+
+static const int advices[] = {
+    MADV_DONTNEED, MADV_WILLNEED, MADV_FREE,    MADV_HUGEPAGE,      MADV_NOHUGEPAGE,
+    MADV_REMOVE,   MADV_COLD,     MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
+};
+
+static bool overlaps(const struct tg_range *range, uint64_t start, uint64_t end)
+{
+    return start < range->end && range->start < end;
+}
+
+static const char *check_range(const struct tg_info *info, const struct tg_mem_op *op)
+{
+    uint64_t mask = info->page_size - 1;
+    uint64_t end;
+
+    if (op->addr & mask)
+        return "the address is not a multiple of the page size";
+    if (!op->length)
+        return "the length is 0";
+    if (op->addr < info->user_start || op->addr >= info->user_end || op->length > info->user_end - op->addr)
+        return "the range reaches outside the user address range of tg_info";
+    end = (op->addr + op->length + mask) & ~mask;
+    for (uint32_t i = 0; i < info->reserved_count; i++) {
+        if (overlaps(&info->reserved[i], op->addr, end))
+            return "the range reaches into a reserved range of tg_info";
+    }
+    return NULL;
+}
+
+static const char *check_map(const struct tg_info *info, const struct tg_mem_op *op)
+{
+    if (op->prot & ~(uint32_t)PROT_ALL)
+        return "unknown bits in prot";
+    if (op->flags & ~(uint32_t)MAP_FLAGS_ALL)
+        return "unknown bits in flags";
+    if (op->fd < -1)
+        return "the descriptor is negative and not -1";
+    if (op->fd == -1 && op->offset)
+        return "an offset without a descriptor";
+    if (op->offset & (info->page_size - 1))
+        return "the offset is not a multiple of the page size";
+    if (op->offset > (uint64_t)INT64_MAX - op->length)
+        return "offset and length overflow";
+    return NULL;
+}
+
+static const char *check_advice(const struct tg_mem_op *op)
+{
+    for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+        if (op->advice == advices[i])
+            return NULL;
+    }
+    return "an advice that is not in the list of TG_MEM_ADVISE";
+}
+
+static const char *check_op(const struct tg_info *info, const struct tg_mem_op *op)
+{
+    const char *wrong = check_range(info, op);
+
+    if (wrong)
+        return wrong;
+    switch (op->kind) {
+    case TG_MEM_MAP:
+        return check_map(info, op);
+    case TG_MEM_UNMAP:
+        return NULL;
+    case TG_MEM_PROTECT:
+        return op->prot & ~(uint32_t)PROT_ALL ? "unknown bits in prot" : NULL;
+    case TG_MEM_ADVISE:
+        return check_advice(op);
+    default:
+        return "an unknown kind";
+    }
+}
+
+int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *wrong = check_op(&subprocess->platform->info, &ops[i]);
+
+        if (wrong)
+            return platform_fail(subprocess->platform, -EINVAL, "memory operation %zu: %s", i, wrong);
+    }
+    return 0;
+}
+
+int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done)
+{
+    int err;
+
+    *done = 0;
+    if (!subprocess_enter(subprocess))
+        return platform_fail(subprocess->platform, -ESRCH, "memory operation: the subprocess is being destroyed");
+    err = n ? subprocess->platform->ops->subprocess_apply(subprocess, ops, n, done) : 0;
+    subprocess_leave(subprocess);
+    return err;
+}
+
+static int copy_failed(struct tg_subprocess *subprocess, int error, uint64_t addr)
+{
+    struct tg_platform *platform = subprocess->platform;
+
+    switch (error) {
+    case EFAULT:
+    case EINVAL:
+    case EIO:
+        return platform_fail(platform, -EFAULT, "copy guest memory: no access at 0x%llx", (unsigned long long)addr);
+    case ESRCH:
+        return platform_fail(platform, -ESRCH, "copy guest memory: the stub process is dead");
+    case EPERM:
+    case EACCES:
+    case ENOSYS:
+        return platform_fail(platform, -EPERM,
+                             "copy guest memory: process_vm_readv or process_vm_writev is forbidden (a seccomp filter, "
+                             "Yama or an LSM); allow them in the embedder");
+    case ENOMEM:
+        return platform_fail(platform, -ENOMEM, "copy guest memory: the host has no memory");
+    default:
+        return platform_fail(platform, -EIO, "copy guest memory: %s", strerror(error));
+    }
+}
+
+typedef ssize_t copy_function(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long,
+                              unsigned long);
+
+/* Goes on behind each partial copy, so that what ends it is the first byte that cannot be copied. */
+static int copy_memory(struct tg_subprocess *subprocess, copy_function *copy, uint64_t addr, char *buffer,
+                       size_t length, size_t *done)
+{
+    uint64_t user_end = subprocess->platform->info.user_end;
+
+    *done = 0;
+    while (*done < length) {
+        uint64_t at = addr + *done;
+        size_t part = length - *done;
+        struct iovec local = {.iov_base = buffer + *done};
+        struct iovec remote = {.iov_base = (void *)(uintptr_t)at};
+        ssize_t copied;
+
+        if (at >= user_end || at < addr)
+            return copy_failed(subprocess, EFAULT, at);
+        if (part > user_end - at)
+            part = user_end - at;
+        if (part > COPY_MAX)
+            part = COPY_MAX;
+        local.iov_len = part;
+        remote.iov_len = part;
+        copied = copy(subprocess->pid, &local, 1, &remote, 1, 0);
+        if (copied <= 0)
+            return copy_failed(subprocess, copied ? errno : EFAULT, at);
+        *done += (size_t)copied;
+    }
+    return 0;
+}
+
+static int enter_and_copy(struct tg_subprocess *subprocess, copy_function *copy, uint64_t addr, char *buffer,
+                          size_t length, size_t *done)
+{
+    int err;
+
+    *done = 0;
+    if (!subprocess_enter(subprocess))
+        return copy_failed(subprocess, ESRCH, addr);
+    err = copy_memory(subprocess, copy, addr, buffer, length, done);
+    subprocess_leave(subprocess);
+    return err;
+}
+
+int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)
+{
+    return enter_and_copy(subprocess, process_vm_readv, addr, buffer, length, done);
+}
+
+int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done)
+{
+    return enter_and_copy(subprocess, process_vm_writev, addr, (char *)(uintptr_t)buffer, length, done);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/backend.h"
+
+static _Atomic uint64_t next_platform_id = 1;
+
+/* In the order in which AUTO tries them. */
+static const struct backend_ops *const backends[] = {
+    &ptrace_backend,
+};
+
+#define BACKEND_COUNT (sizeof(backends) / sizeof(backends[0]))
+
+int platform_fail(struct tg_platform *platform, int err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    last_error_set(&platform->errors, format, args);
+    va_end(args);
+    return err;
+}
+
+void open_report_fill(struct open_report *report, const char *step, const char *remedy, const char *format, ...)
+{
+    va_list args;
+
+    snprintf(report->step, sizeof(report->step), "%s", step);
+    snprintf(report->remedy, sizeof(report->remedy), "%s", remedy);
+    va_start(args, format);
+    vsnprintf(report->reason, sizeof(report->reason), format, args);
+    va_end(args);
+}
+
+int platform_is_ours(const struct tg_platform *platform)
+{
+    return platform->owner == getpid();
+}
+
+static void platform_free(struct tg_platform *platform)
+{
+    pthread_mutex_destroy(&platform->lock);
+    last_error_destroy(&platform->errors);
+    free(platform);
+}
+
+static int open_backend(const struct backend_ops *ops, const struct tg_platform_options *options,
+                        struct open_report *report, struct tg_platform **out)
+{
+    struct tg_platform *platform = calloc(1, sizeof(*platform));
+    int err;
+
+    if (!platform) {
+        open_report_fill(report, "allocate", "free some memory", "no memory for the platform");
+        return -ENOMEM;
+    }
+    platform->ops = ops;
+    platform->id = atomic_fetch_add(&next_platform_id, 1);
+    platform->owner = getpid();
+    pthread_mutex_init(&platform->lock, NULL);
+    last_error_init(&platform->errors);
+    list_init(&platform->subprocesses);
+    list_init(&platform->contexts);
+    list_init(&platform->queues);
+    platform->info.backend = ops->backend;
+    platform->info.arch = tgi_arch.audit_arch;
+
+    err = ops->open(platform, options, report);
+    if (err) {
+        platform_free(platform);
+        return err;
+    }
+    *out = platform;
+    return 0;
+}
+
+/* The first that opens; the report is the last one's that did not. */
+static int open_any(const struct tg_platform_options *options, struct open_report *report, struct tg_platform **out)
+{
+    int err = -EOPNOTSUPP;
+
+    open_report_fill(report, "choose a backend", "use TG_BACKEND_AUTO or TG_BACKEND_PTRACE",
+                     "this library was built without that backend");
+    for (size_t i = 0; i < BACKEND_COUNT; i++) {
+        if (options->backend != TG_BACKEND_AUTO && options->backend != backends[i]->backend)
+            continue;
+        err = open_backend(backends[i], options, report, out);
+        if (!err)
+            break;
+    }
+    return err;
+}
+
+int platform_open(const struct tg_platform_options *options, struct tg_platform **out)
+{
+    struct open_report report;
+    int err = open_any(options, &report, out);
+
+    if (err && options->message && options->message_capacity)
+        snprintf(options->message, options->message_capacity, "%s: %s; %s", report.step, report.reason, report.remedy);
+    return err;
+}
+
+int platform_probe(uint32_t backend, struct tg_probe *out)
+{
+    const struct tg_platform_options options = {.size = sizeof(options), .backend = backend};
+    struct open_report report;
+    struct tg_platform *platform;
+    int err = open_any(&options, &report, &platform);
+
+    memset(out, 0, sizeof(*out));
+    out->size = sizeof(*out);
+    out->backend = backend;
+    out->error = err;
+    if (err) {
+        memcpy(out->step, report.step, sizeof(out->step));
+        memcpy(out->reason, report.reason, sizeof(out->reason));
+        memcpy(out->remedy, report.remedy, sizeof(out->remedy));
+        return 0;
+    }
+    out->available = 1;
+    out->backend = platform->ops->backend;
+    platform_close(platform);
+    return 0;
+}
+
+void platform_stats(const struct tg_platform *platform, struct tg_stats *out)
+{
+    uint64_t numbers[COUNTERS];
+
+    _Static_assert(sizeof(numbers) == sizeof(*out) - offsetof(struct tg_stats, subprocesses), "a counter a number");
+    for (size_t i = 0; i < COUNTERS; i++)
+        numbers[i] = atomic_load_explicit(&platform->counters[i], memory_order_relaxed);
+    memset(out, 0, sizeof(*out));
+    out->size = sizeof(*out);
+    memcpy(&out->subprocesses, numbers, sizeof(numbers));
+}
+
+void platform_close(struct tg_platform *platform)
+{
+    while (!list_empty(&platform->queues))
+        queue_destroy(container_of(platform->queues.next, struct tg_queue, node));
+    while (!list_empty(&platform->subprocesses))
+        subprocess_destroy(container_of(platform->subprocesses.next, struct tg_subprocess, node));
+    while (!list_empty(&platform->contexts))
+        context_destroy(container_of(platform->contexts.next, struct tg_context, node));
+    platform->ops->close(platform);
+    platform_free(platform);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What both backends share of a platform: identity, facts, counters, errors, and the list of its handles. */
+#ifndef CORE_PLATFORM_H
+#define CORE_PLATFORM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <trapgate/trapgate.h>
+
+#include "core/last_error.h"
+#include "core/list.h"
+
+struct backend_ops;
+
+/* One for each number of tg_stats, in its order. */
+enum counter {
+    COUNTER_SUBPROCESSES,
+    COUNTER_STUB_THREADS,
+    COUNTER_CONTEXTS,
+    COUNTER_SWITCHES,
+    COUNTER_SYSCALLS,
+    COUNTER_FAULTS,
+    COUNTER_EXCEPTIONS,
+    COUNTER_INTERRUPTS,
+    COUNTER_DEATHS,
+    COUNTER_INJECTIONS,
+    COUNTER_FPSTATE_SAVES,
+    COUNTER_FPSTATE_LOADS,
+    COUNTER_PLACEMENTS,
+    COUNTER_RELEASES,
+    COUNTER_PREEMPTIONS,
+    COUNTER_SPURIOUS_STOPS,
+    COUNTERS
+};
+
+struct tg_platform {
+    const struct backend_ops *ops;
+    void *backend; /* the backend's own part */
+    uint64_t id;   /* never used again, so that a stale pointer cannot pass for this one */
+    pid_t owner;   /* the process that opened it; a forked child must not touch the stubs */
+    struct tg_info info;
+    struct last_error errors;
+    _Atomic uint64_t counters[COUNTERS];
+    pthread_mutex_t lock; /* the lists */
+    struct list subprocesses;
+    struct list contexts;
+    struct list queues;
+};
+
+static inline void count(struct tg_platform *platform, enum counter counter)
+{
+    atomic_fetch_add_explicit(&platform->counters[counter], 1, memory_order_relaxed);
+}
+
+static inline void uncount(struct tg_platform *platform, enum counter counter)
+{
+    atomic_fetch_sub_explicit(&platform->counters[counter], 1, memory_order_relaxed);
+}
+
+/* Remembers the sentence and returns err. */
+int platform_fail(struct tg_platform *platform, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+int platform_open(const struct tg_platform_options *options, struct tg_platform **out);
+int platform_probe(uint32_t backend, struct tg_probe *out);
+void platform_stats(const struct tg_platform *platform, struct tg_stats *out);
+void platform_close(struct tg_platform *platform);
+
+/* Is this the process that opened the platform? */
+int platform_is_ours(const struct tg_platform *platform);
+
+#endif

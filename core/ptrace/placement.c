@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Where stub threads run. A switch is a conversation of two threads that never
+ * run at the same time; when they share a processor it costs a fifth of what
+ * waking another processor costs. So a stub thread is placed on its tracer's
+ * processor, and the tracer gives way with sched_yield(2) rather than sleep:
+ * it stays runnable, so the scheduler has no wake-up for which to choose an
+ * idle processor. A tracer that gets the processor back before its tracee has
+ * stopped knows that the guest computes: it sets the stub thread free to go to
+ * another processor, and sleeps.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/ptrace/ptrace_backend.h"
+
+#define YIELD_NS 50000 /* when nothing has stopped by then, guests compute */
+#define SHORT_RUN_NS 200000 /* a run that free threads may take and still count as short */
+#define YIELD_MISSES_MAX 8 /* so often in vain, and yielding is given up ... */
+#define YIELD_PAUSE 64 /* ... for that many waits */
+
+int64_t monotonic_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
+}
+
+static bool set_affinity(struct stub_thread *thread, const cpu_set_t *cpus)
+{
+    struct ptrace_platform *pp = ptrace_platform(thread->subprocess->base.platform);
+
+    if (!sched_setaffinity(thread->tid, sizeof(*cpus), cpus))
+        return true;
+    /* Not allowed, or the cpuset has changed. A dying thread is no reason to give up. */
+    if (errno != ESRCH)
+        atomic_store(&pp->placement, false);
+    return false;
+}
+
+void placement_before_run(struct stub_thread *thread)
+{
+    struct tg_platform *platform = thread->subprocess->base.platform;
+    cpu_set_t here;
+    int cpu;
+
+    if (!atomic_load_explicit(&ptrace_platform(platform)->placement, memory_order_relaxed) || thread->long_run)
+        return;
+    cpu = sched_getcpu();
+    if (cpu < 0 || cpu >= CPU_SETSIZE || cpu == thread->cpu)
+        return;
+    CPU_ZERO(&here);
+    CPU_SET((size_t)cpu, &here);
+    if (set_affinity(thread, &here)) {
+        thread->cpu = cpu;
+        count(platform, COUNTER_PLACEMENTS);
+    }
+}
+
+void placement_set_free(struct stub_thread *thread)
+{
+    struct tg_platform *platform = thread->subprocess->base.platform;
+
+    if (thread->cpu < 0)
+        return;
+    set_affinity(thread, &ptrace_platform(platform)->allowed_cpus);
+    thread->cpu = -1;
+    count(platform, COUNTER_RELEASES);
+}
+
+/* Yielding is pointless where the scheduler does not give the processor to the tracee, e.g. for a real-time tracer. */
+static void note_yield(struct tracer *tracer, bool useful)
+{
+    if (useful)
+        tracer->yield_misses = 0;
+    else if (++tracer->yield_misses == YIELD_MISSES_MAX + YIELD_PAUSE)
+        tracer->yield_misses = YIELD_MISSES_MAX - 1;
+}
+
+bool placement_yield(struct tracer *tracer, int64_t started_ns)
+{
+    if (tracer->yield_misses >= YIELD_MISSES_MAX) {
+        note_yield(tracer, false);
+        return false;
+    }
+    if (monotonic_ns() - started_ns > YIELD_NS)
+        return false;
+    sched_yield();
+    return true;
+}
+
+static pid_t wait_for(struct stub_thread *thread, int *status, int options)
+{
+    pid_t tid;
+
+    do
+        tid = waitpid(thread->tid, status, options | __WALL | __WNOTHREAD);
+    while (tid < 0 && errno == EINTR);
+    return tid;
+}
+
+/* The first yield usually does it, without a look at the clock. */
+static pid_t wait_yielding(struct stub_thread *thread, int *status)
+{
+    struct tracer *tracer = thread->tracer;
+    int64_t started;
+    pid_t tid;
+
+    if (tracer->yield_misses < YIELD_MISSES_MAX) {
+        sched_yield();
+        tid = wait_for(thread, status, WNOHANG);
+        if (tid) {
+            tracer->yield_misses = 0;
+            return tid;
+        }
+    }
+    started = monotonic_ns();
+    while (placement_yield(tracer, started)) {
+        tid = wait_for(thread, status, WNOHANG);
+        if (tid) {
+            note_yield(tracer, true);
+            return tid;
+        }
+    }
+    return 0;
+}
+
+/* Asleep until it stops. Returning soon means that it was no computing guest. */
+static pid_t wait_sleeping(struct stub_thread *thread, int *status, bool yielded)
+{
+    int64_t started = monotonic_ns();
+    pid_t tid = wait_for(thread, status, 0);
+
+    thread->long_run = monotonic_ns() - started >= SHORT_RUN_NS;
+    if (yielded && !thread->long_run)
+        note_yield(thread->tracer, false);
+    return tid;
+}
+
+int placement_wait(struct stub_thread *thread, int *status)
+{
+    bool placed = thread->cpu >= 0;
+    pid_t tid = placed ? wait_yielding(thread, status) : 0;
+
+    if (!tid) {
+        placement_set_free(thread);
+        tid = wait_sleeping(thread, status, placed);
+    }
+    /* Somebody else in this process has reaped it: only destroy does that, and only dead ones. */
+    if (tid < 0)
+        *status = SIGKILL;
+    return 0;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* One traced thread of a stub: every ptrace(2) request that the library makes is here. */
+#include <errno.h>
+#include <linux/audit.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/ptrace/ptrace_backend.h"
+
+#ifndef PTRACE_SYSEMU
+#define PTRACE_SYSEMU 31
+#define PTRACE_SYSEMU_SINGLESTEP 32
+#endif
+#define TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+#define START_TRIES_YIELDING 64
+#define START_TRIES 20000 /* 50 microseconds each: far more than unmapping any embedder takes */
+
+struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid)
+{
+    struct stub_thread *thread = calloc(1, sizeof(*thread));
+
+    if (!thread)
+        return NULL;
+    thread->subprocess = subprocess;
+    thread->tid = tid;
+    thread->cpu = -1;
+    list_init(&thread->of_subprocess);
+    list_init(&thread->waiting);
+    list_init(&thread->of_tid);
+    count(subprocess->base.platform, COUNTER_STUB_THREADS);
+    return thread;
+}
+
+bool stub_status_is_death(int status)
+{
+    return WIFEXITED(status) || WIFSIGNALED(status);
+}
+
+void stub_thread_died(struct stub_thread *thread, int status)
+{
+    thread->reaped = true;
+    if (WIFSIGNALED(status))
+        ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, WTERMSIG(status));
+    else
+        ptrace_subprocess_die(thread->subprocess, TG_DEAD_EXITED, WEXITSTATUS(status));
+}
+
+/* The kernel does not know the tracee any more, or not as a stopped one: it dies. Wait for that. */
+static int lost(struct stub_thread *thread)
+{
+    int status;
+
+    if (!platform_is_ours(thread->subprocess->base.platform))
+        return -EPERM;
+    kill(thread->subprocess->base.pid, SIGKILL);
+    for (;;) {
+        pid_t tid = waitpid(thread->tid, &status, __WALL | __WNOTHREAD);
+
+        if (tid < 0 && errno == EINTR)
+            continue;
+        if (tid < 0) {
+            thread->reaped = true;
+            ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
+            return -ESRCH;
+        }
+        if (stub_status_is_death(status)) {
+            stub_thread_died(thread, status);
+            return -ESRCH;
+        }
+    }
+}
+
+static int result(struct stub_thread *thread, long returned)
+{
+    if (returned >= 0)
+        return 0;
+    return errno == ESRCH ? lost(thread) : -errno;
+}
+
+static int transfer(struct stub_thread *thread, enum __ptrace_request request, uint32_t note, void *data, size_t size)
+{
+    struct iovec iov = {.iov_base = data, .iov_len = size};
+
+    return result(thread, ptrace(request, thread->tid, (void *)(uintptr_t)note, &iov));
+}
+
+static int transfer_regs(struct stub_thread *thread, enum __ptrace_request request, tg_regs *regs)
+{
+    for (uint32_t i = 0; i < tgi_arch.regset_count; i++) {
+        const struct arch_regset *set = &tgi_arch.regsets[i];
+        int err = transfer(thread, request, set->note, (char *)regs + set->offset, set->size);
+
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+int stub_thread_get_regs(struct stub_thread *thread, tg_regs *regs)
+{
+    regs->size = sizeof(*regs);
+    regs->arch = tgi_arch.audit_arch;
+    return transfer_regs(thread, PTRACE_GETREGSET, regs);
+}
+
+int stub_thread_set_regs(struct stub_thread *thread, const tg_regs *regs)
+{
+    return transfer_regs(thread, PTRACE_SETREGSET, (tg_regs *)(uintptr_t)regs);
+}
+
+int stub_thread_get_fp(struct stub_thread *thread, void *image, size_t size)
+{
+    return transfer(thread, PTRACE_GETREGSET, tgi_arch.fp_note, image, size);
+}
+
+int stub_thread_set_fp(struct stub_thread *thread, const void *image, size_t size)
+{
+    return transfer(thread, PTRACE_SETREGSET, tgi_arch.fp_note, (void *)(uintptr_t)image, size);
+}
+
+int stub_thread_resume_guest(struct stub_thread *thread, bool single_step)
+{
+    enum __ptrace_request request = single_step ? PTRACE_SYSEMU_SINGLESTEP : PTRACE_SYSEMU;
+
+    return result(thread, ptrace(request, thread->tid, NULL, NULL));
+}
+
+int stub_thread_siginfo(struct stub_thread *thread, siginfo_t *info)
+{
+    return result(thread, ptrace(PTRACE_GETSIGINFO, thread->tid, NULL, info));
+}
+
+int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out)
+{
+    struct __ptrace_syscall_info info;
+    long size = ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, (void *)sizeof(info), &info);
+
+    if (size < 0)
+        return result(thread, size);
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
+        return -EIO;
+    out->nr = info.entry.nr;
+    memcpy(out->args, info.entry.args, sizeof(out->args));
+    out->ip = info.instruction_pointer;
+    out->arch = info.arch;
+    out->flags = tgi_arch.syscall_flags(info.arch, info.entry.nr);
+    return 0;
+}
+
+int stub_thread_continue(struct stub_thread *thread)
+{
+    return result(thread, ptrace(PTRACE_CONT, thread->tid, NULL, NULL));
+}
+
+static int wait_for_stop(struct stub_thread *thread, int *status)
+{
+    while (waitpid(thread->tid, status, __WALL | __WNOTHREAD) < 0) {
+        if (errno != EINTR)
+            return lost(thread);
+    }
+    if (stub_status_is_death(*status)) {
+        stub_thread_died(thread, *status);
+        return -ESRCH;
+    }
+    return 0;
+}
+
+int stub_thread_stop(struct stub_thread *thread)
+{
+    int status;
+    int err = result(thread, ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL));
+
+    return err ? err : wait_for_stop(thread, &status);
+}
+
+int stub_thread_poke(struct stub_thread *thread, uint64_t addr, const uint64_t *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int err = result(thread, ptrace(PTRACE_POKEDATA, thread->tid, (void *)(uintptr_t)(addr + i * sizeof(*words)),
+                                        (void *)(uintptr_t)words[i]));
+
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+/* A new stub is still on its way to the park loop when it is first attached to: let it get there. */
+static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
+{
+    const struct timespec pause = {.tv_nsec = 50000};
+
+    for (int i = 0; i < START_TRIES; i++) {
+        tg_regs regs;
+        int err = stub_thread_stop(thread);
+
+        if (!err)
+            err = stub_thread_get_regs(thread, &regs);
+        if (err)
+            return err;
+        if (tgi_arch.stub_place(&regs, stub_start) == ARCH_STUB_PARKED)
+            return 0;
+        err = stub_thread_continue(thread);
+        if (err)
+            return err;
+        if (i < START_TRIES_YIELDING)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
+    }
+    ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
+    return lost(thread);
+}
+
+/* Forbidden, or just dying? */
+static int seize_failed(struct stub_thread *thread, int error)
+{
+    siginfo_t info = {0};
+
+    if (error != ESRCH && waitid(P_PID, (id_t)thread->subprocess->base.pid, &info,
+                                 WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid == 0)
+        return error == EPERM ? -EPERM : -error;
+    ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
+    return -ESRCH;
+}
+
+int stub_thread_attach(struct tracer *tracer, struct stub_thread *thread)
+{
+    if (ptrace(PTRACE_SEIZE, thread->tid, NULL, (void *)TRACE_OPTIONS))
+        return seize_failed(thread, errno);
+    thread->tracer = tracer;
+    thread->fp_version = 0;
+    thread->long_run = false;
+    return stop_in_park(thread, ptrace_platform(tracer->platform)->stub_start);
+}
+
+int stub_thread_park(struct stub_thread *thread)
+{
+    const struct arch_stub_request request = {
+        .job = ARCH_STUB_PARK,
+        .stub_start = ptrace_platform(thread->subprocess->base.platform)->stub_start,
+    };
+    tg_regs regs;
+    int err;
+
+    tgi_arch.stub_request(&regs, &request);
+    err = stub_thread_set_regs(thread, &regs);
+    if (!err)
+        err = result(thread, ptrace(PTRACE_DETACH, thread->tid, NULL, NULL));
+    thread->tracer = NULL;
+    return err;
+}
+
+int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_request *request, tg_regs *after)
+{
+    int status;
+    int err;
+
+    count(thread->subprocess->base.platform, COUNTER_INJECTIONS);
+    tgi_arch.stub_request(after, request);
+    err = stub_thread_set_regs(thread, after);
+    while (!err) {
+        err = stub_thread_continue(thread);
+        if (!err)
+            err = placement_wait(thread, &status);
+        if (err)
+            break;
+        if (stub_status_is_death(status)) {
+            stub_thread_died(thread, status);
+            return -ESRCH;
+        }
+        /* Other stops are signals from outside: dropped, and the kernel restarts what they interrupted. */
+        if (WSTOPSIG(status) != SIGTRAP || status >> 16)
+            continue;
+        err = stub_thread_get_regs(thread, after);
+        if (!err && tgi_arch.stub_place(after, request->stub_start) == ARCH_STUB_FINISHED)
+            break;
+    }
+    return err;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The host threads that trace. A thread becomes a tracer of a platform when it
+ * first runs something there, and stops being one when it ends or when the
+ * platform closes; its stub threads then go back to their subprocesses.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/stub_clone.h"
+
+/* A thread's tracers, one for each platform it uses. Freed when the thread ends. */
+struct thread_record {
+    struct list tracers; /* tracer.of_thread; tracers_lock */
+};
+
+/* Who is in which list changes only with this. */
+static pthread_mutex_t tracers_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int key_error;
+
+/* The tracer used last by this thread: valid only for the platform whose id stands beside it. */
+static __thread struct {
+    uint64_t platform_id;
+    struct tracer *tracer;
+} last_used;
+
+static void thread_ends(void *record);
+
+static void create_key(void)
+{
+    key_error = pthread_key_create(&key, thread_ends);
+}
+
+void tracers_init(void)
+{
+    pthread_once(&key_once, create_key);
+}
+
+/* The destructor's code must not be called when the library has been unloaded. */
+__attribute__((destructor)) static void delete_key(void)
+{
+    pthread_once(&key_once, create_key);
+    if (!key_error)
+        pthread_key_delete(key);
+}
+
+static struct thread_record *current_record(void)
+{
+    struct thread_record *record;
+
+    tracers_init();
+    if (key_error)
+        return NULL;
+    record = pthread_getspecific(key);
+    if (record)
+        return record;
+    record = malloc(sizeof(*record));
+    if (!record)
+        return NULL;
+    list_init(&record->tracers);
+    if (pthread_setspecific(key, record)) {
+        free(record);
+        return NULL;
+    }
+    return record;
+}
+
+static struct tracer *find_in_record(struct thread_record *record, const struct tg_platform *platform)
+{
+    struct tracer *found = NULL;
+    struct list *node;
+
+    pthread_mutex_lock(&tracers_lock);
+    list_for_each(node, &record->tracers)
+    {
+        struct tracer *tracer = container_of(node, struct tracer, of_thread);
+
+        if (tracer->platform == platform)
+            found = tracer;
+    }
+    pthread_mutex_unlock(&tracers_lock);
+    return found;
+}
+
+struct tracer *tracer_find(const struct tg_platform *platform)
+{
+    struct thread_record *record;
+
+    if (last_used.platform_id == platform->id)
+        return last_used.tracer;
+    tracers_init();
+    record = key_error ? NULL : pthread_getspecific(key);
+    return record ? find_in_record(record, platform) : NULL;
+}
+
+static struct tracer *tracer_new(struct tg_platform *platform, struct thread_record *record)
+{
+    struct ptrace_platform *pp = ptrace_platform(platform);
+    struct tracer *tracer = calloc(1, sizeof(*tracer));
+
+    if (!tracer)
+        return NULL;
+    tracer->platform = platform;
+    tracer->serial = atomic_fetch_add(&pp->next_id, 1);
+    list_init(&tracer->queues);
+    for (size_t i = 0; i < SEAT_BUCKETS; i++)
+        list_init(&tracer->seats[i]);
+    for (size_t i = 0; i < TID_BUCKETS; i++)
+        list_init(&tracer->by_tid[i]);
+    pthread_mutex_lock(&tracers_lock);
+    list_add_last(&record->tracers, &tracer->of_thread);
+    list_add_last(&pp->tracers, &tracer->of_platform);
+    pthread_mutex_unlock(&tracers_lock);
+    return tracer;
+}
+
+struct tracer *tracer_current(struct tg_platform *platform)
+{
+    struct thread_record *record;
+    struct tracer *tracer = tracer_find(platform);
+
+    if (!tracer) {
+        record = current_record();
+        tracer = record ? tracer_new(platform, record) : NULL;
+    }
+    if (tracer) {
+        last_used.platform_id = platform->id;
+        last_used.tracer = tracer;
+    }
+    return tracer;
+}
+
+/* ---- seats ---- */
+
+static struct list *seat_bucket(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
+{
+    return &tracer->seats[subprocess->id % SEAT_BUCKETS];
+}
+
+static struct list *tid_bucket(struct tracer *tracer, pid_t tid)
+{
+    return &tracer->by_tid[(uint32_t)tid % TID_BUCKETS];
+}
+
+static void free_seat(struct seat *seat)
+{
+    list_remove(&seat->node);
+    ptrace_subprocess_release(seat->subprocess);
+    free(seat);
+}
+
+/* Subprocesses that were destroyed elsewhere leave seats behind; this is when they are noticed. */
+static void sweep_seats(struct list *bucket)
+{
+    struct list *node;
+    struct list *after;
+
+    list_for_each_safe(node, after, bucket)
+    {
+        struct seat *seat = container_of(node, struct seat, node);
+
+        if (!subprocess_is_shut(&seat->subprocess->base))
+            continue;
+        while (!list_empty(&seat->idle)) {
+            struct stub_thread *thread = container_of(seat->idle.next, struct stub_thread, waiting);
+
+            list_remove(&thread->waiting);
+            list_remove(&thread->of_tid);
+        }
+        free_seat(seat);
+    }
+}
+
+static struct seat *find_seat(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
+{
+    struct list *bucket = seat_bucket(tracer, subprocess);
+    struct list *node;
+
+    list_for_each(node, bucket)
+    {
+        struct seat *seat = container_of(node, struct seat, node);
+
+        if (seat->subprocess == subprocess)
+            return seat;
+    }
+    return NULL;
+}
+
+static struct seat *take_seat(struct tracer *tracer, struct ptrace_subprocess *subprocess)
+{
+    struct seat *seat = find_seat(tracer, subprocess);
+
+    if (seat)
+        return seat;
+    sweep_seats(seat_bucket(tracer, subprocess));
+    seat = calloc(1, sizeof(*seat));
+    if (!seat)
+        return NULL;
+    seat->subprocess = subprocess;
+    atomic_fetch_add(&subprocess->refs, 1);
+    list_init(&seat->idle);
+    list_add_first(seat_bucket(tracer, subprocess), &seat->node);
+    return seat;
+}
+
+struct stub_thread *tracer_by_tid(struct tracer *tracer, pid_t tid)
+{
+    struct list *bucket = tid_bucket(tracer, tid);
+    struct list *node;
+
+    list_for_each(node, bucket)
+    {
+        struct stub_thread *thread = container_of(node, struct stub_thread, of_tid);
+
+        if (thread->tid == tid)
+            return thread;
+    }
+    return NULL;
+}
+
+/* ---- stub threads ---- */
+
+/* The spare thread that is left makes another one, which goes to the park loop by itself. */
+static int make_spare(struct stub_thread *maker)
+{
+    struct ptrace_subprocess *subprocess = maker->subprocess;
+    struct ptrace_platform *pp = ptrace_platform(subprocess->base.platform);
+    struct arch_stub_request request = {.job = ARCH_STUB_CLONE_THREAD, .stub_start = pp->stub_start};
+    struct stub_thread *spare;
+    tg_regs after;
+    int64_t tid;
+    int err;
+
+    request.call.nr = tgi_arch.syscalls.clone;
+    request.call.args[0] = STUB_CLONE_THREAD_FLAGS;
+    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    err = stub_thread_inject(maker, &request, &after);
+    if (err)
+        return err;
+    tid = tgi_arch.stub_result(&after);
+    if (tid < 0)
+        return (int)tid;
+    spare = stub_thread_new(subprocess, (pid_t)tid);
+    if (!spare)
+        return -ENOMEM;
+    list_add_last(&subprocess->threads, &spare->of_subprocess);
+    list_add_last(&subprocess->parked, &spare->waiting);
+    return 0;
+}
+
+/* A parked thread becomes the tracer's. One spare stays, so that the next tracer finds one too. */
+static int attach_parked(struct tracer *tracer, struct ptrace_subprocess *subprocess, struct stub_thread **out)
+{
+    struct stub_thread *thread;
+    int err;
+
+    if (list_empty(&subprocess->parked))
+        return -ESRCH;
+    thread = container_of(subprocess->parked.next, struct stub_thread, waiting);
+    list_remove(&thread->waiting);
+    err = stub_thread_attach(tracer, thread);
+    if (!err && list_empty(&subprocess->parked)) {
+        placement_before_run(thread);
+        err = make_spare(thread);
+        if (err && err != -ESRCH)
+            stub_thread_park(thread);
+    }
+    if (err) {
+        list_add_first(&subprocess->parked, &thread->waiting);
+        return err;
+    }
+    *out = thread;
+    return 0;
+}
+
+static int acquire_failed(struct tracer *tracer, int err)
+{
+    switch (err) {
+    case -ESRCH:
+        return err;
+    case -EPERM:
+        return platform_fail(tracer->platform, err,
+                             "trace a stub thread: PTRACE_SEIZE is forbidden; allow ptrace(2) in the embedder's seccomp "
+                             "filter and keep Yama's ptrace_scope at most 1");
+    case -EAGAIN:
+        return platform_fail(tracer->platform, err,
+                             "make a stub thread: the host refuses another one; raise RLIMIT_NPROC or the pids limit "
+                             "of the cgroup");
+    default:
+        return platform_fail(tracer->platform, err == -ENOMEM ? err : -EIO, "make a stub thread: error %d", -err);
+    }
+}
+
+/* The thread that may still hold the context's FP state, if it is idle here; else the one used last. */
+static struct stub_thread *choose_idle(struct tracer *tracer, struct seat *seat, const struct ptrace_context *context)
+{
+    struct stub_thread *thread = context ? tracer_by_tid(tracer, context->last_thread) : NULL;
+
+    if (thread && thread->subprocess == seat->subprocess && thread->waiting.next != &thread->waiting)
+        return thread;
+    return container_of(seat->idle.next, struct stub_thread, waiting);
+}
+
+int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, const struct ptrace_context *context,
+                   struct stub_thread **out)
+{
+    struct seat *seat = take_seat(tracer, subprocess);
+    struct stub_thread *thread;
+    int err;
+
+    if (!seat)
+        return acquire_failed(tracer, -ENOMEM);
+    if (atomic_load(&subprocess->death) != ALIVE)
+        return -ESRCH;
+    if (!list_empty(&seat->idle)) {
+        *out = choose_idle(tracer, seat, context);
+        list_remove(&(*out)->waiting);
+        return 0;
+    }
+    pthread_mutex_lock(&subprocess->lock);
+    err = attach_parked(tracer, subprocess, &thread);
+    pthread_mutex_unlock(&subprocess->lock);
+    if (err)
+        return acquire_failed(tracer, err);
+    list_add_first(tid_bucket(tracer, thread->tid), &thread->of_tid);
+    *out = thread;
+    return 0;
+}
+
+void tracer_release(struct stub_thread *thread)
+{
+    struct seat *seat = find_seat(thread->tracer, thread->subprocess);
+
+    if (thread->reaped)
+        list_remove(&thread->of_tid);
+    else
+        list_add_first(&seat->idle, &thread->waiting);
+}
+
+/* ---- the end of a tracer ---- */
+
+static void give_back(struct stub_thread *thread)
+{
+    struct ptrace_subprocess *subprocess = thread->subprocess;
+
+    list_remove(&thread->waiting);
+    list_remove(&thread->of_tid);
+    fp_evict(thread);
+    placement_set_free(thread);
+    if (stub_thread_park(thread))
+        return;
+    pthread_mutex_lock(&subprocess->lock);
+    list_add_last(&subprocess->parked, &thread->waiting);
+    pthread_mutex_unlock(&subprocess->lock);
+}
+
+static void leave_seat(struct seat *seat)
+{
+    while (!list_empty(&seat->idle))
+        give_back(container_of(seat->idle.next, struct stub_thread, waiting));
+    free_seat(seat);
+}
+
+/* Only in the tracer's own thread, for only that may detach. */
+static void hand_back(struct tracer *tracer)
+{
+    while (!list_empty(&tracer->queues))
+        ptrace_queue_owner_ends(container_of(tracer->queues.next, struct ptrace_queue, of_owner));
+    bell_close(tracer);
+    for (size_t i = 0; i < SEAT_BUCKETS; i++) {
+        while (!list_empty(&tracer->seats[i]))
+            leave_seat(container_of(tracer->seats[i].next, struct seat, node));
+    }
+}
+
+static void thread_ends(void *arg)
+{
+    struct thread_record *record = arg;
+
+    last_used.platform_id = 0;
+    pthread_mutex_lock(&tracers_lock);
+    while (!list_empty(&record->tracers)) {
+        struct tracer *tracer = container_of(record->tracers.next, struct tracer, of_thread);
+
+        if (platform_is_ours(tracer->platform))
+            hand_back(tracer);
+        list_remove(&tracer->of_thread);
+        list_remove(&tracer->of_platform);
+        free(tracer);
+    }
+    pthread_mutex_unlock(&tracers_lock);
+    free(record);
+}
+
+/* The platform closes: all subprocesses but the template are gone, and the template is next. Nothing to detach. */
+static void forget(struct tracer *tracer)
+{
+    for (size_t i = 0; i < SEAT_BUCKETS; i++) {
+        struct list *node;
+        struct list *after;
+
+        list_for_each_safe(node, after, &tracer->seats[i]) free_seat(container_of(node, struct seat, node));
+    }
+    list_remove(&tracer->of_thread);
+    list_remove(&tracer->of_platform);
+    free(tracer);
+}
+
+void tracers_close(struct tg_platform *platform)
+{
+    struct ptrace_platform *pp = ptrace_platform(platform);
+
+    pthread_mutex_lock(&tracers_lock);
+    while (!list_empty(&pp->tracers))
+        forget(container_of(pp->tracers.next, struct tracer, of_platform));
+    pthread_mutex_unlock(&tracers_lock);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The life of a subprocess and the door through which operations go in. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/backend.h"
+#include "core/futex.h"
+
+/* subprocess.use: how many are inside, and the mark that nobody may come in any more. */
+#define SHUT (1u << 31)
+
+bool subprocess_enter(struct tg_subprocess *subprocess)
+{
+    if (!(atomic_fetch_add(&subprocess->use, 1) & SHUT))
+        return true;
+    subprocess_leave(subprocess);
+    return false;
+}
+
+void subprocess_leave(struct tg_subprocess *subprocess)
+{
+    if (atomic_fetch_sub(&subprocess->use, 1) == (SHUT | 1))
+        futex_wake_all(&subprocess->use);
+}
+
+void subprocess_shut(struct tg_subprocess *subprocess)
+{
+    atomic_fetch_or(&subprocess->use, SHUT);
+}
+
+bool subprocess_is_shut(const struct tg_subprocess *subprocess)
+{
+    return atomic_load(&subprocess->use) & SHUT;
+}
+
+void subprocess_drain(struct tg_subprocess *subprocess)
+{
+    uint32_t use;
+
+    while ((use = atomic_load(&subprocess->use)) != SHUT)
+        futex_wait(&subprocess->use, use);
+}
+
+int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, struct tg_subprocess **out)
+{
+    struct tg_subprocess *subprocess = calloc(1, platform->ops->subprocess_size);
+    int err;
+
+    if (!subprocess)
+        return platform_fail(platform, -ENOMEM, "create a subprocess: no memory for its handle");
+    subprocess->platform = platform;
+    err = platform->ops->subprocess_create(subprocess, from);
+    if (err) {
+        free(subprocess);
+        return err;
+    }
+    count(platform, COUNTER_SUBPROCESSES);
+    pthread_mutex_lock(&platform->lock);
+    list_add_last(&platform->subprocesses, &subprocess->node);
+    pthread_mutex_unlock(&platform->lock);
+    *out = subprocess;
+    return 0;
+}
+
+void subprocess_destroy(struct tg_subprocess *subprocess)
+{
+    struct tg_platform *platform;
+
+    if (!subprocess)
+        return;
+    platform = subprocess->platform;
+    pthread_mutex_lock(&platform->lock);
+    list_remove(&subprocess->node);
+    pthread_mutex_unlock(&platform->lock);
+    uncount(platform, COUNTER_SUBPROCESSES);
+    platform->ops->subprocess_destroy(subprocess);
+}

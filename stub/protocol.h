@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * What the stub blob and the library agree on. Read by C and by assembly, so
+ * only preprocessor constants here; stub/layout_check.c asserts them against
+ * the structs of the C side.
+ *
+ * The stub's memory, at the same address in every subprocess of a platform:
+ *
+ *   start                      the blob: code only, read and execute
+ *   start + text size          one batch page: read only for the guest, written
+ *                              by the library through ptrace
+ *
+ * No stub code uses a stack or any memory but the batch page, so nothing that
+ * the guest can write decides what stub code does.
+ */
+#ifndef STUB_PROTOCOL_H
+#define STUB_PROTOCOL_H
+
+#define STUB_PROTOCOL_VERSION 1
+
+/* struct stub_call, an entry of the batch page. */
+#define STUB_CALL_NR   0
+#define STUB_CALL_ARG0 8
+#define STUB_CALL_ARG1 16
+#define STUB_CALL_ARG2 24
+#define STUB_CALL_ARG3 32
+#define STUB_CALL_ARG4 40
+#define STUB_CALL_ARG5 48
+#define STUB_CALL_SIZE 56
+
+/*
+ * The cookie: a 64-bit secret of the platform. The stub's seccomp filter lets
+ * a system call that changes something pass only when it carries the cookie
+ * where the kernel ignores it. It travels in registers and is never in memory
+ * that a guest can read.
+ *
+ *   munmap             argument 2
+ *   mprotect, madvise  argument 3
+ *   clone              argument 5
+ *   mmap               its upper half in the upper half of argument 3 (flags),
+ *                      its lower half in the upper half of argument 4 (fd)
+ */
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+
+struct stub_call {
+    uint64_t nr;
+    uint64_t args[6];
+};
+#endif
+
+#endif
