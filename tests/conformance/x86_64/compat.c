@@ -277,6 +277,31 @@ static void vsyscall_writes_nothing(uint32_t backend)
     guest_close(&guest);
 }
 
+static void vsyscall_restarts(uint32_t backend)
+{
+    struct guest guest;
+    int i;
+
+    guest_open(&guest, backend, GUEST_CODE(vsyscall_loop));
+    if (!(platform_info(guest.platform).capabilities & TG_CAP_VSYSCALL))
+        SKIP("vsyscalls come as faults here");
+    arch_set_argument(guest.context, 0, GUEST_DATA_AT);
+    arch_set_argument(guest.context, 1, GUEST_DATA_AT + 8);
+    arch_set_argument(guest.context, 2, VSYSCALL_PAGE + VSYSCALL_STRIDE);
+    for (i = 0; i < 3; i++) {
+        guest_run(&guest);
+        CHECK_CALL(&guest.event, SYS_time);
+        CHECK_EQ(guest.event.flags & TG_FLAG_VSYSCALL, TG_FLAG_VSYSCALL);
+        CHECK_OK(tg_context_set_return(guest.context, -EINTR));
+        if (i < 2)
+            CHECK_OK(tg_context_restart_syscall(guest.context));
+    }
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_EQ(guest.event.u.syscall.args[0], -EINTR);
+    CHECK_EQ(arch_sp(guest.context), GUEST_STACK_TOP);
+    guest_close(&guest);
+}
+
 /* The middle of the page is no entry. */
 static void vsyscall_elsewhere(uint32_t backend)
 {
@@ -311,6 +336,7 @@ const struct test_case compat_cases[] = {
     {"vsyscall.time", "The vsyscall entry of time is served by the embedder", vsyscall_time},
     {"vsyscall.getcpu", "The vsyscall entry of getcpu is served by the embedder", vsyscall_getcpu},
     {"vsyscall.writes_nothing", "The host writes nothing into the guest for such a call", vsyscall_writes_nothing},
+    {"vsyscall.restart", "Such a call can be restarted", vsyscall_restarts},
     {"vsyscall.elsewhere", "The rest of the vsyscall page is a fetch fault", vsyscall_elsewhere},
     {0},
 };
