@@ -86,6 +86,7 @@ static void bad_fields(struct fixture *fixture)
 {
     const uint64_t page = PAGE(fixture);
     static const uint32_t bad_bits[] = {0x8, 0x10, 0x1000000, 0x80000000};
+    static const uint32_t bad_flags[] = {0x10, 0x20, 0x1000000, 0x80000000};
     static const int32_t bad_advice[] = {-1, MADV_DONTFORK, MADV_HWPOISON, MADV_WIPEONFORK, 1000};
     for (size_t i = 0; i < sizeof(bad_bits) / sizeof(bad_bits[0]); i++) {
         batch_refused(fixture, -EINVAL, -EINVAL,
@@ -93,7 +94,7 @@ static void bad_fields(struct fixture *fixture)
         batch_refused(fixture, -EINVAL, -EINVAL,
                       OP(TG_MEM_PROTECT, .addr = FREE_ADDRESS, .length = page, .prot = bad_bits[i]));
         batch_refused(fixture, -EINVAL, -EINVAL,
-                      OP(TG_MEM_MAP, .addr = FREE_ADDRESS, .length = page, .flags = bad_bits[i] << 1, .fd = -1));
+                      OP(TG_MEM_MAP, .addr = FREE_ADDRESS, .length = page, .flags = bad_flags[i], .fd = -1));
     }
     for (size_t i = 0; i < sizeof(bad_advice) / sizeof(bad_advice[0]); i++)
         batch_refused(fixture, -EINVAL, -EOPNOTSUPP,
