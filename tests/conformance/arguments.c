@@ -252,7 +252,7 @@ static void memory_operations(uint32_t backend)
         CHECK_RESULT(tg_subprocess_map(guest.subprocess, GUEST_HOLE_AT, page, 8, 0, -1, 0), -EINVAL);
         CHECK_RESULT(tg_subprocess_map(guest.subprocess, GUEST_HOLE_AT, page, PROT_RW, 0x100, -1, 0), -EINVAL);
         CHECK_RESULT(tg_subprocess_map(guest.subprocess, GUEST_HOLE_AT, page, PROT_RW, 0, 0, 1), -EINVAL);
-        CHECK_RESULT(tg_subprocess_map(guest.subprocess, GUEST_HOLE_AT, page, PROT_RW, 0, -2, 0), -EBADF);
+        CHECK_RESULT(tg_subprocess_map(guest.subprocess, GUEST_HOLE_AT, page, PROT_RW, 0, -2, 0), -EINVAL);
         CHECK_RESULT(tg_subprocess_unmap(guest.subprocess, GUEST_HOLE_AT + 1, page), -EINVAL);
         CHECK_RESULT(tg_subprocess_unmap(guest.subprocess, GUEST_HOLE_AT, 0), -EINVAL);
         CHECK_RESULT(tg_subprocess_protect(guest.subprocess, GUEST_DATA_AT + 1, page, TG_PROT_NONE), -EINVAL);
