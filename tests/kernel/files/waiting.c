@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Files that make a thread wait while others go on: pipes, counters, timers, poll, select and epoll. */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/select.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attempt.h"
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
+static long elapsed_ms(const struct timespec *since)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+/* Writes a word to a descriptor a little later, from another thread. */
+static void *write_later(void *argument)
+{
+    pause_ms(30);
+    if (write(*(int *)argument, "wakeup!\1", 8) != 8)
+        puts("the late write failed");
+    return NULL;
+}
+
+static pthread_t start_writer(int *fd)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, write_later, fd);
+    return thread;
+}
+
+static void pipes(void)
+{
+    static char block[200000];
+    int ends[2];
+    char text[64] = "";
+    pthread_t writer;
+
+    ATTEMPT(pipe(ends));
+    writer = start_writer(&ends[1]);
+    ATTEMPT(read(ends[0], text, sizeof(text)));
+    pthread_join(writer, NULL);
+    ATTEMPT(fcntl(ends[0], F_SETFL, O_NONBLOCK));
+    ATTEMPT(read(ends[0], text, sizeof(text)));
+    ATTEMPT(fcntl(ends[1], F_SETFL, O_NONBLOCK));
+    ATTEMPT(write(ends[1], block, sizeof(block)));
+    ATTEMPT(write(ends[1], block, 1));
+    ATTEMPT(read(ends[0], block, sizeof(block)));
+    ATTEMPT(close(ends[1]));
+    ATTEMPT(read(ends[0], text, sizeof(text)));
+    ATTEMPT(pipe(ends));
+    ATTEMPT(close(ends[0]));
+    signal(SIGPIPE, SIG_IGN);
+    ATTEMPT(write(ends[1], "x", 1));
+    ATTEMPT(pipe((int *)16));
+    ATTEMPT(pipe2(ends, 1));
+}
+
+static void *drain(void *argument)
+{
+    static char block[8192];
+    long total = 0;
+    ssize_t got;
+
+    pause_ms(20);
+    while ((got = read(*(int *)argument, block, sizeof(block))) > 0)
+        total += got;
+    return (void *)total;
+}
+
+/* All bytes arrive, however often the writer has to wait. */
+static void large_write(void)
+{
+    static char block[1000000];
+    size_t done = 0;
+    pthread_t reader;
+    void *total;
+    int ends[2];
+
+    ATTEMPT(pipe(ends));
+    pthread_create(&reader, NULL, drain, &ends[0]);
+    while (done < sizeof(block)) {
+        ssize_t put = write(ends[1], block + done, sizeof(block) - done);
+
+        if (put <= 0)
+            break;
+        done += (size_t)put;
+    }
+    close(ends[1]);
+    pthread_join(reader, &total);
+    ATTEMPT(done);
+    ATTEMPT((long)total);
+    close(ends[0]);
+}
+
+static void counters_and_timers(void)
+{
+    unsigned long long value = 3;
+    struct itimerspec soon = {.it_value = {0, 20000000}};
+    int counter;
+    int timer;
+    pthread_t writer;
+
+    ATTEMPT(counter = eventfd(5, EFD_SEMAPHORE));
+    ATTEMPT(read(counter, &value, 8));
+    ATTEMPT(value);
+    ATTEMPT(read(counter, &value, 7));
+    close(counter);
+    ATTEMPT(counter = eventfd(0, 0));
+    writer = start_writer(&counter);
+    ATTEMPT(read(counter, &value, 8));
+    pthread_join(writer, NULL);
+    close(counter);
+    ATTEMPT(timer = timerfd_create(CLOCK_MONOTONIC, 0));
+    ATTEMPT(timerfd_settime(timer, 0, &soon, NULL));
+    ATTEMPT(read(timer, &value, 8));
+    ATTEMPT(value);
+    close(timer);
+}
+
+static void polling(void)
+{
+    struct pollfd fds[3] = {{.fd = -1, .events = POLLIN}, {.fd = 99, .events = POLLIN}, {.events = POLLIN}};
+    struct timespec start;
+    pthread_t writer;
+    int ends[2];
+
+    ATTEMPT(pipe(ends));
+    fds[2].fd = ends[0];
+    ATTEMPT(poll(fds, 3, 0));
+    printf("%x %x %x\n", fds[0].revents, fds[1].revents, fds[2].revents);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    ATTEMPT(poll(fds + 2, 1, 40));
+    ATTEMPT(elapsed_ms(&start) >= 40);
+    ATTEMPT(ppoll(fds + 2, 1, &(struct timespec){0, 2000000000}, NULL));
+    ATTEMPT(poll(NULL, 0, 10));
+    ATTEMPT(poll((struct pollfd *)16, 1, 0));
+    writer = start_writer(&ends[1]);
+    ATTEMPT(poll(fds + 2, 1, -1));
+    printf("%x\n", fds[2].revents);
+    pthread_join(writer, NULL);
+    close(ends[1]);
+    ATTEMPT(poll(fds + 2, 1, -1));
+    printf("%x\n", fds[2].revents);
+    close(ends[0]);
+}
+
+static void selecting(void)
+{
+    struct timeval timeout = {0, 30000};
+    fd_set readers;
+    fd_set writers;
+    pthread_t writer;
+    int ends[2];
+
+    ATTEMPT(pipe(ends));
+    FD_ZERO(&readers);
+    FD_ZERO(&writers);
+    FD_SET(ends[0], &readers);
+    FD_SET(ends[1], &writers);
+    ATTEMPT(select(ends[1] + 1, &readers, &writers, NULL, NULL));
+    ATTEMPT(FD_ISSET(ends[0], &readers) ? 1 : 0);
+    ATTEMPT(FD_ISSET(ends[1], &writers) ? 1 : 0);
+    FD_SET(ends[0], &readers);
+    ATTEMPT(select(ends[0] + 1, &readers, NULL, NULL, &timeout));
+    FD_SET(ends[0], &readers);
+    writer = start_writer(&ends[1]);
+    ATTEMPT(select(ends[0] + 1, &readers, NULL, NULL, NULL));
+    pthread_join(writer, NULL);
+    FD_SET(200, &readers);
+    ATTEMPT(select(201, &readers, NULL, NULL, &timeout));
+    ATTEMPT(select(-1, NULL, NULL, NULL, &timeout));
+    timeout = (struct timeval){0, 1000};
+    ATTEMPT(select(0, NULL, NULL, NULL, &timeout));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void epolling(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x1122334455667788};
+    struct epoll_event got[4];
+    pthread_t writer;
+    int plain = open("numbers", O_RDONLY);
+    int epoll;
+    int ends[2];
+
+    ATTEMPT(epoll = epoll_create1(EPOLL_CLOEXEC));
+    ATTEMPT(pipe(ends));
+    ATTEMPT(epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event));
+    ATTEMPT(epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event));
+    ATTEMPT(epoll_ctl(epoll, EPOLL_CTL_ADD, plain, &event));
+    ATTEMPT(epoll_ctl(epoll, EPOLL_CTL_ADD, 99, &event));
+    ATTEMPT(epoll_ctl(plain, EPOLL_CTL_ADD, ends[0], &event));
+    ATTEMPT(epoll_ctl(epoll, EPOLL_CTL_MOD, ends[1], &event));
+    ATTEMPT(epoll_wait(epoll, got, 4, 0));
+    ATTEMPT(epoll_wait(epoll, got, 4, 20));
+    ATTEMPT(epoll_wait(epoll, got, 0, 0));
+    writer = start_writer(&ends[1]);
+    ATTEMPT(epoll_wait(epoll, got, 4, -1));
+    ATTEMPT(got[0].data.u64 == event.data.u64 && got[0].events == EPOLLIN);
+    pthread_join(writer, NULL);
+    ATTEMPT(close(ends[0]));
+    ATTEMPT(epoll_wait(epoll, got, 4, 0));
+    ATTEMPT(epoll_ctl(epoll, EPOLL_CTL_DEL, ends[0], NULL));
+    ATTEMPT(epoll_create1(1));
+    close(ends[1]);
+    close(epoll);
+    close(plain);
+}
+
+static void *write_fifo(void *path)
+{
+    int fd;
+
+    pause_ms(30);
+    fd = open(path, O_WRONLY);
+    if (fd < 0 || write(fd, "fifo", 4) != 4)
+        puts("the FIFO cannot be written");
+    close(fd);
+    return NULL;
+}
+
+static void fifos(void)
+{
+    char text[10];
+    pthread_t writer;
+    int fd;
+
+    ATTEMPT(mkfifo("fifo", 0600));
+    ATTEMPT(open("fifo", O_WRONLY | O_NONBLOCK));
+    pthread_create(&writer, NULL, write_fifo, "fifo");
+    ATTEMPT(fd = open("fifo", O_RDONLY));
+    ATTEMPT(read(fd, text, sizeof(text)));
+    pthread_join(writer, NULL);
+    ATTEMPT(read(fd, text, sizeof(text)));
+    close(fd);
+    ATTEMPT(unlink("fifo"));
+}
+
+int main(void)
+{
+    close_range(3, ~0U, 0);
+    pipes();
+    large_write();
+    counters_and_timers();
+    polling();
+    selecting();
+    epolling();
+    fifos();
+    return 0;
+}
