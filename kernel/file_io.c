@@ -145,8 +145,9 @@ static int64_t transfer_buffer(struct task *task, const uint64_t args[6], int64_
     transfer.file = task_file(task, args[0]);
     if (transfer.file == NULL)
         return -EBADF;
+    /* Linux finds that no such memory can exist before it looks at the length. */
     if (span.length > INT64_MAX)
-        return -EINVAL;
+        return -EFAULT;
     if (span.length > GUEST_TRANSFER_MAX)
         span.length = GUEST_TRANSFER_MAX;
     transfer.total = span.length;
