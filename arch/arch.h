@@ -127,6 +127,9 @@ struct arch_ops {
     /* Runs in a new stub process: 0 or -errno. */
     int (*stub_trap_cpuid)(void);
     int (*stub_trap_tsc)(void);
+    /* Whether they would work; run in the embedder and change nothing. */
+    bool (*can_trap_cpuid)(void);
+    bool (*can_trap_tsc)(void);
 };
 
 extern const struct arch_ops tgi_arch;

@@ -32,6 +32,8 @@ struct backend_ops {
     int (*context_create)(struct tg_context *context);
     /* Makes context->fp current; -EBUSY when another thread holds it. */
     int (*context_pull_fp)(struct tg_context *context);
+    /* 0 or -EINVAL: an image that the processor would refuse. */
+    int (*fp_check)(const struct tg_platform *platform, const void *image);
     /* context->fp was changed. */
     void (*context_fp_changed)(struct tg_context *context);
     void (*context_destroy)(struct tg_context *context);

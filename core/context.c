@@ -91,7 +91,10 @@ int context_get_fpstate(struct tg_context *context, void *buffer)
 int context_set_fpstate(struct tg_context *context, const void *image)
 {
     struct tg_platform *platform = context->platform;
+    int err = platform->ops->fp_check(platform, image);
 
+    if (err)
+        return platform_fail(platform, err, "set an FP state: the processor would refuse it");
     memcpy(context->fp, image, platform->info.fpstate_size);
     platform->ops->context_fp_changed(context);
     return 0;

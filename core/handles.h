@@ -16,7 +16,7 @@
 struct tg_subprocess {
     struct tg_platform *platform;
     struct list node;
-    pid_t pid;            /* of the stub process; never reused before the library reaps it */
+    _Atomic pid_t pid;    /* of the stub process; 0 from when it is reaped, for then it may be another's */
     _Atomic uint32_t use; /* see subprocess_enter() */
 };
 

@@ -7,11 +7,11 @@
 
 #include "core/interrupt.h"
 
-#define PENDING 1ull
-#define RAISER (1ull << 8)
-#define RAISER_MASK (0xffffffull << 8)
+#define PENDING      1ull
+#define RAISER       (1ull << 8)
+#define RAISER_MASK  (0xffffffull << 8)
 #define THREAD_SHIFT 32
-#define THREAD_MASK (0xffffffffull << THREAD_SHIFT)
+#define THREAD_MASK  (0xffffffffull << THREAD_SHIFT)
 
 void interrupt_raise(struct interrupt *interrupt)
 {
@@ -41,6 +41,13 @@ bool interrupt_arm(struct interrupt *interrupt, pid_t process, pid_t thread)
         if (atomic_compare_exchange_weak(&interrupt->word, &word, word | (uint64_t)(uint32_t)thread << THREAD_SHIFT))
             return true;
     }
+}
+
+void interrupt_arm_waiting(struct interrupt *interrupt, pid_t process, pid_t thread)
+{
+    atomic_store(&interrupt->process, process);
+    atomic_fetch_and(&interrupt->word, ~THREAD_MASK);
+    atomic_fetch_or(&interrupt->word, (uint64_t)(uint32_t)thread << THREAD_SHIFT);
 }
 
 void interrupt_disarm(struct interrupt *interrupt)

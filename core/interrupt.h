@@ -31,6 +31,9 @@ void interrupt_raise(struct interrupt *interrupt);
 /* From now on raising signals the thread. False, and nothing armed, when one is pending: it is consumed. */
 bool interrupt_arm(struct interrupt *interrupt, pid_t process, pid_t thread);
 
+/* The same without looking: one that is pending stays so. */
+void interrupt_arm_waiting(struct interrupt *interrupt, pid_t process, pid_t thread);
+
 /* When this returns nobody signals the thread any more. */
 void interrupt_disarm(struct interrupt *interrupt);
 

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define LAST_ERROR_SLOTS 17 /* the newest and the 16 that stay readable */
+#define LAST_ERROR_SLOTS  17 /* the newest and the 16 that stay readable */
 #define LAST_ERROR_LENGTH 320
 
 struct last_error {

@@ -9,13 +9,13 @@
 #include "core/backend.h"
 
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define PROT_ALL (TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC)
+#define PROT_ALL      (TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC)
 #define MAP_FLAGS_ALL (TG_MAP_SHARED | TG_MAP_POPULATE | TG_MAP_NORESERVE | TG_MAP_NOREPLACE)
-#define COPY_MAX ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
+#define COPY_MAX      ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
 
 static const int advices[] = {
     MADV_DONTNEED, MADV_WILLNEED, MADV_FREE,    MADV_HUGEPAGE,      MADV_NOHUGEPAGE,

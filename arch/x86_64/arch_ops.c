@@ -50,4 +50,6 @@ const struct arch_ops tgi_arch = {
     .fault_access = x86_fault_access,
     .stub_trap_cpuid = x86_stub_trap_cpuid,
     .stub_trap_tsc = x86_stub_trap_tsc,
+    .can_trap_cpuid = x86_can_trap_cpuid,
+    .can_trap_tsc = x86_can_trap_tsc,
 };

@@ -151,8 +151,7 @@ static bool decode(const tg_regs *regs, const uint8_t *code, size_t length, stru
     if (ZYAN_FAILED(ZydisDecoderInit(&decoder, compat ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
                                      compat ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64)))
         return false;
-    return ZYAN_SUCCESS(
-        ZydisDecoderDecodeFull(&decoder, code, length, &d->instruction, d->operands));
+    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, length, &d->instruction, d->operands));
 }
 
 /* Could fetching the instruction at ip have touched addr? */

@@ -12,11 +12,11 @@
  *   %rbp  how many are left             }
  */
 #include <asm/unistd.h>
-#include <linux/prctl.h>
 
 #include "protocol.h"
 
 #define SIGKILL 9
+#define PR_SET_PDEATHSIG 1 /* linux/prctl.h is for C only */
 #define LARGEST_ERROR -4095
 #define TASK_END_57 0x00fffffffffff000
 #define TASK_END_47 0x00007ffffffff000

@@ -114,3 +114,18 @@ int x86_stub_trap_tsc(void)
 {
     return prctl(PR_SET_TSC, PR_TSC_SIGSEGV) ? -errno : 0;
 }
+
+bool x86_can_trap_cpuid(void)
+{
+    /* Setting what is set already says whether the processor has the switch. */
+    long now = syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0);
+
+    return now >= 0 && !syscall(SYS_arch_prctl, ARCH_SET_CPUID, now);
+}
+
+bool x86_can_trap_tsc(void)
+{
+    int mode;
+
+    return !prctl(PR_GET_TSC, &mode);
+}

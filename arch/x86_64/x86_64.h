@@ -34,6 +34,8 @@ enum arch_stub_place x86_stub_place(const tg_regs *regs, uint64_t stub_start);
 void x86_stub_add_cookie(struct stub_call *call, uint64_t cookie);
 int x86_stub_trap_cpuid(void);
 int x86_stub_trap_tsc(void);
+bool x86_can_trap_cpuid(void);
+bool x86_can_trap_tsc(void);
 
 /* syscalls.c */
 uint32_t x86_syscall_flags(uint32_t audit_arch, uint64_t nr);

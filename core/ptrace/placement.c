@@ -17,10 +17,10 @@
 
 #include "core/ptrace/ptrace_backend.h"
 
-#define YIELD_NS 50000 /* when nothing has stopped by then, guests compute */
-#define SHORT_RUN_NS 200000 /* a run that free threads may take and still count as short */
-#define YIELD_MISSES_MAX 8 /* so often in vain, and yielding is given up ... */
-#define YIELD_PAUSE 64 /* ... for that many waits */
+#define YIELD_NS         50000  /* when nothing has stopped by then, guests compute */
+#define SHORT_RUN_NS     200000 /* a run that free threads may take and still count as short */
+#define YIELD_MISSES_MAX 8      /* so often in vain, and yielding is given up ... */
+#define YIELD_PAUSE      64     /* ... for that many waits */
 
 int64_t monotonic_ns(void)
 {

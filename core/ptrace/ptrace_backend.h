@@ -8,8 +8,9 @@
  * tracer's own members need no lock; what other threads may look at is in
  * ptrace_subprocess and says so.
  *
- * Locks, outermost first: tracers_lock (tracer.c), ptrace_queue.lock,
- * ptrace_subprocess.lock, ptrace_platform.fp_lock.
+ * Locks, outermost first: tracers_lock (tracer.c), tg_platform.lock,
+ * ptrace_platform.queues_lock, ptrace_queue.lock, ptrace_subprocess.lock,
+ * ptrace_platform.fp_lock.
  */
 #ifndef CORE_PTRACE_BACKEND_H
 #define CORE_PTRACE_BACKEND_H
@@ -27,7 +28,8 @@ struct tracer;
 
 enum death {
     ALIVE,
-    DEAD, /* cause and status are set */
+    DYING, /* somebody is writing down why */
+    DEAD,
 };
 
 struct ptrace_subprocess {
@@ -38,8 +40,8 @@ struct ptrace_subprocess {
     int32_t death_reason; /* TG_DEAD_* */
     int32_t death_status;
     pthread_mutex_t lock;
-    struct list threads; /* all stub threads: stub_thread.of_subprocess */
-    struct list parked;  /* those that nobody traces: stub_thread.waiting; one at least */
+    struct list threads;        /* all stub threads: stub_thread.of_subprocess */
+    struct list parked;         /* those that nobody traces: stub_thread.waiting; one at least */
     pthread_mutex_t batch_lock; /* the batch page */
 };
 
@@ -49,21 +51,20 @@ struct stub_thread {
     struct ptrace_subprocess *subprocess;
     pid_t tid;
     struct list of_subprocess;
-    struct list waiting; /* in subprocess->parked, or in its seat's idle list */
-    struct list of_tid;  /* tracer->by_tid */
+    struct list waiting;   /* in subprocess->parked, or in its seat's idle list */
+    struct list of_tid;    /* tracer->by_tid */
     struct tracer *tracer; /* NULL while parked */
     int cpu;               /* where it was placed, -1: free to go anywhere */
     bool long_run;         /* the last run took so long that placing would only hurt */
     bool reaped;
-    uint64_t fp_version;           /* of the FP state that it holds, 0: nobody's */
+    uint64_t fp_version;             /* of the FP state that it holds, 0: nobody's */
     struct ptrace_context *fp_owner; /* whose only current FP state it holds, or NULL; fp_lock */
-    struct ptrace_context *running;  /* a queue's context that runs on it */
 };
 
 /* ---- tracer ---- */
 
 #define SEAT_BUCKETS 64
-#define TID_BUCKETS 256
+#define TID_BUCKETS  256
 
 struct seat {
     struct list node; /* tracer->seats bucket */
@@ -94,7 +95,7 @@ struct tracer {
 /* ---- platform ---- */
 
 struct stub_template {
-    pthread_t keeper; /* parent of all stubs; exists so that they outlive the opener */
+    pthread_t keeper;      /* parent of all stubs; exists so that they outlive the opener */
     _Atomic uint32_t keep; /* 1 until closing */
     struct ptrace_subprocess *subprocess;
 };
@@ -110,7 +111,8 @@ struct ptrace_platform {
     cpu_set_t allowed_cpus;
     _Atomic uint64_t next_id;
     pthread_mutex_t fp_lock;
-    struct list tracers;              /* tracers_lock */
+    struct list tracers;         /* tracers_lock */
+    pthread_mutex_t queues_lock; /* tracer.queues */
     pthread_mutex_t bell_lock;
     bool bell_slots[BELL_SLOTS + 1];
 };
@@ -124,7 +126,7 @@ static inline struct ptrace_platform *ptrace_platform(const struct tg_platform *
 
 struct ptrace_context {
     struct tg_context base;
-    uint64_t fp_version;          /* changes whenever the FP state may have */
+    uint64_t fp_version;           /* changes whenever the FP state may have */
     struct stub_thread *fp_holder; /* holds the only current FP state; NULL: base.fp is current; fp_lock */
     pid_t last_thread;             /* a hint: where the FP state may still be */
     /* While submitted to a queue: */
@@ -209,6 +211,10 @@ int stub_thread_get_fp(struct stub_thread *thread, void *image, size_t size);
 int stub_thread_set_fp(struct stub_thread *thread, const void *image, size_t size);
 int stub_thread_resume_guest(struct stub_thread *thread, bool single_step);
 int stub_thread_siginfo(struct stub_thread *thread, siginfo_t *info);
+/* Reads the whole FP state to learn how long it is. */
+int stub_thread_fp_size(struct stub_thread *thread, void *image, size_t capacity, size_t *size);
+/* Runs the park loop as if it were a guest up to its system call. */
+int stub_thread_try_sysemu(struct stub_thread *thread);
 /* How the guest entered the kernel; the stop must be a system call stop. */
 int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out);
 /* Lets it run stub code without waiting. */
@@ -218,7 +224,9 @@ int stub_thread_stop(struct stub_thread *thread);
 int stub_thread_poke(struct stub_thread *thread, uint64_t addr, const uint64_t *words, size_t n);
 /* Runs a job to its end; result in *result. */
 int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_request *request, tg_regs *after);
-/* Writes down the death that a wait reported. */
+/* A wait has returned its end: from now on its id may be another's. */
+void stub_thread_reaped(struct stub_thread *thread);
+/* The same, and writes down the death that the wait reported. */
 void stub_thread_died(struct stub_thread *thread, int status);
 bool stub_status_is_death(int status);
 struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid);
@@ -302,7 +310,7 @@ void ptrace_queue_destroy(struct tg_queue *queue);
 /* The subprocess was killed by destroy: hands out the DEAD events of what ran in it. */
 void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess);
 /* The owner's thread ends: what runs goes back to the incoming list. */
-void ptrace_queue_owner_ends(struct ptrace_queue *queue);
+void ptrace_queue_owner_ends(struct tracer *tracer);
 
 /* ---- embedder_filter.c ---- */
 

@@ -5,8 +5,7 @@
 
 #include <sched.h>
 
-#define STUB_CLONE_THREAD_FLAGS                                                                                        \
-    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define STUB_CLONE_THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
 /*
  * A child of the embedder's, whatever stub makes it; it shares the embedder's

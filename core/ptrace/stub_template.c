@@ -24,20 +24,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arch/stub_enter.h"
 #include "core/futex.h"
 #include "core/ptrace/ptrace_backend.h"
-#include "arch/stub_enter.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-#define RSEQ_SIGNATURE 0x53053053u
-#define RSEQ_UNREGISTER 1
-#define LAST_SIGNAL 64
+#define RSEQ_SIGNATURE     0x53053053u
+#define RSEQ_UNREGISTER    1
+#define LAST_SIGNAL        64
 #define KERNEL_SIGSET_SIZE 8
-#define KEEPER_STACK (256 * 1024)
-#define PLACE_TRIES 32
-#define PLACE_WINDOW ((uint64_t)1 << 34) /* how far below the end of user space the stub may lie */
+#define KEEPER_STACK       (256 * 1024)
+#define PLACE_TRIES        32
+#define PLACE_WINDOW       ((uint64_t)1 << 34) /* how far below the end of user space the stub may lie */
 
 extern const uint8_t tgi_stub_blob[];
 extern const uint8_t tgi_stub_blob_end[];
@@ -83,8 +83,8 @@ struct setup {
     uint64_t flags; /* TG_OPEN_* */
     struct sock_fprog filter;
     struct setup_report *report;
-    pid_t pid;  /* out */
-    int err;    /* out */
+    pid_t pid; /* out */
+    int err;   /* out */
     _Atomic uint32_t done;
 };
 

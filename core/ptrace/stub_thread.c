@@ -14,12 +14,12 @@
 #include "core/ptrace/ptrace_backend.h"
 
 #ifndef PTRACE_SYSEMU
-#define PTRACE_SYSEMU 31
+#define PTRACE_SYSEMU            31
 #define PTRACE_SYSEMU_SINGLESTEP 32
 #endif
-#define TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+#define TRACE_OPTIONS        (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 #define START_TRIES_YIELDING 64
-#define START_TRIES 20000 /* 50 microseconds each: far more than unmapping any embedder takes */
+#define START_TRIES          20000 /* 50 microseconds each: far more than unmapping any embedder takes */
 
 struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid)
 {
@@ -42,9 +42,18 @@ bool stub_status_is_death(int status)
     return WIFEXITED(status) || WIFSIGNALED(status);
 }
 
+void stub_thread_reaped(struct stub_thread *thread)
+{
+    struct tg_subprocess *subprocess = &thread->subprocess->base;
+
+    thread->reaped = true;
+    if (thread->tid == atomic_load(&subprocess->pid))
+        atomic_store(&subprocess->pid, 0);
+}
+
 void stub_thread_died(struct stub_thread *thread, int status)
 {
-    thread->reaped = true;
+    stub_thread_reaped(thread);
     if (WIFSIGNALED(status))
         ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, WTERMSIG(status));
     else
@@ -56,16 +65,19 @@ static int lost(struct stub_thread *thread)
 {
     int status;
 
+    pid_t pid = atomic_load(&thread->subprocess->base.pid);
+
     if (!platform_is_ours(thread->subprocess->base.platform))
         return -EPERM;
-    kill(thread->subprocess->base.pid, SIGKILL);
+    if (pid > 0)
+        kill(pid, SIGKILL);
     for (;;) {
         pid_t tid = waitpid(thread->tid, &status, __WALL | __WNOTHREAD);
 
         if (tid < 0 && errno == EINTR)
             continue;
         if (tid < 0) {
-            thread->reaped = true;
+            stub_thread_reaped(thread);
             ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
             return -ESRCH;
         }
@@ -122,6 +134,15 @@ int stub_thread_get_fp(struct stub_thread *thread, void *image, size_t size)
 int stub_thread_set_fp(struct stub_thread *thread, const void *image, size_t size)
 {
     return transfer(thread, PTRACE_SETREGSET, tgi_arch.fp_note, (void *)(uintptr_t)image, size);
+}
+
+int stub_thread_fp_size(struct stub_thread *thread, void *image, size_t capacity, size_t *size)
+{
+    struct iovec iov = {.iov_base = image, .iov_len = capacity};
+    long got = ptrace(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)tgi_arch.fp_note, &iov);
+
+    *size = iov.iov_len;
+    return result(thread, got);
 }
 
 int stub_thread_resume_guest(struct stub_thread *thread, bool single_step)
@@ -221,11 +242,12 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
 /* Forbidden, or just dying? */
 static int seize_failed(struct stub_thread *thread, int error)
 {
+    pid_t pid = atomic_load(&thread->subprocess->base.pid);
     siginfo_t info = {0};
 
-    if (error != ESRCH && waitid(P_PID, (id_t)thread->subprocess->base.pid, &info,
-                                 WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid == 0)
-        return error == EPERM ? -EPERM : -error;
+    if (pid > 0 && error != ESRCH && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+        info.si_pid == 0)
+        return -error;
     ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
     return -ESRCH;
 }
@@ -238,6 +260,29 @@ int stub_thread_attach(struct tracer *tracer, struct stub_thread *thread)
     thread->fp_version = 0;
     thread->long_run = false;
     return stop_in_park(thread, ptrace_platform(tracer->platform)->stub_start);
+}
+
+int stub_thread_try_sysemu(struct stub_thread *thread)
+{
+    const struct arch_stub_request request = {
+        .job = ARCH_STUB_PARK,
+        .stub_start = ptrace_platform(thread->subprocess->base.platform)->stub_start,
+    };
+    struct arch_syscall syscall;
+    tg_regs regs;
+    int status = 0;
+    int err;
+
+    tgi_arch.stub_request(&regs, &request);
+    err = stub_thread_set_regs(thread, &regs);
+    while (!err) {
+        err = stub_thread_resume_guest(thread, false);
+        if (!err)
+            err = wait_for_stop(thread, &status);
+        if (!err && WSTOPSIG(status) == (SIGTRAP | 0x80))
+            return stub_thread_syscall(thread, &syscall);
+    }
+    return err;
 }
 
 int stub_thread_park(struct stub_thread *thread)

@@ -152,8 +152,27 @@ static void free_seat(struct seat *seat)
     free(seat);
 }
 
+/* Nothing of the subprocess is the tracer's any more; its threads' ids may be others' by now. */
+static void empty_seat(struct tracer *tracer, struct seat *seat)
+{
+    struct ptrace_subprocess *subprocess = seat->subprocess;
+    struct list *node;
+
+    pthread_mutex_lock(&subprocess->lock);
+    list_for_each(node, &subprocess->threads)
+    {
+        struct stub_thread *thread = container_of(node, struct stub_thread, of_subprocess);
+
+        if (thread->tracer != tracer)
+            continue;
+        list_remove(&thread->waiting);
+        list_remove(&thread->of_tid);
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+}
+
 /* Subprocesses that were destroyed elsewhere leave seats behind; this is when they are noticed. */
-static void sweep_seats(struct list *bucket)
+static void sweep_seats(struct tracer *tracer, struct list *bucket)
 {
     struct list *node;
     struct list *after;
@@ -164,12 +183,7 @@ static void sweep_seats(struct list *bucket)
 
         if (!subprocess_is_shut(&seat->subprocess->base))
             continue;
-        while (!list_empty(&seat->idle)) {
-            struct stub_thread *thread = container_of(seat->idle.next, struct stub_thread, waiting);
-
-            list_remove(&thread->waiting);
-            list_remove(&thread->of_tid);
-        }
+        empty_seat(tracer, seat);
         free_seat(seat);
     }
 }
@@ -195,7 +209,7 @@ static struct seat *take_seat(struct tracer *tracer, struct ptrace_subprocess *s
 
     if (seat)
         return seat;
-    sweep_seats(seat_bucket(tracer, subprocess));
+    sweep_seats(tracer, seat_bucket(tracer, subprocess));
     seat = calloc(1, sizeof(*seat));
     if (!seat)
         return NULL;
@@ -282,9 +296,10 @@ static int acquire_failed(struct tracer *tracer, int err)
     case -ESRCH:
         return err;
     case -EPERM:
-        return platform_fail(tracer->platform, err,
-                             "trace a stub thread: PTRACE_SEIZE is forbidden; allow ptrace(2) in the embedder's seccomp "
-                             "filter and keep Yama's ptrace_scope at most 1");
+        return platform_fail(
+            tracer->platform, err,
+            "trace a stub thread: PTRACE_SEIZE is forbidden; allow ptrace(2) in the embedder's seccomp "
+            "filter and keep Yama's ptrace_scope at most 1");
     case -EAGAIN:
         return platform_fail(tracer->platform, err,
                              "make a stub thread: the host refuses another one; raise RLIMIT_NPROC or the pids limit "
@@ -357,22 +372,27 @@ static void give_back(struct stub_thread *thread)
     pthread_mutex_unlock(&subprocess->lock);
 }
 
-static void leave_seat(struct seat *seat)
+static void leave_seat(struct tracer *tracer, struct seat *seat)
 {
-    while (!list_empty(&seat->idle))
-        give_back(container_of(seat->idle.next, struct stub_thread, waiting));
+    struct tg_subprocess *subprocess = &seat->subprocess->base;
+
+    if (subprocess_enter(subprocess)) {
+        while (!list_empty(&seat->idle))
+            give_back(container_of(seat->idle.next, struct stub_thread, waiting));
+        subprocess_leave(subprocess);
+    }
+    empty_seat(tracer, seat);
     free_seat(seat);
 }
 
 /* Only in the tracer's own thread, for only that may detach. */
 static void hand_back(struct tracer *tracer)
 {
-    while (!list_empty(&tracer->queues))
-        ptrace_queue_owner_ends(container_of(tracer->queues.next, struct ptrace_queue, of_owner));
+    ptrace_queue_owner_ends(tracer);
     bell_close(tracer);
     for (size_t i = 0; i < SEAT_BUCKETS; i++) {
         while (!list_empty(&tracer->seats[i]))
-            leave_seat(container_of(tracer->seats[i].next, struct seat, node));
+            leave_seat(tracer, container_of(tracer->seats[i].next, struct seat, node));
     }
 }
 

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Entry points: context. They check, take the context where it must stay still, and forward. */
+#include <errno.h>
+
+#include "abi/option_structs.h"
+#include "abi/public_errors.h"
+#include "core/backend.h"
+#include "core/event.h"
+
+#define CONTEXT_FLAGS_ALL TG_CONTEXT_ONE_THREAD
+
+static int busy(tg_context *context)
+{
+    return platform_fail(context->platform, -EBUSY, "the context is running");
+}
+
+int tg_context_create(tg_platform *platform, tg_context **out)
+{
+    if (!out)
+        return -EINVAL;
+    *out = NULL;
+    if (!platform)
+        return -EINVAL;
+    return public_error(context_create(platform, out));
+}
+
+int tg_context_start(tg_context *context, uint64_t ip, uint64_t sp)
+{
+    int err;
+
+    if (!context)
+        return -EINVAL;
+    if (!context_take(context))
+        return busy(context);
+    err = context_start(context, ip, sp);
+    context_give_back(context);
+    return public_error(err);
+}
+
+int tg_context_copy(tg_context *to, const tg_context *from)
+{
+    tg_context *source = (tg_context *)(uintptr_t)from; /* its FP state may have to be fetched */
+    int err = -EBUSY;
+
+    if (!to || !from)
+        return -EINVAL;
+    if (to->platform != from->platform)
+        return platform_fail(to->platform, -EINVAL, "copy a context: the two belong to different platforms");
+    if (to == from)
+        return 0;
+    if (!context_take(to))
+        return busy(to);
+    if (context_take(source)) {
+        err = context_copy(to, source);
+        context_give_back(source);
+    } else {
+        busy(source);
+    }
+    context_give_back(to);
+    return public_error(err);
+}
+
+int tg_context_set_flags(tg_context *context, uint32_t flags)
+{
+    int err;
+
+    if (!context)
+        return -EINVAL;
+    if (flags & ~(uint32_t)CONTEXT_FLAGS_ALL)
+        return platform_fail(context->platform, -EINVAL, "set context flags: unknown bits");
+    if (!context_take(context))
+        return busy(context);
+    err = context->platform->ops->context_pull_fp(context);
+    if (!err)
+        context->flags = flags;
+    context_give_back(context);
+    return public_error(err);
+}
+
+int tg_context_set_user_data(tg_context *context, uint64_t user_data)
+{
+    if (!context)
+        return -EINVAL;
+    if (!context_take(context))
+        return busy(context);
+    context->user_data = user_data;
+    context_give_back(context);
+    return 0;
+}
+
+uint64_t tg_context_user_data(const tg_context *context)
+{
+    return context ? context->user_data : 0;
+}
+
+const tg_regs *tg_context_regs(const tg_context *context)
+{
+    return context ? &context->regs : NULL;
+}
+
+tg_regs *tg_context_regs_mut(tg_context *context)
+{
+    return context && !context_is_running(context) ? &context->regs : NULL;
+}
+
+int tg_context_get_fpstate(tg_context *context, void *buffer, size_t capacity)
+{
+    int err;
+
+    if (!context)
+        return -EINVAL;
+    if (!buffer || capacity < context->platform->info.fpstate_size)
+        return platform_fail(context->platform, -EINVAL,
+                             "read an FP state: the buffer must hold the fpstate_size of tg_info");
+    if (!context_take(context))
+        return busy(context);
+    err = context_get_fpstate(context, buffer);
+    context_give_back(context);
+    return public_error(err);
+}
+
+int tg_context_set_fpstate(tg_context *context, const void *buffer, size_t length)
+{
+    int err;
+
+    if (!context)
+        return -EINVAL;
+    if (!buffer || length != context->platform->info.fpstate_size)
+        return platform_fail(context->platform, -EINVAL,
+                             "set an FP state: the length must be the fpstate_size of tg_info");
+    if (!context_take(context))
+        return busy(context);
+    err = context_set_fpstate(context, buffer);
+    context_give_back(context);
+    return public_error(err);
+}
+
+int tg_context_get_tls(const tg_context *context, uint64_t *out)
+{
+    if (!context || !out)
+        return -EINVAL;
+    *out = tgi_arch.tls(&context->regs);
+    return 0;
+}
+
+int tg_context_set_tls(tg_context *context, uint64_t tls)
+{
+    int err;
+
+    if (!context)
+        return -EINVAL;
+    if (!context_take(context))
+        return busy(context);
+    err = tgi_arch.set_tls(&context->regs, tls);
+    if (err)
+        platform_fail(context->platform, err, "set the TLS register: 0x%llx is no address of a guest",
+                      (unsigned long long)tls);
+    context_give_back(context);
+    return public_error(err);
+}
+
+int tg_context_set_return(tg_context *context, int64_t value)
+{
+    if (!context)
+        return -EINVAL;
+    if (!context_take(context))
+        return busy(context);
+    tgi_arch.set_return(&context->regs, value);
+    context_give_back(context);
+    return 0;
+}
+
+int tg_context_restart_syscall(tg_context *context)
+{
+    int err;
+
+    if (!context)
+        return -EINVAL;
+    if (!context_take(context))
+        return busy(context);
+    err = context_restart_syscall(context);
+    context_give_back(context);
+    return public_error(err);
+}
+
+static int switch_checked(tg_context *context, tg_subprocess *subprocess, tg_event *event)
+{
+    int err = tgi_arch.regs_check(&context->regs);
+
+    if (err)
+        return platform_fail(context->platform, err,
+                             "switch: a register of the context holds what the processor refuses (segment selectors, "
+                             "segment bases)");
+    if (!subprocess_enter(subprocess)) {
+        event_dead(event, context, TG_DEAD_DESTROYED, 0);
+        return 0;
+    }
+    err = context->platform->ops->context_switch(context, subprocess, event);
+    subprocess_leave(subprocess);
+    return err;
+}
+
+int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *event)
+{
+    tg_event result;
+    int err;
+
+    if (!context || !subprocess || !event)
+        return -EINVAL;
+    if (context->platform != subprocess->platform)
+        return platform_fail(context->platform, -EINVAL, "switch: the subprocess belongs to another platform");
+    err = option_struct_check(event, offsetof(tg_event, u), sizeof(result));
+    if (err)
+        return platform_fail(context->platform, err, "switch: the event's size is wrong");
+    if (!context_take(context))
+        return busy(context);
+    err = switch_checked(context, subprocess, &result);
+    context_give_back(context);
+    if (!err)
+        event_store(event, event->size, &result);
+    return public_error(err);
+}
+
+int tg_context_interrupt(tg_context *context)
+{
+    if (!context)
+        return -EINVAL;
+    interrupt_raise(&context->interrupt);
+    return 0;
+}
+
+void tg_context_destroy(tg_context *context)
+{
+    context_destroy(context);
+}

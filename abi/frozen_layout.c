@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Sizes and offsets that programs have been compiled with. They never change;
+ * new fields go behind the last one, with new lines here.
+ */
+#include <stddef.h>
+
+#include <trapgate/trapgate.h>
+
+_Static_assert(sizeof(tg_platform_options) == 40, "tg_platform_options");
+_Static_assert(offsetof(tg_platform_options, size) == 0, "tg_platform_options.size");
+_Static_assert(offsetof(tg_platform_options, backend) == 4, "tg_platform_options.backend");
+_Static_assert(offsetof(tg_platform_options, flags) == 8, "tg_platform_options.flags");
+_Static_assert(offsetof(tg_platform_options, message) == 16, "tg_platform_options.message");
+_Static_assert(offsetof(tg_platform_options, message_capacity) == 24, "tg_platform_options.message_capacity");
+_Static_assert(offsetof(tg_platform_options, spin_ns) == 32, "tg_platform_options.spin_ns");
+_Static_assert(sizeof(tg_probe) == 528, "tg_probe");
+_Static_assert(offsetof(tg_probe, size) == 0, "tg_probe.size");
+_Static_assert(offsetof(tg_probe, backend) == 4, "tg_probe.backend");
+_Static_assert(offsetof(tg_probe, available) == 8, "tg_probe.available");
+_Static_assert(offsetof(tg_probe, error) == 12, "tg_probe.error");
+_Static_assert(offsetof(tg_probe, step) == 16, "tg_probe.step");
+_Static_assert(offsetof(tg_probe, reason) == 64, "tg_probe.reason");
+_Static_assert(offsetof(tg_probe, remedy) == 272, "tg_probe.remedy");
+_Static_assert(sizeof(tg_range) == 16, "tg_range");
+_Static_assert(offsetof(tg_range, start) == 0, "tg_range.start");
+_Static_assert(offsetof(tg_range, end) == 8, "tg_range.end");
+_Static_assert(sizeof(tg_info) == 120, "tg_info");
+_Static_assert(offsetof(tg_info, size) == 0, "tg_info.size");
+_Static_assert(offsetof(tg_info, backend) == 4, "tg_info.backend");
+_Static_assert(offsetof(tg_info, arch) == 8, "tg_info.arch");
+_Static_assert(offsetof(tg_info, page_size) == 12, "tg_info.page_size");
+_Static_assert(offsetof(tg_info, user_start) == 16, "tg_info.user_start");
+_Static_assert(offsetof(tg_info, user_end) == 24, "tg_info.user_end");
+_Static_assert(offsetof(tg_info, fpstate_size) == 32, "tg_info.fpstate_size");
+_Static_assert(offsetof(tg_info, capabilities) == 40, "tg_info.capabilities");
+_Static_assert(offsetof(tg_info, reserved_count) == 48, "tg_info.reserved_count");
+_Static_assert(offsetof(tg_info, pad) == 52, "tg_info.pad");
+_Static_assert(offsetof(tg_info, reserved) == 56, "tg_info.reserved");
+_Static_assert(sizeof(tg_stats) == 136, "tg_stats");
+_Static_assert(offsetof(tg_stats, size) == 0, "tg_stats.size");
+_Static_assert(offsetof(tg_stats, pad) == 4, "tg_stats.pad");
+_Static_assert(offsetof(tg_stats, subprocesses) == 8, "tg_stats.subprocesses");
+_Static_assert(offsetof(tg_stats, stub_threads) == 16, "tg_stats.stub_threads");
+_Static_assert(offsetof(tg_stats, contexts) == 24, "tg_stats.contexts");
+_Static_assert(offsetof(tg_stats, switches) == 32, "tg_stats.switches");
+_Static_assert(offsetof(tg_stats, syscalls) == 40, "tg_stats.syscalls");
+_Static_assert(offsetof(tg_stats, faults) == 48, "tg_stats.faults");
+_Static_assert(offsetof(tg_stats, exceptions) == 56, "tg_stats.exceptions");
+_Static_assert(offsetof(tg_stats, interrupts) == 64, "tg_stats.interrupts");
+_Static_assert(offsetof(tg_stats, deaths) == 72, "tg_stats.deaths");
+_Static_assert(offsetof(tg_stats, injections) == 80, "tg_stats.injections");
+_Static_assert(offsetof(tg_stats, fpstate_saves) == 88, "tg_stats.fpstate_saves");
+_Static_assert(offsetof(tg_stats, fpstate_loads) == 96, "tg_stats.fpstate_loads");
+_Static_assert(offsetof(tg_stats, placements) == 104, "tg_stats.placements");
+_Static_assert(offsetof(tg_stats, releases) == 112, "tg_stats.releases");
+_Static_assert(offsetof(tg_stats, preemptions) == 120, "tg_stats.preemptions");
+_Static_assert(offsetof(tg_stats, spurious_stops) == 128, "tg_stats.spurious_stops");
+_Static_assert(sizeof(tg_mem_op) == 48, "tg_mem_op");
+_Static_assert(offsetof(tg_mem_op, size) == 0, "tg_mem_op.size");
+_Static_assert(offsetof(tg_mem_op, kind) == 4, "tg_mem_op.kind");
+_Static_assert(offsetof(tg_mem_op, addr) == 8, "tg_mem_op.addr");
+_Static_assert(offsetof(tg_mem_op, length) == 16, "tg_mem_op.length");
+_Static_assert(offsetof(tg_mem_op, prot) == 24, "tg_mem_op.prot");
+_Static_assert(offsetof(tg_mem_op, flags) == 28, "tg_mem_op.flags");
+_Static_assert(offsetof(tg_mem_op, fd) == 32, "tg_mem_op.fd");
+_Static_assert(offsetof(tg_mem_op, advice) == 36, "tg_mem_op.advice");
+_Static_assert(offsetof(tg_mem_op, offset) == 40, "tg_mem_op.offset");
+_Static_assert(sizeof(tg_event_syscall) == 64, "tg_event_syscall");
+_Static_assert(offsetof(tg_event_syscall, nr) == 0, "tg_event_syscall.nr");
+_Static_assert(offsetof(tg_event_syscall, args) == 8, "tg_event_syscall.args");
+_Static_assert(offsetof(tg_event_syscall, ip) == 56, "tg_event_syscall.ip");
+_Static_assert(sizeof(tg_event_fault) == 32, "tg_event_fault");
+_Static_assert(offsetof(tg_event_fault, addr) == 0, "tg_event_fault.addr");
+_Static_assert(offsetof(tg_event_fault, ip) == 8, "tg_event_fault.ip");
+_Static_assert(offsetof(tg_event_fault, access) == 16, "tg_event_fault.access");
+_Static_assert(offsetof(tg_event_fault, signo) == 20, "tg_event_fault.signo");
+_Static_assert(offsetof(tg_event_fault, code) == 24, "tg_event_fault.code");
+_Static_assert(offsetof(tg_event_fault, pad) == 28, "tg_event_fault.pad");
+_Static_assert(sizeof(tg_event_exception) == 32, "tg_event_exception");
+_Static_assert(offsetof(tg_event_exception, addr) == 0, "tg_event_exception.addr");
+_Static_assert(offsetof(tg_event_exception, ip) == 8, "tg_event_exception.ip");
+_Static_assert(offsetof(tg_event_exception, signo) == 16, "tg_event_exception.signo");
+_Static_assert(offsetof(tg_event_exception, code) == 20, "tg_event_exception.code");
+_Static_assert(offsetof(tg_event_exception, trap_errno) == 24, "tg_event_exception.trap_errno");
+_Static_assert(offsetof(tg_event_exception, pad) == 28, "tg_event_exception.pad");
+_Static_assert(sizeof(tg_event_dead) == 8, "tg_event_dead");
+_Static_assert(offsetof(tg_event_dead, reason) == 0, "tg_event_dead.reason");
+_Static_assert(offsetof(tg_event_dead, status) == 4, "tg_event_dead.status");
+_Static_assert(sizeof(tg_event_data) == 128, "tg_event_data");
+_Static_assert(sizeof(tg_event) == 160, "tg_event");
+_Static_assert(offsetof(tg_event, size) == 0, "tg_event.size");
+_Static_assert(offsetof(tg_event, kind) == 4, "tg_event.kind");
+_Static_assert(offsetof(tg_event, flags) == 8, "tg_event.flags");
+_Static_assert(offsetof(tg_event, arch) == 12, "tg_event.arch");
+_Static_assert(offsetof(tg_event, context) == 16, "tg_event.context");
+_Static_assert(offsetof(tg_event, user_data) == 24, "tg_event.user_data");
+_Static_assert(offsetof(tg_event, u) == 32, "tg_event.u");

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Entry points: version, error texts, platform. They check and forward, nothing else. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "abi/option_structs.h"
+#include "abi/public_errors.h"
+#include "core/backend.h"
+
+#define OPEN_FLAGS_ALL (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT)
+
+#define TEXT_OF(number) TEXT(number)
+#define TEXT(number)    #number
+
+uint32_t tg_abi_version(void)
+{
+    return TG_ABI_VERSION;
+}
+
+const char *tg_version_string(void)
+{
+    return TEXT_OF(TG_VERSION_MAJOR) "." TEXT_OF(TG_VERSION_MINOR) "." TEXT_OF(TG_VERSION_PATCH);
+}
+
+const char *tg_strerror(int err)
+{
+    return public_error_text(err);
+}
+
+int tg_platform_probe(uint32_t backend, tg_probe *out)
+{
+    tg_probe probe;
+    int err;
+
+    if (!out || backend > TG_BACKEND_SYSTRAP)
+        return -EINVAL;
+    err = option_struct_check(out, offsetof(tg_probe, step), sizeof(probe));
+    if (!err)
+        err = platform_probe(backend, &probe);
+    if (!err) {
+        probe.error = public_error(probe.error);
+        option_struct_write(out, &probe, sizeof(probe));
+    }
+    return public_error(err);
+}
+
+/* Before there is a handle, the sentence can only go into the options. */
+static int refuse_open(const tg_platform_options *options, int err, const char *sentence)
+{
+    if (options->message && options->message_capacity)
+        snprintf(options->message, options->message_capacity, "%s", sentence);
+    return err;
+}
+
+int tg_platform_open(const tg_platform_options *opts, tg_platform **out)
+{
+    tg_platform_options options = {.size = sizeof(options)};
+    int err;
+
+    if (!out)
+        return -EINVAL;
+    *out = NULL;
+    err = opts ? option_struct_read(&options, sizeof(options), opts) : 0;
+    if (err)
+        return err;
+    if (options.backend > TG_BACKEND_SYSTRAP)
+        return refuse_open(&options, -EINVAL, "check the options: backend is not one of TG_BACKEND_*");
+    if (options.flags & ~(uint64_t)OPEN_FLAGS_ALL)
+        return refuse_open(&options, -EINVAL, "check the options: unknown bits in flags");
+    return public_error(platform_open(&options, out));
+}
+
+int tg_platform_info(const tg_platform *platform, tg_info *out)
+{
+    int err;
+
+    if (!platform || !out)
+        return -EINVAL;
+    err = option_struct_check(out, offsetof(tg_info, user_start), sizeof(*out));
+    if (!err)
+        option_struct_write(out, &platform->info, sizeof(platform->info));
+    return err;
+}
+
+int tg_platform_stats(const tg_platform *platform, tg_stats *out)
+{
+    tg_stats stats;
+    int err;
+
+    if (!platform || !out)
+        return -EINVAL;
+    err = option_struct_check(out, offsetof(tg_stats, subprocesses), sizeof(stats));
+    if (err)
+        return err;
+    platform_stats(platform, &stats);
+    option_struct_write(out, &stats, sizeof(stats));
+    return 0;
+}
+
+int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter_ctx)
+{
+    if (!platform || !scmp_filter_ctx)
+        return -EINVAL;
+    return public_error(platform->ops->add_seccomp_rules(platform, scmp_filter_ctx));
+}
+
+const char *tg_platform_last_error(const tg_platform *platform)
+{
+    return platform ? last_error_get(&platform->errors) : "";
+}
+
+void tg_platform_close(tg_platform *platform)
+{
+    if (platform)
+        platform_close(platform);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Entry points: queue. They check and forward, nothing else. */
+#include <errno.h>
+
+#include "abi/option_structs.h"
+#include "abi/public_errors.h"
+#include "core/backend.h"
+
+int tg_queue_create(tg_platform *platform, tg_queue **out)
+{
+    if (!out)
+        return -EINVAL;
+    *out = NULL;
+    if (!platform)
+        return -EINVAL;
+    return public_error(queue_create(platform, out));
+}
+
+int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subprocess)
+{
+    tg_platform *platform;
+    int err;
+
+    if (!queue || !context || !subprocess)
+        return -EINVAL;
+    platform = queue->platform;
+    if (context->platform != platform || subprocess->platform != platform)
+        return platform_fail(platform, -EINVAL, "submit: context or subprocess belong to another platform");
+    if (!context_take(context))
+        return platform_fail(platform, -EBUSY, "submit: the context is running");
+    err = tgi_arch.regs_check(&context->regs);
+    if (err)
+        platform_fail(platform, err,
+                      "submit: a register of the context holds what the processor refuses (segment selectors, "
+                      "segment bases)");
+    else if (!subprocess_enter(subprocess))
+        err = platform_fail(platform, -ESRCH, "submit: the subprocess is being destroyed");
+    else
+        err = platform->ops->queue_submit(queue, context, subprocess);
+    if (err)
+        context_give_back(context);
+    return public_error(err);
+}
+
+int tg_queue_wait(tg_queue *queue, tg_event *events, size_t capacity, int64_t timeout_ns, size_t *count)
+{
+    tg_platform *platform;
+
+    if (count)
+        *count = 0;
+    if (!queue || !events || !count || !capacity)
+        return -EINVAL;
+    platform = queue->platform;
+    if (events->size < offsetof(tg_event, u) || events->size > OPTION_STRUCT_MAX)
+        return platform_fail(platform, -EINVAL, "wait on a queue: the size of the first event is wrong");
+    return public_error(platform->ops->queue_wait(queue, events, events->size, capacity, timeout_ns, count));
+}
+
+int tg_queue_wake(tg_queue *queue)
+{
+    return queue ? queue->platform->ops->queue_wake(queue) : -EINVAL;
+}
+
+int tg_queue_fd(tg_queue *queue)
+{
+    return queue ? public_error(queue->platform->ops->queue_fd(queue)) : -EINVAL;
+}
+
+void tg_queue_destroy(tg_queue *queue)
+{
+    queue_destroy(queue);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Entry points: subprocess. They check and forward, nothing else. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/option_structs.h"
+#include "abi/public_errors.h"
+#include "core/backend.h"
+
+int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
+{
+    if (!out)
+        return -EINVAL;
+    *out = NULL;
+    if (!platform)
+        return -EINVAL;
+    return public_error(subprocess_create(platform, NULL, out));
+}
+
+int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out)
+{
+    if (!out)
+        return -EINVAL;
+    *out = NULL;
+    if (!subprocess)
+        return -EINVAL;
+    return public_error(subprocess_create(subprocess->platform, subprocess, out));
+}
+
+/* The caller's array in our layout. Elements are its first one's size apart. */
+static int read_ops(tg_platform *platform, const tg_mem_op *ops, size_t n, tg_mem_op *copies)
+{
+    size_t stride = ops->size;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *op = (const char *)ops + i * stride;
+        uint32_t size;
+        int err;
+
+        memcpy(&size, op, sizeof(size));
+        err = size == stride ? option_struct_read(&copies[i], sizeof(copies[i]), op) : -EINVAL;
+        if (err)
+            return platform_fail(platform, err,
+                                 err == -E2BIG ? "memory operation %zu: a field that this library does not know is set"
+                                               : "memory operation %zu: a wrong size",
+                                 i);
+    }
+    return 0;
+}
+
+static int apply_copies(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done)
+{
+    tg_mem_op few[16];
+    tg_mem_op *copies = few;
+    int err;
+
+    if (n > sizeof(few) / sizeof(few[0])) {
+        copies = calloc(n, sizeof(*copies));
+        if (!copies)
+            return platform_fail(subprocess->platform, -ENOMEM, "memory operations: no memory for %zu of them", n);
+    }
+    err = read_ops(subprocess->platform, ops, n, copies);
+    if (!err)
+        err = subprocess_check_ops(subprocess, copies, n);
+    if (!err)
+        err = subprocess_apply(subprocess, copies, n, done);
+    if (copies != few)
+        free(copies);
+    return err;
+}
+
+int tg_subprocess_apply(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done)
+{
+    size_t applied = 0;
+    int err = 0;
+
+    if (done)
+        *done = 0;
+    if (!subprocess)
+        return -EINVAL;
+    if (n && !ops)
+        return platform_fail(subprocess->platform, -EINVAL, "memory operations: ops is NULL");
+    if (n)
+        err = apply_copies(subprocess, ops, n, &applied);
+    if (done)
+        *done = applied;
+    return public_error(err);
+}
+
+static int apply_one(tg_subprocess *subprocess, const tg_mem_op *op)
+{
+    return tg_subprocess_apply(subprocess, op, 1, NULL);
+}
+
+int tg_subprocess_map(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags,
+                      int32_t fd, uint64_t offset)
+{
+    const tg_mem_op op = {
+        .size = sizeof(op),
+        .kind = TG_MEM_MAP,
+        .addr = addr,
+        .length = length,
+        .prot = prot,
+        .flags = flags,
+        .fd = fd,
+        .offset = offset,
+    };
+
+    return apply_one(subprocess, &op);
+}
+
+int tg_subprocess_unmap(tg_subprocess *subprocess, uint64_t addr, uint64_t length)
+{
+    const tg_mem_op op = {.size = sizeof(op), .kind = TG_MEM_UNMAP, .addr = addr, .length = length};
+
+    return apply_one(subprocess, &op);
+}
+
+int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot)
+{
+    const tg_mem_op op = {
+        .size = sizeof(op),
+        .kind = TG_MEM_PROTECT,
+        .addr = addr,
+        .length = length,
+        .prot = prot,
+    };
+
+    return apply_one(subprocess, &op);
+}
+
+int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)
+{
+    size_t copied = 0;
+    int err = 0;
+
+    if (done)
+        *done = 0;
+    if (!subprocess)
+        return -EINVAL;
+    if (length && !buffer)
+        return platform_fail(subprocess->platform, -EINVAL, "copy guest memory: the buffer is NULL");
+    if (length)
+        err = subprocess_read(subprocess, addr, buffer, length, &copied);
+    if (done)
+        *done = copied;
+    return public_error(err);
+}
+
+int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done)
+{
+    size_t copied = 0;
+    int err = 0;
+
+    if (done)
+        *done = 0;
+    if (!subprocess)
+        return -EINVAL;
+    if (length && !buffer)
+        return platform_fail(subprocess->platform, -EINVAL, "copy guest memory: the buffer is NULL");
+    if (length)
+        err = subprocess_write(subprocess, addr, buffer, length, &copied);
+    if (done)
+        *done = copied;
+    return public_error(err);
+}
+
+int32_t tg_subprocess_pid(const tg_subprocess *subprocess)
+{
+    return subprocess ? atomic_load(&subprocess->pid) : 0;
+}
+
+void tg_subprocess_destroy(tg_subprocess *subprocess)
+{
+    subprocess_destroy(subprocess);
+}

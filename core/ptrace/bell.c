@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * wait4(2) takes no time limit and no descriptor, so what wakes a tracer must
+ * be a tracee. The bell is one: a stub thread of the template, which no guest
+ * runs in, that sleeps. Signalling it stops it, which the tracer's wait
+ * returns; for a time limit it sleeps that long and then traps.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/ptrace/ptrace_backend.h"
+
+#define NS_PER_S  1000000000
+#define SLOT_SIZE (2 * sizeof(uint64_t)) /* a struct timespec */
+
+static struct ptrace_subprocess *template_of(const struct tg_platform *platform)
+{
+    return ptrace_platform(platform)->template.subprocess;
+}
+
+void bell_ring(const struct tg_platform *platform, pid_t bell)
+{
+    int saved_errno = errno;
+
+    syscall(SYS_tgkill, atomic_load(&template_of(platform)->base.pid), bell, INTERRUPT_KICK_SIGNAL);
+    errno = saved_errno;
+}
+
+/* A place in the template's batch page for the time that this bell sleeps. */
+static int take_slot(struct ptrace_platform *pp)
+{
+    int slot = 0;
+
+    pthread_mutex_lock(&pp->bell_lock);
+    for (int i = 1; i <= BELL_SLOTS && !slot; i++) {
+        if (!pp->bell_slots[i])
+            slot = i;
+    }
+    if (slot)
+        pp->bell_slots[slot] = true;
+    pthread_mutex_unlock(&pp->bell_lock);
+    return slot;
+}
+
+int bell_prepare(struct tracer *tracer)
+{
+    struct bell *bell = &tracer->bell;
+    int err;
+
+    if (bell->thread)
+        return bell->thread->reaped ? -EIO : 0;
+    err = tracer_acquire(tracer, template_of(tracer->platform), NULL, &bell->thread);
+    if (err) {
+        bell->thread = NULL;
+        return err == -ESRCH ? -EIO : err;
+    }
+    placement_set_free(bell->thread);
+    bell->slot = (uint32_t)take_slot(ptrace_platform(tracer->platform));
+    bell->asleep = false;
+    return 0;
+}
+
+/* Zero address: sleep for ever. */
+static int sleep_until(struct tracer *tracer, int64_t until_ns)
+{
+    struct bell *bell = &tracer->bell;
+    struct ptrace_platform *pp = ptrace_platform(tracer->platform);
+    struct arch_stub_request request = {.job = ARCH_STUB_SLEEP, .stub_start = pp->stub_start};
+    tg_regs regs;
+    int err = 0;
+
+    if (until_ns != INT64_MAX) {
+        int64_t left = until_ns - monotonic_ns();
+        uint64_t time[2] = {0, 0};
+
+        if (!bell->slot)
+            return platform_fail(tracer->platform, -EAGAIN, "wait with a time limit: more than %d threads wait already",
+                                 BELL_SLOTS);
+        if (left > 0) {
+            time[0] = (uint64_t)(left / NS_PER_S);
+            time[1] = (uint64_t)(left % NS_PER_S);
+        }
+        request.batch = pp->batch + (bell->slot - 1) * SLOT_SIZE;
+        err = stub_thread_poke(bell->thread, request.batch, time, 2);
+    }
+    tgi_arch.stub_request(&regs, &request);
+    if (!err)
+        err = stub_thread_set_regs(bell->thread, &regs);
+    if (!err)
+        err = stub_thread_continue(bell->thread);
+    if (err)
+        return err == -ESRCH ? -EIO : err;
+    bell->asleep = true;
+    bell->until_ns = until_ns;
+    return 0;
+}
+
+int bell_arm(struct tracer *tracer, int64_t until_ns)
+{
+    struct bell *bell = &tracer->bell;
+    int err;
+
+    if (bell->asleep && bell->until_ns <= until_ns)
+        return 0;
+    if (bell->asleep) {
+        err = stub_thread_stop(bell->thread);
+        if (err)
+            return err == -ESRCH ? -EIO : err;
+        bell->asleep = false;
+    }
+    return sleep_until(tracer, until_ns);
+}
+
+void bell_rang(struct tracer *tracer, int status)
+{
+    tracer->bell.asleep = false;
+    if (stub_status_is_death(status))
+        stub_thread_died(tracer->bell.thread, status);
+}
+
+void bell_close(struct tracer *tracer)
+{
+    struct bell *bell = &tracer->bell;
+    struct ptrace_platform *pp = ptrace_platform(tracer->platform);
+
+    if (!bell->thread)
+        return;
+    if (bell->asleep && !bell->thread->reaped)
+        stub_thread_stop(bell->thread);
+    tracer_release(bell->thread);
+    bell->thread = NULL;
+    if (bell->slot) {
+        pthread_mutex_lock(&pp->bell_lock);
+        pp->bell_slots[bell->slot] = false;
+        pthread_mutex_unlock(&pp->bell_lock);
+    }
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Opening and closing the backend, and its operations table. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "core/ptrace/ptrace_backend.h"
+
+#define FP_SIZE_MAX            (64 * 1024)
+#define MMAP_MIN_ADDR_FALLBACK 65536
+
+/* Where it cannot be read, what every distribution sets is safe. */
+static uint64_t lowest_address(uint64_t page)
+{
+    unsigned long long value = MMAP_MIN_ADDR_FALLBACK;
+    FILE *file = fopen("/proc/sys/vm/mmap_min_addr", "re");
+
+    if (file) {
+        if (fscanf(file, "%llu", &value) != 1)
+            value = MMAP_MIN_ADDR_FALLBACK;
+        fclose(file);
+    }
+    value = (value + page - 1) & ~(page - 1);
+    return value;
+}
+
+/* The FP state's size and what a new thread's looks like, from a stub thread. */
+static int learn_fpstate(struct tg_platform *platform, struct stub_thread *thread)
+{
+    struct ptrace_platform *pp = ptrace_platform(platform);
+    uint8_t *image = calloc(1, FP_SIZE_MAX);
+    size_t size;
+    int err;
+
+    if (!image)
+        return -ENOMEM;
+    err = stub_thread_fp_size(thread, image, FP_SIZE_MAX, &size);
+    if (err) {
+        free(image);
+        return err;
+    }
+    tgi_arch.fp_init(image, size);
+    pp->fp_initial = image;
+    platform->info.fpstate_size = size;
+    return 0;
+}
+
+/* Does SYSEMU work, and does the kernel say how a call was made? A guest of one instruction tells. */
+static int learn_from_stub(struct tg_platform *platform, struct open_report *report)
+{
+    struct tracer *tracer = tracer_current(platform);
+    struct stub_thread *thread;
+    int err = tracer_acquire(tracer, ptrace_platform(platform)->template.subprocess, NULL, &thread);
+
+    if (!err) {
+        err = learn_fpstate(platform, thread);
+        if (!err)
+            err = stub_thread_try_sysemu(thread);
+        tracer_release(thread);
+    }
+    if (err)
+        open_report_fill(report, "trace a system call",
+                         "use a kernel from 5.10 on with CONFIG_HAVE_ARCH_TRACEHOOK, and allow ptrace(2)",
+                         "PTRACE_SYSEMU, PTRACE_GETREGSET or PTRACE_GET_SYSCALL_INFO does not work: %s",
+                         strerror(-err));
+    return err == -EIO || err == -EINVAL ? -EOPNOTSUPP : err;
+}
+
+static void fill_info(struct tg_platform *platform, uint64_t flags)
+{
+    struct tg_info *info = &platform->info;
+
+    info->size = sizeof(*info);
+    info->user_start = lowest_address(info->page_size);
+    info->capabilities = TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP | TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL;
+    if (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid())
+        info->capabilities |= TG_CAP_TRAP_CPUID;
+    if (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc())
+        info->capabilities |= TG_CAP_TRAP_TSC;
+}
+
+static struct ptrace_platform *new_platform(uint64_t flags)
+{
+    struct ptrace_platform *pp = calloc(1, sizeof(*pp));
+
+    if (!pp)
+        return NULL;
+    atomic_store(&pp->next_id, 1);
+    pthread_mutex_init(&pp->fp_lock, NULL);
+    pthread_mutex_init(&pp->queues_lock, NULL);
+    pthread_mutex_init(&pp->bell_lock, NULL);
+    list_init(&pp->tracers);
+    atomic_store(&pp->placement,
+                 !(flags & TG_OPEN_NO_PLACEMENT) && !sched_getaffinity(0, sizeof(pp->allowed_cpus), &pp->allowed_cpus));
+    return pp;
+}
+
+static void free_platform(struct ptrace_platform *pp)
+{
+    pthread_mutex_destroy(&pp->fp_lock);
+    pthread_mutex_destroy(&pp->queues_lock);
+    pthread_mutex_destroy(&pp->bell_lock);
+    free(pp->fp_initial);
+    free(pp);
+}
+
+static int ptrace_open(struct tg_platform *platform, const struct tg_platform_options *options,
+                       struct open_report *report)
+{
+    struct ptrace_platform *pp = new_platform(options->flags);
+    int err;
+
+    if (!pp) {
+        open_report_fill(report, "allocate", "free some memory", "no memory for the backend");
+        return -ENOMEM;
+    }
+    platform->backend = pp;
+    platform->info.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
+    tracers_init();
+    err = stub_template_start(platform, options, report);
+    if (!err) {
+        err = learn_from_stub(platform, report);
+        if (err)
+            stub_template_stop(platform);
+    }
+    if (err) {
+        free_platform(pp);
+        return err;
+    }
+    fill_info(platform, options->flags);
+    return 0;
+}
+
+static void ptrace_close(struct tg_platform *platform)
+{
+    if (platform_is_ours(platform))
+        stub_template_stop(platform);
+    free_platform(ptrace_platform(platform));
+}
+
+static int ptrace_fp_check(const struct tg_platform *platform, const void *image)
+{
+    return tgi_arch.fp_check(image, ptrace_platform(platform)->fp_initial, platform->info.fpstate_size);
+}
+
+const struct backend_ops ptrace_backend = {
+    .backend = TG_BACKEND_PTRACE,
+    .name = "ptrace",
+    .subprocess_size = sizeof(struct ptrace_subprocess),
+    .context_size = sizeof(struct ptrace_context),
+    .queue_size = sizeof(struct ptrace_queue),
+    .open = ptrace_open,
+    .close = ptrace_close,
+    .add_seccomp_rules = ptrace_add_seccomp_rules,
+    .subprocess_create = ptrace_subprocess_create,
+    .subprocess_destroy = ptrace_subprocess_destroy,
+    .subprocess_apply = ptrace_subprocess_apply,
+    .context_create = ptrace_context_create,
+    .context_pull_fp = ptrace_context_pull_fp,
+    .fp_check = ptrace_fp_check,
+    .context_fp_changed = ptrace_context_fp_changed,
+    .context_destroy = ptrace_context_destroy,
+    .context_switch = ptrace_context_switch,
+    .queue_create = ptrace_queue_create,
+    .queue_submit = ptrace_queue_submit,
+    .queue_wait = ptrace_queue_wait,
+    .queue_wake = ptrace_queue_wake,
+    .queue_fd = ptrace_queue_fd,
+    .queue_destroy = ptrace_queue_destroy,
+};

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A stub process: made by a call inside another one, changed by calls inside it, killed and reaped for real. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/stub_clone.h"
+
+/* ---- life ---- */
+
+int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid)
+{
+    struct stub_thread *first;
+
+    pthread_mutex_init(&subprocess->lock, NULL);
+    pthread_mutex_init(&subprocess->batch_lock, NULL);
+    list_init(&subprocess->threads);
+    list_init(&subprocess->parked);
+    subprocess->id = atomic_fetch_add(&ptrace_platform(subprocess->base.platform)->next_id, 1);
+    atomic_store(&subprocess->base.pid, pid);
+    atomic_store(&subprocess->refs, 1);
+    first = stub_thread_new(subprocess, pid);
+    if (!first)
+        return -ENOMEM;
+    list_add_last(&subprocess->threads, &first->of_subprocess);
+    list_add_last(&subprocess->parked, &first->waiting);
+    return 0;
+}
+
+void ptrace_subprocess_release(struct ptrace_subprocess *subprocess)
+{
+    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
+        return;
+    while (!list_empty(&subprocess->threads)) {
+        struct stub_thread *thread = container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
+
+        list_remove(&thread->of_subprocess);
+        free(thread);
+    }
+    pthread_mutex_destroy(&subprocess->lock);
+    pthread_mutex_destroy(&subprocess->batch_lock);
+    free(subprocess);
+}
+
+void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason, int32_t status)
+{
+    uint32_t alive = ALIVE;
+    pid_t pid;
+
+    /* Reason and status are for those who see DEAD; nobody else writes them. */
+    if (atomic_compare_exchange_strong(&subprocess->death, &alive, DYING)) {
+        subprocess->death_reason = reason;
+        subprocess->death_status = status;
+        atomic_store(&subprocess->death, DEAD);
+        if (reason != TG_DEAD_DESTROYED)
+            count(subprocess->base.platform, COUNTER_DEATHS);
+    }
+    pid = atomic_load(&subprocess->base.pid);
+    if (pid > 0 && platform_is_ours(subprocess->base.platform))
+        kill(pid, SIGKILL);
+}
+
+static void reap_thread(struct stub_thread *thread)
+{
+    int status;
+    pid_t tid;
+
+    fp_forget_thread(thread);
+    uncount(thread->subprocess->base.platform, COUNTER_STUB_THREADS);
+    if (thread->reaped)
+        return;
+    /* A tracee can be waited for from any thread of its tracer's process. Stops in between are of no interest. */
+    do
+        tid = waitpid(thread->tid, &status, __WALL);
+    while ((tid < 0 && errno == EINTR) || (tid > 0 && !stub_status_is_death(status)));
+    stub_thread_reaped(thread);
+}
+
+/* The first thread is the process: it can be reaped when all others are gone. */
+static void reap(struct ptrace_subprocess *subprocess)
+{
+    struct stub_thread *first = container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
+    struct list *node;
+
+    list_for_each(node, &subprocess->threads)
+    {
+        struct stub_thread *thread = container_of(node, struct stub_thread, of_subprocess);
+
+        if (thread != first)
+            reap_thread(thread);
+    }
+    reap_thread(first);
+}
+
+void ptrace_subprocess_destroy(struct tg_subprocess *base)
+{
+    struct ptrace_subprocess *subprocess = to_ptrace_subprocess(base);
+
+    if (platform_is_ours(base->platform)) {
+        ptrace_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
+        subprocess_shut(base);
+        ptrace_queue_subprocess_dead(subprocess);
+        subprocess_drain(base);
+        reap(subprocess);
+    }
+    ptrace_subprocess_release(subprocess);
+}
+
+/* ---- creation ---- */
+
+static int create_failed(struct tg_platform *platform, int err)
+{
+    switch (err) {
+    case -EAGAIN:
+        return platform_fail(platform, err,
+                             "create a subprocess: the host refuses another process; raise RLIMIT_NPROC or the pids "
+                             "limit of the cgroup");
+    case -ENOMEM:
+        return platform_fail(platform, err, "create a subprocess: the host has no memory for another process");
+    case -ESRCH:
+        return platform_fail(platform, err, "create a subprocess: the stub that it is made from is dead");
+    case -EPERM:
+        return err;
+    default:
+        return platform_fail(platform, -EIO, "create a subprocess: clone(2) in the stub: %s", strerror(-err));
+    }
+}
+
+/* clone(2) inside the stub; the child sets itself up and goes to the park loop without anybody's help. */
+static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, pid_t *pid)
+{
+    struct ptrace_platform *pp = ptrace_platform(tracer->platform);
+    struct arch_stub_request request = {
+        .job = ARCH_STUB_CLONE_PROCESS,
+        .stub_start = pp->stub_start,
+        .embedder_pid = (uint64_t)tracer->platform->owner,
+    };
+    struct stub_thread *thread;
+    tg_regs after;
+    int err = tracer_acquire(tracer, from, NULL, &thread);
+
+    if (err)
+        return err;
+    request.call.nr = tgi_arch.syscalls.clone;
+    request.call.args[0] = STUB_CLONE_PROCESS_FLAGS;
+    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    placement_before_run(thread);
+    err = stub_thread_inject(thread, &request, &after);
+    tracer_release(thread);
+    if (err)
+        return err;
+    *pid = (pid_t)tgi_arch.stub_result(&after);
+    return *pid < 0 ? *pid : 0;
+}
+
+int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *from)
+{
+    struct tg_platform *platform = base->platform;
+    struct ptrace_platform *pp = ptrace_platform(platform);
+    struct ptrace_subprocess *mother = from ? to_ptrace_subprocess(from) : pp->template.subprocess;
+    struct tracer *tracer = tracer_current(platform);
+    pid_t pid = 0;
+    int err;
+
+    if (!tracer)
+        return create_failed(platform, -ENOMEM);
+    if (!subprocess_enter(&mother->base))
+        return create_failed(platform, -ESRCH);
+    err = clone_process(tracer, mother, &pid);
+    subprocess_leave(&mother->base);
+    if (err == -ESRCH && !from)
+        return platform_fail(platform, -EIO,
+                             "create a subprocess: the platform's template stub is dead; close the "
+                             "platform and open another one");
+    if (err)
+        return create_failed(platform, err);
+    err = ptrace_subprocess_adopt(to_ptrace_subprocess(base), pid);
+    if (err) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, __WALL);
+        return create_failed(platform, err);
+    }
+    return 0;
+}
+
+/* ---- memory operations ---- */
+
+static uint64_t map_flags(const struct tg_mem_op *op)
+{
+    uint64_t flags = op->flags & TG_MAP_NOREPLACE ? 0x100000 /* MAP_FIXED_NOREPLACE */ : MAP_FIXED;
+
+    flags |= op->flags & TG_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
+    if (op->flags & TG_MAP_POPULATE)
+        flags |= MAP_POPULATE;
+    if (op->flags & TG_MAP_NORESERVE)
+        flags |= MAP_NORESERVE;
+    if (op->fd < 0)
+        flags |= MAP_ANONYMOUS;
+    return flags;
+}
+
+static void fill_call(struct stub_call *call, const struct tg_mem_op *op)
+{
+    memset(call, 0, sizeof(*call));
+    call->args[0] = op->addr;
+    call->args[1] = op->length;
+    switch (op->kind) {
+    case TG_MEM_MAP:
+        call->nr = tgi_arch.syscalls.mmap;
+        call->args[2] = op->prot;
+        call->args[3] = map_flags(op);
+        call->args[4] = (uint32_t)op->fd;
+        call->args[5] = op->offset;
+        break;
+    case TG_MEM_UNMAP:
+        call->nr = tgi_arch.syscalls.munmap;
+        break;
+    case TG_MEM_PROTECT:
+        call->nr = tgi_arch.syscalls.mprotect;
+        call->args[2] = op->prot;
+        break;
+    default:
+        call->nr = tgi_arch.syscalls.madvise;
+        call->args[2] = (uint32_t)op->advice;
+        break;
+    }
+}
+
+static int apply_failed(struct tg_subprocess *subprocess, const struct tg_mem_op *op, size_t index, int64_t err)
+{
+    struct tg_platform *platform = subprocess->platform;
+
+    switch (err) {
+    case -ENOMEM:
+        if (op->kind == TG_MEM_PROTECT || op->kind == TG_MEM_ADVISE)
+            return platform_fail(platform, -ENOMEM,
+                                 "memory operation %zu: part of the range is not mapped, or the host has no memory or "
+                                 "mappings left (vm.max_map_count)",
+                                 index);
+        return platform_fail(platform, -ENOMEM,
+                             "memory operation %zu: the host has no memory or mappings left (vm.max_map_count)", index);
+    case -EACCES:
+        return platform_fail(platform, -EACCES,
+                             "memory operation %zu: the descriptor was not opened for what prot asks", index);
+    case -EBADF:
+    case -ENODEV:
+    case -EEXIST:
+    case -EPERM:
+    case -EAGAIN:
+        return platform_fail(platform, (int)err, "memory operation %zu: %s", index, strerror((int)-err));
+    case -EINVAL:
+        if (op->kind == TG_MEM_ADVISE)
+            return platform_fail(platform, -EOPNOTSUPP,
+                                 "memory operation %zu: the host does not know this advice or not for this mapping",
+                                 index);
+        return platform_fail(platform, -EINVAL, "memory operation %zu: the host refuses its arguments", index);
+    default:
+        return platform_fail(platform, -EIO, "memory operation %zu: %s", index, strerror((int)-err));
+    }
+}
+
+static bool call_failed(int64_t result)
+{
+    return result < 0 && result >= -4095;
+}
+
+static int apply_one(struct stub_thread *thread, const struct tg_mem_op *op, size_t index, size_t *done)
+{
+    struct tg_subprocess *subprocess = &thread->subprocess->base;
+    struct ptrace_platform *pp = ptrace_platform(subprocess->platform);
+    struct arch_stub_request request = {.job = ARCH_STUB_CALL, .stub_start = pp->stub_start};
+    tg_regs after;
+    int err;
+
+    fill_call(&request.call, op);
+    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    err = stub_thread_inject(thread, &request, &after);
+    if (err)
+        return err;
+    if (call_failed(tgi_arch.stub_result(&after)))
+        return apply_failed(subprocess, op, index, tgi_arch.stub_result(&after));
+    (*done)++;
+    return 0;
+}
+
+/* As many as the batch page holds, in one stop. */
+static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, size_t n, size_t *done)
+{
+    struct tg_subprocess *subprocess = &thread->subprocess->base;
+    struct ptrace_platform *pp = ptrace_platform(subprocess->platform);
+    const struct arch_stub_request request = {
+        .job = ARCH_STUB_BATCH,
+        .stub_start = pp->stub_start,
+        .cookie = pp->cookie,
+        .batch = pp->batch,
+        .batch_count = n,
+    };
+    tg_regs after;
+    uint64_t left;
+    int err = 0;
+
+    for (size_t i = 0; i < n && !err; i++) {
+        struct stub_call call;
+
+        fill_call(&call, &ops[i]);
+        err = stub_thread_poke(thread, pp->batch + i * sizeof(call), (const uint64_t *)&call,
+                               sizeof(call) / sizeof(uint64_t));
+    }
+    if (!err)
+        err = stub_thread_inject(thread, &request, &after);
+    if (err)
+        return err;
+    left = tgi_arch.stub_batch_left(&after);
+    if (left > n) {
+        ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
+        return -ESRCH;
+    }
+    *done += n - left;
+    return left ? apply_failed(subprocess, &ops[n - left], *done, tgi_arch.stub_result(&after)) : 0;
+}
+
+static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, size_t n, size_t *done)
+{
+    const size_t batch_max = thread->subprocess->base.platform->info.page_size / sizeof(struct stub_call);
+    int err = 0;
+
+    if (n == 1)
+        return apply_one(thread, ops, 0, done);
+    pthread_mutex_lock(&thread->subprocess->batch_lock);
+    while (*done < n && !err) {
+        size_t part = n - *done < batch_max ? n - *done : batch_max;
+
+        err = apply_batch(thread, ops + *done, part, done);
+    }
+    pthread_mutex_unlock(&thread->subprocess->batch_lock);
+    return err;
+}
+
+int ptrace_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op *ops, size_t n, size_t *done)
+{
+    struct tg_platform *platform = base->platform;
+    struct tracer *tracer = tracer_current(platform);
+    struct stub_thread *thread;
+    int err;
+
+    if (!tracer)
+        return platform_fail(platform, -ENOMEM, "memory operation: no memory");
+    err = tracer_acquire(tracer, to_ptrace_subprocess(base), NULL, &thread);
+    if (!err) {
+        placement_before_run(thread);
+        err = apply_all(thread, ops, n, done);
+        tracer_release(thread);
+    }
+    if (err == -ESRCH)
+        return platform_fail(platform, err, "memory operation: the stub process is dead");
+    return err;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A context on a stub thread: starting it, and making an event of what stopped it. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "core/event.h"
+#include "core/guest_maps.h"
+#include "core/ptrace/ptrace_backend.h"
+
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+
+/* ---- looking at the guest ---- */
+
+static size_t read_guest(void *arg, uint64_t addr, void *buffer, size_t length)
+{
+    const struct ptrace_subprocess *subprocess = arg;
+    struct iovec local = {.iov_base = buffer, .iov_len = length};
+    struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = length};
+    ssize_t copied = process_vm_readv(atomic_load(&subprocess->base.pid), &local, 1, &remote, 1, 0);
+
+    return copied > 0 ? (size_t)copied : 0;
+}
+
+static bool guest_executable(void *arg, uint64_t addr)
+{
+    const struct ptrace_subprocess *subprocess = arg;
+
+    return guest_maps_executable(atomic_load(&subprocess->base.pid), addr);
+}
+
+static struct arch_guest guest_of(struct stub_thread *thread)
+{
+    return (struct arch_guest){.read = read_guest, .executable = guest_executable, .arg = thread->subprocess};
+}
+
+/* ---- events ---- */
+
+void run_event_dead(struct ptrace_context *context, struct ptrace_subprocess *subprocess, struct tg_event *event)
+{
+    context->base.in_syscall = false;
+    if (atomic_load(&subprocess->death) == DEAD)
+        event_dead(event, &context->base, subprocess->death_reason, subprocess->death_status);
+    else
+        event_dead(event, &context->base, TG_DEAD_KILLED, SIGKILL);
+}
+
+static void event_interrupted(struct ptrace_context *context, struct tg_event *event)
+{
+    context->base.in_syscall = false;
+    count(context->base.platform, COUNTER_INTERRUPTS);
+    event_begin(event, &context->base, TG_EVENT_INTERRUPTED);
+}
+
+static void syscall_event(struct ptrace_context *context, const struct arch_syscall *syscall, struct tg_event *event)
+{
+    struct tg_context *base = &context->base;
+
+    count(base->platform, COUNTER_SYSCALLS);
+    tgi_arch.regs_stopped(&base->regs, syscall);
+    base->in_syscall = true;
+    base->syscall = *syscall;
+    event_syscall(event, base, syscall);
+}
+
+static void fault_event(struct ptrace_context *context, struct stub_thread *thread, const siginfo_t *info,
+                        struct tg_event *event)
+{
+    const struct arch_guest guest = guest_of(thread);
+    uint64_t addr = (uint64_t)(uintptr_t)info->si_addr;
+
+    count(context->base.platform, COUNTER_FAULTS);
+    event_begin(event, &context->base, TG_EVENT_FAULT);
+    event->u.fault.addr = addr;
+    event->u.fault.ip = tgi_arch.ip(&context->base.regs);
+    event->u.fault.access = tgi_arch.fault_access(&context->base.regs, addr, &guest);
+    event->u.fault.signo = info->si_signo;
+    event->u.fault.code = info->si_code;
+}
+
+static void exception_event(struct ptrace_context *context, const siginfo_t *info, struct tg_event *event)
+{
+    count(context->base.platform, COUNTER_EXCEPTIONS);
+    event_begin(event, &context->base, TG_EVENT_EXCEPTION);
+    event->u.exception.addr = info->si_code == SI_KERNEL ? 0 : (uint64_t)(uintptr_t)info->si_addr;
+    event->u.exception.ip = tgi_arch.ip(&context->base.regs);
+    event->u.exception.signo = info->si_signo;
+    event->u.exception.code = info->si_code;
+    event->u.exception.trap_errno = info->si_errno;
+}
+
+/* Page faults and the end of a file have an address; protection errors of other kinds have none. */
+static bool is_fault(const siginfo_t *info)
+{
+    if (info->si_signo == SIGSEGV)
+        return info->si_code != SI_KERNEL;
+    return info->si_signo == SIGBUS && info->si_code != BUS_ADRALN && info->si_code != SI_KERNEL;
+}
+
+static void signal_event(struct ptrace_context *context, struct stub_thread *thread, const siginfo_t *info,
+                         struct tg_event *event)
+{
+    const struct arch_guest guest = guest_of(thread);
+    struct arch_syscall syscall;
+
+    tgi_arch.regs_stopped(&context->base.regs, NULL);
+    if (tgi_arch.syscall_from_signal(&context->base.regs, info, &guest, &syscall)) {
+        syscall_event(context, &syscall, event);
+        return;
+    }
+    context->base.in_syscall = false;
+    if (is_fault(info))
+        fault_event(context, thread, info, event);
+    else
+        exception_event(context, info, event);
+}
+
+/* ---- starting ---- */
+
+static int start_failed(struct ptrace_context *context, struct ptrace_subprocess *subprocess, int err,
+                        struct tg_event *event)
+{
+    struct tg_platform *platform = context->base.platform;
+
+    switch (err) {
+    case -ESRCH:
+        run_event_dead(context, subprocess, event);
+        return 1;
+    case -EBUSY:
+    case -ENOMEM:
+    case -EPERM:
+        return err;
+    case -EIO:
+    case -EINVAL:
+        return platform_fail(platform, -EINVAL, "switch: the kernel refuses the context's registers (%s)",
+                             strerror(-err));
+    default:
+        return platform_fail(platform, -EIO, "switch: %s", strerror(-err));
+    }
+}
+
+int run_start(struct ptrace_context *context, struct stub_thread *thread, struct tg_event *event)
+{
+    struct tg_context *base = &context->base;
+    struct ptrace_subprocess *subprocess = thread->subprocess;
+    int err = fp_load(context, thread);
+
+    if (!err)
+        err = stub_thread_set_regs(thread, &base->regs);
+    if (err)
+        return start_failed(context, subprocess, err, event);
+    placement_before_run(thread);
+    if (!interrupt_arm(&base->interrupt, atomic_load(&subprocess->base.pid), thread->tid)) {
+        event_interrupted(context, event);
+        return 1;
+    }
+    count(base->platform, COUNTER_SWITCHES);
+    err = stub_thread_resume_guest(thread, tgi_arch.single_stepping(&base->regs));
+    if (!err)
+        return 0;
+    interrupt_disarm(&base->interrupt);
+    return start_failed(context, subprocess, err, event);
+}
+
+/* ---- stopping ---- */
+
+static int stopped_by_syscall(struct ptrace_context *context, struct stub_thread *thread, struct tg_event *event)
+{
+    struct arch_syscall syscall;
+    int err = stub_thread_get_regs(thread, &context->base.regs);
+
+    if (!err)
+        err = stub_thread_syscall(thread, &syscall);
+    if (!err)
+        syscall_event(context, &syscall, event);
+    return err;
+}
+
+/* 1: nobody's business. */
+static int stopped_by_signal(struct ptrace_context *context, struct stub_thread *thread, int status,
+                             struct tg_event *event)
+{
+    siginfo_t info;
+    int err;
+
+    if (WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL) {
+        if (!interrupt_pending(&context->base.interrupt))
+            return 1;
+        err = stub_thread_get_regs(thread, &context->base.regs);
+        if (err)
+            return err;
+        tgi_arch.regs_stopped(&context->base.regs, NULL);
+        interrupt_take(&context->base.interrupt);
+        event_interrupted(context, event);
+        return 0;
+    }
+    err = stub_thread_siginfo(thread, &info);
+    if (err)
+        return err;
+    /* Sent by somebody, not raised by the processor: not the guest's doing. */
+    if (info.si_code <= 0)
+        return 1;
+    err = stub_thread_get_regs(thread, &context->base.regs);
+    if (!err)
+        signal_event(context, thread, &info, event);
+    return err;
+}
+
+/* The FP state is dealt with and no more kicks come. */
+static int come_to_rest(struct ptrace_context *context, struct stub_thread *thread)
+{
+    interrupt_disarm(&context->base.interrupt);
+    return fp_after_run(context, thread);
+}
+
+static void finish_dead(struct ptrace_context *context, struct stub_thread *thread, struct tg_event *event)
+{
+    interrupt_disarm(&context->base.interrupt);
+    fp_forget_thread(thread);
+    run_event_dead(context, thread->subprocess, event);
+}
+
+static bool runs_again(struct ptrace_context *context, struct stub_thread *thread)
+{
+    count(context->base.platform, COUNTER_SPURIOUS_STOPS);
+    return stub_thread_resume_guest(thread, tgi_arch.single_stepping(&context->base.regs)) == 0;
+}
+
+enum run_outcome run_stopped(struct ptrace_context *context, struct stub_thread *thread, int status,
+                             struct tg_event *event)
+{
+    int err = 1;
+
+    if (stub_status_is_death(status)) {
+        stub_thread_died(thread, status);
+        finish_dead(context, thread, event);
+        return RUN_EVENT;
+    }
+    if (WSTOPSIG(status) == SYSCALL_STOP)
+        err = stopped_by_syscall(context, thread, event);
+    else if (status >> 16 == 0)
+        err = stopped_by_signal(context, thread, status, event);
+    if (err == 1) {
+        if (runs_again(context, thread))
+            return RUN_AGAIN;
+        err = -ESRCH;
+    }
+    if (!err)
+        err = come_to_rest(context, thread);
+    if (err) {
+        /* Only a dying stub refuses these requests; one that does so alive is not to be trusted. */
+        ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
+        finish_dead(context, thread, event);
+    } else if (event->kind != TG_EVENT_INTERRUPTED && interrupt_pending(&context->base.interrupt)) {
+        event->flags |= TG_FLAG_INTERRUPT_PENDING;
+    }
+    return RUN_EVENT;
+}
+
+int run_set_aside(struct ptrace_context *context, struct stub_thread *thread)
+{
+    int err = stub_thread_get_regs(thread, &context->base.regs);
+
+    if (err) {
+        interrupt_disarm(&context->base.interrupt);
+        return err;
+    }
+    tgi_arch.regs_stopped(&context->base.regs, NULL);
+    return come_to_rest(context, thread);
+}
+
+/* ---- the blocking switch ---- */
+
+static int switch_on(struct ptrace_context *context, struct stub_thread *thread, struct tg_event *event)
+{
+    int status;
+    int err = run_start(context, thread, event);
+
+    if (err)
+        return err < 0 ? err : 0;
+    do
+        placement_wait(thread, &status);
+    while (run_stopped(context, thread, status, event) == RUN_AGAIN);
+    return 0;
+}
+
+int ptrace_context_switch(struct tg_context *base, struct tg_subprocess *subprocess, struct tg_event *event)
+{
+    struct ptrace_context *context = to_ptrace_context(base);
+    struct tracer *tracer = tracer_current(base->platform);
+    struct stub_thread *thread;
+    int err;
+
+    if (!tracer)
+        return platform_fail(base->platform, -ENOMEM, "switch: no memory");
+    err = tracer_acquire(tracer, to_ptrace_subprocess(subprocess), context, &thread);
+    if (err == -ESRCH) {
+        run_event_dead(context, to_ptrace_subprocess(subprocess), event);
+        return 0;
+    }
+    if (err)
+        return err;
+    err = switch_on(context, thread, event);
+    tracer_release(thread);
+    return err;
+}
