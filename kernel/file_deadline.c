@@ -12,7 +12,7 @@
 
 static int64_t deadline_of_ns(const struct task *task, int64_t ns)
 {
-    if (ns == 0)
+    if (ns == 0 || task->wake == WAKE_TIMEOUT)
         return DEADLINE_NOW;
     return task->wake == WAKE_NONE ? deadline_after(ns) : task->wait.deadline;
 }
@@ -58,6 +58,18 @@ int64_t deadline_of_timeval(const struct task *task, uint64_t addr, int64_t *out
         return 0;
     /* select(2) takes more than a second of microseconds. */
     return deadline_of_parts(task, value.tv_sec + value.tv_usec / 1000000, value.tv_usec % 1000000 * 1000, out);
+}
+
+int64_t write_remaining(const struct task *task, uint64_t addr, int64_t deadline)
+{
+    int64_t left = deadline == DEADLINE_NOW ? 0 : deadline - monotonic_now();
+    struct timeval value = {0};
+
+    if (addr == 0 || deadline == DEADLINE_NEVER)
+        return 0;
+    if (left > 0)
+        value = (struct timeval){.tv_sec = left / NS_PER_SECOND, .tv_usec = left % NS_PER_SECOND / 1000};
+    return guest_write(task_memory(task), addr, &value, sizeof(value));
 }
 
 int64_t apply_signal_mask(struct task *task, uint64_t addr, uint64_t size)

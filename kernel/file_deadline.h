@@ -11,7 +11,7 @@
 
 struct task;
 
-/* The guest only wants to look. */
+/* The guest only wants to look, or has waited for long enough. */
 #define DEADLINE_NOW INT64_MIN
 
 /* Negative: never. */
@@ -20,6 +20,9 @@ int64_t deadline_of_milliseconds(const struct task *task, int64_t milliseconds);
 /* Of a struct at addr; addr 0: never. 0, -EFAULT or -EINVAL. */
 int64_t deadline_of_timespec(const struct task *task, uint64_t addr, int64_t *out);
 int64_t deadline_of_timeval(const struct task *task, uint64_t addr, int64_t *out);
+
+/* What is left until the deadline, as select(2) writes it back; addr 0: nowhere. 0 or -EFAULT. */
+int64_t write_remaining(const struct task *task, uint64_t addr, int64_t deadline);
 
 /* The signal mask that goes with the wait; addr 0: none. 0, -EFAULT or -EINVAL. */
 int64_t apply_signal_mask(struct task *task, uint64_t addr, uint64_t size);

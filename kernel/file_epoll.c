@@ -72,7 +72,7 @@ static int64_t wait_until(struct task *task, const uint64_t args[6], int64_t dea
     if (epoll->kind != FILE_EPOLL || capacity <= 0)
         return -EINVAL;
     count = host_result(epoll_wait(epoll->host_fd, events, capacity < EVENTS_MAX ? capacity : EVENTS_MAX, 0));
-    if (count == 0 && task->wake != WAKE_TIMEOUT && deadline != DEADLINE_NOW) {
+    if (count == 0 && deadline != DEADLINE_NOW) {
         const struct pollfd ready = {.fd = epoll->host_fd, .events = POLLIN};
 
         return task_wait_fds(task, &ready, 1, deadline);

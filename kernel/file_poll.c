@@ -63,7 +63,7 @@ static int64_t poll_set_run(struct task *task, struct poll_set *set, uint64_t ad
         return -EFAULT;
     ask_for(task, set);
     found = look(set);
-    if (found == 0 && task->wake != WAKE_TIMEOUT && deadline != DEADLINE_NOW)
+    if (found == 0 && deadline != DEADLINE_NOW)
         return task_wait_fds(task, set->host, set->count, deadline);
     if (found >= 0 && guest_write(task_memory(task), addr, set->guest, size) != 0)
         return -EFAULT;
@@ -215,7 +215,7 @@ static int64_t select_until(struct task *task, const uint64_t args[6], int64_t d
     if (poll(sets.host, sets.count, 0) < 0)
         return -errno;
     found = answer(&sets);
-    if (found == 0 && task->wake != WAKE_TIMEOUT && deadline != DEADLINE_NOW)
+    if (found == 0 && deadline != DEADLINE_NOW)
         return task_wait_fds(task, sets.host, sets.count, deadline);
     result = write_sets(task, &sets);
     return result != 0 ? result : found;
@@ -226,7 +226,12 @@ int64_t call_select(struct task *task, const uint64_t args[6])
     int64_t deadline;
     int64_t result = deadline_of_timeval(task, args[4], &deadline);
 
-    return result != 0 ? result : select_until(task, args, deadline);
+    if (result == 0)
+        result = select_until(task, args, deadline);
+    /* As in Linux, a timeout that cannot be written spoils nothing. */
+    if (result >= 0)
+        (void)write_remaining(task, args[4], deadline);
+    return result;
 }
 
 int64_t call_pselect6(struct task *task, const uint64_t args[6])

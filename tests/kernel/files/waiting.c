@@ -179,6 +179,11 @@ static void selecting(void)
     ATTEMPT(FD_ISSET(ends[1], &writers) ? 1 : 0);
     FD_SET(ends[0], &readers);
     ATTEMPT(select(ends[0] + 1, &readers, NULL, NULL, &timeout));
+    ATTEMPT(timeout.tv_sec + timeout.tv_usec);
+    timeout = (struct timeval){1000, 0};
+    FD_SET(ends[1], &writers);
+    ATTEMPT(select(ends[1] + 1, NULL, &writers, NULL, &timeout));
+    ATTEMPT(timeout.tv_sec >= 990 && timeout.tv_sec <= 1000);
     FD_SET(ends[0], &readers);
     writer = start_writer(&ends[1]);
     ATTEMPT(select(ends[0] + 1, &readers, NULL, NULL, NULL));
