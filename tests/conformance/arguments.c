@@ -229,10 +229,10 @@ static void information(uint32_t backend)
     info.size = 0;
     CHECK_RESULT(tg_platform_info(platform, &info), -EINVAL);
     memset(&info, 0xee, sizeof(info));
-    info.size = offsetof(tg_info, page_size);
+    info.size = offsetof(tg_info, fpstate_size);
     CHECK_OK(tg_platform_info(platform, &info));
     CHECK_EQ(info.backend, backend);
-    CHECK_EQ(info.page_size, 0xeeeeeeee);
+    CHECK_EQ(info.fpstate_size, 0xeeeeeeeeeeeeeeee);
     tg_platform_close(platform);
 }
 
@@ -379,9 +379,9 @@ static void queue_arguments(uint32_t backend)
     CHECK_RESULT(tg_queue_wait(queue, &event, 0, 0, &count), -EINVAL);
     event.size = 0;
     CHECK_RESULT(tg_queue_wait(queue, &event, 1, 0, &count), -EINVAL);
-    newer[1].tail = 1;
+    newer[0].tail = 1;
     CHECK_RESULT(tg_queue_wait(queue, &newer[0].event, 2, 0, &count), -E2BIG);
-    newer[1].tail = 0;
+    newer[0].tail = 0;
     CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
     CHECK_OK(tg_queue_wait(queue, &newer[0].event, 2, -1, &count));
     CHECK_EQ(count, 1);

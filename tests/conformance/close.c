@@ -2,7 +2,6 @@
 /* Closing is complete: no process, thread, descriptor or mapping stays behind. */
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,11 +25,10 @@ struct holdings {
 
 static struct holdings take_stock(void)
 {
-    struct proc_mapping *mappings = calloc(MOST_MAPPINGS, sizeof(*mappings));
+    static struct proc_mapping mappings[MOST_MAPPINGS];
     struct holdings now = {.descriptors = proc_count("/proc/self/fd"), .threads = proc_thread_count(getpid())};
     size_t i;
 
-    CHECK(mappings != NULL);
     now.mapping_count = proc_mappings(getpid(), mappings, MOST_MAPPINGS);
     CHECK(now.mapping_count <= MOST_MAPPINGS);
     for (i = 0; i < now.mapping_count; i++) {
@@ -38,7 +36,6 @@ static struct holdings take_stock(void)
         if (strcmp(mappings[i].name, "[heap]") != 0)
             now.mapped_bytes += mappings[i].end - mappings[i].start;
     }
-    free(mappings);
     return now;
 }
 

@@ -449,7 +449,7 @@ static void too_many_mappings(uint32_t backend)
     arch_set_argument(guest.context, 0, AREA + guest.page);
     GUEST_RUN_TO_CALL(&guest);
     CHECK_OK(tg_subprocess_unmap(guest.subprocess, AREA, total * guest.page));
-    map_pages(guest.subprocess, AREA, guest.page, PROT_RW);
+    map_pages(guest.subprocess, AREA, 2 * guest.page, PROT_RW);
     GUEST_RUN_TO_CALL(&guest);
     guest_close(&guest);
     free(ops);

@@ -250,6 +250,7 @@ static void wake_is_sticky(uint32_t backend)
 
 struct waiter {
     tg_queue *queue;
+    const struct guest *guest; /* whose context it submits, if it does */
     atomic_int started;
     size_t count;
     tg_event event;
@@ -572,6 +573,16 @@ static void descriptor_while_running(uint32_t backend)
     guest_close(&guest);
 }
 
+/* A context is started where it is submitted if that thread waited last, so submit and wait go together. */
+static void *submit_and_take(void *argument)
+{
+    struct waiter *waiter = argument;
+
+    CHECK_OK(tg_queue_submit(waiter->queue, waiter->guest->context, waiter->guest->subprocess));
+    waiter->count = wait_events(waiter->queue, &waiter->event, 1, FOREVER);
+    return NULL;
+}
+
 static void *look_once(void *argument)
 {
     struct waiter *waiter = argument;
@@ -595,15 +606,14 @@ static void waiting_thread_changes(uint32_t backend)
     load_code(guest.subprocess, OTHER_CODE_AT, GUEST_CODE(spin));
     queue = create_queue(guest.platform);
     waiter.queue = queue;
+    waiter.guest = &guest;
     for (i = 1; i <= 5; i++) {
-        CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
-        if (i % 2) {
-            run_in_thread(take_one, &waiter);
-            event = waiter.event;
-        } else {
-            event = wait_one(queue);
-        }
-        CHECK_EQ(event.u.syscall.args[0], i);
+        if (i % 2)
+            run_in_thread(submit_and_take, &waiter);
+        else
+            submit_and_take(&waiter);
+        CHECK_EQ(waiter.count, 1);
+        CHECK_EQ(waiter.event.u.syscall.args[0], i);
     }
     arch_set_ip(guest.context, OTHER_CODE_AT);
     CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
@@ -741,17 +751,16 @@ static void mixes_with_switch(uint32_t backend)
     guest_open(&guest, backend, GUEST_CODE(counting_calls));
     queue = create_queue(guest.platform);
     waiter.queue = queue;
+    waiter.guest = &guest;
     for (i = 1; i <= 30; i++) {
         if (i % 3 == 0) {
             GUEST_RUN_TO_CALL(&guest);
         } else {
-            CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
             if (i % 3 == 1)
-                guest.event = wait_one(queue);
+                submit_and_take(&waiter);
             else
-                run_in_thread(take_one, &waiter);
-            if (i % 3 == 2)
-                guest.event = waiter.event;
+                run_in_thread(submit_and_take, &waiter);
+            guest.event = waiter.event;
         }
         CHECK_CALL(&guest.event, GUEST_CALL);
         CHECK_EQ(guest.event.u.syscall.args[0], i);

@@ -315,10 +315,13 @@ static void vsyscall_elsewhere(uint32_t backend)
         guest_restart(&guest);
         arch_set_argument(guest.context, 0, VSYSCALL_PAGE + offsets[i]);
         guest_run(&guest);
-        CHECK_KIND(&guest.event, TG_EVENT_FAULT);
-        CHECK_EQ(guest.event.u.fault.signo, SIGSEGV);
-        CHECK_EQ(guest.event.u.fault.access, TG_ACCESS_EXEC);
-        CHECK_EQ(guest.event.u.fault.addr, VSYSCALL_PAGE + offsets[i]);
+        /* A kernel that emulates the page says only that this is no entry. */
+        if (guest.event.kind == TG_EVENT_EXCEPTION) {
+            CHECK_EXCEPTION(&guest.event, SIGSEGV, SI_KERNEL);
+        } else {
+            CHECK_FAULT(&guest.event, VSYSCALL_PAGE + offsets[i], TG_ACCESS_EXEC, SIGSEGV, guest.event.u.fault.code);
+        }
+        CHECK_EQ(arch_ip(guest.context), VSYSCALL_PAGE + offsets[i]);
     }
     guest_close(&guest);
 }
@@ -337,6 +340,6 @@ const struct test_case compat_cases[] = {
     {"vsyscall.getcpu", "The vsyscall entry of getcpu is served by the embedder", vsyscall_getcpu},
     {"vsyscall.writes_nothing", "The host writes nothing into the guest for such a call", vsyscall_writes_nothing},
     {"vsyscall.restart", "Such a call can be restarted", vsyscall_restarts},
-    {"vsyscall.elsewhere", "The rest of the vsyscall page is a fetch fault", vsyscall_elsewhere},
+    {"vsyscall.elsewhere", "The rest of the vsyscall page is a fetch fault or a protection error", vsyscall_elsewhere},
     {0},
 };

@@ -271,12 +271,12 @@ static void across_threads(struct guest *guest, const struct fp_part *part)
     for (i = 0; i < 6; i++) {
         run_in_thread(load_in_thread, &step);
         run_in_thread(load_in_thread, &noise_step);
-        load_fp(&fp, guest->subprocess);
         check_fp(&fp, guest->subprocess);
         check_fp(&noise, guest->subprocess);
+        load_fp(&fp, guest->subprocess);
+        load_fp(&noise, guest->subprocess);
         run_in_thread(check_in_thread, &step);
-        fp.seed += i;
-        noise.seed += i;
+        run_in_thread(check_in_thread, &noise_step);
     }
     tg_context_destroy(noise.context);
     tg_context_destroy(fp.context);
