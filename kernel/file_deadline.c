@@ -60,16 +60,35 @@ int64_t deadline_of_timeval(const struct task *task, uint64_t addr, int64_t *out
     return deadline_of_parts(task, value.tv_sec + value.tv_usec / 1000000, value.tv_usec % 1000000 * 1000, out);
 }
 
-int64_t write_remaining(const struct task *task, uint64_t addr, int64_t deadline)
+static struct timespec remaining_until(int64_t deadline)
 {
     int64_t left = deadline == DEADLINE_NOW ? 0 : deadline - monotonic_now();
-    struct timeval value = {0};
+
+    if (left < 0)
+        left = 0;
+    return (struct timespec){.tv_sec = left / NS_PER_SECOND, .tv_nsec = left % NS_PER_SECOND};
+}
+
+void write_remaining_timespec(const struct task *task, uint64_t addr, int64_t deadline)
+{
+    struct timespec left;
 
     if (addr == 0 || deadline == DEADLINE_NEVER)
-        return 0;
-    if (left > 0)
-        value = (struct timeval){.tv_sec = left / NS_PER_SECOND, .tv_usec = left % NS_PER_SECOND / 1000};
-    return guest_write(task_memory(task), addr, &value, sizeof(value));
+        return;
+    left = remaining_until(deadline);
+    (void)guest_write(task_memory(task), addr, &left, sizeof(left));
+}
+
+void write_remaining_timeval(const struct task *task, uint64_t addr, int64_t deadline)
+{
+    struct timespec left;
+    struct timeval value;
+
+    if (addr == 0 || deadline == DEADLINE_NEVER)
+        return;
+    left = remaining_until(deadline);
+    value = (struct timeval){.tv_sec = left.tv_sec, .tv_usec = left.tv_nsec / 1000};
+    (void)guest_write(task_memory(task), addr, &value, sizeof(value));
 }
 
 int64_t apply_signal_mask(struct task *task, uint64_t addr, uint64_t size)

@@ -21,8 +21,13 @@ int64_t deadline_of_milliseconds(const struct task *task, int64_t milliseconds);
 int64_t deadline_of_timespec(const struct task *task, uint64_t addr, int64_t *out);
 int64_t deadline_of_timeval(const struct task *task, uint64_t addr, int64_t *out);
 
-/* What is left until the deadline, as select(2) writes it back; addr 0: nowhere. 0 or -EFAULT. */
-int64_t write_remaining(const struct task *task, uint64_t addr, int64_t deadline);
+/*
+ * Writes what is left until the deadline over the timeout at addr, as Linux
+ * does at the end of a call. One that cannot be written spoils nothing there
+ * either. addr 0: nowhere.
+ */
+void write_remaining_timespec(const struct task *task, uint64_t addr, int64_t deadline);
+void write_remaining_timeval(const struct task *task, uint64_t addr, int64_t deadline);
 
 /* The signal mask that goes with the wait; addr 0: none. 0, -EFAULT or -EINVAL. */
 int64_t apply_signal_mask(struct task *task, uint64_t addr, uint64_t size);

@@ -102,7 +102,11 @@ int64_t call_ppoll(struct task *task, const uint64_t args[6])
 
     if (result == 0)
         result = apply_signal_mask(task, args[3], args[4]);
-    return result != 0 ? result : poll_until(task, args[0], (uint32_t)args[1], deadline);
+    if (result == 0)
+        result = poll_until(task, args[0], (uint32_t)args[1], deadline);
+    if (result >= 0)
+        write_remaining_timespec(task, args[2], deadline);
+    return result;
 }
 
 /* ------------------------------------------------------------------------
@@ -228,9 +232,8 @@ int64_t call_select(struct task *task, const uint64_t args[6])
 
     if (result == 0)
         result = select_until(task, args, deadline);
-    /* As in Linux, a timeout that cannot be written spoils nothing. */
     if (result >= 0)
-        (void)write_remaining(task, args[4], deadline);
+        write_remaining_timeval(task, args[4], deadline);
     return result;
 }
 
@@ -244,5 +247,9 @@ int64_t call_pselect6(struct task *task, const uint64_t args[6])
         result = guest_read(task_memory(task), args[5], mask, sizeof(mask));
     if (result == 0)
         result = apply_signal_mask(task, mask[0], mask[1]);
-    return result != 0 ? result : select_until(task, args, deadline);
+    if (result == 0)
+        result = select_until(task, args, deadline);
+    if (result >= 0)
+        write_remaining_timespec(task, args[4], deadline);
+    return result;
 }
