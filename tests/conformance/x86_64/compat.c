@@ -163,6 +163,32 @@ static void code_of_32_bits(uint32_t backend)
     guest_close(&guest);
 }
 
+/* A stub thread that was in 32-bit code serves the library and other contexts like any other. */
+static void stub_after_32_bits(uint32_t backend)
+{
+    struct guest guest;
+    struct guest other;
+
+    guest_open(&guest, backend, GUEST_CODE(code32));
+    require_int80(&guest);
+    load_code(guest.subprocess, GUEST_CODE_AT + GUEST_CODE_SIZE, GUEST_CODE(counting_calls));
+    other = guest;
+    other.context = create_context(guest.platform);
+    CHECK_OK(tg_context_start(other.context, GUEST_CODE_AT + GUEST_CODE_SIZE, GUEST_STACK_TOP));
+    guest_run(&guest);
+    check_compat(&guest, I386_GETPID);
+    map_pages(guest.subprocess, GUEST_HOLE_AT, guest.page, PROT_RW);
+    GUEST_RUN_TO_CALL(&other);
+    CHECK_EQ(other.event.u.syscall.args[0], 1);
+    CHECK_OK(tg_context_set_return(guest.context, 78));
+    guest_run(&guest);
+    check_compat(&guest, I386_GETPID);
+    CHECK_EQ(guest.event.u.syscall.args[0], 78);
+    GUEST_RUN_TO_CALL(&other);
+    tg_context_destroy(other.context);
+    guest_close(&guest);
+}
+
 static void x32(uint32_t backend)
 {
     struct guest guest;
@@ -333,6 +359,8 @@ const struct test_case compat_cases[] = {
     {"compat.int80_restart", "It can be restarted", int80_restarts},
     {"compat.mixed", "Native and compat calls of one context do not colour each other", entries_mix},
     {"compat.code32", "32-bit code runs, calls, and goes on in 32-bit mode", code_of_32_bits},
+    {"compat.code32_stub", "A stub thread left in 32-bit mode serves memory operations and other contexts",
+     stub_after_32_bits},
     {"compat.x32", "x32 calls carry their bit and their flag", x32},
     {"compat.sysenter", "sysenter is a compat call or an undefined instruction, as natively", sysenter},
     {"vsyscall.gettimeofday", "The vsyscall entry of gettimeofday is served by the embedder", vsyscall_gettimeofday},
