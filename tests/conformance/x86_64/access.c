@@ -320,8 +320,8 @@ static void data_right_behind_the_code(uint32_t backend)
 }
 
 const struct test_case access_cases[] = {
-    {"access.reads", "Forty forms of reading instructions fault as READ, at the right address", reads},
-    {"access.writes", "Forty forms of writing instructions fault as WRITE, on read-only pages too", writes},
+    {"access.reads", "Dozens of forms of reading instructions fault as READ, at the right address", reads},
+    {"access.writes", "Dozens of forms of writing instructions fault as WRITE, on read-only pages too", writes},
     {"access.updates", "Instructions that read and write fault as WRITE at once", updates},
     {"access.hints", "Prefetches and other hints do not fault", hints},
     {"access.segment_bases", "Through fs and gs the linear address is reported", segment_bases},

@@ -44,7 +44,6 @@
     X(load_gather, READ, EXACT, CPU_AVX2)                                                                              \
     X(load_avx512, READ, EXACT, CPU_AVX512)                                                                            \
     X(load_avx512_op, READ, EXACT, CPU_AVX512)                                                                         \
-    X(flush_line, READ, EXACT, CPU_ALWAYS)                                                                             \
     X(load_fs, READ, EXACT, CPU_ALWAYS)                                                                                \
     X(load_gs, READ, EXACT, CPU_ALWAYS)
 

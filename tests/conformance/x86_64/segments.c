@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "guest.h"
 #include "guests_x86_64.h"
+#include "native.h"
 #include "threads.h"
 
 #define NONCANONICAL   0x8000000000000000ull
@@ -19,6 +20,8 @@
 #define FLAG_DF        0x400
 #define FLAG_OF        0x800
 #define FLAG_IOPL      0x3000
+
+GUEST_DECLARE(raise_noncanonical_ss);
 
 static void tls_is_kept(uint32_t backend)
 {
@@ -339,7 +342,7 @@ static void bad_stack_pointers(uint32_t backend)
     load_code(guest.subprocess, GUEST_CODE_AT, GUEST_CODE(jump_by_return));
     CHECK_OK(tg_context_start(guest.context, GUEST_CODE_AT, NONCANONICAL));
     guest_run(&guest);
-    CHECK_EXCEPTION(&guest.event, SIGBUS, SI_KERNEL);
+    CHECK_EXCEPTION(&guest.event, native_run(GUEST_CODE(raise_noncanonical_ss)).signo, SI_KERNEL);
     guest_close(&guest);
 }
 

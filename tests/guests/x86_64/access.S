@@ -54,7 +54,6 @@ FORM load_avx,        "", "vmovups (%rdi), %ymm0"
 FORM load_gather,     "vpcmpeqd %ymm1, %ymm1, %ymm1; vpxor %ymm2, %ymm2, %ymm2", "vpgatherdd %ymm1, (%rdi,%ymm2,1), %ymm0"
 FORM load_avx512,     "", "vmovups (%rdi), %zmm0"
 FORM load_avx512_op,  "", "vaddps (%rdi){1to16}, %zmm1, %zmm0"
-FORM flush_line,      "", "clflush (%rdi)"
 FORM load_fs,         "", "mov %fs:(%rdi), %al"
 FORM load_gs,         "", "mov %gs:(%rdi), %al"
 
