@@ -23,6 +23,7 @@ static const struct stress_case {
     {"queue_of_many", stress_queue_of_many},
     {"interrupt_storm", stress_interrupt_storm},
     {"interrupt_storm_on_queue", stress_interrupt_storm_on_queue},
+    {"killed_beside_idle", stress_killed_beside_idle},
     {"killed_stubs", stress_killed_stubs},
     {"short_threads", stress_short_threads},
     {"no_processes_left", stress_no_processes_left},

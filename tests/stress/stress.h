@@ -31,6 +31,7 @@ void stress_shared_subprocesses(uint32_t backend);
 void stress_queue_of_many(uint32_t backend);
 void stress_interrupt_storm(uint32_t backend);
 void stress_interrupt_storm_on_queue(uint32_t backend);
+void stress_killed_beside_idle(uint32_t backend);
 void stress_killed_stubs(uint32_t backend);
 void stress_short_threads(uint32_t backend);
 void stress_no_processes_left(uint32_t backend);
