@@ -34,7 +34,7 @@ int tg_platform_probe(uint32_t backend, tg_probe *out)
 
     if (!out || backend > TG_BACKEND_SYSTRAP)
         return -EINVAL;
-    err = option_struct_check(out, offsetof(tg_probe, step), sizeof(probe));
+    err = option_struct_check(out, sizeof(out->size), sizeof(probe));
     if (!err)
         err = platform_probe(backend, &probe);
     if (!err) {
@@ -76,7 +76,7 @@ int tg_platform_info(const tg_platform *platform, tg_info *out)
 
     if (!platform || !out)
         return -EINVAL;
-    err = option_struct_check(out, offsetof(tg_info, user_start), sizeof(*out));
+    err = option_struct_check(out, sizeof(out->size), sizeof(*out));
     if (!err)
         option_struct_write(out, &platform->info, sizeof(platform->info));
     return err;
@@ -89,7 +89,7 @@ int tg_platform_stats(const tg_platform *platform, tg_stats *out)
 
     if (!platform || !out)
         return -EINVAL;
-    err = option_struct_check(out, offsetof(tg_stats, subprocesses), sizeof(stats));
+    err = option_struct_check(out, sizeof(out->size), sizeof(stats));
     if (err)
         return err;
     platform_stats(platform, &stats);

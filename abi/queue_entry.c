@@ -42,17 +42,35 @@ int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subproc
     return public_error(err);
 }
 
+/* All elements in the first one's size, and nothing in them that we do not know. */
+static int check_events(const tg_event *events, size_t capacity)
+{
+    size_t stride = events->size;
+
+    if (stride < offsetof(tg_event, u) || stride > OPTION_STRUCT_MAX)
+        return -EINVAL;
+    for (size_t i = 0; stride > sizeof(*events) && i < capacity; i++) {
+        int err = option_struct_check((const char *)events + i * stride, offsetof(tg_event, u), sizeof(*events));
+
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
 int tg_queue_wait(tg_queue *queue, tg_event *events, size_t capacity, int64_t timeout_ns, size_t *count)
 {
     tg_platform *platform;
+    int err;
 
     if (count)
         *count = 0;
     if (!queue || !events || !count || !capacity)
         return -EINVAL;
     platform = queue->platform;
-    if (events->size < offsetof(tg_event, u) || events->size > OPTION_STRUCT_MAX)
-        return platform_fail(platform, -EINVAL, "wait on a queue: the size of the first event is wrong");
+    err = check_events(events, capacity);
+    if (err)
+        return platform_fail(platform, err, "wait on a queue: the size of an event is wrong");
     return public_error(platform->ops->queue_wait(queue, events, events->size, capacity, timeout_ns, count));
 }
 

@@ -27,7 +27,13 @@ struct arch_syscalls {
     uint64_t clone;
 };
 
-/* A ptrace register set and the part of tg_regs that is its image. */
+/*
+ * A ptrace register set and the part of tg_regs that is its image. The general
+ * one goes by PTRACE_GETREGS where there is that: NT_PRSTATUS would change its
+ * layout while a guest is in a 32-bit mode.
+ */
+#define ARCH_REGSET_GENERAL 0
+
 struct arch_regset {
     uint32_t note; /* NT_* */
     uint32_t offset;
@@ -116,8 +122,8 @@ struct arch_ops {
     /* Puts the cookie where the kernel ignores it (stub/protocol.h). */
     void (*stub_add_cookie)(struct stub_call *call, uint64_t cookie);
 
-    /* Marks x32 and compat calls. */
-    uint32_t (*syscall_flags)(uint32_t audit_arch, uint64_t nr);
+    /* Marks x32 and compat calls, and cuts their arguments to what the kernel would take. */
+    void (*syscall_entered)(struct arch_syscall *syscall);
     /* A signal that stands for a system call made in another way (vsyscall). May change regs and returns true. */
     bool (*syscall_from_signal)(tg_regs *regs, const siginfo_t *info, const struct arch_guest *guest,
                                 struct arch_syscall *out);

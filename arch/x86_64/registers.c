@@ -42,11 +42,34 @@ int x86_regs_check(const tg_regs *regs)
     return 0;
 }
 
+/*
+ * A guest can load null selectors with privilege bits, and with FSGSBASE bases
+ * in the kernel's half. The kernel refuses both when they are set again, and
+ * neither is of any use: they become what has the same effect.
+ */
+static void make_restorable(tg_regs *regs)
+{
+    uint64_t *const selectors[] = {&regs->ds, &regs->es, &regs->fs, &regs->gs};
+    uint64_t *const bases[] = {&regs->fs_base, &regs->gs_base};
+
+    for (size_t i = 0; i < sizeof(selectors) / sizeof(selectors[0]); i++) {
+        if ((*selectors[i] & ~(uint64_t)SELECTOR_USER_RPL) == 0)
+            *selectors[i] = 0;
+        else
+            *selectors[i] |= SELECTOR_USER_RPL;
+    }
+    for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+        if (*bases[i] >= X86_USER_END)
+            *bases[i] = X86_USER_END - 1;
+    }
+}
+
 void x86_regs_stopped(tg_regs *regs, const struct arch_syscall *syscall)
 {
+    make_restorable(regs);
     if (syscall) {
-        /* The kernel has put -ENOSYS there already; the guest's value was the number. */
-        regs->rax = syscall->nr;
+        /* The kernel has put -ENOSYS there already; the guest's own value is kept beside. */
+        regs->rax = syscall->flags & TG_FLAG_VSYSCALL ? syscall->nr : regs->orig_rax;
         regs->orig_rax = syscall->nr;
     } else {
         regs->orig_rax = UINT64_MAX;

@@ -23,13 +23,17 @@ static const struct {
     {0xffffffffff600800ull, SYS_getcpu},
 };
 
-uint32_t x86_syscall_flags(uint32_t audit_arch, uint64_t nr)
+void x86_syscall_entered(struct arch_syscall *syscall)
 {
-    if (audit_arch == AUDIT_ARCH_I386)
-        return TG_FLAG_COMPAT;
-    if (nr != UINT64_MAX && ((uint32_t)nr & X32_SYSCALL_BIT) && (int32_t)nr > 0)
-        return TG_FLAG_X32;
-    return 0;
+    if (syscall->arch == AUDIT_ARCH_I386) {
+        syscall->flags = TG_FLAG_COMPAT;
+        syscall->nr = (uint32_t)syscall->nr;
+        for (size_t i = 0; i < sizeof(syscall->args) / sizeof(syscall->args[0]); i++)
+            syscall->args[i] = (uint32_t)syscall->args[i];
+    } else {
+        /* Negative numbers have the bit too, and are no x32 calls. */
+        syscall->flags = ((uint32_t)syscall->nr & X32_SYSCALL_BIT) && (int32_t)syscall->nr > 0 ? TG_FLAG_X32 : 0;
+    }
 }
 
 static void fill_from_regs(const tg_regs *regs, uint64_t nr, struct arch_syscall *out)

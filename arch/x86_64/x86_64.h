@@ -38,7 +38,7 @@ bool x86_can_trap_cpuid(void);
 bool x86_can_trap_tsc(void);
 
 /* syscalls.c */
-uint32_t x86_syscall_flags(uint32_t audit_arch, uint64_t nr);
+void x86_syscall_entered(struct arch_syscall *syscall);
 bool x86_syscall_from_signal(tg_regs *regs, const siginfo_t *info, const struct arch_guest *guest,
                              struct arch_syscall *out);
 int x86_restart_syscall(tg_regs *regs, const struct arch_syscall *syscall);

@@ -25,7 +25,7 @@ void bell_ring(const struct tg_platform *platform, pid_t bell)
 {
     int saved_errno = errno;
 
-    syscall(SYS_tgkill, atomic_load(&template_of(platform)->base.pid), bell, INTERRUPT_KICK_SIGNAL);
+    syscall(SYS_tgkill, ptrace_platform(platform)->template.group, bell, INTERRUPT_KICK_SIGNAL);
     errno = saved_errno;
 }
 

@@ -98,6 +98,7 @@ struct stub_template {
     pthread_t keeper;      /* parent of all stubs; exists so that they outlive the opener */
     _Atomic uint32_t keep; /* 1 until closing */
     struct ptrace_subprocess *subprocess;
+    pid_t group; /* its process id, which is the process group of all stubs */
 };
 
 struct ptrace_platform {

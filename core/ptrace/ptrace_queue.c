@@ -155,7 +155,7 @@ static void finish_interrupted(struct ptrace_queue *queue)
 /* While they wait for their turn, an interrupt rings the bell. */
 static void arm_incoming(struct ptrace_queue *queue)
 {
-    pid_t process = atomic_load(&ptrace_platform(queue->base.platform)->template.subprocess->base.pid);
+    pid_t process = ptrace_platform(queue->base.platform)->template.group;
     struct list *node;
 
     list_for_each(node, &queue->incoming)
@@ -275,7 +275,7 @@ static bool anything_running(struct ptrace_queue *queue)
 
 static bool collect_one(struct ptrace_queue *queue, int options)
 {
-    pid_t group = atomic_load(&ptrace_platform(queue->base.platform)->template.subprocess->base.pid);
+    pid_t group = ptrace_platform(queue->base.platform)->template.group;
     int status;
     pid_t tid = waitpid(-group, &status, options | __WALL | __WNOTHREAD);
 
@@ -532,7 +532,12 @@ static int start_service(struct ptrace_queue *queue)
     sigset_t before;
     int err;
 
+    /*
+     * All but SIGCHLD: the kernel sends that at every stop, and drops it when
+     * it is neither handled nor blocked. A blocked one would wake other threads.
+     */
     sigfillset(&all);
+    sigdelset(&all, SIGCHLD);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     err = pthread_create(&queue->service, NULL, service_main, queue);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -59,7 +59,8 @@ void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason,
         if (reason != TG_DEAD_DESTROYED)
             count(subprocess->base.platform, COUNTER_DEATHS);
     }
-    pid = atomic_load(&subprocess->base.pid);
+    /* Nobody needs the number any more: memory operations find nobody from here on. */
+    pid = atomic_exchange(&subprocess->base.pid, 0);
     if (pid > 0 && platform_is_ours(subprocess->base.platform))
         kill(pid, SIGKILL);
 }

@@ -97,17 +97,31 @@ static int fail(struct setup_report *report, enum setup_step step, int err)
 
 /* ---- in the new process: no locks, no allocation, nothing but system calls ---- */
 
+#define SIGNAL_BIT(number) (1ull << ((number)-1))
+
+/*
+ * What a processor raises for a guest, and the kick. To a tracer they are
+ * stops whatever their disposition; a thread that nobody traces ignores them.
+ * All others are blocked: nobody has a reason to send them.
+ */
+static const uint64_t signals_of_guests = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) |
+                                          SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGSYS) |
+                                          SIGNAL_BIT(INTERRUPT_KICK_SIGNAL);
+
 static int reset_signals(void)
 {
-    /* The kernel's struct sigaction: all zero is SIG_DFL with no flags. */
-    const uint64_t action[4] = {0};
-    const uint64_t none = 0;
+    /* The kernel's struct sigaction; the handler comes first, the rest is no flags and no mask. */
+    const uint64_t to_default[4] = {(uint64_t)(uintptr_t)SIG_DFL};
+    const uint64_t to_ignore[4] = {(uint64_t)(uintptr_t)SIG_IGN};
+    const uint64_t blocked = ~signals_of_guests;
 
     for (int i = 1; i <= LAST_SIGNAL; i++) {
+        const uint64_t *action = signals_of_guests & SIGNAL_BIT(i) ? to_ignore : to_default;
+
         if (i != SIGKILL && i != SIGSTOP && syscall(SYS_rt_sigaction, i, action, NULL, KERNEL_SIGSET_SIZE))
             return -errno;
     }
-    return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGSET_SIZE) ? -errno : 0;
+    return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, KERNEL_SIGSET_SIZE) ? -errno : 0;
 }
 
 /* The kernel would go on writing to the registered area, which is about to be unmapped, and kill the stub. */
@@ -310,6 +324,7 @@ static int adopt_template(struct tg_platform *platform, pid_t pid, struct open_r
         return err;
     }
     pp->template.subprocess = subprocess;
+    pp->template.group = pid;
     return 0;
 }
 

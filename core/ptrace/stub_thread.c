@@ -102,11 +102,24 @@ static int transfer(struct stub_thread *thread, enum __ptrace_request request, u
     return result(thread, ptrace(request, thread->tid, (void *)(uintptr_t)note, &iov));
 }
 
+static int transfer_general(struct stub_thread *thread, enum __ptrace_request request, void *image)
+{
+#ifdef PT_GETREGS
+    request = request == PTRACE_GETREGSET ? PT_GETREGS : PT_SETREGS;
+    return result(thread, ptrace(request, thread->tid, NULL, image));
+#else
+    (void)thread, (void)request, (void)image;
+    return -EINVAL;
+#endif
+}
+
 static int transfer_regs(struct stub_thread *thread, enum __ptrace_request request, tg_regs *regs)
 {
     for (uint32_t i = 0; i < tgi_arch.regset_count; i++) {
         const struct arch_regset *set = &tgi_arch.regsets[i];
-        int err = transfer(thread, request, set->note, (char *)regs + set->offset, set->size);
+        char *image = (char *)regs + set->offset;
+        int err = set->note == ARCH_REGSET_GENERAL ? transfer_general(thread, request, image)
+                                                   : transfer(thread, request, set->note, image, set->size);
 
         if (err)
             return err;
@@ -170,7 +183,7 @@ int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out)
     memcpy(out->args, info.entry.args, sizeof(out->args));
     out->ip = info.instruction_pointer;
     out->arch = info.arch;
-    out->flags = tgi_arch.syscall_flags(info.arch, info.entry.nr);
+    tgi_arch.syscall_entered(out);
     return 0;
 }
 

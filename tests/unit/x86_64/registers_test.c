@@ -137,14 +137,45 @@ static void calling_again(void **state)
     assert_int_equal(regs.rip, 0x1000);
 }
 
+/* What the entry of a call with this number through this table is marked with. */
+static uint32_t entry_flags(uint32_t audit_arch, uint64_t nr)
+{
+    struct arch_syscall call = {.arch = audit_arch, .nr = nr};
+
+    tgi_arch.syscall_entered(&call);
+    return call.flags;
+}
+
 static void ways_into_the_kernel(void **state)
 {
+    struct arch_syscall call = {.arch = AUDIT_ARCH_I386, .nr = ALL_ONES, .args = {ALL_ONES, 0x1122334455667788}};
+
     (void)state;
-    assert_int_equal(tgi_arch.syscall_flags(AUDIT_ARCH_X86_64, 39), 0);
-    assert_int_equal(tgi_arch.syscall_flags(AUDIT_ARCH_X86_64, X32_BIT | 39), TG_FLAG_X32);
-    assert_int_equal(tgi_arch.syscall_flags(AUDIT_ARCH_X86_64, ALL_ONES), 0);
-    assert_int_equal(tgi_arch.syscall_flags(AUDIT_ARCH_I386, 20), TG_FLAG_COMPAT);
-    assert_int_equal(tgi_arch.syscall_flags(AUDIT_ARCH_I386, X32_BIT | 20), TG_FLAG_COMPAT);
+    assert_int_equal(entry_flags(AUDIT_ARCH_X86_64, 39), 0);
+    assert_int_equal(entry_flags(AUDIT_ARCH_X86_64, X32_BIT | 39), TG_FLAG_X32);
+    assert_int_equal(entry_flags(AUDIT_ARCH_X86_64, ALL_ONES), 0);
+    assert_int_equal(entry_flags(AUDIT_ARCH_I386, 20), TG_FLAG_COMPAT);
+    assert_int_equal(entry_flags(AUDIT_ARCH_I386, X32_BIT | 20), TG_FLAG_COMPAT);
+    tgi_arch.syscall_entered(&call);
+    assert_int_equal(call.nr, UINT32_MAX);
+    assert_int_equal(call.args[0], UINT32_MAX);
+    assert_int_equal(call.args[1], 0x55667788);
+}
+
+/* The kernel refuses to set what a guest can have loaded; what becomes of it passes the check. */
+static void odd_state_of_a_guest(void **state)
+{
+    tg_regs regs = new_registers();
+
+    (void)state;
+    regs.ds = 3;
+    regs.es = 0x28;
+    regs.gs_base = 0xffff800000000000;
+    assert_int_equal(tgi_arch.regs_check(&regs), -EINVAL);
+    tgi_arch.regs_stopped(&regs, NULL);
+    assert_int_equal(tgi_arch.regs_check(&regs), 0);
+    assert_int_equal(regs.ds, 0);
+    assert_int_equal(regs.es, 0x2b);
 }
 
 int main(void)
@@ -159,6 +190,7 @@ int main(void)
         cmocka_unit_test(results_pass_as_they_are),
         cmocka_unit_test(calling_again),
         cmocka_unit_test(ways_into_the_kernel),
+        cmocka_unit_test(odd_state_of_a_guest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
