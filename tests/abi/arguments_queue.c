@@ -64,28 +64,31 @@ static void *wait_forever(void *argument)
     return NULL;
 }
 
-/* While one thread waits and a context runs, nobody else gets in. */
+/* While one thread waits and a context runs, nobody else gets in. The queue is new: nobody has waited on it before. */
 static void second_waiter(struct fixture *fixture)
 {
-    struct waiter waiter = {.queue = fixture->queue, .event = {.size = sizeof(tg_event)}};
+    tg_queue *queue = NULL;
+    HOLDS(fixture, tg_queue_create(fixture->platform, &queue) == 0);
+    struct waiter waiter = {.queue = queue, .event = {.size = sizeof(tg_event)}};
     tg_event event = {.size = sizeof(event)};
     tg_context *context = NULL;
     pthread_t thread;
     size_t count = 0;
     HOLDS(fixture, tg_context_create(fixture->platform, &context) == 0);
     spinner_prepare(fixture, context, fixture->subprocess);
-    HOLDS(fixture, tg_queue_submit(fixture->queue, context, fixture->subprocess) == 0);
+    HOLDS(fixture, tg_queue_submit(queue, context, fixture->subprocess) == 0);
     HOLDS(fixture, pthread_create(&thread, NULL, wait_forever, &waiter) == 0);
     spinner_wait_until_running(fixture, fixture->subprocess);
 
-    REFUSED(fixture, -EBUSY, tg_queue_wait(fixture->queue, &event, 1, 0, &count));
-    REFUSED(fixture, -EBUSY, tg_queue_fd(fixture->queue));
+    REFUSED(fixture, -EBUSY, tg_queue_wait(queue, &event, 1, 0, &count));
+    REFUSED(fixture, -EBUSY, tg_queue_fd(queue));
     REFUSED(fixture, -EBUSY, tg_context_switch(context, fixture->subprocess, &event));
     REFUSED(fixture, -EBUSY, tg_context_start(context, CODE_ADDRESS, DATA_ADDRESS));
 
     HOLDS(fixture, tg_context_interrupt(context) == 0);
     HOLDS(fixture, pthread_join(thread, NULL) == 0);
     HOLDS(fixture, waiter.result == 0 && waiter.count == 1 && waiter.event.kind == TG_EVENT_INTERRUPTED);
+    tg_queue_destroy(queue);
     tg_context_destroy(context);
 }
 
