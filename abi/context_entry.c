@@ -17,7 +17,7 @@ static int busy(tg_context *context)
 int tg_context_create(tg_platform *platform, tg_context **out)
 {
     if (!out)
-        return -EINVAL;
+        return platform_refuse_null(platform, __func__);
     *out = NULL;
     if (!platform)
         return -EINVAL;
@@ -43,7 +43,7 @@ int tg_context_copy(tg_context *to, const tg_context *from)
     int err = -EBUSY;
 
     if (!to || !from)
-        return -EINVAL;
+        return platform_refuse_null(to ? to->platform : from ? from->platform : NULL, __func__);
     if (to->platform != from->platform)
         return platform_fail(to->platform, -EINVAL, "copy a context: the two belong to different platforms");
     if (to == from)
@@ -138,7 +138,7 @@ int tg_context_set_fpstate(tg_context *context, const void *buffer, size_t lengt
 int tg_context_get_tls(const tg_context *context, uint64_t *out)
 {
     if (!context || !out)
-        return -EINVAL;
+        return platform_refuse_null(context ? context->platform : NULL, __func__);
     *out = tgi_arch.tls(&context->regs);
     return 0;
 }
@@ -206,7 +206,7 @@ int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *
     int err;
 
     if (!context || !subprocess || !event)
-        return -EINVAL;
+        return platform_refuse_null(context ? context->platform : subprocess ? subprocess->platform : NULL, __func__);
     if (context->platform != subprocess->platform)
         return platform_fail(context->platform, -EINVAL, "switch: the subprocess belongs to another platform");
     err = option_struct_check(event, offsetof(tg_event, u), sizeof(result));

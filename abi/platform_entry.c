@@ -75,7 +75,7 @@ int tg_platform_info(const tg_platform *platform, tg_info *out)
     int err;
 
     if (!platform || !out)
-        return -EINVAL;
+        return platform_refuse_null(platform, __func__);
     err = option_struct_check(out, sizeof(out->size), sizeof(*out));
     if (!err)
         option_struct_write(out, &platform->info, sizeof(platform->info));
@@ -88,7 +88,7 @@ int tg_platform_stats(const tg_platform *platform, tg_stats *out)
     int err;
 
     if (!platform || !out)
-        return -EINVAL;
+        return platform_refuse_null(platform, __func__);
     err = option_struct_check(out, sizeof(out->size), sizeof(stats));
     if (err)
         return err;
@@ -100,7 +100,7 @@ int tg_platform_stats(const tg_platform *platform, tg_stats *out)
 int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter_ctx)
 {
     if (!platform || !scmp_filter_ctx)
-        return -EINVAL;
+        return platform_refuse_null(platform, __func__);
     return public_error(platform->ops->add_seccomp_rules(platform, scmp_filter_ctx));
 }
 

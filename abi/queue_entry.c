@@ -9,7 +9,7 @@
 int tg_queue_create(tg_platform *platform, tg_queue **out)
 {
     if (!out)
-        return -EINVAL;
+        return platform_refuse_null(platform, __func__);
     *out = NULL;
     if (!platform)
         return -EINVAL;
@@ -22,7 +22,11 @@ int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subproc
     int err;
 
     if (!queue || !context || !subprocess)
-        return -EINVAL;
+        return platform_refuse_null(queue        ? queue->platform
+                                    : context    ? context->platform
+                                    : subprocess ? subprocess->platform
+                                                 : NULL,
+                                    __func__);
     platform = queue->platform;
     if (context->platform != platform || subprocess->platform != platform)
         return platform_fail(platform, -EINVAL, "submit: context or subprocess belong to another platform");
@@ -65,9 +69,11 @@ int tg_queue_wait(tg_queue *queue, tg_event *events, size_t capacity, int64_t ti
 
     if (count)
         *count = 0;
-    if (!queue || !events || !count || !capacity)
-        return -EINVAL;
+    if (!queue || !events || !count)
+        return platform_refuse_null(queue ? queue->platform : NULL, __func__);
     platform = queue->platform;
+    if (!capacity)
+        return platform_fail(platform, -EINVAL, "wait on a queue: room for no event");
     err = check_events(events, capacity);
     if (err)
         return platform_fail(platform, err, "wait on a queue: the size of an event is wrong");

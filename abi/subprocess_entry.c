@@ -11,7 +11,7 @@
 int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
 {
     if (!out)
-        return -EINVAL;
+        return platform_refuse_null(platform, __func__);
     *out = NULL;
     if (!platform)
         return -EINVAL;
@@ -21,7 +21,7 @@ int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
 int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out)
 {
     if (!out)
-        return -EINVAL;
+        return platform_refuse_null(subprocess ? subprocess->platform : NULL, __func__);
     *out = NULL;
     if (!subprocess)
         return -EINVAL;

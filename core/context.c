@@ -117,11 +117,19 @@ int context_restart_syscall(struct tg_context *context)
 
 void context_destroy(struct tg_context *context)
 {
-    struct tg_platform *platform;
-
     if (!context)
         return;
-    platform = context->platform;
+    /* Freeing one that runs would pull the ground from under whoever runs it. Closing the platform frees it. */
+    if (context_take(context))
+        context_free(context);
+    else
+        platform_fail(context->platform, -EBUSY, "destroy a context: it is running; take its event first");
+}
+
+void context_free(struct tg_context *context)
+{
+    struct tg_platform *platform = context->platform;
+
     pthread_mutex_lock(&platform->lock);
     list_remove(&context->node);
     pthread_mutex_unlock(&platform->lock);

@@ -70,6 +70,8 @@ int context_get_fpstate(struct tg_context *context, void *buffer);
 int context_set_fpstate(struct tg_context *context, const void *image);
 int context_restart_syscall(struct tg_context *context);
 void context_destroy(struct tg_context *context);
+/* Whatever it does: for the closing platform, when nothing runs any more. */
+void context_free(struct tg_context *context);
 int queue_create(struct tg_platform *platform, struct tg_queue **out);
 void queue_destroy(struct tg_queue *queue);
 

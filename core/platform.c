@@ -26,6 +26,13 @@ int platform_fail(struct tg_platform *platform, int err, const char *format, ...
     return err;
 }
 
+int platform_refuse_null(const struct tg_platform *platform, const char *function)
+{
+    if (!platform)
+        return -EINVAL;
+    return platform_fail((struct tg_platform *)(uintptr_t)platform, -EINVAL, "%s: an argument is NULL", function);
+}
+
 void open_report_fill(struct open_report *report, const char *step, const char *remedy, const char *format, ...)
 {
     va_list args;
@@ -148,7 +155,7 @@ void platform_close(struct tg_platform *platform)
     while (!list_empty(&platform->subprocesses))
         subprocess_destroy(container_of(platform->subprocesses.next, struct tg_subprocess, node));
     while (!list_empty(&platform->contexts))
-        context_destroy(container_of(platform->contexts.next, struct tg_context, node));
+        context_free(container_of(platform->contexts.next, struct tg_context, node));
     platform->ops->close(platform);
     platform_free(platform);
 }

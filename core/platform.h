@@ -63,6 +63,9 @@ static inline void uncount(struct tg_platform *platform, enum counter counter)
 /* Remembers the sentence and returns err. */
 int platform_fail(struct tg_platform *platform, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* An argument is NULL: remembers which function's and gives -EINVAL. The platform may be unknown. */
+int platform_refuse_null(const struct tg_platform *platform, const char *function);
+
 int platform_open(const struct tg_platform_options *options, struct tg_platform **out);
 int platform_probe(uint32_t backend, struct tg_probe *out);
 void platform_stats(const struct tg_platform *platform, struct tg_stats *out);

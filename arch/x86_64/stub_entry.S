@@ -16,6 +16,7 @@
 #include "protocol.h"
 
 #define SIGKILL 9
+#define SIGSET_SIZE 8
 #define PR_SET_PDEATHSIG 1 /* linux/prctl.h is for C only */
 #define LARGEST_ERROR -4095
 #define TASK_END_57 0x00fffffffffff000
@@ -72,14 +73,17 @@ tg_stub_child:
         xorl    %r12d, %r12d
         xorl    %r15d, %r15d
 
-/* A thread that nobody traces sleeps here until one does. */
+/*
+ * A thread that nobody traces sleeps here until one does. It blocks every
+ * signal meanwhile: one that somebody sends by mistake would end the process.
+ */
         .globl  tg_stub_park
 tg_stub_park:
         xorl    %edi, %edi
         xorl    %esi, %esi
         xorl    %edx, %edx
-        xorl    %r10d, %r10d
-        xorl    %r8d, %r8d
+        leaq    all_signals(%rip), %r10
+        movl    $SIGSET_SIZE, %r8d
         movl    $__NR_ppoll, %eax
         syscall
         jmp     tg_stub_park
@@ -99,6 +103,7 @@ tg_stub_call:
         int3
         .globl  tg_stub_call_end
 tg_stub_call_end:
+        nop /* so that no place is the end of one job and the start of another */
 
 /* clone: the parent goes back to its tracer, the child is on its own. */
         .globl  tg_stub_clone_thread
@@ -109,6 +114,7 @@ tg_stub_clone_thread:
         int3
         .globl  tg_stub_clone_thread_end
 tg_stub_clone_thread_end:
+        nop
 
         .globl  tg_stub_clone_process
 tg_stub_clone_process:
@@ -179,5 +185,9 @@ tg_stub_sleep:
         int3
         .globl  tg_stub_sleep_end
 tg_stub_sleep_end:
+
+        .balign 8
+all_signals:
+        .quad   -1
 
         .section .note.GNU-stack, "", @progbits

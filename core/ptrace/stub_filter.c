@@ -47,17 +47,17 @@ static int add_secret_rules(scmp_filter_ctx filter, uint64_t cookie)
          2,
          {SCMP_A3_64(SCMP_CMP_MASKED_EQ, UPPER_HALF, cookie & UPPER_HALF),
           SCMP_A4_64(SCMP_CMP_MASKED_EQ, UPPER_HALF, cookie << 32)}},
-        {SCMP_ACT_ALLOW, SCMP_SYS(munmap), 1, {SCMP_A2_64(SCMP_CMP_EQ, cookie)}},
-        {SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, {SCMP_A3_64(SCMP_CMP_EQ, cookie)}},
-        {SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1, {SCMP_A3_64(SCMP_CMP_EQ, cookie)}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(munmap), 1, {SCMP_A2_64(SCMP_CMP_EQ, cookie, 0)}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, {SCMP_A3_64(SCMP_CMP_EQ, cookie, 0)}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1, {SCMP_A3_64(SCMP_CMP_EQ, cookie, 0)}},
         {SCMP_ACT_ALLOW,
          SCMP_SYS(clone),
          2,
-         {SCMP_A0_64(SCMP_CMP_EQ, STUB_CLONE_THREAD_FLAGS), SCMP_A5_64(SCMP_CMP_EQ, cookie)}},
+         {SCMP_A0_64(SCMP_CMP_EQ, STUB_CLONE_THREAD_FLAGS, 0), SCMP_A5_64(SCMP_CMP_EQ, cookie, 0)}},
         {SCMP_ACT_ALLOW,
          SCMP_SYS(clone),
          2,
-         {SCMP_A0_64(SCMP_CMP_EQ, STUB_CLONE_PROCESS_FLAGS), SCMP_A5_64(SCMP_CMP_EQ, cookie)}},
+         {SCMP_A0_64(SCMP_CMP_EQ, STUB_CLONE_PROCESS_FLAGS, 0), SCMP_A5_64(SCMP_CMP_EQ, cookie, 0)}},
     };
 
     return add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
@@ -67,15 +67,11 @@ static int add_secret_rules(scmp_filter_ctx filter, uint64_t cookie)
 static int add_harmless_rules(scmp_filter_ctx filter)
 {
     const struct rule rules[] = {
-        {SCMP_ACT_ALLOW,
-         SCMP_SYS(ppoll),
-         4,
-         {SCMP_A0_64(SCMP_CMP_EQ, 0), SCMP_A1_64(SCMP_CMP_EQ, 0), SCMP_A3_64(SCMP_CMP_EQ, 0),
-          SCMP_A4_64(SCMP_CMP_EQ, 0)}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(ppoll), 2, {SCMP_A0_64(SCMP_CMP_EQ, 0, 0), SCMP_A1_64(SCMP_CMP_EQ, 0, 0)}},
         {SCMP_ACT_ALLOW,
          SCMP_SYS(prctl),
          2,
-         {SCMP_A0_64(SCMP_CMP_EQ, PR_SET_PDEATHSIG), SCMP_A1_64(SCMP_CMP_EQ, SIGKILL)}},
+         {SCMP_A0_64(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0), SCMP_A1_64(SCMP_CMP_EQ, SIGKILL, 0)}},
         {SCMP_ACT_ALLOW, SCMP_SYS(getppid), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(restart_syscall), 0, {{0}}},

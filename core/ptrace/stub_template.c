@@ -99,11 +99,7 @@ static int fail(struct setup_report *report, enum setup_step step, int err)
 
 #define SIGNAL_BIT(number) (1ull << ((number)-1))
 
-/*
- * What a processor raises for a guest, and the kick. To a tracer they are
- * stops whatever their disposition; a thread that nobody traces ignores them.
- * All others are blocked: nobody has a reason to send them.
- */
+/* What a processor raises for a guest, and the kick. All others are blocked: nobody has a reason to send them. */
 static const uint64_t signals_of_guests = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) |
                                           SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGSYS) |
                                           SIGNAL_BIT(INTERRUPT_KICK_SIGNAL);
@@ -111,13 +107,10 @@ static const uint64_t signals_of_guests = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBU
 static int reset_signals(void)
 {
     /* The kernel's struct sigaction; the handler comes first, the rest is no flags and no mask. */
-    const uint64_t to_default[4] = {(uint64_t)(uintptr_t)SIG_DFL};
-    const uint64_t to_ignore[4] = {(uint64_t)(uintptr_t)SIG_IGN};
+    const uint64_t action[4] = {(uint64_t)(uintptr_t)SIG_DFL};
     const uint64_t blocked = ~signals_of_guests;
 
     for (int i = 1; i <= LAST_SIGNAL; i++) {
-        const uint64_t *action = signals_of_guests & SIGNAL_BIT(i) ? to_ignore : to_default;
-
         if (i != SIGKILL && i != SIGSTOP && syscall(SYS_rt_sigaction, i, action, NULL, KERNEL_SIGSET_SIZE))
             return -errno;
     }
