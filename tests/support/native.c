@@ -7,8 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define AREA_SIZE  65536
-#define STACK_SIZE 65536
+#define AREA_SIZE     65536
+#define STACK_SIZE    65536
+/* Code that never ends ends here, without a signal to report. */
+#define LIMIT_SECONDS 10
+
+/* Where code of another width reaches it too. */
+#ifndef MAP_32BIT
+#define MAP_32BIT 0
+#endif
 
 struct native_run {
     struct native_signal seen;
@@ -43,13 +50,13 @@ static _Noreturn void run_and_record(struct guest_code code)
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     stack_t alternate = {.ss_sp = pages(STACK_SIZE, MAP_PRIVATE), .ss_size = STACK_SIZE};
     struct sigaction action = {.sa_sigaction = record, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    unsigned char *stack = pages(STACK_SIZE, MAP_PRIVATE);
+    unsigned char *stack = pages(STACK_SIZE, MAP_PRIVATE | MAP_32BIT);
     size_t i;
 
     CHECK_SYSTEM(sigaltstack(&alternate, NULL));
     for (i = 0; i < ARRAY_SIZE(signals); i++)
         CHECK_SYSTEM(sigaction(signals[i], &action, NULL));
-    current->code = pages(AREA_SIZE, MAP_PRIVATE);
+    current->code = pages(AREA_SIZE, MAP_PRIVATE | MAP_32BIT);
     current->length = (uint64_t)(code.end - code.start);
     native_fill_traps(current->code, AREA_SIZE);
     memcpy(current->code, code.start, current->length);
@@ -66,11 +73,16 @@ struct native_signal native_run(struct guest_code code)
     current = pages(sizeof(*current), MAP_SHARED);
     memset(current, 0, sizeof(*current));
     child = CHECK_SYSTEM(fork());
-    if (child == 0)
+    if (child == 0) {
+        alarm(LIMIT_SECONDS);
         run_and_record(code);
+    }
     CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
-    CHECK_EQ(status, 0);
     seen = current->seen;
+    if (WIFSIGNALED(status))
+        seen = (struct native_signal){.signo = WTERMSIG(status)};
+    else
+        CHECK_EQ(status, 0);
     CHECK_SYSTEM(munmap(current, sizeof(*current)));
     return seen;
 }

@@ -12,7 +12,7 @@
 #include "guest.h"
 
 struct native_signal {
-    int signo; /* 0: the code ran to its end without a signal */
+    int signo; /* 0: the code ran to its end without a signal; one without a code: it died of that */
     int code;
     bool addr_in_code; /* addr is an offset into the code, not an address */
     uint64_t addr;

@@ -146,6 +146,8 @@ static void code_of_32_bits(uint32_t backend)
 
     guest_open(&guest, backend, GUEST_CODE(code32));
     require_int80(&guest);
+    if (native_run(GUEST_CODE(code32)).signo != 0)
+        SKIP("32-bit code does not run natively either");
     guest_run(&guest);
     check_compat(&guest, I386_GETPID);
     CHECK_EQ(guest.event.u.syscall.args[0], 0x11111111);
@@ -171,6 +173,8 @@ static void stub_after_32_bits(uint32_t backend)
 
     guest_open(&guest, backend, GUEST_CODE(code32));
     require_int80(&guest);
+    if (native_run(GUEST_CODE(code32)).signo != 0)
+        SKIP("32-bit code does not run natively either");
     load_code(guest.subprocess, GUEST_CODE_AT + GUEST_CODE_SIZE, GUEST_CODE(counting_calls));
     other = guest;
     other.context = create_context(guest.platform);
