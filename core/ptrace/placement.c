@@ -93,6 +93,12 @@ bool placement_yield(struct tracer *tracer, int64_t started_ns)
     return true;
 }
 
+void placement_note_run(struct stub_thread *thread, int64_t started_ns)
+{
+    if (thread->long_run)
+        thread->long_run = monotonic_ns() - started_ns >= SHORT_RUN_NS;
+}
+
 static pid_t wait_for(struct stub_thread *thread, int *status, int options)
 {
     pid_t tid;
@@ -144,8 +150,17 @@ static pid_t wait_sleeping(struct stub_thread *thread, int *status, bool yielded
 int placement_wait(struct stub_thread *thread, int *status)
 {
     bool placed = thread->cpu >= 0;
-    pid_t tid = placed ? wait_yielding(thread, status) : 0;
+    pid_t tid = 0;
 
+    if (thread->first) {
+        tid = stub_thread_wait_first(thread, status);
+        if (tid <= 0) {
+            ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
+            return -ESRCH;
+        }
+    } else if (placed) {
+        tid = wait_yielding(thread, status);
+    }
     if (!tid) {
         placement_set_free(thread);
         tid = wait_sleeping(thread, status, placed);

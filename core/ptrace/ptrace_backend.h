@@ -41,7 +41,7 @@ struct ptrace_subprocess {
     int32_t death_status;
     pthread_mutex_t lock;
     struct list threads;        /* all stub threads: stub_thread.of_subprocess */
-    struct list parked;         /* those that nobody traces: stub_thread.waiting; one at least */
+    struct list parked;         /* those that tracers have handed back: stub_thread.waiting */
     pthread_mutex_t batch_lock; /* the batch page */
 };
 
@@ -57,6 +57,7 @@ struct stub_thread {
     int cpu;               /* where it was placed, -1: free to go anywhere */
     bool long_run;         /* the last run took so long that placing would only hurt */
     bool reaped;
+    bool first;                      /* its process: reaped last, so it runs nothing but clone(2) */
     uint64_t fp_version;             /* of the FP state that it holds, 0: nobody's */
     struct ptrace_context *fp_owner; /* whose only current FP state it holds, or NULL; fp_lock */
 };
@@ -196,6 +197,8 @@ void stub_template_stop(struct tg_platform *platform);
 int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid);
 int ptrace_subprocess_create(struct tg_subprocess *subprocess, struct tg_subprocess *from);
 void ptrace_subprocess_destroy(struct tg_subprocess *subprocess);
+/* The template, and whatever else is in the stubs' process group, of which it is the leader. */
+void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t group);
 int ptrace_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
 /* Kills the process and remembers why, the first time it is called. */
 void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason, int32_t status);
@@ -231,6 +234,8 @@ void stub_thread_reaped(struct stub_thread *thread);
 void stub_thread_died(struct stub_thread *thread, int status);
 bool stub_status_is_death(int status);
 struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid);
+/* Waits for a subprocess's first thread. 0: it is dead, and cannot be reaped while siblings of its are there. */
+pid_t stub_thread_wait_first(struct stub_thread *thread, int *status);
 
 /* ---- placement.c ---- */
 
@@ -240,6 +245,8 @@ void placement_before_run(struct stub_thread *thread);
 void placement_set_free(struct stub_thread *thread);
 /* Waits for the thread's next stop: first by yielding, then by sleeping. 0 or -errno. */
 int placement_wait(struct stub_thread *thread, int *status);
+/* Its run has ended: was it short enough to place it again? */
+void placement_note_run(struct stub_thread *thread, int64_t started_ns);
 /* One attempt to give way to placed threads; false when it is time to sleep. */
 bool placement_yield(struct tracer *tracer, int64_t started_ns);
 

@@ -138,8 +138,7 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
 
 static void ptrace_close(struct tg_platform *platform)
 {
-    if (platform_is_ours(platform))
-        stub_template_stop(platform);
+    stub_template_stop(platform);
     free_platform(ptrace_platform(platform));
 }
 

@@ -213,6 +213,7 @@ static bool context_stopped(struct ptrace_queue *queue, struct stub_thread *thre
     if (context && context->preempt && is_kick(status) && !interrupt_pending(&context->base.interrupt)) {
         set_aside(queue, context);
     } else if (context && run_stopped(context, thread, status, &context->event) == RUN_EVENT) {
+        placement_note_run(thread, context->started_ns);
         take_off_thread(queue, context);
         make_ready(queue, context);
         tracer_release(thread);

@@ -10,6 +10,9 @@
 #include "core/ptrace/ptrace_backend.h"
 #include "core/ptrace/stub_clone.h"
 
+#define SMALLEST_PAGE 4096
+#define BATCH_MAX     (SMALLEST_PAGE / sizeof(struct stub_call)) /* what the batch page holds */
+
 /* ---- life ---- */
 
 int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid)
@@ -27,7 +30,7 @@ int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid)
     if (!first)
         return -ENOMEM;
     list_add_last(&subprocess->threads, &first->of_subprocess);
-    list_add_last(&subprocess->parked, &first->waiting);
+    first->first = true;
     return 0;
 }
 
@@ -95,6 +98,31 @@ static void reap(struct ptrace_subprocess *subprocess)
             reap_thread(thread);
     }
     reap_thread(first);
+}
+
+/* Everything that this process traces or has made in the group; returns when nothing is left. */
+static void reap_group(pid_t group)
+{
+    pid_t tid;
+
+    do
+        tid = waitpid(-group, NULL, __WALL);
+    while (tid > 0 || errno == EINTR);
+}
+
+void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t group)
+{
+    struct list *node;
+
+    if (platform_is_ours(leader->base.platform)) {
+        ptrace_subprocess_die(leader, TG_DEAD_DESTROYED, 0);
+        subprocess_shut(&leader->base);
+        kill(-group, SIGKILL);
+        reap_group(group);
+        list_for_each(node, &leader->threads) container_of(node, struct stub_thread, of_subprocess)->reaped = true;
+        reap(leader);
+    }
+    ptrace_subprocess_release(leader);
 }
 
 void ptrace_subprocess_destroy(struct tg_subprocess *base)
@@ -300,17 +328,14 @@ static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, 
         .batch = pp->batch,
         .batch_count = n,
     };
+    struct stub_call calls[BATCH_MAX];
     tg_regs after;
     uint64_t left;
-    int err = 0;
+    int err;
 
-    for (size_t i = 0; i < n && !err; i++) {
-        struct stub_call call;
-
-        fill_call(&call, &ops[i]);
-        err = stub_thread_poke(thread, pp->batch + i * sizeof(call), (const uint64_t *)&call,
-                               sizeof(call) / sizeof(uint64_t));
-    }
+    for (size_t i = 0; i < n; i++)
+        fill_call(&calls[i], &ops[i]);
+    err = stub_thread_poke(thread, pp->batch, (const uint64_t *)calls, n * (sizeof(calls[0]) / sizeof(uint64_t)));
     if (!err)
         err = stub_thread_inject(thread, &request, &after);
     if (err)
@@ -326,14 +351,13 @@ static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, 
 
 static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, size_t n, size_t *done)
 {
-    const size_t batch_max = thread->subprocess->base.platform->info.page_size / sizeof(struct stub_call);
     int err = 0;
 
     if (n == 1)
         return apply_one(thread, ops, 0, done);
     pthread_mutex_lock(&thread->subprocess->batch_lock);
     while (*done < n && !err) {
-        size_t part = n - *done < batch_max ? n - *done : batch_max;
+        size_t part = n - *done < BATCH_MAX ? n - *done : BATCH_MAX;
 
         err = apply_batch(thread, ops + *done, part, done);
     }

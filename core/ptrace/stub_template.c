@@ -417,7 +417,10 @@ void stub_template_stop(struct tg_platform *platform)
     struct ptrace_platform *pp = ptrace_platform(platform);
 
     tracers_close(platform);
-    ptrace_subprocess_destroy(&pp->template.subprocess->base);
+    /* A stub that is killed while it makes another one may leave a child that nobody knows: it goes too. */
+    ptrace_subprocess_destroy_group(pp->template.subprocess, pp->template.group);
     pp->template.subprocess = NULL;
-    stop_keeper(pp);
+    /* A forked child has no keeper, and its stubs are not its own. */
+    if (platform_is_ours(platform))
+        stop_keeper(pp);
 }

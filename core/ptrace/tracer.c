@@ -237,13 +237,12 @@ struct stub_thread *tracer_by_tid(struct tracer *tracer, pid_t tid)
 
 /* ---- stub threads ---- */
 
-/* The spare thread that is left makes another one, which goes to the park loop by itself. */
-static int make_spare(struct stub_thread *maker)
+/* clone(2) in the subprocess's first thread; the child goes to the park loop by itself. */
+static int clone_in(struct stub_thread *first, struct stub_thread **out)
 {
-    struct ptrace_subprocess *subprocess = maker->subprocess;
+    struct ptrace_subprocess *subprocess = first->subprocess;
     struct ptrace_platform *pp = ptrace_platform(subprocess->base.platform);
     struct arch_stub_request request = {.job = ARCH_STUB_CLONE_THREAD, .stub_start = pp->stub_start};
-    struct stub_thread *spare;
     tg_regs after;
     int64_t tid;
     int err;
@@ -251,43 +250,59 @@ static int make_spare(struct stub_thread *maker)
     request.call.nr = tgi_arch.syscalls.clone;
     request.call.args[0] = STUB_CLONE_THREAD_FLAGS;
     tgi_arch.stub_add_cookie(&request.call, pp->cookie);
-    err = stub_thread_inject(maker, &request, &after);
+    err = stub_thread_inject(first, &request, &after);
     if (err)
         return err;
     tid = tgi_arch.stub_result(&after);
     if (tid < 0)
         return (int)tid;
-    spare = stub_thread_new(subprocess, (pid_t)tid);
-    if (!spare)
+    *out = stub_thread_new(subprocess, (pid_t)tid);
+    if (!*out)
         return -ENOMEM;
-    list_add_last(&subprocess->threads, &spare->of_subprocess);
-    list_add_last(&subprocess->parked, &spare->waiting);
+    list_add_last(&subprocess->threads, &(*out)->of_subprocess);
     return 0;
 }
 
-/* A parked thread becomes the tracer's. One spare stays, so that the next tracer finds one too. */
+/*
+ * The first thread is the process, which the kernel lets nobody reap before
+ * all its other threads: a tracer that waited for a dead one could wait for
+ * ever. So it is attached to only for making others, and never runs a guest.
+ */
+static int make_thread(struct tracer *tracer, struct ptrace_subprocess *subprocess, struct stub_thread **out)
+{
+    struct stub_thread *first = container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
+    int err = stub_thread_attach(tracer, first);
+    int parked;
+
+    if (err)
+        return err;
+    placement_before_run(first);
+    err = clone_in(first, out);
+    placement_set_free(first);
+    parked = err == -ESRCH ? 0 : stub_thread_park(first);
+    return err ? err : parked;
+}
+
+/* A thread that nobody traces becomes the tracer's. */
 static int attach_parked(struct tracer *tracer, struct ptrace_subprocess *subprocess, struct stub_thread **out)
 {
-    struct stub_thread *thread;
-    int err;
+    int err = 0;
 
-    if (list_empty(&subprocess->parked))
-        return -ESRCH;
-    thread = container_of(subprocess->parked.next, struct stub_thread, waiting);
-    list_remove(&thread->waiting);
-    err = stub_thread_attach(tracer, thread);
-    if (!err && list_empty(&subprocess->parked)) {
-        placement_before_run(thread);
-        err = make_spare(thread);
-        if (err && err != -ESRCH)
-            stub_thread_park(thread);
+    /* In a forked child of the embedder's: the stubs are not its own. */
+    if (!platform_is_ours(tracer->platform))
+        return -EPERM;
+    if (list_empty(&subprocess->parked)) {
+        err = make_thread(tracer, subprocess, out);
+    } else {
+        *out = container_of(subprocess->parked.next, struct stub_thread, waiting);
+        list_remove(&(*out)->waiting);
     }
-    if (err) {
-        list_add_first(&subprocess->parked, &thread->waiting);
+    if (err)
         return err;
-    }
-    *out = thread;
-    return 0;
+    err = stub_thread_attach(tracer, *out);
+    if (err)
+        list_add_first(&subprocess->parked, &(*out)->waiting);
+    return err;
 }
 
 static int acquire_failed(struct tracer *tracer, int err)

@@ -530,7 +530,12 @@ TG_API int tg_queue_wake(tg_queue *queue);
  */
 TG_API int tg_queue_fd(tg_queue *queue);
 
-/* Stops the contexts that still run; they can be used again. NULL is allowed. */
+/*
+ * Stops the contexts that still run; they can be used again. On ptrace only
+ * the thread that waited last can stop them: when another one destroys the
+ * queue, the subprocesses in which contexts still run are killed. NULL is
+ * allowed.
+ */
 TG_API void tg_queue_destroy(tg_queue *queue);
 
 #ifdef __cplusplus
