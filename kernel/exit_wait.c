@@ -94,6 +94,9 @@ static int64_t do_wait4(struct task *task, const uint64_t args[6])
 
     if ((int)args[2] & ~known)
         return -EINVAL;
+    /* The one number that has no positive twin names no group. */
+    if (pid == INT32_MIN)
+        return -ESRCH;
     if (pid == 0 || pid < -1)
         filter.pgid = pid == 0 ? task->process->pgid : -pid;
     child = take_zombie(task, &filter, (int)args[2], &result);

@@ -233,6 +233,9 @@ static int64_t do_kill(struct task *task, const uint64_t args[6])
 
     if (args[1] && !is_signal(args[1]))
         return -EINVAL;
+    /* The one number that has no positive twin names no group. */
+    if (pid == INT32_MIN)
+        return -ESRCH;
     if (pid <= 0)
         return kill_group(task, pid, (int)args[1]);
     process = process_find(task->sandbox, pid);
