@@ -244,8 +244,8 @@ static void guests_talk_through_memory(uint32_t backend)
     guest_open(&waiting, backend, GUEST_CODE(wait_for_word));
     load_code(waiting.subprocess, GUEST_CODE_AT + GUEST_CODE_SIZE, GUEST_CODE(write_calls));
     arch_set_argument(waiting.context, 0, GUEST_DATA_AT);
-    thread = start_thread(guest_run_thread, &waiting);
     writing = waiting;
+    thread = start_thread(guest_run_thread, &waiting);
     writing.context = create_context(waiting.platform);
     CHECK_OK(tg_context_start(writing.context, GUEST_CODE_AT + GUEST_CODE_SIZE, GUEST_STACK_TOP));
     arch_set_argument(writing.context, 0, GUEST_DATA_AT);
