@@ -64,21 +64,21 @@ void stub_thread_died(struct stub_thread *thread, int status)
         ptrace_subprocess_die(thread->subprocess, TG_DEAD_EXITED, WEXITSTATUS(status));
 }
 
-/* A thread that has ended and waits to be reaped refuses like one that must not be traced. */
-static bool is_dead(pid_t tid)
+/*
+ * A thread that has ended and waits to be reaped refuses like one that must
+ * not be traced, and a dead first thread is not reported. But neither has an
+ * address space any more.
+ */
+static bool is_dead(const struct stub_thread *thread)
 {
-    char path[32];
-    char state = 'X';
-    FILE *stat;
+    uint64_t word;
+    struct iovec local = {.iov_base = &word, .iov_len = sizeof(word)};
+    struct iovec remote = {
+        .iov_base = (void *)(uintptr_t)ptrace_platform(thread->subprocess->base.platform)->stub_start,
+        .iov_len = sizeof(word),
+    };
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-    stat = fopen(path, "re");
-    if (!stat)
-        return true;
-    if (fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
-        state = 'X';
-    fclose(stat);
-    return state == 'Z' || state == 'X';
+    return process_vm_readv(thread->tid, &local, 1, &remote, 1, 0) < 0 && errno == ESRCH;
 }
 
 pid_t stub_thread_wait_first(struct stub_thread *thread, int *status)
@@ -92,7 +92,7 @@ pid_t stub_thread_wait_first(struct stub_thread *thread, int *status)
             return tid;
         if (i < START_TRIES_YIELDING)
             sched_yield();
-        else if (is_dead(thread->tid))
+        else if (is_dead(thread))
             return 0;
         else
             nanosleep(&pause, NULL);
@@ -323,7 +323,7 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
 
 static int seize_failed(struct stub_thread *thread, int error)
 {
-    if (error != ESRCH && !is_dead(thread->tid))
+    if (error != ESRCH && !is_dead(thread))
         return -error;
     ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
     return -ESRCH;
