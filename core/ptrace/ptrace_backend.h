@@ -306,14 +306,20 @@ void bell_close(struct tracer *tracer);
 /* Any thread, any signal handler. */
 void bell_ring(const struct tg_platform *platform, pid_t bell);
 
-/* ---- ptrace_queue.c ---- */
+/* ---- the queue: ptrace_queue.c; what its files share is in ptrace_queue.h ---- */
 
 int ptrace_queue_create(struct tg_queue *queue);
 int ptrace_queue_submit(struct tg_queue *queue, struct tg_context *context, struct tg_subprocess *subprocess);
 int ptrace_queue_wait(struct tg_queue *queue, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
                       size_t *count);
 int ptrace_queue_wake(struct tg_queue *queue);
+
+/* ---- queue_service.c ---- */
+
 int ptrace_queue_fd(struct tg_queue *queue);
+
+/* ---- queue_ends.c ---- */
+
 void ptrace_queue_destroy(struct tg_queue *queue);
 /* The subprocess was killed by destroy: hands out the DEAD events of what ran in it. */
 void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * How contexts leave a queue without stopping by themselves: the thread that
+ * owns it ends, their subprocess is destroyed, or the queue is.
+ */
+#include <unistd.h>
+
+#include "core/ptrace/ptrace_queue.h"
+
+/* queues_lock and queue->lock are held. */
+static void stop_own(struct ptrace_queue *queue)
+{
+    while (!list_empty(&queue->running)) {
+        struct ptrace_context *context = context_of(queue->running.next);
+
+        if (stub_thread_stop(context->thread)) {
+            struct stub_thread *thread = ptrace_queue_take_off_thread(queue, context);
+
+            interrupt_disarm(&context->base.interrupt);
+            fp_forget_thread(thread);
+            run_event_dead(context, context->subprocess, &context->event);
+            ptrace_queue_make_ready(queue, context);
+            tracer_release(thread);
+        } else {
+            ptrace_queue_set_aside(queue, context);
+        }
+    }
+    ptrace_queue_disown(queue);
+}
+
+void ptrace_queue_owner_ends(struct tracer *tracer)
+{
+    struct ptrace_platform *pp = ptrace_platform(tracer->platform);
+
+    pthread_mutex_lock(&pp->queues_lock);
+    while (!list_empty(&tracer->queues)) {
+        struct ptrace_queue *queue = container_of(tracer->queues.next, struct ptrace_queue, of_owner);
+
+        pthread_mutex_lock(&queue->lock);
+        stop_own(queue);
+        pthread_mutex_unlock(&queue->lock);
+    }
+    pthread_mutex_unlock(&pp->queues_lock);
+}
+
+static void finish_destroyed(struct ptrace_queue *queue, struct ptrace_subprocess *subprocess, struct list *from)
+{
+    struct list *node;
+    struct list *after;
+
+    list_for_each_safe(node, after, from)
+    {
+        struct ptrace_context *context = context_of(node);
+
+        if (context->subprocess != subprocess)
+            continue;
+        interrupt_disarm(&context->base.interrupt);
+        if (context->thread)
+            fp_forget_thread(ptrace_queue_take_off_thread(queue, context));
+        run_event_dead(context, subprocess, &context->event);
+        ptrace_queue_make_ready(queue, context);
+    }
+}
+
+/* Their visit ends now, not when the event is taken: destroy waits for it. */
+static void leave_for_ready(struct ptrace_queue *queue, struct ptrace_subprocess *subprocess)
+{
+    struct list *node;
+
+    list_for_each(node, &queue->ready)
+    {
+        struct ptrace_context *context = context_of(node);
+
+        if (context->subprocess == subprocess) {
+            context->subprocess = NULL;
+            subprocess_leave(&subprocess->base);
+        }
+    }
+}
+
+void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
+{
+    struct tg_platform *platform = subprocess->base.platform;
+    struct list *node;
+
+    pthread_mutex_lock(&platform->lock);
+    list_for_each(node, &platform->queues)
+    {
+        struct ptrace_queue *queue = to_ptrace_queue(container_of(node, struct tg_queue, node));
+
+        pthread_mutex_lock(&queue->lock);
+        finish_destroyed(queue, subprocess, &queue->incoming);
+        finish_destroyed(queue, subprocess, &queue->running);
+        leave_for_ready(queue, subprocess);
+        if (atomic_load(&queue->bell))
+            bell_ring(platform, atomic_load(&queue->bell));
+        pthread_mutex_unlock(&queue->lock);
+    }
+    pthread_mutex_unlock(&platform->lock);
+}
+
+/* Contexts that run under another thread cannot be stopped from here: their stubs have to go. */
+static void kill_foreign(struct ptrace_queue *queue)
+{
+    struct list *node;
+
+    list_for_each(node, &queue->running) ptrace_subprocess_die(context_of(node)->subprocess, TG_DEAD_DESTROYED, 0);
+    while (!list_empty(&queue->running)) {
+        struct ptrace_context *context = context_of(queue->running.next);
+
+        interrupt_disarm(&context->base.interrupt);
+        fp_forget_thread(ptrace_queue_take_off_thread(queue, context));
+        ptrace_queue_make_ready(queue, context);
+    }
+    ptrace_queue_disown(queue);
+}
+
+static void stop_running(struct ptrace_queue *queue)
+{
+    struct ptrace_platform *pp = ptrace_platform(queue->base.platform);
+
+    pthread_mutex_lock(&pp->queues_lock);
+    pthread_mutex_lock(&queue->lock);
+    if (queue->owner && queue->owner == tracer_find(queue->base.platform))
+        stop_own(queue);
+    else
+        kill_foreign(queue);
+    pthread_mutex_unlock(&queue->lock);
+    pthread_mutex_unlock(&pp->queues_lock);
+}
+
+static void let_go(struct list *contexts)
+{
+    while (!list_empty(contexts)) {
+        struct ptrace_context *context = context_of(contexts->next);
+        struct ptrace_subprocess *subprocess = context->subprocess;
+
+        list_remove(&context->of_queue);
+        interrupt_disarm(&context->base.interrupt);
+        context->queue = NULL;
+        context_give_back(&context->base);
+        if (subprocess)
+            subprocess_leave(&subprocess->base);
+    }
+}
+
+void ptrace_queue_destroy(struct tg_queue *base)
+{
+    struct ptrace_queue *queue = to_ptrace_queue(base);
+
+    if (queue->fd >= 0) {
+        atomic_store(&queue->stopping, true);
+        ptrace_queue_wake(base);
+        pthread_join(queue->service, NULL);
+        close(queue->fd);
+        queue->fd = -1;
+    }
+    stop_running(queue);
+    let_go(&queue->incoming);
+    let_go(&queue->ready);
+    pthread_mutex_destroy(&queue->lock);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The three lists of a queue, and its descriptor, which is readable while there is something in ready. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "core/event.h"
+#include "core/ptrace/ptrace_queue.h"
+
+void ptrace_queue_signal_fd(const struct ptrace_queue *queue)
+{
+    const uint64_t one = 1;
+
+    if (queue->fd >= 0 && write(queue->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        return; /* it is ours and open: nothing else can happen */
+}
+
+void ptrace_queue_make_ready(struct ptrace_queue *queue, struct ptrace_context *context)
+{
+    context->thread = NULL;
+    list_remove(&context->of_queue);
+    list_add_last(&queue->ready, &context->of_queue);
+    ptrace_queue_signal_fd(queue);
+}
+
+void ptrace_queue_make_running(struct ptrace_queue *queue, struct ptrace_context *context, struct stub_thread *thread)
+{
+    context->thread = thread;
+    context->preempt = false;
+    context->started_ns = monotonic_ns();
+    list_remove(&context->of_queue);
+    list_add_last(&queue->running, &context->of_queue);
+    queue->running_count++;
+}
+
+struct stub_thread *ptrace_queue_take_off_thread(struct ptrace_queue *queue, struct ptrace_context *context)
+{
+    struct stub_thread *thread = context->thread;
+
+    context->thread = NULL;
+    queue->running_count--;
+    return thread;
+}
+
+bool ptrace_queue_has_ready(struct ptrace_queue *queue)
+{
+    bool ready;
+
+    pthread_mutex_lock(&queue->lock);
+    ready = !list_empty(&queue->ready);
+    pthread_mutex_unlock(&queue->lock);
+    return ready;
+}
+
+bool ptrace_queue_anything_running(struct ptrace_queue *queue)
+{
+    bool running;
+
+    pthread_mutex_lock(&queue->lock);
+    running = queue->running_count != 0;
+    pthread_mutex_unlock(&queue->lock);
+    return running;
+}
+
+size_t ptrace_queue_hand_out(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&queue->lock);
+    while (n < capacity && !list_empty(&queue->ready)) {
+        struct ptrace_context *context = context_of(queue->ready.next);
+        struct ptrace_subprocess *subprocess = context->subprocess;
+
+        list_remove(&context->of_queue);
+        event_store(events + n++ * stride, stride, &context->event);
+        context->queue = NULL;
+        context_give_back(&context->base);
+        if (subprocess)
+            subprocess_leave(&subprocess->base);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return n;
+}

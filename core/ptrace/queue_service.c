@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A queue with a descriptor: the library's own thread, the service, is the
+ * owner, and whoever waits only takes ready events.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/ptrace/ptrace_queue.h"
+
+static void drain_fd(struct ptrace_queue *queue)
+{
+    uint64_t count;
+
+    pthread_mutex_lock(&queue->lock);
+    if (list_empty(&queue->ready) && read(queue->fd, &count, sizeof(count)) < 0)
+        errno = 0; /* it was not readable: fine */
+    pthread_mutex_unlock(&queue->lock);
+}
+
+int ptrace_queue_wait_on_fd(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity, int64_t until_ns,
+                            size_t *n)
+{
+    for (;;) {
+        struct pollfd poll_fd = {.fd = queue->fd, .events = POLLIN};
+        struct timespec left = {0};
+
+        *n = ptrace_queue_hand_out(queue, events, stride, capacity);
+        drain_fd(queue);
+        if (*n || atomic_exchange(&queue->woken, false))
+            return 0;
+        if (until_ns != NEVER) {
+            int64_t ns = until_ns - monotonic_ns();
+
+            if (ns <= 0)
+                return 0;
+            left.tv_sec = ns / 1000000000;
+            left.tv_nsec = ns % 1000000000;
+        }
+        ppoll(&poll_fd, 1, until_ns == NEVER ? NULL : &left, NULL);
+    }
+}
+
+/* One round of the service. An error of the host's is tried again a little later. */
+static void serve(struct ptrace_queue *queue)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    int err;
+
+    pthread_mutex_lock(&queue->lock);
+    ptrace_queue_finish_interrupted(queue);
+    err = ptrace_queue_start_incoming(queue);
+    pthread_mutex_unlock(&queue->lock);
+    ptrace_queue_collect(queue);
+    if (!err)
+        err = ptrace_queue_sleep_once(queue, NEVER);
+    if (err)
+        nanosleep(&pause, NULL);
+}
+
+static void *service_main(void *arg)
+{
+    struct ptrace_queue *queue = arg;
+    struct tracer *tracer = tracer_current(queue->base.platform);
+
+    if (tracer)
+        ptrace_queue_claim(queue, tracer);
+    while (tracer && !atomic_load(&queue->stopping))
+        serve(queue);
+    return NULL;
+}
+
+static int start_service(struct ptrace_queue *queue)
+{
+    sigset_t all;
+    sigset_t before;
+    int err;
+
+    /*
+     * All but SIGCHLD: the kernel sends that at every stop, and drops it when
+     * it is neither handled nor blocked. A blocked one would wake other threads.
+     */
+    sigfillset(&all);
+    sigdelset(&all, SIGCHLD);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    err = pthread_create(&queue->service, NULL, service_main, queue);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -err;
+}
+
+int ptrace_queue_fd(struct tg_queue *base)
+{
+    struct ptrace_queue *queue = to_ptrace_queue(base);
+    int err = 0;
+
+    pthread_mutex_lock(&queue->lock);
+    if (queue->fd < 0 && (queue->running_count || queue->waiting))
+        err =
+            platform_fail(base->platform, -EBUSY, "queue descriptor: contexts run already; call it before submitting");
+    if (!err && queue->fd < 0) {
+        queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (queue->fd < 0)
+            err = platform_fail(base->platform, errno == EMFILE || errno == ENFILE ? -EMFILE : -ENOMEM,
+                                "queue descriptor: eventfd: %s", strerror(errno));
+        else
+            err = start_service(queue);
+        if (err && queue->fd >= 0) {
+            platform_fail(base->platform, err, "queue descriptor: start a thread: %s", strerror(-err));
+            close(queue->fd);
+            queue->fd = -1;
+        }
+    }
+    if (!err && !list_empty(&queue->ready))
+        ptrace_queue_signal_fd(queue);
+    pthread_mutex_unlock(&queue->lock);
+    return err ? err : queue->fd;
+}

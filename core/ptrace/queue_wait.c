@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* How the owner of a queue waits: yielding while runs are short, then asleep until a tracee stops. */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/ptrace/ptrace_queue.h"
+
+#define SLICE_NS 10000000 /* a turn, when others wait */
+
+/* Placed stub threads run while this thread gives way. */
+static void collect_yielding(struct ptrace_queue *queue)
+{
+    int64_t started = monotonic_ns();
+
+    while (!ptrace_queue_has_ready(queue) && placement_yield(queue->owner, started))
+        ptrace_queue_collect(queue);
+}
+
+/* Those that still run compute: they may go elsewhere. With others waiting, a turn ends. Returns when the next does. */
+static int64_t settle_running(struct ptrace_queue *queue)
+{
+    int64_t now = monotonic_ns();
+    int64_t next = NEVER;
+    bool crowded = !list_empty(&queue->incoming);
+    struct list *node;
+
+    list_for_each(node, &queue->running)
+    {
+        struct ptrace_context *context = context_of(node);
+        struct stub_thread *thread = context->thread;
+
+        placement_set_free(thread);
+        thread->long_run = true;
+        if (!crowded)
+            continue;
+        if (now - context->started_ns < SLICE_NS) {
+            if (context->started_ns + SLICE_NS < next)
+                next = context->started_ns + SLICE_NS;
+        } else if (!context->preempt) {
+            context->preempt = true;
+            syscall(SYS_tgkill, atomic_load(&context->subprocess->base.pid), thread->tid, INTERRUPT_KICK_SIGNAL);
+        }
+    }
+    return next;
+}
+
+/* Is there something to do before sleeping? A service leaves ready events to others. */
+static bool has_work(struct ptrace_queue *queue)
+{
+    bool for_others = queue->fd >= 0;
+
+    if (queue->running_count < RUNNING_MAX && !list_empty(&queue->incoming))
+        return true;
+    if (for_others)
+        return atomic_load(&queue->stopping);
+    return !list_empty(&queue->ready) || atomic_load(&queue->woken);
+}
+
+int ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
+{
+    struct tracer *tracer = queue->owner;
+    int64_t slice_end;
+    int err = bell_prepare(tracer);
+
+    if (err)
+        return err;
+    pthread_mutex_lock(&queue->lock);
+    atomic_store(&queue->bell, tracer->bell.thread->tid);
+    slice_end = settle_running(queue);
+    ptrace_queue_finish_interrupted(queue);
+    ptrace_queue_arm_incoming(queue);
+    /* Whoever comes from here on sees the bell and rings it. */
+    if (has_work(queue))
+        slice_end = 0;
+    pthread_mutex_unlock(&queue->lock);
+    if (slice_end) {
+        err = bell_arm(tracer, slice_end < until_ns ? slice_end : until_ns);
+        if (!err)
+            ptrace_queue_collect_one(queue, 0);
+    }
+    atomic_store(&queue->bell, 0);
+    return err;
+}
+
+/* One round: start, collect, and if nothing came of it, wait. */
+static int pump(struct ptrace_queue *queue, int64_t until_ns)
+{
+    int err;
+
+    pthread_mutex_lock(&queue->lock);
+    ptrace_queue_finish_interrupted(queue);
+    err = ptrace_queue_start_incoming(queue);
+    pthread_mutex_unlock(&queue->lock);
+    if (err)
+        return err;
+    if (!ptrace_queue_has_ready(queue) && ptrace_queue_anything_running(queue) && until_ns)
+        collect_yielding(queue);
+    ptrace_queue_collect(queue);
+    if (ptrace_queue_has_ready(queue) || !until_ns || atomic_load(&queue->woken))
+        return 0;
+    return ptrace_queue_sleep_once(queue, until_ns);
+}
+
+int ptrace_queue_claim(struct ptrace_queue *queue, struct tracer *tracer)
+{
+    struct tg_platform *platform = queue->base.platform;
+    struct ptrace_platform *pp = ptrace_platform(platform);
+    int err = 0;
+
+    pthread_mutex_lock(&pp->queues_lock);
+    pthread_mutex_lock(&queue->lock);
+    if (queue->owner && queue->owner != tracer && queue->running_count) {
+        err = platform_fail(platform, -EBUSY,
+                            "wait on a queue: contexts run under the thread that waited before; wait there, or call "
+                            "tg_queue_fd() before the first submit");
+    } else if (queue->owner != tracer) {
+        queue->owner = tracer;
+        list_remove(&queue->of_owner);
+        list_add_last(&tracer->queues, &queue->of_owner);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    pthread_mutex_unlock(&pp->queues_lock);
+    return err;
+}
+
+void ptrace_queue_disown(struct ptrace_queue *queue)
+{
+    queue->owner = NULL;
+    list_remove(&queue->of_owner);
+}
+
+int ptrace_queue_wait_as_owner(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity,
+                               int64_t until_ns, size_t *n)
+{
+    struct tracer *tracer = tracer_current(queue->base.platform);
+    int err;
+
+    if (!tracer)
+        return platform_fail(queue->base.platform, -ENOMEM, "wait on a queue: no memory");
+    err = ptrace_queue_claim(queue, tracer);
+    while (!err) {
+        *n = ptrace_queue_hand_out(queue, events, stride, capacity);
+        if (*n)
+            break;
+        err = pump(queue, until_ns);
+        if (err)
+            break;
+        *n = ptrace_queue_hand_out(queue, events, stride, capacity);
+        if (*n || atomic_exchange(&queue->woken, false) || (until_ns != NEVER && monotonic_ns() >= until_ns))
+            break;
+    }
+    return err;
+}
