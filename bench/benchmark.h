@@ -8,11 +8,15 @@
 
 /* One sample: runs in a process of its own, so that nothing of it reaches the next one. */
 struct sample {
-    double seconds;    /* how long the timed part should last */
-    uint64_t argument; /* the benchmark's own: contexts, threads, pages or bytes */
+    double seconds;      /* how long the timed part should last */
+    double rest_seconds; /* how long those rest that measure what rest costs */
+    uint64_t argument;   /* the benchmark's own: contexts, threads, pages or bytes */
+    uint32_t backend;    /* TG_BACKEND_*, for those that open a platform */
+    uint64_t open_flags; /* TG_OPEN_* */
 };
 
-/* Sets up, measures for about sample->seconds, takes down; the value in the benchmark's unit. Ends in sample_fail(). */
+/* Sets up, measures for about sample->seconds, takes down; the value in the benchmark's unit. Ends in sample_fail() or
+ * sample_skip(). */
 typedef double sample_function(const struct sample *sample);
 
 enum better {
@@ -31,6 +35,8 @@ struct benchmark {
     const char *name; /* stable: programs read it */
     const char *unit;
     enum better better;
+    uint32_t backend;    /* skipped, with the reason, where this one does not work */
+    uint64_t open_flags; /* for opening the platform */
     uint64_t argument;
     sample_function *run;
     struct baseline floors[BASELINES_MAX];

@@ -14,12 +14,13 @@ void guest_require(const tg_platform *platform, int result, const char *step)
         sample_fail("%s: %s: %s", step, tg_strerror(result), platform ? tg_platform_last_error(platform) : "");
 }
 
-static tg_platform *open_platform(void)
+static tg_platform *open_platform(const struct sample *sample)
 {
     char message[SAMPLE_REASON_MAX] = "";
     tg_platform_options options = {
         .size = sizeof(options),
-        .backend = TG_BACKEND_PTRACE,
+        .backend = sample->backend,
+        .flags = sample->open_flags,
         .message = message,
         .message_capacity = sizeof(message),
     };
@@ -79,9 +80,9 @@ void guest_serve(const struct guest *guest, tg_context *context)
     guest_serve_in(guest->platform, context, guest->subprocess);
 }
 
-void guest_open(struct guest *guest, struct guest_program program)
+void guest_open(struct guest *guest, const struct sample *sample, struct guest_program program)
 {
-    guest->platform = open_platform();
+    guest->platform = open_platform(sample);
     guest->subprocess = guest_subprocess(guest->platform, program);
 }
 

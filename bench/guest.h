@@ -24,7 +24,7 @@ struct guest {
 #define GUEST_DATA_ADDRESS 0x50000000ULL
 
 /* Everything here ends the sample, with the platform's own sentence, when the library says no. */
-void guest_open(struct guest *guest, struct guest_program program);
+void guest_open(struct guest *guest, const struct sample *sample, struct guest_program program);
 void guest_close(struct guest *guest);
 
 tg_subprocess *guest_subprocess(tg_platform *platform, struct guest_program program);

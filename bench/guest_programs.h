@@ -12,9 +12,11 @@ void bench_syscall_loop(uint64_t unused);
 void bench_fault_loop(uint64_t unused);
 void bench_compute(uint64_t rounds);
 void bench_injection_site(uint64_t unused);
+void bench_restorer(void);
 
 extern const char bench_syscall_loop_end[];
 extern const char bench_fault_loop_end[];
 extern const char bench_compute_end[];
+extern const char bench_restorer_end[];
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends.h"
+
 /* Ours and the floors, one row each, so that one loop can run them in turns. */
 struct contestant {
     sample_function *run;
@@ -35,6 +37,13 @@ static void sum_up(struct series *series)
         series->spread = (series->values[series->count - 1] - series->values[0]) / series->median;
 }
 
+static void discard(struct series *series, bool skipped, const char *reason)
+{
+    series->count = 0;
+    series->skipped = skipped;
+    snprintf(series->reason, sizeof(series->reason), "%s", reason);
+}
+
 /* One failure discards the series: a median over the samples that happened to survive would be a flattering one. */
 static void take_sample(const struct contestant *contestant, const struct sample *sample)
 {
@@ -44,31 +53,60 @@ static void take_sample(const struct contestant *contestant, const struct sample
     if (!contestant->run || series->reason[0] != '\0')
         return;
     outcome = sample_run(contestant->run, sample);
-    if (outcome.ok) {
+    if (outcome.ok)
         series->values[series->count++] = outcome.value;
-        return;
-    }
-    series->count = 0;
-    snprintf(series->reason, sizeof(series->reason), "%s", outcome.reason);
+    else
+        discard(series, outcome.skipped, outcome.reason);
 }
 
-void measure(const struct benchmark *benchmark, const struct measure_plan *plan, struct measurement *out)
+static void run_in_turns(struct measurement *measurement, const struct measure_plan *plan)
 {
-    struct contestant contestants[CONTESTANTS] = {{benchmark->run, &out->ours}};
-    struct sample sample = {.seconds = plan->seconds, .argument = benchmark->argument};
+    const struct benchmark *benchmark = measurement->benchmark;
+    struct contestant contestants[CONTESTANTS] = {{plan->floors_only ? NULL : benchmark->run, &measurement->ours}};
+    struct sample sample = {
+        .seconds = plan->seconds,
+        .rest_seconds = plan->rest_seconds,
+        .argument = benchmark->argument,
+        .backend = benchmark->backend,
+        .open_flags = benchmark->open_flags,
+    };
     unsigned samples = plan->samples;
 
-    memset(out, 0, sizeof(*out));
-    out->benchmark = benchmark;
     for (unsigned i = 0; i < BASELINES_MAX; i++)
-        contestants[1 + i] = (struct contestant){benchmark->floors[i].run, &out->floors[i]};
+        contestants[1 + i] = (struct contestant){benchmark->floors[i].run, &measurement->floors[i]};
     if (benchmark->samples_max != 0 && samples > benchmark->samples_max)
         samples = benchmark->samples_max;
 
     /* In turns, and every round starts with another one: noise and drift hit all of them alike. */
     for (unsigned round = 0; round < samples; round++)
-        for (unsigned turn = 0; turn < CONTESTANTS; turn++)
+        for (unsigned turn = 0; turn < CONTESTANTS && !measurement->ours.skipped; turn++)
             take_sample(&contestants[(round + turn) % CONTESTANTS], &sample);
     for (unsigned i = 0; i < CONTESTANTS; i++)
         sum_up(contestants[i].series);
+}
+
+static bool has_outcome(const struct series *series)
+{
+    return series->count != 0 || series->skipped;
+}
+
+static bool floors_have_outcomes(const struct measurement *measurement)
+{
+    for (unsigned i = 0; i < BASELINES_MAX; i++)
+        if (measurement->benchmark->floors[i].run && !has_outcome(&measurement->floors[i]))
+            return false;
+    return true;
+}
+
+void measure(const struct benchmark *benchmark, const struct measure_plan *plan, struct measurement *out)
+{
+    const char *obstacle = plan->floors_only ? NULL : backend_obstacle(benchmark->backend);
+
+    memset(out, 0, sizeof(*out));
+    out->benchmark = benchmark;
+    if (obstacle)
+        discard(&out->ours, true, obstacle);
+    else
+        run_in_turns(out, plan);
+    out->complete = plan->floors_only ? floors_have_outcomes(out) : has_outcome(&out->ours);
 }

@@ -9,7 +9,9 @@
 
 struct measure_plan {
     unsigned samples;
-    double seconds; /* of one sample */
+    double seconds;      /* of one sample */
+    double rest_seconds; /* of one that measures rest */
+    bool floors_only;    /* nothing of the library */
 };
 
 struct series {
@@ -17,11 +19,13 @@ struct series {
     double values[SAMPLES_MAX];
     double median;
     double spread; /* (largest - smallest) / median; 0 when the median is 0 */
+    bool skipped;  /* no values, and nothing is wrong: this machine lacks something */
     char reason[SAMPLE_REASON_MAX];
 };
 
 struct measurement {
     const struct benchmark *benchmark;
+    bool complete; /* what was to be measured has a value, or was skipped */
     struct series ours;
     struct series floors[BASELINES_MAX];
 };

@@ -64,14 +64,19 @@ static double map_and_unmap(const struct sample *sample)
     tg_info info = {.size = sizeof(info)};
     double nanoseconds;
 
-    pin_to_cpu(allowed_cpu(0));
-    guest_open(&mapping.guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&mapping.guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     guest_require(mapping.guest.platform, tg_platform_info(mapping.guest.platform, &info), "tg_platform_info");
     mapping.page = info.page_size;
     prepare_batch(&mapping);
     nanoseconds = nanoseconds_per_step(sample, mapping.pages == 1 ? step_map_one : step_map_batch, &mapping);
     guest_close(&mapping.guest);
     return nanoseconds / (double)mapping.pages;
+}
+
+static double map_and_unmap_pinned(const struct sample *sample)
+{
+    pin_to_cpu(allowed_cpu(0));
+    return map_and_unmap(sample);
 }
 
 struct reading {
@@ -99,7 +104,7 @@ static double read_memory(const struct sample *sample)
     sample_require(reading.buffer != NULL, "malloc");
     memset(reading.buffer, 1, reading.length);
     pin_to_cpu(allowed_cpu(0));
-    guest_open(&reading.guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&reading.guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     guest_require(reading.guest.platform,
                   tg_subprocess_map(reading.guest.subprocess, GUEST_DATA_ADDRESS, reading.length,
                                     TG_PROT_READ | TG_PROT_WRITE, 0, -1, 0),
@@ -116,7 +121,8 @@ static double read_memory(const struct sample *sample)
 
 #define MAP_BENCHMARK(benchmark_name, page_count)                                                                      \
     {                                                                                                                  \
-        .name = (benchmark_name), .unit = "ns/page", .argument = (page_count), .run = map_and_unmap,                   \
+        .name = (benchmark_name), .unit = "ns/page", .backend = TG_BACKEND_PTRACE, .argument = (page_count),           \
+        .run = map_and_unmap_pinned,                                                                                   \
         .floors = {                                                                                                    \
             {floor_map_native, "mmap and munmap in one's own process"},                                                \
             {floor_map_injected, "the two calls injected with ptrace"},                                                \
@@ -125,14 +131,24 @@ static double read_memory(const struct sample *sample)
 
 #define READ_BENCHMARK(benchmark_name, bytes)                                                                          \
     {                                                                                                                  \
-        .name = (benchmark_name), .unit = "ns", .argument = (bytes), .run = read_memory,                               \
+        .name = (benchmark_name), .unit = "ns", .backend = TG_BACKEND_PTRACE, .argument = (bytes), .run = read_memory, \
         .floors = {{floor_read, "process_vm_readv of as many bytes"}},                                                 \
     }
 
 static const struct benchmark benchmarks[] = {
-    MAP_BENCHMARK("memory.map_1", 1),          MAP_BENCHMARK("memory.map_batch_64", BATCH_MAX),
-    READ_BENCHMARK("memory.read_8", 8),        READ_BENCHMARK("memory.read_4096", 4096),
+    MAP_BENCHMARK("memory.map_1", 1),
+    MAP_BENCHMARK("memory.map_batch_64", BATCH_MAX),
+    READ_BENCHMARK("memory.read_8", 8),
+    READ_BENCHMARK("memory.read_4096", 4096),
     READ_BENCHMARK("memory.read_1m", 1 << 20),
+    {
+        .name = "systrap.map_batch_64",
+        .unit = "ns/page",
+        .backend = TG_BACKEND_SYSTRAP,
+        .argument = BATCH_MAX,
+        .run = map_and_unmap,
+        .floors = {{floor_map_native_batch, "the same calls in one's own process, one CPU"}},
+    },
 };
 
 const struct benchmark_family memory_family = {benchmarks, sizeof(benchmarks) / sizeof(benchmarks[0])};

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "process_costs.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "sample.h"
 
@@ -66,5 +69,58 @@ double process_cpu_seconds(pid_t pid)
         if (entry->d_name[0] != '.')
             seconds += thread_cpu_seconds(pid, entry->d_name);
     closedir(tasks);
+    return seconds;
+}
+
+double own_cpu_seconds(void)
+{
+    struct timespec used;
+
+    sample_require(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0, "clock_gettime");
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
+/* 0 for a process that is gone. The name in front of the fields may contain anything, also brackets. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[PATH_TEXT_MAX], line[512];
+    const char *fields = NULL;
+    FILE *in;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    in = fopen(path, "r");
+    if (!in)
+        return 0;
+    if (fgets(line, sizeof(line), in))
+        fields = strrchr(line, ')');
+    fclose(in);
+    /* ") S 123": the state is one letter */
+    return fields && strlen(fields) > 4 ? (pid_t)strtol(fields + 4, NULL, 10) : 0;
+}
+
+bool process_is_descendant(pid_t pid)
+{
+    while (pid > 1) {
+        pid = parent_of(pid);
+        if (pid == getpid())
+            return true;
+    }
+    return false;
+}
+
+double descendants_cpu_seconds(void)
+{
+    const struct dirent *entry;
+    DIR *processes = opendir("/proc");
+    double seconds = 0;
+
+    sample_require(processes != NULL, "/proc");
+    while ((entry = readdir(processes))) {
+        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+
+        if (process_is_descendant(pid))
+            seconds += process_cpu_seconds(pid);
+    }
+    closedir(processes);
     return seconds;
 }

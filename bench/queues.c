@@ -41,7 +41,7 @@ static double queue_calls_per_second(const struct sample *sample)
     uint64_t calls;
     double elapsed;
 
-    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     guest_require(guest.platform, tg_queue_create(guest.platform, &queue), "tg_queue_create");
     for (uint64_t i = 0; i < sample->argument; i++)
         guest_require(guest.platform, tg_queue_submit(queue, guest_context(guest.platform, 0, 0), guest.subprocess),
@@ -52,21 +52,29 @@ static double queue_calls_per_second(const struct sample *sample)
     return (double)calls / elapsed;
 }
 
-#define QUEUE_BENCHMARK(contexts)                                                                                      \
+#define QUEUE_BENCHMARK(benchmark_name, benchmark_backend, contexts)                                                   \
+    .name = (benchmark_name), .unit = "calls/s", .better = BETTER_HIGHER, .backend = (benchmark_backend),              \
+    .argument = (contexts), .run = queue_calls_per_second
+
+#define PTRACE_BENCHMARK(contexts)                                                                                     \
     {                                                                                                                  \
-        .name = "ptrace.queue." #contexts, .unit = "calls/s", .better = BETTER_HIGHER, .argument = (contexts),         \
-        .run = queue_calls_per_second,                                                                                 \
-        .floors = {                                                                                                    \
-            {floor_queue_one_cpu, "as many traced threads, in turns, one CPU"},                                        \
-            {floor_queue_two_cpus, "the same, tracer and tracees on two CPUs"},                                        \
-        },                                                                                                             \
+        QUEUE_BENCHMARK("ptrace.queue." #contexts, TG_BACKEND_PTRACE, contexts),                                       \
+            .floors = {                                                                                                \
+                {floor_queue_one_cpu, "as many traced threads, in turns, one CPU"},                                    \
+                {floor_queue_two_cpus, "the same, tracer and tracees on two CPUs"},                                    \
+            },                                                                                                         \
+    }
+
+#define SYSTRAP_BENCHMARK(contexts)                                                                                    \
+    {                                                                                                                  \
+        QUEUE_BENCHMARK("systrap.queue." #contexts, TG_BACKEND_SYSTRAP, contexts),                                     \
+            .floors = {{floor_ring, "bare rings and FP state, two CPUs that spin"}},                                   \
     }
 
 static const struct benchmark benchmarks[] = {
-    QUEUE_BENCHMARK(1),
-    QUEUE_BENCHMARK(4),
-    QUEUE_BENCHMARK(64),
-    QUEUE_BENCHMARK(1000),
+    PTRACE_BENCHMARK(1),   PTRACE_BENCHMARK(4),    PTRACE_BENCHMARK(64),    PTRACE_BENCHMARK(1000),
+    SYSTRAP_BENCHMARK(1),  SYSTRAP_BENCHMARK(2),   SYSTRAP_BENCHMARK(4),    SYSTRAP_BENCHMARK(16),
+    SYSTRAP_BENCHMARK(64), SYSTRAP_BENCHMARK(256), SYSTRAP_BENCHMARK(1000),
 };
 
 const struct benchmark_family queue_family = {benchmarks, sizeof(benchmarks) / sizeof(benchmarks[0])};

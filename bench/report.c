@@ -63,6 +63,11 @@ void report_table_rows(FILE *out, const struct measurement *measurement)
 
     fprintf(out, "%-27s %12s %-10s %-7s ", benchmark->name, number_cell(value, median_of(&measurement->ours)),
             benchmark->unit, better_word(benchmark->better));
+    if (measurement->ours.skipped) {
+        fprintf(out, "skipped: %s\n", measurement->ours.reason);
+        fflush(out);
+        return;
+    }
     for (unsigned i = 0; i < BASELINES_MAX; i++) {
         const struct baseline *floor = &benchmark->floors[i];
 
@@ -135,10 +140,14 @@ static void json_object(FILE *out, const struct measurement *measurement)
 
 void report_json(FILE *out, const struct measurement *measurements, size_t count)
 {
-    fputs("[\n", out);
+    const char *separator = "[\n";
+
     for (size_t i = 0; i < count; i++) {
+        if (measurements[i].ours.skipped)
+            continue;
+        fputs(separator, out);
         json_object(out, &measurements[i]);
-        fputs(i + 1 < count ? ",\n" : "\n", out);
+        separator = ",\n";
     }
-    fputs("]\n", out);
+    fputs(separator[0] == '[' ? "[]\n" : "\n]\n", out);
 }

@@ -10,7 +10,8 @@
 void report_table_head(FILE *out);
 void report_table_rows(FILE *out, const struct measurement *measurement);
 
-/* An array with one object per measurement; what could not be measured is null and has an "error". */
+/* An array with one object per measurement; what could not be measured is null and has an "error"; what was skipped
+   is not in it. */
 void report_json(FILE *out, const struct measurement *measurements, size_t count);
 
 #endif

@@ -22,15 +22,28 @@ static __attribute__((noreturn)) void finish(const struct sample_outcome *outcom
     _exit(written == (ssize_t)sizeof(*outcome) ? 0 : 1);
 }
 
+static __attribute__((noreturn)) void finish_without_value(bool skipped, const char *format, va_list arguments)
+{
+    struct sample_outcome outcome = {.skipped = skipped};
+
+    vsnprintf(outcome.reason, sizeof(outcome.reason), format, arguments);
+    finish(&outcome);
+}
+
 void sample_fail(const char *format, ...)
 {
-    struct sample_outcome outcome = {.ok = false};
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(outcome.reason, sizeof(outcome.reason), format, arguments);
-    va_end(arguments);
-    finish(&outcome);
+    finish_without_value(false, format, arguments);
+}
+
+void sample_skip(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    finish_without_value(true, format, arguments);
 }
 
 static __attribute__((noreturn)) void run_in_child(sample_function *run, const struct sample *sample, int fd)

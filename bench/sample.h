@@ -13,6 +13,7 @@
 
 struct sample_outcome {
     bool ok;
+    bool skipped; /* not a failure: this machine does not have what it takes */
     double value;
     char reason[SAMPLE_REASON_MAX]; /* why there is no value */
 };
@@ -23,7 +24,10 @@ struct sample_outcome sample_run(sample_function *run, const struct sample *samp
 /* Only inside a sample: reports the reason and ends the sample's process. */
 __attribute__((noreturn, format(printf, 1, 2))) void sample_fail(const char *format, ...);
 
-/* Only inside a sample: the same with errno's text when a host call did not do what the sample needs. */
+/* Only inside a sample: the same, when it is this machine that lacks what the sample is about. */
+__attribute__((noreturn, format(printf, 1, 2))) void sample_skip(const char *format, ...);
+
+/* Only inside a sample: sample_fail() with errno's text when a host call did not do what the sample needs. */
 static inline void sample_require(bool condition, const char *what)
 {
     if (!condition)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "floors/floors.h"
 #include "guest.h"
@@ -14,6 +13,10 @@
 
 #define RESTING_SUBPROCESSES 100
 #define REST_SECONDS         2.0
+
+/* Contexts of one subprocess that rest, and the time that the threads which served them have to go to sleep. */
+#define RESTING_CONTEXTS 1000
+#define SETTLE_SECONDS   0.1
 
 #define TOUCHED_BYTES (64ULL << 20)
 
@@ -31,7 +34,7 @@ static double create_destroy(const struct sample *sample)
     struct guest guest;
     double nanoseconds;
 
-    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     nanoseconds = nanoseconds_per_step(sample, step_create_destroy, &guest);
     guest_close(&guest);
     return nanoseconds;
@@ -82,7 +85,7 @@ static double fork_touched(const struct sample *sample)
     struct guest guest;
     double nanoseconds;
 
-    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     touch_small_pages(&guest, sample->argument);
     nanoseconds = nanoseconds_per_step(sample, step_fork, &guest);
     guest_close(&guest);
@@ -104,7 +107,7 @@ static double memory_at_rest(const struct sample *sample)
     double kib;
 
     (void)sample;
-    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     guest_serve(&guest, guest_context(guest.platform, 0, 0));
     kib = process_memory_kib(tg_subprocess_pid(guest.subprocess));
     guest_close(&guest);
@@ -120,15 +123,6 @@ static double cpu_seconds_of_all(tg_subprocess *const *subprocesses)
     return seconds;
 }
 
-/* The embedder's own processor time: that of the threads which the library runs in it. */
-static double own_cpu_seconds(void)
-{
-    struct timespec used;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
-}
-
 static double idle_cpu(const struct sample *sample)
 {
     tg_subprocess *subprocesses[RESTING_SUBPROCESSES];
@@ -136,7 +130,7 @@ static double idle_cpu(const struct sample *sample)
     double stubs, own;
 
     (void)sample;
-    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     for (unsigned i = 0; i < RESTING_SUBPROCESSES; i++)
         subprocesses[i] = resting_subprocess(guest.platform);
     stubs = cpu_seconds_of_all(subprocesses);
@@ -148,16 +142,55 @@ static double idle_cpu(const struct sample *sample)
     return (own + stubs) * 1e6 / REST_SECONDS;
 }
 
+/* Each has had an event by a queue, and nobody resumes it. */
+static void bring_contexts_to_rest(const struct guest *guest, uint64_t count)
+{
+    tg_event event = {.size = sizeof(event)};
+    tg_queue *queue;
+    size_t arrived;
+
+    guest_require(guest->platform, tg_queue_create(guest->platform, &queue), "tg_queue_create");
+    for (uint64_t i = 0; i < count; i++)
+        guest_require(guest->platform, tg_queue_submit(queue, guest_context(guest->platform, 0, 0), guest->subprocess),
+                      "tg_queue_submit");
+    for (uint64_t i = 0; i < count; i += arrived) {
+        guest_require(guest->platform, tg_queue_wait(queue, &event, 1, -1, &arrived), "tg_queue_wait");
+        if (arrived != 0)
+            guest_answer(&event);
+    }
+    sleep_seconds(SETTLE_SECONDS);
+}
+
+static double idle_contexts_cpu(const struct sample *sample)
+{
+    struct guest guest;
+    double stubs, own;
+
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
+    if (!process_is_descendant(tg_subprocess_pid(guest.subprocess)))
+        sample_fail("the stub is not found among the embedder's descendants");
+    bring_contexts_to_rest(&guest, sample->argument);
+    stubs = descendants_cpu_seconds();
+    own = own_cpu_seconds();
+    sleep_seconds(sample->rest_seconds);
+    own = own_cpu_seconds() - own;
+    stubs = descendants_cpu_seconds() - stubs;
+    guest_close(&guest);
+    return (own + stubs) * 1e6 / sample->rest_seconds;
+}
+
 static const struct benchmark benchmarks[] = {
     {
         .name = "subprocess.create_destroy",
         .unit = "ns",
+        .backend = TG_BACKEND_PTRACE,
         .run = create_destroy,
         .floors = {{floor_create_destroy, "fork, TRACEME, stop, SETOPTIONS, kill, wait"}},
     },
     {
         .name = "subprocess.fork_64m",
         .unit = "ns",
+        .backend = TG_BACKEND_PTRACE,
         .argument = TOUCHED_BYTES,
         .run = fork_touched,
         .floors = {{floor_fork_touched, "fork, kill, wait, 64 MiB touched"}},
@@ -165,13 +198,24 @@ static const struct benchmark benchmarks[] = {
     {
         .name = "subprocess.pss_kib",
         .unit = "KiB",
+        .backend = TG_BACKEND_PTRACE,
         .run = memory_at_rest,
         .floors = {{floor_memory_at_rest, "a forked tracee of this program"}},
     },
     {
         .name = "subprocess.idle_cpu",
         .unit = "us/s",
+        .backend = TG_BACKEND_PTRACE,
         .run = idle_cpu,
+        .samples_max = 1,
+    },
+    {
+        .name = "systrap.idle_cpu",
+        .unit = "us/s",
+        .backend = TG_BACKEND_SYSTRAP,
+        .argument = RESTING_CONTEXTS,
+        .run = idle_contexts_cpu,
+        .floors = {{floor_rest, "a process that sleeps as long"}},
         .samples_max = 1,
     },
 };

@@ -10,6 +10,9 @@
 #include "sample.h"
 #include "timing.h"
 
+/* Far more than it may take until a site counts as hot. */
+#define CALLS_BEFORE_PATCHED 4096
+
 struct switching {
     struct guest guest;
     tg_context *context;
@@ -46,23 +49,61 @@ static void step_fault(void *state)
         sample_fail("event %u instead of a read fault at address 0", event.kind);
 }
 
-static double measure_steps(const struct sample *sample, struct guest_program program, uint32_t flags,
-                            void (*step)(void *))
+static void no_preparation(const struct switching *switching)
+{
+    (void)switching;
+}
+
+static bool comes_patched(const struct switching *switching)
+{
+    tg_event event = {.size = sizeof(event)};
+
+    guest_require(switching->guest.platform, tg_context_switch(switching->context, switching->guest.subprocess, &event),
+                  "tg_context_switch");
+    guest_answer(&event);
+    return event.flags & TG_FLAG_PATCHED;
+}
+
+/* A number for patched calls must not come from a site that never was patched. */
+static void wait_until_patched(const struct switching *switching)
+{
+    for (unsigned i = 0; i < CALLS_BEFORE_PATCHED; i++)
+        if (comes_patched(switching))
+            return;
+    sample_fail("the guest's system call is not patched after %u calls", CALLS_BEFORE_PATCHED);
+}
+
+static void require_unpatched(const struct switching *switching)
+{
+    for (unsigned i = 0; i < CALLS_BEFORE_PATCHED; i++)
+        if (comes_patched(switching))
+            sample_fail("the guest's system call is patched although the platform was opened without");
+}
+
+static double measure_prepared_steps(const struct sample *sample, struct guest_program program, uint32_t flags,
+                                     void (*prepare)(const struct switching *), void (*step)(void *))
 {
     struct switching switching;
     tg_info info = {.size = sizeof(info)};
     double nanoseconds;
 
-    guest_open(&switching.guest, program);
+    guest_open(&switching.guest, sample, program);
     guest_require(switching.guest.platform, tg_platform_info(switching.guest.platform, &info), "tg_platform_info");
     switching.context = guest_context(switching.guest.platform, 0, flags);
     switching.fpstate_size = info.fpstate_size;
     switching.fpstate = malloc(info.fpstate_size);
     sample_require(switching.fpstate != NULL, "malloc");
+    prepare(&switching);
     nanoseconds = nanoseconds_per_step(sample, step, &switching);
     guest_close(&switching.guest);
     free(switching.fpstate);
     return nanoseconds;
+}
+
+static double measure_steps(const struct sample *sample, struct guest_program program, uint32_t flags,
+                            void (*step)(void *))
+{
+    return measure_prepared_steps(sample, program, flags, no_preparation, step);
 }
 
 static double switch_pinned(const struct sample *sample)
@@ -82,36 +123,79 @@ static double switch_fp(const struct sample *sample)
     return measure_steps(sample, GUEST_PROGRAM(bench_syscall_loop), TG_CONTEXT_ONE_THREAD, step_switch_fp);
 }
 
-static double fault(const struct sample *sample)
+static double fault_pinned(const struct sample *sample)
 {
     pin_to_cpu(allowed_cpu(0));
     return measure_steps(sample, GUEST_PROGRAM(bench_fault_loop), TG_CONTEXT_ONE_THREAD, step_fault);
 }
 
+static double fault_free(const struct sample *sample)
+{
+    return measure_steps(sample, GUEST_PROGRAM(bench_fault_loop), TG_CONTEXT_ONE_THREAD, step_fault);
+}
+
+static double switch_patched(const struct sample *sample)
+{
+    return measure_prepared_steps(sample, GUEST_PROGRAM(bench_syscall_loop), TG_CONTEXT_ONE_THREAD, wait_until_patched,
+                                  step_switch);
+}
+
+static double switch_unpatched(const struct sample *sample)
+{
+    return measure_prepared_steps(sample, GUEST_PROGRAM(bench_syscall_loop), TG_CONTEXT_ONE_THREAD, require_unpatched,
+                                  step_switch);
+}
+
+/* Everything the library starts afterwards is bound as well: stubs inherit the processors. */
+static double switch_patched_pinned(const struct sample *sample)
+{
+    pin_to_cpu(allowed_cpu(0));
+    return switch_patched(sample);
+}
+
+#define PTRACE_BENCHMARK(benchmark_name, function, floor, floor_is)                                                    \
+    {                                                                                                                  \
+        .name = (benchmark_name), .unit = "ns/event", .backend = TG_BACKEND_PTRACE, .run = (function),                 \
+        .floors = {{(floor), (floor_is)}},                                                                             \
+    }
+
 static const struct benchmark benchmarks[] = {
+    PTRACE_BENCHMARK("ptrace.switch", switch_pinned, floor_switch, "SYSEMU, wait, GETREGS, SETREGS, one CPU"),
+    PTRACE_BENCHMARK("ptrace.switch_free", switch_free, floor_switch, "SYSEMU, wait, GETREGS, SETREGS, one CPU"),
+    PTRACE_BENCHMARK("ptrace.switch_fp", switch_fp, floor_switch_fp, "the same and GETREGSET of the FP state"),
+    PTRACE_BENCHMARK("ptrace.fault", fault_pinned, floor_fault, "SYSEMU, wait, GETREGS, GETSIGINFO, one CPU"),
     {
-        .name = "ptrace.switch",
+        .name = "systrap.switch_patched",
         .unit = "ns/event",
-        .run = switch_pinned,
-        .floors = {{floor_switch, "SYSEMU, wait, GETREGS, SETREGS, one CPU"}},
+        .backend = TG_BACKEND_SYSTRAP,
+        .run = switch_patched,
+        .floors =
+            {
+                {floor_call_spinning, "a state word and 27 registers, two CPUs that spin"},
+                {floor_short_call_spinning, "the same with the call in the state word's line"},
+            },
     },
     {
-        .name = "ptrace.switch_free",
+        .name = "systrap.switch_unpatched",
         .unit = "ns/event",
-        .run = switch_free,
-        .floors = {{floor_switch, "SYSEMU, wait, GETREGS, SETREGS, one CPU"}},
+        .backend = TG_BACKEND_SYSTRAP,
+        .open_flags = TG_OPEN_NO_PATCHING,
+        .run = switch_unpatched,
+        .floors = {{floor_sigsys_spinning, "seccomp, a SIGSYS handler, two CPUs that spin"}},
     },
     {
-        .name = "ptrace.switch_fp",
+        .name = "systrap.switch_one_core",
         .unit = "ns/event",
-        .run = switch_fp,
-        .floors = {{floor_switch_fp, "the same and GETREGSET of the FP state"}},
+        .backend = TG_BACKEND_SYSTRAP,
+        .run = switch_patched_pinned,
+        .floors = {{floor_call_sleeping, "a state word and 27 registers, futex, one CPU"}},
     },
     {
-        .name = "ptrace.fault",
+        .name = "systrap.fault",
         .unit = "ns/event",
-        .run = fault,
-        .floors = {{floor_fault, "SYSEMU, wait, GETREGS, GETSIGINFO, one CPU"}},
+        .backend = TG_BACKEND_SYSTRAP,
+        .run = fault_free,
+        .floors = {{floor_sigsegv_spinning, "a SIGSEGV handler, two CPUs that spin"}},
     },
 };
 

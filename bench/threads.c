@@ -46,7 +46,7 @@ static double calls_per_second(const struct sample *sample, worker_function *wor
     struct guest guest;
     double rate;
 
-    guest_open(&guest, GUEST_PROGRAM(bench_syscall_loop));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     rate = worker_calls_per_second(sample, work, &guest);
     guest_close(&guest);
     return rate;
@@ -98,7 +98,7 @@ static double compute_two(const struct sample *sample)
     struct guest guest;
     double one, two;
 
-    guest_open(&guest, GUEST_PROGRAM(bench_compute));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_compute));
     one = computing_seconds(&guest, 1, rounds);
     two = computing_seconds(&guest, 2, rounds);
     guest_close(&guest);
@@ -133,36 +133,50 @@ static double compute_two_in_queue(const struct sample *sample)
     struct guest guest;
     double one, two;
 
-    guest_open(&guest, GUEST_PROGRAM(bench_compute));
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_compute));
     one = queue_seconds(&guest, 1, rounds);
     two = queue_seconds(&guest, 2, rounds);
     guest_close(&guest);
     return two / one;
 }
 
-#define THREAD_BENCHMARK(benchmark_name, threads, function)                                                            \
+#define THREAD_BENCHMARK(benchmark_name, benchmark_backend, threads, function)                                         \
+    .name = (benchmark_name), .unit = "calls/s", .better = BETTER_HIGHER, .backend = (benchmark_backend),              \
+    .argument = (threads), .run = (function)
+
+#define PTRACE_BENCHMARK(benchmark_name, threads, function)                                                            \
     {                                                                                                                  \
-        .name = (benchmark_name), .unit = "calls/s", .better = BETTER_HIGHER, .argument = (threads),                   \
-        .run = (function), .floors = {{floor_threads, "as many bare loops, a pair per CPU"}},                          \
+        THREAD_BENCHMARK(benchmark_name, TG_BACKEND_PTRACE, threads, function),                                        \
+            .floors = {{floor_threads, "as many bare loops, a pair per CPU"}},                                         \
+    }
+
+#define COMPUTE_BENCHMARK(benchmark_name, function)                                                                    \
+    {                                                                                                                  \
+        .name = (benchmark_name), .unit = "x of one", .backend = TG_BACKEND_PTRACE, .run = (function),                 \
+        .floors = {{floor_compute_two, "two bare tracees over one, a CPU each"}},                                      \
+    }
+
+#define SYSTRAP_BENCHMARK(threads)                                                                                     \
+    {                                                                                                                  \
+        THREAD_BENCHMARK("systrap.threads." #threads, TG_BACKEND_SYSTRAP, threads, threads_shared),                    \
+            .floors = {                                                                                                \
+                {floor_pairs_sleeping, "as many bare futex pairs, each on one CPU"},                                   \
+                {floor_one_pair_spinning, "one bare pair that spins, on two CPUs"},                                    \
+            },                                                                                                         \
     }
 
 static const struct benchmark benchmarks[] = {
-    THREAD_BENCHMARK("ptrace.threads.1", 1, threads_shared),
-    THREAD_BENCHMARK("ptrace.threads.2", 2, threads_shared),
-    THREAD_BENCHMARK("ptrace.threads.4", 4, threads_shared),
-    THREAD_BENCHMARK("ptrace.busy_4", 4, threads_apart),
-    {
-        .name = "ptrace.compute_2cores",
-        .unit = "x of one",
-        .run = compute_two,
-        .floors = {{floor_compute_two, "two bare tracees over one, a CPU each"}},
-    },
-    {
-        .name = "ptrace.compute_2cores_queue",
-        .unit = "x of one",
-        .run = compute_two_in_queue,
-        .floors = {{floor_compute_two, "two bare tracees over one, a CPU each"}},
-    },
+    PTRACE_BENCHMARK("ptrace.threads.1", 1, threads_shared),
+    PTRACE_BENCHMARK("ptrace.threads.2", 2, threads_shared),
+    PTRACE_BENCHMARK("ptrace.threads.4", 4, threads_shared),
+    PTRACE_BENCHMARK("ptrace.busy_4", 4, threads_apart),
+    COMPUTE_BENCHMARK("ptrace.compute_2cores", compute_two),
+    COMPUTE_BENCHMARK("ptrace.compute_2cores_queue", compute_two_in_queue),
+    SYSTRAP_BENCHMARK(1),
+    SYSTRAP_BENCHMARK(2),
+    SYSTRAP_BENCHMARK(4),
+    SYSTRAP_BENCHMARK(16),
+    SYSTRAP_BENCHMARK(64),
 };
 
 const struct benchmark_family thread_family = {benchmarks, sizeof(benchmarks) / sizeof(benchmarks[0])};

@@ -30,7 +30,25 @@ sample_function floor_memory_at_rest; /* KiB */
 
 /* floors/guest_memory.c: ns for mapping and unmapping one page; ns for reading `argument` bytes. */
 sample_function floor_map_native;
+sample_function floor_map_native_batch; /* `argument` pages mapped, then all of them unmapped; per page */
 sample_function floor_map_injected;
 sample_function floor_read;
+
+/* floors/handoffs.c: ns for one round trip between two processes through shared memory. */
+sample_function floor_call_spinning; /* on two processors, both sides spin */
+sample_function floor_short_call_spinning;
+sample_function floor_sigsys_spinning;
+sample_function floor_sigsegv_spinning;
+sample_function floor_call_sleeping; /* on one processor, both sides sleep */
+
+/* floors/handoffs.c: the same in calls per second; `argument` pairs that sleep, and one pair that spins. */
+sample_function floor_pairs_sleeping;
+sample_function floor_one_pair_spinning;
+
+/* floors/ring.c: calls per second of `argument` contexts that go round through two rings, with their FP state. */
+sample_function floor_ring;
+
+/* floors/rest.c: processor time of a process that rests, in us for every second. */
+sample_function floor_rest;
 
 #endif

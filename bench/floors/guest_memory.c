@@ -30,6 +30,36 @@ double floor_map_native(const struct sample *sample)
     return nanoseconds_per_step(sample, step_map_native, &page);
 }
 
+struct native_batch {
+    char *start;
+    size_t page;
+    size_t count;
+};
+
+/* Every other page, at fixed addresses, first all of one kind and then all of the other: as in the guest. */
+static void step_map_native_batch(void *state)
+{
+    const struct native_batch *batch = state;
+
+    for (size_t i = 0; i < batch->count; i++)
+        sample_require(mmap(batch->start + 2 * i * batch->page, batch->page, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED,
+                       "mmap");
+    for (size_t i = 0; i < batch->count; i++)
+        sample_require(munmap(batch->start + 2 * i * batch->page, batch->page) == 0, "munmap");
+}
+
+double floor_map_native_batch(const struct sample *sample)
+{
+    struct native_batch batch = {.page = (size_t)sysconf(_SC_PAGESIZE), .count = (size_t)sample->argument};
+    size_t length = 2 * batch.count * batch.page;
+
+    pin_to_cpu(allowed_cpu(0));
+    batch.start = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    sample_require(batch.start != MAP_FAILED && munmap(batch.start, length) == 0, "a free range of addresses");
+    return nanoseconds_per_step(sample, step_map_native_batch, &batch) / (double)batch.count;
+}
+
 struct injection {
     pid_t pid;
     struct user_regs_struct start;

@@ -56,4 +56,16 @@ bench_injection_site:
 bench_injection_site_end:
         .size   bench_injection_site, . - bench_injection_site
 
+/* Ends a signal handler: rt_sigreturn. */
+        .globl  bench_restorer
+        .globl  bench_restorer_end
+        .type   bench_restorer, @function
+        .p2align 6
+bench_restorer:
+        mov     $15, %eax
+        syscall
+bench_restorer_end:
+        ud2
+        .size   bench_restorer, . - bench_restorer
+
         .section .note.GNU-stack, "", @progbits
