@@ -1,84 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* getppid_threads THREADS MS - prints how many getppid calls a second THREADS threads make together. */
+/*
+ * getppid_threads THREADS CALLS - prints how many getppid calls a second THREADS threads make that share CALLS calls.
+ * Their making and joining is in the time; the slowest thread ends it.
+ */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "load.h"
 #include "raw_getppid.h"
 
-#define THREADS_MAX 256
+#define THREADS_MAX   1024
+#define WARM_UP_CALLS 2000
 
-struct caller {
-    pthread_t thread;
-    uint64_t calls;
-};
-
-enum phase {
-    PHASE_STARTING, /* threads are still being made: calls do not count */
-    PHASE_TIMED,
-    PHASE_OVER,
-};
-
-static _Atomic int phase = PHASE_STARTING;
-
-static void *call_until_stop(void *argument)
+static void call(unsigned long count)
 {
-    struct caller *caller = argument;
-    uint64_t calls = 0;
-    int now;
-
-    while ((now = atomic_load_explicit(&phase, memory_order_relaxed)) != PHASE_OVER) {
+    while (count-- > 0)
         raw_getppid();
-        calls += now == PHASE_TIMED;
-    }
-    caller->calls = calls;
+}
+
+static void *call_share(void *share)
+{
+    call(*(const unsigned long *)share);
     return NULL;
 }
 
-/* The first thread calls too and has the clock, so that the load needs no call that sleeps. */
-static uint64_t call_for(double seconds, double *elapsed)
+static void start(pthread_t *thread, unsigned long *share)
 {
-    double start = load_seconds_now();
-    uint64_t calls = 0;
+    int error = pthread_create(thread, NULL, call_share, share);
 
-    atomic_store(&phase, PHASE_TIMED);
-    do {
-        for (unsigned i = 0; i < CALLS_PER_LOOK; i++)
-            raw_getppid();
-        calls += CALLS_PER_LOOK;
-        *elapsed = load_seconds_now() - start;
-    } while (*elapsed < seconds);
-    atomic_store(&phase, PHASE_OVER);
-    return calls;
+    if (error != 0) {
+        fprintf(stderr, "pthread_create: %s\n", strerror(error));
+        exit(1);
+    }
+}
+
+static double seconds_of(unsigned long threads, unsigned long share)
+{
+    static pthread_t callers[THREADS_MAX];
+    double begin = load_seconds_now();
+
+    for (unsigned long i = 0; i < threads; i++)
+        start(&callers[i], &share);
+    for (unsigned long i = 0; i < threads; i++)
+        pthread_join(callers[i], NULL);
+    return load_seconds_now() - begin;
 }
 
 int main(int argc, char **argv)
 {
-    static struct caller callers[THREADS_MAX];
-    const char *usage = "getppid_threads THREADS MS";
-    unsigned long count = load_argument(argc, argv, 1, usage);
-    double seconds = (double)load_argument(argc, argv, 2, usage) / 1000;
-    double elapsed;
-    uint64_t calls;
+    const char *usage = "getppid_threads THREADS CALLS";
+    unsigned long threads = load_argument(argc, argv, 1, usage);
+    unsigned long share = load_argument(argc, argv, 2, usage) / threads;
 
-    if (count > THREADS_MAX) {
-        fprintf(stderr, "at most %d threads\n", THREADS_MAX);
+    if (threads > THREADS_MAX || share == 0) {
+        fprintf(stderr, "at most %d threads, and a call for each\n", THREADS_MAX);
         return 2;
     }
-    for (unsigned long i = 1; i < count; i++) {
-        int error = pthread_create(&callers[i].thread, NULL, call_until_stop, &callers[i]);
-
-        if (error != 0) {
-            fprintf(stderr, "pthread_create: %s\n", strerror(error));
-            return 1;
-        }
-    }
-    calls = call_for(seconds, &elapsed);
-    for (unsigned long i = 1; i < count; i++) {
-        pthread_join(callers[i].thread, NULL);
-        calls += callers[i].calls;
-    }
-    printf("%.0f\n", (double)calls / elapsed);
+    call(WARM_UP_CALLS);
+    printf("%.0f\n", (double)(share * threads) / seconds_of(threads, share));
     return 0;
 }
