@@ -47,7 +47,7 @@ static int64_t look(struct poll_set *set)
     if (poll(set->host, set->count, 0) < 0)
         return -errno;
     for (uint32_t i = 0; i < set->count; i++) {
-        set->guest[i].revents |= set->host[i].revents;
+        set->guest[i].revents = (short)(set->guest[i].revents | set->host[i].revents);
         if (set->guest[i].revents != 0)
             found++;
     }
@@ -158,7 +158,8 @@ static int64_t collect(const struct task *task, struct select_sets *sets)
         short events = 0;
 
         for (int i = 0; i < SET_COUNT; i++)
-            events |= HAS(sets->words[i], fd) ? set_events[i].asked : 0;
+            if (HAS(sets->words[i], fd))
+                events = (short)(events | set_events[i].asked);
         if (events == 0)
             continue;
         file = task_file(task, fd);

@@ -218,8 +218,10 @@ int64_t call_readlink(struct task *task, const uint64_t args[6])
 /* The name of a descriptor for calls that take nothing but a path. */
 static void host_path(int fd, char path[sizeof("/proc/self/fd/") + PATH_FD_NAME_SIZE])
 {
-    strcpy(path, "/proc/self/fd/");
-    path_fd_name(fd, path + strlen(path));
+    static const char folder[] = "/proc/self/fd/";
+
+    memcpy(path, folder, sizeof(folder));
+    path_fd_name(fd, path + sizeof(folder) - 1);
 }
 
 /* Gives the guest what was read, or only its length when the guest has no room for anything. */

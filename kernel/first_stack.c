@@ -89,7 +89,7 @@ static struct stack_plan plan_stack(uint64_t top, const struct program *program)
     plan.arguments = plan.environment - program->arguments.length;
     plan.platform = plan.arguments - (strlen(arch_name) + 1);
     plan.random = (plan.platform - RANDOM_BYTES) & ~(STACK_ALIGNMENT - 1);
-    plan.word_count = 1 + program->arguments.count + 1 + program->environment.count + 1 + 2 * AUX_MAX;
+    plan.word_count = 1 + program->arguments.count + 1 + program->environment.count + 1 + (size_t)2 * AUX_MAX;
     plan.words = (plan.random - plan.word_count * sizeof(uint64_t)) & ~(STACK_ALIGNMENT - 1);
     return plan;
 }

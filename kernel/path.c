@@ -47,14 +47,15 @@ static int walk_by_name(const struct path_context *context, int base_fd, const c
                         uint64_t mode)
 {
     char name[2 * PATH_MAX];
+    size_t path_size = strlen(path) + 1;
     ssize_t length = path_name_of(context->root, base_fd, name, PATH_MAX);
 
     if (length < 0)
         return (int)length;
-    if (strlen(path) >= PATH_MAX)
+    if (path_size > PATH_MAX)
         return -ENAMETOOLONG;
     name[length] = '/';
-    strcpy(name + length + 1, path);
+    memcpy(name + length + 1, path, path_size);
     return walk(context->root->fd, name, flags, mode, RESOLVE_IN_ROOT);
 }
 
@@ -121,9 +122,7 @@ static int split(const char *path, char parent[PATH_MAX], struct path_entry *out
     snprintf(out->name, sizeof(out->name), "%.*s%s", (int)(end - start), path + start, end < length ? "/" : "");
     if (start == 0 && path[0] == '/')
         start = 1;
-    snprintf(parent, PATH_MAX, "%.*s", (int)start, path);
-    if (start == 0)
-        strcpy(parent, ".");
+    snprintf(parent, PATH_MAX, "%.*s", start ? (int)start : 1, start ? path : ".");
     return 0;
 }
 
@@ -239,7 +238,7 @@ ssize_t path_name_of(const struct root_folder *root, int fd, char *buffer, size_
     if (prefix < 0)
         return prefix;
     if (prefix == length) {
-        strcpy(buffer, "/");
+        buffer[1] = '\0'; /* "/" */
         return 1;
     }
     memmove(buffer, buffer + prefix, (size_t)(length - prefix) + 1);

@@ -53,21 +53,29 @@ static void drop_pending(struct task *task, int signo)
     task->process->signals.pending &= ~SIGNAL_BIT(signo);
 }
 
-bool signal_deliverable(struct task *task)
+/* The same, once those that are ignored are forgotten. */
+static int next_deliverable(struct task *task)
 {
     int signo;
 
     while ((signo = next_signal(task)) != 0) {
         if (!is_ignored(task->process, signo))
-            return true;
+            break;
         drop_pending(task, signo);
     }
-    return false;
+    return signo;
+}
+
+bool signal_deliverable(struct task *task)
+{
+    return next_deliverable(task) != 0;
 }
 
 const struct signal_action *signal_next_action(struct task *task)
 {
-    return signal_deliverable(task) ? &task->process->signals.actions[next_signal(task)] : NULL;
+    int signo = next_deliverable(task);
+
+    return signo != 0 ? &task->process->signals.actions[signo] : NULL;
 }
 
 static bool takes(const struct task *task, int signo)
@@ -257,9 +265,10 @@ static void act_on(struct task *task, const siginfo_t *info)
 void signal_deliver(struct task *task)
 {
     siginfo_t info;
+    int signo;
 
-    while (task->state != TASK_ENDED && signal_deliverable(task)) {
-        if (signal_take(task, SIGNAL_BIT(next_signal(task)), &info))
+    while (task->state != TASK_ENDED && (signo = next_deliverable(task)) != 0) {
+        if (signal_take(task, SIGNAL_BIT(signo), &info))
             act_on(task, &info);
     }
 }

@@ -114,16 +114,16 @@ static void print_capabilities(void)
 {
     unsigned long long set;
     char text[256] = "";
+    size_t length = 0;
 
     if (!read_effective_capabilities(&set)) {
         print_fact("capabilities", "unreadable: is /proc mounted?");
         return;
     }
     for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++)
-        if (set & (1ULL << capabilities[i].bit)) {
-            strcat(text, text[0] ? " " : "");
-            strcat(text, capabilities[i].name);
-        }
+        if ((set & (1ULL << capabilities[i].bit)) && length < sizeof(text))
+            length +=
+                (size_t)snprintf(text + length, sizeof(text) - length, "%s%s", length ? " " : "", capabilities[i].name);
     print_fact("capabilities", text[0] ? text : "none that matters (none is needed)");
 }
 

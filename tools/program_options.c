@@ -142,6 +142,8 @@ static enum parse_result finish(struct program_options *options, int argc, char 
         fprintf(stderr, "trapgate: which program? For example: trapgate %s -- /bin/ls -l\n", argv[0]);
         return PARSE_ERROR;
     }
+    if (!sandbox->root)
+        sandbox->root = "/";
     if (!sandbox->cwd && strcmp(sandbox->root, "/") == 0)
         sandbox->cwd = getcwd(options->current, sizeof(options->current));
     sandbox->arguments = (const char *const *)&argv[optind];
@@ -156,7 +158,6 @@ enum parse_result program_options_parse(struct program_options *options, int arg
     int code;
 
     memset(options, 0, sizeof(*options));
-    options->sandbox.root = "/";
     if (copy_environment(options) != 0)
         return PARSE_ERROR;
     optind = 1;

@@ -11,7 +11,7 @@
 
 #include "core/ptrace/ptrace_backend.h"
 
-#define FP_SIZE_MAX            (64 * 1024)
+#define FP_SIZE_MAX            ((size_t)64 * 1024)
 #define MMAP_MIN_ADDR_FALLBACK 65536
 
 /* Where it cannot be read, what every distribution sets is safe. */
