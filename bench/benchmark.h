@@ -53,5 +53,6 @@ extern const struct benchmark_family queue_family;
 extern const struct benchmark_family thread_family;
 extern const struct benchmark_family subprocess_family;
 extern const struct benchmark_family memory_family;
+extern const struct benchmark_family coverage_family;
 
 #endif

@@ -8,7 +8,7 @@
 #include "report.h"
 
 static const struct benchmark_family *const families[] = {
-    &switch_family, &queue_family, &thread_family, &subprocess_family, &memory_family,
+    &switch_family, &queue_family, &thread_family, &subprocess_family, &memory_family, &coverage_family,
 };
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
