@@ -42,7 +42,10 @@
  * Structs
  *   Each struct passed in or out starts with its size, set by the caller to
  *   sizeof(the struct). A shorter struct is taken as if zeros followed; in a
- *   longer one the bytes that this library does not know must be zero.
+ *   longer one the bytes that this library does not know must be zero
+ *   (-E2BIG). The shortest accepted is 32 bytes for tg_event, all of it before
+ *   u, and 4 for every other struct, the size alone; the longest is 65536.
+ *   Other sizes are -EINVAL. No byte behind the stated size is touched.
  *   Arrays of structs take their stride from the first element's size.
  *
  * Threads
@@ -114,7 +117,7 @@ TG_API const char *tg_strerror(int err);
 #define TG_OPEN_NO_PLACEMENT 0x8
 
 typedef struct tg_platform_options {
-    uint32_t size;
+    uint32_t size;             /* sizeof(tg_platform_options), at least 4 */
     uint32_t backend;          /* TG_BACKEND_* */
     uint64_t flags;            /* TG_OPEN_* */
     char *message;             /* where opening writes its sentence when it fails, or NULL */
@@ -123,7 +126,7 @@ typedef struct tg_platform_options {
 } tg_platform_options;
 
 typedef struct tg_probe {
-    uint32_t size;
+    uint32_t size;      /* in: sizeof(tg_probe), at least 4 */
     uint32_t backend;   /* out: the backend that was looked at (AUTO: the one it picks) */
     uint32_t available; /* out: 1 or 0 */
     int32_t error;      /* out: what tg_platform_open() would return */
@@ -166,7 +169,7 @@ typedef struct tg_range {
 } tg_range;
 
 typedef struct tg_info {
-    uint32_t size;
+    uint32_t size;         /* in: sizeof(tg_info), at least 4 */
     uint32_t backend;      /* never AUTO */
     uint32_t arch;         /* AUDIT_ARCH_* of native guests */
     uint32_t page_size;    /* bytes */
@@ -183,7 +186,7 @@ typedef struct tg_info {
 TG_API int tg_platform_info(const tg_platform *platform, tg_info *out);
 
 typedef struct tg_stats {
-    uint32_t size;
+    uint32_t size; /* in: sizeof(tg_stats), at least 4 */
     uint32_t pad;
     uint64_t subprocesses;   /* alive now */
     uint64_t stub_threads;   /* alive now, in all subprocesses */
@@ -266,7 +269,7 @@ TG_API int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out);
 #define TG_MAP_NOREPLACE 0x8 /* -EEXIST rather than replace what is there */
 
 typedef struct tg_mem_op {
-    uint32_t size;
+    uint32_t size;   /* sizeof(tg_mem_op), at least 4; the same in all elements of an array */
     uint32_t kind;   /* TG_MEM_* */
     uint64_t addr;   /* multiple of the page size */
     uint64_t length; /* bytes, more than 0; rounded up to pages */
@@ -461,7 +464,7 @@ typedef union tg_event_data {
 } tg_event_data;
 
 typedef struct tg_event {
-    uint32_t size;       /* in: sizeof(tg_event) */
+    uint32_t size;       /* in: sizeof(tg_event), at least 32 */
     uint32_t kind;       /* TG_EVENT_*; treat one you do not know as DEAD */
     uint32_t flags;      /* TG_FLAG_* */
     uint32_t arch;       /* SYSCALL: AUDIT_ARCH_* of the entry used; otherwise the native one */
