@@ -19,8 +19,8 @@
 
 #define YIELD_NS         50000  /* when nothing has stopped by then, guests compute */
 #define SHORT_RUN_NS     200000 /* a run that free threads may take and still count as short */
-#define YIELD_MISSES_MAX 8      /* so often in vain, and yielding is given up ... */
-#define YIELD_PAUSE      64     /* ... for that many waits */
+#define YIELD_MISSES_MAX 8      /* so many waits in a row yielded in vain, and yielding is given up ... */
+#define YIELD_PAUSE      64     /* ... for that many waits; then one more is tried */
 
 int64_t monotonic_ns(void)
 {
@@ -72,19 +72,26 @@ void placement_set_free(struct stub_thread *thread)
     count(platform, COUNTER_RELEASES);
 }
 
-/* Yielding is pointless where the scheduler does not give the processor to the tracee, e.g. for a real-time tracer. */
-static void note_yield(struct tracer *tracer, bool useful)
+/*
+ * Yielding is pointless where the scheduler does not give the processor to the
+ * tracee, e.g. for a real-time tracer. yield_misses counts the waits that
+ * yielded in vain up to YIELD_MISSES_MAX, and from there on those of the pause.
+ */
+static bool yielding_pauses(const struct tracer *tracer)
 {
-    if (useful)
-        tracer->yield_misses = 0;
-    else if (++tracer->yield_misses == YIELD_MISSES_MAX + YIELD_PAUSE)
+    return tracer->yield_misses >= YIELD_MISSES_MAX;
+}
+
+static void count_pause(struct tracer *tracer)
+{
+    if (++tracer->yield_misses == YIELD_MISSES_MAX + YIELD_PAUSE)
         tracer->yield_misses = YIELD_MISSES_MAX - 1;
 }
 
 bool placement_yield(struct tracer *tracer, int64_t started_ns)
 {
-    if (tracer->yield_misses >= YIELD_MISSES_MAX) {
-        note_yield(tracer, false);
+    if (yielding_pauses(tracer)) {
+        count_pause(tracer);
         return false;
     }
     if (monotonic_ns() - started_ns > YIELD_NS)
@@ -116,7 +123,7 @@ static pid_t wait_yielding(struct stub_thread *thread, int *status)
     int64_t started;
     pid_t tid;
 
-    if (tracer->yield_misses < YIELD_MISSES_MAX) {
+    if (!yielding_pauses(tracer)) {
         sched_yield();
         tid = wait_for(thread, status, WNOHANG);
         if (tid) {
@@ -128,7 +135,7 @@ static pid_t wait_yielding(struct stub_thread *thread, int *status)
     while (placement_yield(tracer, started)) {
         tid = wait_for(thread, status, WNOHANG);
         if (tid) {
-            note_yield(tracer, true);
+            tracer->yield_misses = 0;
             return tid;
         }
     }
@@ -143,13 +150,14 @@ static pid_t wait_sleeping(struct stub_thread *thread, int *status, bool yielded
 
     thread->long_run = monotonic_ns() - started >= SHORT_RUN_NS;
     if (yielded && !thread->long_run)
-        note_yield(thread->tracer, false);
+        thread->tracer->yield_misses++;
     return tid;
 }
 
 int placement_wait(struct stub_thread *thread, int *status)
 {
     bool placed = thread->cpu >= 0;
+    bool yields = placed && !yielding_pauses(thread->tracer);
     pid_t tid = 0;
 
     if (thread->first) {
@@ -163,7 +171,7 @@ int placement_wait(struct stub_thread *thread, int *status)
     }
     if (!tid) {
         placement_set_free(thread);
-        tid = wait_sleeping(thread, status, placed);
+        tid = wait_sleeping(thread, status, yields);
     }
     /* Somebody else in this process has reaped it: only destroy does that, and only dead ones. */
     if (tid < 0)
