@@ -181,7 +181,11 @@ static const struct benchmark benchmarks[] = {
         .backend = TG_BACKEND_SYSTRAP,
         .open_flags = TG_OPEN_NO_PATCHING,
         .run = switch_unpatched,
-        .floors = {{floor_sigsys_spinning, "seccomp, a SIGSYS handler, two CPUs that spin"}},
+        .floors =
+            {
+                {floor_sigsys_spinning, "seccomp, a SIGSYS handler, two CPUs that spin"},
+                {floor_dispatch_spinning, "the same with syscall user dispatch"},
+            },
     },
     {
         .name = "systrap.switch_one_core",

@@ -19,10 +19,15 @@ void bare_registers_in(void *ucontext, const uint64_t registers[BARE_REGISTER_CO
 /* Which of these registers holds the result of a system call. */
 extern const unsigned bare_result_register;
 
-/* A handler on a stack of its own; it returns by bench_restorer, the one place that bare_trap_syscalls() leaves out. */
+/* A handler on a stack of its own; it returns by bench_restorer, the one place from where calls still reach the kernel.
+ */
 bool bare_handle(int signo, bare_handler *handler);
 
-/* From here on every system call of this process but the handlers' return is a SIGSYS. */
+/* From here on every system call of this process but the handlers' return is a SIGSYS: by a seccomp filter. */
 bool bare_trap_syscalls(void);
+
+/* The same of this thread, by syscall user dispatch; and whether the kernel has that. */
+bool bare_dispatch_syscalls(void);
+bool bare_dispatch_usable(void);
 
 #endif

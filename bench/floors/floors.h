@@ -38,6 +38,7 @@ sample_function floor_read;
 sample_function floor_call_spinning; /* on two processors, both sides spin */
 sample_function floor_short_call_spinning;
 sample_function floor_sigsys_spinning;
+sample_function floor_dispatch_spinning;
 sample_function floor_sigsegv_spinning;
 sample_function floor_call_sleeping; /* on one processor, both sides sleep */
 

@@ -57,6 +57,13 @@ static void stub_of_sigsys(struct handoff *handoff)
         bench_syscall_loop(0);
 }
 
+static void stub_of_dispatch(struct handoff *handoff)
+{
+    handoff_of_handler = handoff;
+    if (bare_handle(SIGSYS, yield_registers) && bare_dispatch_syscalls())
+        bench_syscall_loop(0);
+}
+
 static void stub_of_sigsegv(struct handoff *handoff)
 {
     handoff_of_handler = handoff;
@@ -67,6 +74,13 @@ static void stub_of_sigsegv(struct handoff *handoff)
 double floor_sigsys_spinning(const struct sample *sample)
 {
     return spinning(sample, stub_of_sigsys, handoff_serve);
+}
+
+double floor_dispatch_spinning(const struct sample *sample)
+{
+    if (!bare_dispatch_usable())
+        sample_skip("this kernel has no syscall user dispatch");
+    return spinning(sample, stub_of_dispatch, handoff_serve);
 }
 
 double floor_sigsegv_spinning(const struct sample *sample)

@@ -2,6 +2,7 @@
 #include "../bare_trap.h"
 
 #include <linux/filter.h>
+#include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -73,4 +74,22 @@ bool bare_trap_syscalls(void)
 
     return begin >> 32 == end >> 32 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+bool bare_dispatch_usable(void)
+{
+    return prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0) == 0;
+}
+
+bool bare_dispatch_syscalls(void)
+{
+    static char selector = SYSCALL_DISPATCH_FILTER_ALLOW;
+    uintptr_t begin = (uintptr_t)bench_restorer;
+
+    /* The kernel compares with the address behind the instruction: one byte more than the code has. */
+    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, begin, (uintptr_t)bench_restorer_end - begin + 1,
+              &selector) != 0)
+        return false;
+    selector = SYSCALL_DISPATCH_FILTER_BLOCK;
+    return true;
 }
