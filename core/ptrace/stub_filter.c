@@ -11,37 +11,16 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "core/filter_program.h"
 #include "core/ptrace/ptrace_backend.h"
 #include "core/ptrace/stub_clone.h"
-
-#define UPPER_HALF 0xffffffff00000000ull
-
-struct rule {
-    uint32_t action;
-    int nr;
-    unsigned int count;
-    struct scmp_arg_cmp args[6];
-};
-
-static int add_rules(scmp_filter_ctx filter, const struct rule *rules, size_t n)
-{
-    int err = 0;
-
-    for (size_t i = 0; i < n && !err; i++)
-        err = seccomp_rule_add_array(filter, rules[i].action, rules[i].nr, rules[i].count, rules[i].args);
-    return err;
-}
 
 /* Calls that change something, each with the cookie. */
 static int add_secret_rules(scmp_filter_ctx filter, uint64_t cookie)
 {
-    const struct rule rules[] = {
+    const struct filter_rule rules[] = {
         {SCMP_ACT_ALLOW,
          SCMP_SYS(mmap),
          2,
@@ -60,13 +39,13 @@ static int add_secret_rules(scmp_filter_ctx filter, uint64_t cookie)
          {SCMP_A0_64(SCMP_CMP_EQ, STUB_CLONE_PROCESS_FLAGS, 0), SCMP_A5_64(SCMP_CMP_EQ, cookie, 0)}},
     };
 
-    return add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
+    return filter_add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
 }
 
 /* What stub code needs when nobody is there to help it; harmless to the host whoever calls it. */
 static int add_harmless_rules(scmp_filter_ctx filter)
 {
-    const struct rule rules[] = {
+    const struct filter_rule rules[] = {
         {SCMP_ACT_ALLOW, SCMP_SYS(ppoll), 2, {SCMP_A0_64(SCMP_CMP_EQ, 0, 0), SCMP_A1_64(SCMP_CMP_EQ, 0, 0)}},
         {SCMP_ACT_ALLOW,
          SCMP_SYS(prctl),
@@ -77,45 +56,19 @@ static int add_harmless_rules(scmp_filter_ctx filter)
         {SCMP_ACT_ALLOW, SCMP_SYS(restart_syscall), 0, {{0}}},
     };
 
-    return add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
+    return filter_add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
 }
 
 /* A guest's calls into the vsyscall page do not pass ptrace, but they do pass here: SIGSYS makes an event of them. */
 static int add_vsyscall_rules(scmp_filter_ctx filter)
 {
-    const struct rule rules[] = {
+    const struct filter_rule rules[] = {
         {SCMP_ACT_TRAP, SCMP_SYS(gettimeofday), 0, {{0}}},
         {SCMP_ACT_TRAP, SCMP_SYS(time), 0, {{0}}},
         {SCMP_ACT_TRAP, SCMP_SYS(getcpu), 0, {{0}}},
     };
 
-    return add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
-}
-
-/* The program as the kernel takes it. */
-static int export_program(scmp_filter_ctx filter, struct sock_fprog *program)
-{
-    struct stat file;
-    int err;
-    int fd = memfd_create("trapgate-filter", MFD_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    err = seccomp_export_bpf(filter, fd);
-    if (!err && fstat(fd, &file))
-        err = -errno;
-    if (!err) {
-        program->filter = malloc((size_t)file.st_size);
-        program->len = (unsigned short)((size_t)file.st_size / sizeof(struct sock_filter));
-        if (!program->filter)
-            err = -ENOMEM;
-        else if (pread(fd, program->filter, (size_t)file.st_size, 0) != file.st_size)
-            err = -EIO;
-        if (err)
-            free(program->filter);
-    }
-    close(fd);
-    return err;
+    return filter_add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
 }
 
 int stub_filter_build(uint64_t cookie, struct sock_fprog *program)
@@ -133,7 +86,7 @@ int stub_filter_build(uint64_t cookie, struct sock_fprog *program)
     if (!err)
         err = add_vsyscall_rules(filter);
     if (!err)
-        err = export_program(filter, program);
+        err = filter_program_export(filter, NULL, 0, program);
     seccomp_release(filter);
     return err;
 }
