@@ -21,7 +21,19 @@ struct transfer {
     uint64_t span_offset;           /* in the first one */
     uint64_t total;                 /* bytes in all spans */
     int64_t offset;                 /* in the file, or FILE_POSITION */
+    ssize_t error;                  /* why a write ended before its end: -errno, -EAGAIN for a full file; or 0 */
 };
+
+/* Leaves out the first bytes, of which there are enough in the spans. */
+static void skip_bytes(struct transfer *transfer, uint64_t bytes)
+{
+    transfer->total -= bytes;
+    while (bytes > 0 && bytes >= transfer->spans->length) {
+        bytes -= transfer->spans->length;
+        transfer->spans++;
+    }
+    transfer->span_offset = bytes;
+}
 
 /* Copies length bytes, of which there are enough in the spans, from or to guest memory. Bytes until a fault. */
 static size_t copy_spans(struct transfer *transfer, unsigned char *buffer, size_t length, bool to_guest)
@@ -86,8 +98,8 @@ static int64_t transfer_in(struct transfer *transfer)
     return (int64_t)done;
 }
 
-/* Bytes written, or -errno when there were none. */
-static int64_t transfer_out(struct transfer *transfer)
+/* Bytes written. When that is not all of them, transfer->error says why. */
+static uint64_t transfer_out(struct transfer *transfer)
 {
     unsigned char bounce[BOUNCE_SIZE];
     uint64_t done = 0;
@@ -98,24 +110,27 @@ static int64_t transfer_out(struct transfer *transfer)
         size_t taken = copy_spans(transfer, bounce, want, false);
         ssize_t put;
 
+        transfer->error = taken < want ? -EFAULT : 0;
         if (taken == 0 && want > 0)
-            return done > 0 ? (int64_t)done : -EFAULT;
+            return done;
         put = file_write_some(transfer->file, bounce, taken, position_after(transfer, done));
-        if (put < 0)
-            return done > 0 ? (int64_t)done : put;
-        done += (uint64_t)put;
-        if ((size_t)put < want)
-            break;
-    } while (done < transfer->total);
-    return (int64_t)done;
+        if (put < (ssize_t)taken)
+            transfer->error = put < 0 ? put : -EAGAIN;
+        if (put > 0)
+            done += (uint64_t)put;
+    } while (transfer->error == 0 && done < transfer->total);
+    return done;
+}
+
+static bool may_wait(const struct file *file)
+{
+    return file->kind == FILE_STREAM && (file->status & O_NONBLOCK) == 0;
 }
 
 /* A file that has nothing for a guest which asked to wait makes it wait. */
 static int64_t wait_or(struct task *task, const struct file *file, short events, int64_t result)
 {
-    if (result == -EAGAIN && file->kind == FILE_STREAM && (file->status & O_NONBLOCK) == 0)
-        return task_wait_fd(task, file->host_fd, events);
-    return result;
+    return result == -EAGAIN && may_wait(file) ? task_wait_fd(task, file->host_fd, events) : result;
 }
 
 static int64_t do_read(struct transfer *transfer)
@@ -123,13 +138,31 @@ static int64_t do_read(struct transfer *transfer)
     return wait_or(transfer->task, transfer->file, POLLIN, transfer_in(transfer));
 }
 
+static int64_t written_so_far(struct task *task)
+{
+    return (int64_t)task->wait.transferred;
+}
+
+/* A guest that asked to wait gets no short count from a pipe that is full: only a signal ends the call early. */
+static int64_t wait_to_write(struct task *task, const struct file *file)
+{
+    if (task->wait.transferred > 0)
+        task->wait.interrupted = written_so_far;
+    return task_wait_fd(task, file->host_fd, POLLOUT);
+}
+
 static int64_t do_write(struct transfer *transfer)
 {
-    int64_t result = transfer_out(transfer);
+    struct task *task = transfer->task;
+    struct wait *wait = &task->wait;
 
-    if (result == -EPIPE)
-        signal_send_task(transfer->task, SIGPIPE);
-    return wait_or(transfer->task, transfer->file, POLLOUT, result);
+    skip_bytes(transfer, wait->transferred);
+    wait->transferred += transfer_out(transfer);
+    if (transfer->error == -EPIPE)
+        signal_send_task(task, SIGPIPE);
+    if (transfer->error == -EAGAIN && may_wait(transfer->file))
+        return wait_to_write(task, transfer->file);
+    return wait->transferred > 0 ? (int64_t)wait->transferred : transfer->error;
 }
 
 /* ------------------------------------------------------------------------

@@ -45,6 +45,7 @@ struct wait {
     size_t fd_capacity;
     int64_t deadline; /* CLOCK_MONOTONIC nanoseconds, or DEADLINE_NEVER */
     struct timer timer;
+    uint64_t transferred; /* what a write that waited in between has written so far */
 
     /*
      * Called instead of the handler when a signal ends the wait; returns the

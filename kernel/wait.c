@@ -121,6 +121,7 @@ void task_wait_clear(struct task *task)
 
     wait->deadline = DEADLINE_NEVER;
     wait->interrupted = NULL;
+    wait->transferred = 0;
     wait->uninterruptible = false;
     wait->for_child = false;
     task->signals.taking = 0;

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,6 +74,13 @@ static void pipes(void)
     ATTEMPT(pipe2(ends, 1));
 }
 
+static void *close_later(void *fd)
+{
+    pause_ms(30);
+    close(*(int *)fd);
+    return NULL;
+}
+
 static void *drain(void *argument)
 {
     static char block[8192];
@@ -84,29 +93,83 @@ static void *drain(void *argument)
     return (void *)total;
 }
 
-/* All bytes arrive, however often the writer has to wait. */
-static void large_write(void)
+/* A call comes back when all is written, however often it has to wait, and all bytes arrive. */
+static void large_writes(void)
 {
     static char block[1000000];
-    size_t done = 0;
+    struct iovec parts[3] = {{block, 150000}, {block, 0}, {block, 70001}};
     pthread_t reader;
     void *total;
     int ends[2];
 
     ATTEMPT(pipe(ends));
     pthread_create(&reader, NULL, drain, &ends[0]);
-    while (done < sizeof(block)) {
-        ssize_t put = write(ends[1], block + done, sizeof(block) - done);
-
-        if (put <= 0)
-            break;
-        done += (size_t)put;
-    }
+    ATTEMPT(write(ends[1], block, sizeof(block)));
+    ATTEMPT(writev(ends[1], parts, 3));
+    ATTEMPT(write(ends[1], block, 0));
     close(ends[1]);
     pthread_join(reader, &total);
-    ATTEMPT(done);
     ATTEMPT((long)total);
     close(ends[0]);
+}
+
+/* Bytes of different places tell whether the second half starts where the first one ended. */
+static void large_write_in_order(void)
+{
+    static unsigned int sent[50000];
+    static unsigned int got[50000];
+    size_t length = 0;
+    ssize_t part;
+    int ends[2];
+
+    for (unsigned int i = 0; i < 50000; i++)
+        sent[i] = i;
+    ATTEMPT(pipe(ends));
+    fflush(stdout);
+    if (fork() == 0) {
+        close(ends[0]);
+        _exit(write(ends[1], sent, sizeof(sent)) == sizeof(sent) ? 0 : 1);
+    }
+    close(ends[1]);
+    while ((part = read(ends[0], (char *)got + length, sizeof(got) - length)) > 0)
+        length += (size_t)part;
+    ATTEMPT(length);
+    ATTEMPT(memcmp(sent, got, sizeof(sent)));
+    ATTEMPT(wait(NULL) > 0);
+    close(ends[0]);
+}
+
+static void note_alarm(int signo)
+{
+    (void)signo;
+}
+
+/* A signal ends the wait: with what is written, or -EINTR when that is nothing. A reader that goes away as well. */
+static void large_write_ends_early(void)
+{
+    static char block[300000];
+    struct sigaction action = {.sa_handler = note_alarm};
+    struct itimerval soon = {.it_value = {0, 50000}};
+    pthread_t writer;
+    int ends[2];
+
+    ATTEMPT(sigaction(SIGALRM, &action, NULL));
+    ATTEMPT(pipe(ends));
+    setitimer(ITIMER_REAL, &soon, NULL);
+    ATTEMPT(write(ends[1], block, sizeof(block)));
+    setitimer(ITIMER_REAL, &soon, NULL);
+    ATTEMPT(write(ends[1], block, sizeof(block)));
+    action.sa_flags = SA_RESTART;
+    ATTEMPT(sigaction(SIGALRM, &action, NULL));
+    ATTEMPT(read(ends[0], block, 8192));
+    setitimer(ITIMER_REAL, &soon, NULL);
+    ATTEMPT(write(ends[1], block, sizeof(block)));
+    ATTEMPT(read(ends[0], block, 8192));
+    pthread_create(&writer, NULL, close_later, &ends[0]);
+    ATTEMPT(write(ends[1], block, sizeof(block)));
+    pthread_join(writer, NULL);
+    ATTEMPT(write(ends[1], block, sizeof(block)));
+    close(ends[1]);
 }
 
 static void counters_and_timers(void)
@@ -188,7 +251,8 @@ static void selecting(void)
     writer = start_writer(&ends[1]);
     ATTEMPT(select(ends[0] + 1, &readers, NULL, NULL, NULL));
     pthread_join(writer, NULL);
-    /* Linux looks at no descriptor above the size of the process's table, which is inherited: make it larger than that. */
+    /* Linux looks at no descriptor above the size of the process's table, which is inherited: make it larger than that.
+     */
     dup2(ends[0], 255);
     close(255);
     FD_SET(200, &readers);
@@ -266,7 +330,9 @@ int main(void)
 {
     close_range(3, ~0U, 0);
     pipes();
-    large_write();
+    large_writes();
+    large_write_in_order();
+    large_write_ends_early();
     counters_and_timers();
     polling();
     selecting();
