@@ -7,8 +7,10 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <trapgate/trapgate.h>
 #include <unistd.h>
@@ -94,6 +96,7 @@ static __attribute__((noreturn)) void execute(const char *command, char *path, c
     char *argv[ARGUMENTS_MAX + 8] = {"trapgate", "run", "--backend", "systrap", "--stats", "--", path};
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (unsigned i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
         argv[7 + i] = (char *)(uintptr_t)arguments[i];
     if (dup2(nowhere, STDIN_FILENO) >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0 &&

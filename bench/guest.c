@@ -67,17 +67,18 @@ void guest_answer(const tg_event *event)
     tg_context_set_return(event->context, GETPPID_ANSWER);
 }
 
-void guest_serve_in(tg_platform *platform, tg_context *context, tg_subprocess *subprocess)
+uint32_t guest_serve_in(tg_platform *platform, tg_context *context, tg_subprocess *subprocess)
 {
     tg_event event = {.size = sizeof(event)};
 
     guest_require(platform, tg_context_switch(context, subprocess, &event), "tg_context_switch");
     guest_answer(&event);
+    return event.flags;
 }
 
-void guest_serve(const struct guest *guest, tg_context *context)
+uint32_t guest_serve(const struct guest *guest, tg_context *context)
 {
-    guest_serve_in(guest->platform, context, guest->subprocess);
+    return guest_serve_in(guest->platform, context, guest->subprocess);
 }
 
 void guest_open(struct guest *guest, const struct sample *sample, struct guest_program program)

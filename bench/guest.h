@@ -32,9 +32,9 @@ tg_subprocess *guest_subprocess(tg_platform *platform, struct guest_program prog
 /* A context at the start of the program; flags as for tg_context_set_flags(). */
 tg_context *guest_context(tg_platform *platform, uint64_t argument, uint32_t flags);
 
-/* One switch that has to end in getppid; answers it. */
-void guest_serve(const struct guest *guest, tg_context *context);
-void guest_serve_in(tg_platform *platform, tg_context *context, tg_subprocess *subprocess);
+/* One switch that has to end in getppid; answers it. Returns the event's TG_FLAG_*. */
+uint32_t guest_serve(const struct guest *guest, tg_context *context);
+uint32_t guest_serve_in(tg_platform *platform, tg_context *context, tg_subprocess *subprocess);
 
 /* Answers getppid; ends the sample when the event is another one. */
 void guest_answer(const tg_event *event);

@@ -54,30 +54,30 @@ static void no_preparation(const struct switching *switching)
     (void)switching;
 }
 
-static bool comes_patched(const struct switching *switching)
+static bool serve_one_patched(const struct switching *switching)
 {
-    tg_event event = {.size = sizeof(event)};
-
-    guest_require(switching->guest.platform, tg_context_switch(switching->context, switching->guest.subprocess, &event),
-                  "tg_context_switch");
-    guest_answer(&event);
-    return event.flags & TG_FLAG_PATCHED;
+    return guest_serve(&switching->guest, switching->context) & TG_FLAG_PATCHED;
 }
 
-/* A number for patched calls must not come from a site that never was patched. */
 static void wait_until_patched(const struct switching *switching)
 {
     for (unsigned i = 0; i < CALLS_BEFORE_PATCHED; i++)
-        if (comes_patched(switching))
+        if (serve_one_patched(switching))
             return;
     sample_fail("the guest's system call is not patched after %u calls", CALLS_BEFORE_PATCHED);
 }
 
-static void require_unpatched(const struct switching *switching)
+/* A number for patched calls must come from such calls alone, and the other way round. */
+static void step_patched(void *state)
 {
-    for (unsigned i = 0; i < CALLS_BEFORE_PATCHED; i++)
-        if (comes_patched(switching))
-            sample_fail("the guest's system call is patched although the platform was opened without");
+    if (!serve_one_patched(state))
+        sample_fail("a call did not come through the patched site");
+}
+
+static void step_unpatched(void *state)
+{
+    if (serve_one_patched(state))
+        sample_fail("a call came through a patched site although the platform was opened without");
 }
 
 static double measure_prepared_steps(const struct sample *sample, struct guest_program program, uint32_t flags,
@@ -137,13 +137,12 @@ static double fault_free(const struct sample *sample)
 static double switch_patched(const struct sample *sample)
 {
     return measure_prepared_steps(sample, GUEST_PROGRAM(bench_syscall_loop), TG_CONTEXT_ONE_THREAD, wait_until_patched,
-                                  step_switch);
+                                  step_patched);
 }
 
 static double switch_unpatched(const struct sample *sample)
 {
-    return measure_prepared_steps(sample, GUEST_PROGRAM(bench_syscall_loop), TG_CONTEXT_ONE_THREAD, require_unpatched,
-                                  step_switch);
+    return measure_steps(sample, GUEST_PROGRAM(bench_syscall_loop), TG_CONTEXT_ONE_THREAD, step_unpatched);
 }
 
 /* Everything the library starts afterwards is bound as well: stubs inherit the processors. */
