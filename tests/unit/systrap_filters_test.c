@@ -437,8 +437,9 @@ static int run_stub(const struct stub_filter_layout *at, const struct sock_fprog
     const long word = (long)at->region_start;
 
     /* cmocka handles SIGILL, by which the child ends. */
-    if (signal(SIGILL, SIG_DFL) == SIG_ERR || prctl(PR_SET_DUMPABLE, 0) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-        syscall(SYS_rt_sigaction, SIGSYS, &action, NULL, 8) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, base))
+    if (signal(SIGILL, SIG_DFL) == SIG_ERR || prctl(PR_SET_DUMPABLE, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL) ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_rt_sigaction, SIGSYS, &action, NULL, 8) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, base))
         return 1;
     /* BASE */
     if (!gives(parent, SYS_getppid, 0, 0, 0) || !outside_traps() || !traps(SYS_getpid, 0, 0, 0))
