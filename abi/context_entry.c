@@ -95,12 +95,16 @@ uint64_t tg_context_user_data(const tg_context *context)
 
 const tg_regs *tg_context_regs(const tg_context *context)
 {
-    return context ? &context->regs : NULL;
+    tg_context *own = (tg_context *)(uintptr_t)context; /* its registers may have to be fetched */
+
+    if (!context)
+        return NULL;
+    return context_is_running(context) ? &context->regs : context_regs(own);
 }
 
 tg_regs *tg_context_regs_mut(tg_context *context)
 {
-    return context && !context_is_running(context) ? &context->regs : NULL;
+    return context && !context_is_running(context) ? context_regs_mut(context) : NULL;
 }
 
 int tg_context_get_fpstate(tg_context *context, void *buffer, size_t capacity)
@@ -139,7 +143,7 @@ int tg_context_get_tls(const tg_context *context, uint64_t *out)
 {
     if (!context || !out)
         return platform_refuse_null(context ? context->platform : NULL, __func__);
-    *out = tgi_arch.tls(&context->regs);
+    *out = tgi_arch.tls(tg_context_regs(context));
     return 0;
 }
 
@@ -151,7 +155,7 @@ int tg_context_set_tls(tg_context *context, uint64_t tls)
         return -EINVAL;
     if (!context_take(context))
         return busy(context);
-    err = tgi_arch.set_tls(&context->regs, tls);
+    err = tgi_arch.set_tls(context_regs_mut(context), tls);
     if (err)
         platform_fail(context->platform, err, "set the TLS register: 0x%llx is no address of a guest",
                       (unsigned long long)tls);
@@ -165,7 +169,7 @@ int tg_context_set_return(tg_context *context, int64_t value)
         return -EINVAL;
     if (!context_take(context))
         return busy(context);
-    tgi_arch.set_return(&context->regs, value);
+    context_set_return(context, value);
     context_give_back(context);
     return 0;
 }
@@ -185,7 +189,7 @@ int tg_context_restart_syscall(tg_context *context)
 
 static int switch_checked(tg_context *context, tg_subprocess *subprocess, tg_event *event)
 {
-    int err = tgi_arch.regs_check(&context->regs);
+    int err = context->regs_place == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
 
     if (err)
         return platform_fail(context->platform, err,

@@ -85,6 +85,28 @@ struct arch_guest {
     void *arg;
 };
 
+struct systrap_slot;
+
+/* What the systrap backend needs. A slot is memory that a guest can write: each word is read once. */
+struct arch_systrap {
+    uint64_t handler_offset; /* in the stub's text */
+    uint64_t restorer_offset;
+    void (*pause)(void);
+    /* A sentence about what this machine lacks, NULL: nothing. */
+    const char *(*missing)(void);
+    /* Fills an image as the kernel would; its size, 0: more than capacity. */
+    size_t (*fp_learn)(void *image, size_t capacity, uint64_t *features);
+    /* Makes an image that a guest may have spoilt one that fp_check() accepts. */
+    void (*fp_repair)(void *image, const void *initial, size_t size);
+    void (*read_regs)(const struct systrap_slot *slot, tg_regs *regs);
+    void (*write_regs)(struct systrap_slot *slot, const tg_regs *regs);
+    void (*set_return)(struct systrap_slot *slot, int64_t value);
+    /* False: the SIGSYS stands for something else. */
+    bool (*read_syscall)(const struct systrap_slot *slot, struct arch_syscall *out);
+    /* TG_ACCESS_* of a page fault by its error code; 0: it was none. */
+    uint32_t (*error_access)(uint64_t error);
+};
+
 struct arch_ops {
     uint32_t audit_arch;
     uint64_t user_end; /* exclusive; the stub lies below */
@@ -129,6 +151,8 @@ struct arch_ops {
                                 struct arch_syscall *out);
     /* TG_ACCESS_* of a fault, by decoding the instruction. */
     uint32_t (*fault_access)(const tg_regs *regs, uint64_t addr, const struct arch_guest *guest);
+
+    struct arch_systrap systrap;
 
     /* Runs in a new stub process: 0 or -errno. */
     int (*stub_trap_cpuid)(void);

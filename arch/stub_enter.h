@@ -7,5 +7,6 @@
 #include <sys/types.h>
 
 __attribute__((noreturn)) void stub_enter(uint64_t stub_start, uint64_t stub_end, uint64_t cookie, pid_t embedder);
+__attribute__((noreturn)) void systrap_enter(uint64_t region, int file, pid_t embedder);
 
 #endif

@@ -30,6 +30,9 @@ struct backend_ops {
     int (*subprocess_apply)(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
 
     int (*context_create)(struct tg_context *context);
+    /* For backends that leave registers where they are (tg_context.regs_place); NULL where none does. */
+    void (*context_pull_regs)(struct tg_context *context);
+    void (*context_set_return)(struct tg_context *context, int64_t value);
     /* Makes context->fp current; -EBUSY when another thread holds it. */
     int (*context_pull_fp)(struct tg_context *context);
     /* 0 or -EINVAL: an image that the processor would refuse. */
@@ -50,6 +53,7 @@ struct backend_ops {
 };
 
 extern const struct backend_ops ptrace_backend;
+extern const struct backend_ops systrap_backend;
 
 void open_report_fill(struct open_report *report, const char *step, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -59,9 +59,32 @@ int context_start(struct tg_context *context, uint64_t ip, uint64_t sp)
     if (err)
         return err;
     context->in_syscall = false;
+    context->regs_place = REGS_HERE;
     tgi_arch.regs_init(&context->regs);
     tgi_arch.set_start(&context->regs, ip, sp);
     return 0;
+}
+
+const tg_regs *context_regs(struct tg_context *context)
+{
+    if (context->regs_place == REGS_BACKEND)
+        context->platform->ops->context_pull_regs(context);
+    return &context->regs;
+}
+
+tg_regs *context_regs_mut(struct tg_context *context)
+{
+    context_regs(context);
+    context->regs_place = REGS_HERE;
+    return &context->regs;
+}
+
+void context_set_return(struct tg_context *context, int64_t value)
+{
+    if (context->regs_place == REGS_HERE)
+        tgi_arch.set_return(&context->regs, value);
+    else
+        context->platform->ops->context_set_return(context, value);
 }
 
 int context_copy(struct tg_context *to, struct tg_context *from)
@@ -73,7 +96,7 @@ int context_copy(struct tg_context *to, struct tg_context *from)
         return err;
     memcpy(to->fp, from->fp, platform->info.fpstate_size);
     platform->ops->context_fp_changed(to);
-    to->regs = from->regs;
+    *context_regs_mut(to) = *context_regs(from);
     to->in_syscall = from->in_syscall;
     to->syscall = from->syscall;
     return 0;
@@ -107,7 +130,7 @@ int context_restart_syscall(struct tg_context *context)
     if (!context->in_syscall)
         return platform_fail(context->platform, -EINVAL,
                              "restart a system call: the context's last event was not a SYSCALL");
-    err = tgi_arch.restart_syscall(&context->regs, &context->syscall);
+    err = tgi_arch.restart_syscall(context_regs_mut(context), &context->syscall);
     if (err)
         return platform_fail(context->platform, err,
                              "restart a system call: the context is not where the call left it any more");

@@ -23,6 +23,35 @@ void event_syscall(struct tg_event *event, struct tg_context *context, const str
     event->u.syscall.ip = syscall->ip;
 }
 
+bool event_is_fault(const siginfo_t *info)
+{
+    if (info->si_signo == SIGSEGV)
+        return info->si_code != SI_KERNEL;
+    return info->si_signo == SIGBUS && info->si_code != BUS_ADRALN && info->si_code != SI_KERNEL;
+}
+
+void event_fault(struct tg_event *event, struct tg_context *context, const siginfo_t *info, uint32_t access)
+{
+    count(context->platform, COUNTER_FAULTS);
+    event_begin(event, context, TG_EVENT_FAULT);
+    event->u.fault.addr = (uint64_t)(uintptr_t)info->si_addr;
+    event->u.fault.ip = tgi_arch.ip(&context->regs);
+    event->u.fault.access = access;
+    event->u.fault.signo = info->si_signo;
+    event->u.fault.code = info->si_code;
+}
+
+void event_exception(struct tg_event *event, struct tg_context *context, const siginfo_t *info)
+{
+    count(context->platform, COUNTER_EXCEPTIONS);
+    event_begin(event, context, TG_EVENT_EXCEPTION);
+    event->u.exception.addr = info->si_code == SI_KERNEL ? 0 : (uint64_t)(uintptr_t)info->si_addr;
+    event->u.exception.ip = tgi_arch.ip(&context->regs);
+    event->u.exception.signo = info->si_signo;
+    event->u.exception.code = info->si_code;
+    event->u.exception.trap_errno = info->si_errno;
+}
+
 void event_dead(struct tg_event *event, struct tg_context *context, int32_t reason, int32_t status)
 {
     event_begin(event, context, TG_EVENT_DEAD);

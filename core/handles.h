@@ -25,6 +25,13 @@ enum context_state {
     CONTEXT_RUNNING,
 };
 
+/* Where a context's general registers are up to date. */
+enum regs_place {
+    REGS_HERE,    /* tg_context.regs */
+    REGS_BACKEND, /* context_pull_regs() brings them */
+    REGS_BOTH,
+};
+
 struct tg_context {
     struct tg_platform *platform;
     struct list node;
@@ -35,6 +42,7 @@ struct tg_context {
     bool in_syscall; /* the last event was a SYSCALL, kept in syscall */
     struct arch_syscall syscall;
     uint8_t *fp; /* image of info.fpstate_size bytes */
+    enum regs_place regs_place;
     tg_regs regs;
 };
 
@@ -66,6 +74,11 @@ void subprocess_destroy(struct tg_subprocess *subprocess);
 int context_create(struct tg_platform *platform, struct tg_context **out);
 int context_start(struct tg_context *context, uint64_t ip, uint64_t sp);
 int context_copy(struct tg_context *to, struct tg_context *from);
+/* The registers, brought here if they are elsewhere. */
+const tg_regs *context_regs(struct tg_context *context);
+/* The same; from now on these are the ones that count. */
+tg_regs *context_regs_mut(struct tg_context *context);
+void context_set_return(struct tg_context *context, int64_t value);
 int context_get_fpstate(struct tg_context *context, void *buffer);
 int context_set_fpstate(struct tg_context *context, const void *image);
 int context_restart_syscall(struct tg_context *context);

@@ -22,8 +22,12 @@ void interrupt_raise(struct interrupt *interrupt)
     atomic_fetch_add(&interrupt->word, RAISER);
     before = atomic_fetch_or(&interrupt->word, PENDING);
     thread = (pid_t)(before >> THREAD_SHIFT);
-    if (thread && !(before & PENDING))
-        syscall(SYS_tgkill, atomic_load(&interrupt->process), thread, INTERRUPT_KICK_SIGNAL);
+    if (thread && !(before & PENDING)) {
+        if (interrupt->kick)
+            interrupt->kick(interrupt);
+        else
+            syscall(SYS_tgkill, atomic_load(&interrupt->process), thread, INTERRUPT_KICK_SIGNAL);
+    }
     atomic_fetch_sub(&interrupt->word, RAISER);
     errno = saved_errno;
 }

@@ -23,6 +23,8 @@
 struct interrupt {
     _Atomic uint64_t word;
     _Atomic pid_t process; /* of the thread in the word */
+    /* For backends that do not know the thread beforehand: called instead of signalling the one in the word. */
+    void (*kick)(struct interrupt *interrupt);
 };
 
 /* Any thread, any signal handler. */

@@ -11,6 +11,7 @@ static _Atomic uint64_t next_platform_id = 1;
 
 /* In the order in which AUTO tries them. */
 static const struct backend_ops *const backends[] = {
+    &systrap_backend,
     &ptrace_backend,
 };
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
+#include "systrap_offsets.h"
 #include "x86_64.h"
 
 #define REGS_OFFSET offsetof(tg_regs, r15)
@@ -48,6 +49,20 @@ const struct arch_ops tgi_arch = {
     .syscall_entered = x86_syscall_entered,
     .syscall_from_signal = x86_syscall_from_signal,
     .fault_access = x86_fault_access,
+    .systrap =
+        {
+            .handler_offset = SYSTRAP_OFFSET_HANDLER,
+            .restorer_offset = SYSTRAP_OFFSET_RESTORER,
+            .pause = x86_systrap_pause,
+            .missing = x86_systrap_missing,
+            .fp_learn = x86_systrap_fp_learn,
+            .fp_repair = x86_systrap_fp_repair,
+            .read_regs = x86_systrap_read_regs,
+            .write_regs = x86_systrap_write_regs,
+            .set_return = x86_systrap_set_return,
+            .read_syscall = x86_systrap_read_syscall,
+            .error_access = x86_systrap_error_access,
+        },
     .stub_trap_cpuid = x86_stub_trap_cpuid,
     .stub_trap_tsc = x86_stub_trap_tsc,
     .can_trap_cpuid = x86_can_trap_cpuid,

@@ -11,4 +11,15 @@ stub_enter:
         movq    %rsi, %r14
         jmp     *%rdi
         .size   stub_enter, . - stub_enter
+
+/* systrap_enter(region, file, embedder): those that tg_systrap_entry expects. */
+        .globl  systrap_enter
+        .hidden systrap_enter
+        .type   systrap_enter, @function
+systrap_enter:
+        movq    %rdi, %r12
+        movslq  %esi, %r14
+        movslq  %edx, %r15
+        jmp     *%rdi
+        .size   systrap_enter, . - systrap_enter
         .section .note.GNU-stack, "", @progbits

@@ -43,6 +43,17 @@ bool x86_syscall_from_signal(tg_regs *regs, const siginfo_t *info, const struct 
                              struct arch_syscall *out);
 int x86_restart_syscall(tg_regs *regs, const struct arch_syscall *syscall);
 
+/* systrap_ops.c */
+void x86_systrap_pause(void);
+const char *x86_systrap_missing(void);
+size_t x86_systrap_fp_learn(void *image, size_t capacity, uint64_t *features);
+void x86_systrap_fp_repair(void *image, const void *initial, size_t size);
+void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs);
+void x86_systrap_write_regs(struct systrap_slot *slot, const tg_regs *regs);
+void x86_systrap_set_return(struct systrap_slot *slot, int64_t value);
+bool x86_systrap_read_syscall(const struct systrap_slot *slot, struct arch_syscall *out);
+uint32_t x86_systrap_error_access(uint64_t error);
+
 /* fault_access.c */
 uint32_t x86_fault_access(const tg_regs *regs, uint64_t addr, const struct arch_guest *guest);
 

@@ -2,32 +2,17 @@
 /* Opening and closing the backend, and its operations table. */
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "core/lowest_address.h"
 #include "core/ptrace/ptrace_backend.h"
 
 #define FP_SIZE_MAX            ((size_t)64 * 1024)
 #define MMAP_MIN_ADDR_FALLBACK 65536
-
-/* Where it cannot be read, what every distribution sets is safe. */
-static uint64_t lowest_address(uint64_t page)
-{
-    unsigned long long value = MMAP_MIN_ADDR_FALLBACK;
-    FILE *file = fopen("/proc/sys/vm/mmap_min_addr", "re");
-
-    if (file) {
-        if (fscanf(file, "%llu", &value) != 1)
-            value = MMAP_MIN_ADDR_FALLBACK;
-        fclose(file);
-    }
-    value = (value + page - 1) & ~(page - 1);
-    return value;
-}
 
 /* The FP state's size and what a new thread's looks like, from a stub thread. */
 static int learn_fpstate(struct tg_platform *platform, struct stub_thread *thread)

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "core/memory_calls.h"
 #include "core/ptrace/ptrace_backend.h"
 #include "core/ptrace/stub_clone.h"
 
@@ -218,80 +219,6 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
 
 /* ---- memory operations ---- */
 
-static uint64_t map_flags(const struct tg_mem_op *op)
-{
-    uint64_t flags = op->flags & TG_MAP_NOREPLACE ? 0x100000 /* MAP_FIXED_NOREPLACE */ : MAP_FIXED;
-
-    flags |= op->flags & TG_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
-    if (op->flags & TG_MAP_POPULATE)
-        flags |= MAP_POPULATE;
-    if (op->flags & TG_MAP_NORESERVE)
-        flags |= MAP_NORESERVE;
-    if (op->fd < 0)
-        flags |= MAP_ANONYMOUS;
-    return flags;
-}
-
-static void fill_call(struct stub_call *call, const struct tg_mem_op *op)
-{
-    memset(call, 0, sizeof(*call));
-    call->args[0] = op->addr;
-    call->args[1] = op->length;
-    switch (op->kind) {
-    case TG_MEM_MAP:
-        call->nr = tgi_arch.syscalls.mmap;
-        call->args[2] = op->prot;
-        call->args[3] = map_flags(op);
-        call->args[4] = (uint32_t)op->fd;
-        call->args[5] = op->offset;
-        break;
-    case TG_MEM_UNMAP:
-        call->nr = tgi_arch.syscalls.munmap;
-        break;
-    case TG_MEM_PROTECT:
-        call->nr = tgi_arch.syscalls.mprotect;
-        call->args[2] = op->prot;
-        break;
-    default:
-        call->nr = tgi_arch.syscalls.madvise;
-        call->args[2] = (uint32_t)op->advice;
-        break;
-    }
-}
-
-static int apply_failed(struct tg_subprocess *subprocess, const struct tg_mem_op *op, size_t index, int64_t err)
-{
-    struct tg_platform *platform = subprocess->platform;
-
-    switch (err) {
-    case -ENOMEM:
-        if (op->kind == TG_MEM_PROTECT || op->kind == TG_MEM_ADVISE)
-            return platform_fail(platform, -ENOMEM,
-                                 "memory operation %zu: part of the range is not mapped, or the host has no memory or "
-                                 "mappings left (vm.max_map_count)",
-                                 index);
-        return platform_fail(platform, -ENOMEM,
-                             "memory operation %zu: the host has no memory or mappings left (vm.max_map_count)", index);
-    case -EACCES:
-        return platform_fail(platform, -EACCES,
-                             "memory operation %zu: the descriptor was not opened for what prot asks", index);
-    case -EBADF:
-    case -ENODEV:
-    case -EEXIST:
-    case -EPERM:
-    case -EAGAIN:
-        return platform_fail(platform, (int)err, "memory operation %zu: %s", index, strerror((int)-err));
-    case -EINVAL:
-        if (op->kind == TG_MEM_ADVISE)
-            return platform_fail(platform, -EOPNOTSUPP,
-                                 "memory operation %zu: the host does not know this advice or not for this mapping",
-                                 index);
-        return platform_fail(platform, -EINVAL, "memory operation %zu: the host refuses its arguments", index);
-    default:
-        return platform_fail(platform, -EIO, "memory operation %zu: %s", index, strerror((int)-err));
-    }
-}
-
 static bool call_failed(int64_t result)
 {
     return result < 0 && result >= -4095;
@@ -305,13 +232,13 @@ static int apply_one(struct stub_thread *thread, const struct tg_mem_op *op, siz
     tg_regs after;
     int err;
 
-    fill_call(&request.call, op);
+    memory_call_fill(&request.call, op);
     tgi_arch.stub_add_cookie(&request.call, pp->cookie);
     err = stub_thread_inject(thread, &request, &after);
     if (err)
         return err;
     if (call_failed(tgi_arch.stub_result(&after)))
-        return apply_failed(subprocess, op, index, tgi_arch.stub_result(&after));
+        return memory_call_failed(subprocess, op, index, tgi_arch.stub_result(&after));
     (*done)++;
     return 0;
 }
@@ -334,7 +261,7 @@ static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, 
     int err;
 
     for (size_t i = 0; i < n; i++)
-        fill_call(&calls[i], &ops[i]);
+        memory_call_fill(&calls[i], &ops[i]);
     err = stub_thread_poke(thread, pp->batch, (const uint64_t *)calls, n * (sizeof(calls[0]) / sizeof(uint64_t)));
     if (!err)
         err = stub_thread_inject(thread, &request, &after);
@@ -346,7 +273,7 @@ static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, 
         return -ESRCH;
     }
     *done += n - left;
-    return left ? apply_failed(subprocess, &ops[n - left], *done, tgi_arch.stub_result(&after)) : 0;
+    return left ? memory_call_failed(subprocess, &ops[n - left], *done, tgi_arch.stub_result(&after)) : 0;
 }
 
 static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, size_t n, size_t *done)

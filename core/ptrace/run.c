@@ -65,40 +65,6 @@ static void syscall_event(struct ptrace_context *context, const struct arch_sysc
     event_syscall(event, base, syscall);
 }
 
-static void fault_event(struct ptrace_context *context, struct stub_thread *thread, const siginfo_t *info,
-                        struct tg_event *event)
-{
-    const struct arch_guest guest = guest_of(thread);
-    uint64_t addr = (uint64_t)(uintptr_t)info->si_addr;
-
-    count(context->base.platform, COUNTER_FAULTS);
-    event_begin(event, &context->base, TG_EVENT_FAULT);
-    event->u.fault.addr = addr;
-    event->u.fault.ip = tgi_arch.ip(&context->base.regs);
-    event->u.fault.access = tgi_arch.fault_access(&context->base.regs, addr, &guest);
-    event->u.fault.signo = info->si_signo;
-    event->u.fault.code = info->si_code;
-}
-
-static void exception_event(struct ptrace_context *context, const siginfo_t *info, struct tg_event *event)
-{
-    count(context->base.platform, COUNTER_EXCEPTIONS);
-    event_begin(event, &context->base, TG_EVENT_EXCEPTION);
-    event->u.exception.addr = info->si_code == SI_KERNEL ? 0 : (uint64_t)(uintptr_t)info->si_addr;
-    event->u.exception.ip = tgi_arch.ip(&context->base.regs);
-    event->u.exception.signo = info->si_signo;
-    event->u.exception.code = info->si_code;
-    event->u.exception.trap_errno = info->si_errno;
-}
-
-/* Page faults and the end of a file have an address; protection errors of other kinds have none. */
-static bool is_fault(const siginfo_t *info)
-{
-    if (info->si_signo == SIGSEGV)
-        return info->si_code != SI_KERNEL;
-    return info->si_signo == SIGBUS && info->si_code != BUS_ADRALN && info->si_code != SI_KERNEL;
-}
-
 static void signal_event(struct ptrace_context *context, struct stub_thread *thread, const siginfo_t *info,
                          struct tg_event *event)
 {
@@ -111,10 +77,11 @@ static void signal_event(struct ptrace_context *context, struct stub_thread *thr
         return;
     }
     context->base.in_syscall = false;
-    if (is_fault(info))
-        fault_event(context, thread, info, event);
+    if (event_is_fault(info))
+        event_fault(event, &context->base, info,
+                    tgi_arch.fault_access(&context->base.regs, (uint64_t)(uintptr_t)info->si_addr, &guest));
     else
-        exception_event(context, info, event);
+        event_exception(event, &context->base, info);
 }
 
 /* ---- starting ---- */

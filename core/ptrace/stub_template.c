@@ -27,24 +27,17 @@
 #include "arch/stub_enter.h"
 #include "core/futex.h"
 #include "core/ptrace/ptrace_backend.h"
+#include "core/quiet_thread.h"
+#include "core/stub_process.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-#define RSEQ_SIGNATURE     0x53053053u
-#define RSEQ_UNREGISTER    1
-#define LAST_SIGNAL        64
-#define KERNEL_SIGSET_SIZE 8
-#define KEEPER_STACK       (256 * 1024)
-#define PLACE_TRIES        32
-#define PLACE_WINDOW       ((uint64_t)1 << 34) /* how far below the end of user space the stub may lie */
+#define PLACE_TRIES  32
+#define PLACE_WINDOW ((uint64_t)1 << 34) /* how far below the end of user space the stub may lie */
 
 extern const uint8_t tgi_stub_blob[];
 extern const uint8_t tgi_stub_blob_end[];
-
-/* glibc's registration for restartable sequences, where there is one. */
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-extern const unsigned int __rseq_size __attribute__((weak));
 
 enum setup_step {
     STEP_NONE,
@@ -97,46 +90,6 @@ static int fail(struct setup_report *report, enum setup_step step, int err)
 
 /* ---- in the new process: no locks, no allocation, nothing but system calls ---- */
 
-#define SIGNAL_BIT(number) (1ull << ((number)-1))
-
-/* What a processor raises for a guest, and the kick. All others are blocked: nobody has a reason to send them. */
-static const uint64_t signals_of_guests = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) |
-                                          SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGSYS) |
-                                          SIGNAL_BIT(INTERRUPT_KICK_SIGNAL);
-
-static int reset_signals(void)
-{
-    /* The kernel's struct sigaction; the handler comes first, the rest is no flags and no mask. */
-    const uint64_t action[4] = {(uint64_t)(uintptr_t)SIG_DFL};
-    const uint64_t blocked = ~signals_of_guests;
-
-    for (int i = 1; i <= LAST_SIGNAL; i++) {
-        if (i != SIGKILL && i != SIGSTOP && syscall(SYS_rt_sigaction, i, action, NULL, KERNEL_SIGSET_SIZE))
-            return -errno;
-    }
-    return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, KERNEL_SIGSET_SIZE) ? -errno : 0;
-}
-
-/* The kernel would go on writing to the registered area, which is about to be unmapped, and kill the stub. */
-static int unregister_rseq(void)
-{
-#ifdef SYS_rseq
-    uint32_t size;
-
-    if (!&__rseq_offset || !&__rseq_size || !__rseq_size)
-        return 0;
-    /* What was registered is a multiple of 32; which one depends on the version of glibc and the kernel. */
-    for (size = 32; size <= 512; size += 32) {
-        if (!syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, size, RSEQ_UNREGISTER,
-                     RSEQ_SIGNATURE))
-            return 0;
-    }
-    return -errno;
-#else
-    return 0;
-#endif
-}
-
 static int map_stub(const struct ptrace_platform *pp)
 {
     size_t size = (size_t)(pp->stub_end - pp->stub_start);
@@ -182,9 +135,9 @@ static int become_stub(const struct setup *setup)
 
     if (setsid() < 0)
         return fail(setup->report, STEP_SESSION, -errno);
-    if ((err = reset_signals()))
+    if ((err = stub_process_reset_signals(STUB_SIGNALS_OF_GUESTS | STUB_SIGNAL_BIT(INTERRUPT_KICK_SIGNAL))))
         return fail(setup->report, STEP_SIGNALS, err);
-    if ((err = unregister_rseq()))
+    if ((err = stub_process_unregister_rseq()))
         return fail(setup->report, STEP_RSEQ, err);
     if ((err = map_stub(pp)))
         return fail(setup->report, STEP_MAP, err);
@@ -233,26 +186,16 @@ static void *keeper_main(void *arg)
     return NULL;
 }
 
-/* A thread that takes no signal of the embedder's, and whose stub starts with none pending. */
+/* It takes no signal of the embedder's, so its stub starts with none pending. */
 static int start_keeper(struct setup *setup)
 {
     struct ptrace_platform *pp = ptrace_platform(setup->platform);
-    pthread_attr_t attr;
-    sigset_t all;
-    sigset_t before;
-    int err = pthread_attr_init(&attr);
+    int err;
 
-    if (err)
-        return -err;
-    pthread_attr_setstacksize(&attr, KEEPER_STACK);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&pp->template.keep, 1);
-    err = pthread_create(&pp->template.keeper, &attr, keeper_main, setup);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
+    err = quiet_thread_create(&pp->template.keeper, keeper_main, setup);
     if (err)
-        return -err;
+        return err;
     while (!atomic_load(&setup->done))
         futex_wait(&setup->done, 0);
     return 0;
@@ -265,11 +208,6 @@ static void stop_keeper(struct ptrace_platform *pp)
     pthread_join(pp->template.keeper, NULL);
 }
 
-static int random_bytes(void *out, size_t size)
-{
-    return getrandom(out, size, 0) == (ssize_t)size ? 0 : -EIO;
-}
-
 /* Below the end of user space, at random. */
 static int choose_place(struct tg_platform *platform)
 {
@@ -278,7 +216,7 @@ static int choose_place(struct tg_platform *platform)
     uint64_t text = ((uint64_t)(tgi_stub_blob_end - tgi_stub_blob) + page - 1) & ~(page - 1);
     uint64_t random;
 
-    if (random_bytes(&random, sizeof(random)))
+    if (stub_process_random(&random, sizeof(random)))
         return -EIO;
     pp->stub_start = tgi_arch.user_end - 2 * page - text - (random % PLACE_WINDOW / page * page);
     pp->batch = pp->stub_start + text;
@@ -386,7 +324,7 @@ int stub_template_start(struct tg_platform *platform, const struct tg_platform_o
 {
     struct ptrace_platform *pp = ptrace_platform(platform);
     struct setup setup = {.platform = platform, .flags = options->flags};
-    int err = random_bytes(&pp->cookie, sizeof(pp->cookie));
+    int err = stub_process_random(&pp->cookie, sizeof(pp->cookie));
 
     if (!err)
         err = stub_filter_build(pp->cookie, &setup.filter);

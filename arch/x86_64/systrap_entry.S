@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The syscall thread of a systrap stub: the first thread of its process. It
+ * takes orders from a page that only the library can write, makes the calls,
+ * answers, sleeps. It uses no memory but that page, for the guest can write
+ * all other memory, and no stack at all.
+ *
+ *   %r12   the region (stub/systrap_protocol.h)
+ *   %r13d  sequence number of the last order
+ *   %r14d  descriptor of the subprocess's file
+ *   %r15d  the pid of the embedder
+ *   %rbx   next call        } of a batch
+ *   %ebp   how many are left}
+ */
+#include <asm/unistd.h>
+
+#include "protocol.h"
+#include "systrap_protocol.h"
+
+#define SIGKILL 9
+#define PR_SET_PDEATHSIG 1
+#define SECCOMP_SET_MODE_FILTER 1
+#define FUTEX_WAIT 0
+#define FUTEX_WAKE 1
+#define CLONE_THREAD 0x10000
+#define ALL_WAITERS 0x7fffffff
+#define LARGEST_ERROR -4095
+#define TASK_END_57 0x00fffffffffff000
+#define TASK_END_47 0x00007ffffffff000
+
+        .section .text.entry, "ax", @progbits
+
+/* A process that still has the embedder's memory: unmap all but the region. */
+        .globl  tg_systrap_entry
+tg_systrap_entry:
+        xorl    %esp, %esp
+        xorl    %edi, %edi
+        movq    %r12, %rsi
+        movl    $__NR_munmap, %eax
+        syscall
+        testq   %rax, %rax
+        jnz     give_up
+
+        /* Five-level page tables first; where there are none the kernel refuses that range. */
+        leaq    SYSTRAP_REGION_SIZE(%r12), %rdi
+        movabsq $TASK_END_57, %rsi
+        subq    %rdi, %rsi
+        movl    $__NR_munmap, %eax
+        syscall
+        testq   %rax, %rax
+        jz      swept
+        leaq    SYSTRAP_REGION_SIZE(%r12), %rdi
+        movabsq $TASK_END_47, %rsi
+        subq    %rdi, %rsi
+        movl    $__NR_munmap, %eax
+        syscall
+        testq   %rax, %rax
+        jnz     give_up
+swept:
+        xorl    %ebp, %ebp
+        movl    $1, %r13d
+
+/* A new process: dies with the embedder, also when that ended before this line. */
+new_process:
+        movl    $PR_SET_PDEATHSIG, %edi
+        movl    $SIGKILL, %esi
+        xorl    %edx, %edx
+        xorl    %r10d, %r10d
+        xorl    %r8d, %r8d
+        movl    $__NR_prctl, %eax
+        syscall
+        testq   %rax, %rax
+        jnz     give_up
+        movl    $__NR_getppid, %eax
+        syscall
+        cmpl    %r15d, %eax
+        jne     give_up
+        xorl    %eax, %eax
+        testl   %ebp, %ebp
+        jnz     next_call
+
+/* %rax: the last result. What becomes the file offset must be no negative number. */
+answer:
+        movl    %eax, %edx
+        cmpq    $LARGEST_ERROR, %rax
+        jae     1f
+        andl    $0x7fffffff, %edx
+1:      movl    %r13d, %esi
+        andl    $ANSWER_SEQUENCE_MASK, %esi
+        shlq    $(ANSWER_SEQUENCE_SHIFT - ANSWER_LEFT_SHIFT), %rsi
+        movl    %ebp, %eax
+        orq     %rax, %rsi
+        shlq    $ANSWER_LEFT_SHIFT, %rsi
+        orq     %rdx, %rsi
+        movl    %r14d, %edi
+        xorl    %edx, %edx
+        movl    $__NR_lseek, %eax
+        syscall
+        leaq    SYSTRAP_CONTROL(%r12), %rdi
+        movl    %r13d, %eax
+        xchgl   %eax, CONTROL_REPLY(%rdi)
+        cmpl    $0, CONTROL_REPLY_WAITING(%rdi)
+        je      wait_for_order
+        movl    $FUTEX_WAKE, %esi
+        movl    $ALL_WAITERS, %edx
+        movl    $__NR_futex, %eax
+        syscall
+
+wait_for_order:
+        leaq    (SYSTRAP_ORDERS + ORDERS_REQUEST)(%r12), %rdi
+        movl    (%rdi), %eax
+        cmpl    %r13d, %eax
+        jne     take_order
+        movl    $FUTEX_WAIT, %esi
+        movl    %r13d, %edx
+        xorl    %r10d, %r10d
+        movl    $__NR_futex, %eax
+        syscall
+        jmp     wait_for_order
+
+take_order:
+        movl    %eax, %r13d
+        movl    (SYSTRAP_ORDERS + ORDERS_COUNT)(%r12), %ebp
+        leaq    (SYSTRAP_ORDERS + ORDERS_CALLS)(%r12), %rbx
+        xorl    %eax, %eax
+        testl   %ebp, %ebp
+        jz      answer
+
+next_call:
+        movq    STUB_CALL_NR(%rbx), %rax
+        movq    STUB_CALL_ARG0(%rbx), %rdi
+        movq    STUB_CALL_ARG1(%rbx), %rsi
+        movq    STUB_CALL_ARG2(%rbx), %rdx
+        movq    STUB_CALL_ARG3(%rbx), %r10
+        movq    STUB_CALL_ARG4(%rbx), %r8
+        movq    STUB_CALL_ARG5(%rbx), %r9
+        cmpl    $__NR_clone, %eax
+        je      clone
+        syscall
+        cmpq    $LARGEST_ERROR, %rax
+        jae     answer
+        addq    $STUB_CALL_SIZE, %rbx
+        decl    %ebp
+        jnz     next_call
+        jmp     answer
+
+/* clone(2) has five arguments; the sixth is for the child: its descriptor, or the worker's number. */
+clone:
+        syscall
+        testq   %rax, %rax
+        jz      child
+        cmpq    $LARGEST_ERROR, %rax
+        jae     answer
+        xorl    %ebp, %ebp
+        jmp     answer
+child:
+        testl   $CLONE_THREAD, STUB_CALL_ARG0(%rbx)
+        jnz     new_worker
+        /* The rest of the batch gives it memory of its own instead of its mother's. */
+        movl    %r9d, %r14d
+        movl    $1, %r13d
+        addq    $STUB_CALL_SIZE, %rbx
+        decl    %ebp
+        jmp     new_process
+
+/* Takes its signal stack and its filter, both from pages that nobody here can write; then guests may come. */
+new_worker:
+        imulq   $CONFIG_STACK_SIZE, %r9, %rdi
+        leaq    (SYSTRAP_CONFIG + CONFIG_STACKS)(%r12, %rdi), %rdi
+        xorl    %esi, %esi
+        movl    $__NR_sigaltstack, %eax
+        syscall
+        testq   %rax, %rax
+        jnz     give_up
+        movl    $SECCOMP_SET_MODE_FILTER, %edi
+        xorl    %esi, %esi
+        leaq    (SYSTRAP_CONFIG + CONFIG_GUEST_PROGRAM)(%r12), %rdx
+        movl    $__NR_seccomp, %eax
+        syscall
+        testq   %rax, %rax
+        jnz     give_up
+        /* The signal handler takes it from here. */
+        .globl  tg_systrap_begin
+tg_systrap_begin:
+        ud2
+
+give_up:
+        movl    $1, %edi
+        movl    $__NR_exit_group, %eax
+        syscall
+        hlt
+
+        .globl  tg_systrap_restorer
+tg_systrap_restorer:
+        movl    $__NR_rt_sigreturn, %eax
+        syscall
+        hlt
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The library's side of the systrap backend on x86-64: slots, page fault codes, and whether it works here. */
+#include <cpuid.h>
+#include <linux/audit.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "stub/systrap_protocol.h"
+#include "systrap_slot.h"
+#include "x86_64.h"
+
+#define HWCAP2_FSGSBASE 0x2
+#define CPUID_OSXSAVE   (1u << 27) /* leaf 1, ecx */
+#define CPUID_XSTATE    0xd
+#define XSTATE_BASE     576
+#define XSTATE_AMX      0x60000ull /* needs a permission of its own, which stubs never ask for */
+#define XSTATE_LAST     62
+#define SW_RESERVED     464
+#define SW_RESERVED_END 512
+#define VSYSCALL_PAGE   0xffffffffff600000ull
+#define FAULT_WRITE     0x2
+#define FAULT_FETCH     0x10
+
+void x86_systrap_pause(void)
+{
+    __builtin_ia32_pause();
+}
+
+const char *x86_systrap_missing(void)
+{
+    unsigned int a;
+    unsigned int b;
+    unsigned int c;
+    unsigned int d;
+
+    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
+        return "the processor or the kernel has no FSGSBASE instructions";
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & CPUID_OSXSAVE))
+        return "the processor or the kernel has no XSAVE";
+    return NULL;
+}
+
+static uint64_t enabled_features(void)
+{
+    uint32_t low;
+    uint32_t high;
+
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return ((uint64_t)high << 32 | low) & ~XSTATE_AMX;
+}
+
+/* In the standard format every feature has its own place, whichever are in use. */
+static size_t xstate_size(uint64_t features)
+{
+    size_t size = XSTATE_BASE;
+
+    for (unsigned int i = 2; i <= XSTATE_LAST; i++) {
+        unsigned int length;
+        unsigned int offset;
+        unsigned int c;
+        unsigned int d;
+
+        if (!(features >> i & 1))
+            continue;
+        __cpuid_count(CPUID_XSTATE, i, length, offset, c, d);
+        if (offset + length > size)
+            size = offset + length;
+    }
+    return size;
+}
+
+size_t x86_systrap_fp_learn(void *image, size_t capacity, uint64_t *features)
+{
+    size_t size;
+
+    *features = enabled_features();
+    size = xstate_size(*features);
+    if (size > capacity)
+        return 0;
+    /* For the processor's MXCSR mask; what else is in there, x86_fp_init() replaces. */
+    __asm__ volatile("xsave64 (%0)"
+                     :
+                     : "r"(image), "a"((uint32_t)*features), "d"((uint32_t)(*features >> 32))
+                     : "memory");
+    memset((uint8_t *)image + SW_RESERVED, 0, SW_RESERVED_END - SW_RESERVED);
+    memcpy((uint8_t *)image + SW_RESERVED, features, sizeof(*features));
+    return size;
+}
+
+void x86_systrap_fp_repair(void *image, const void *initial, size_t size)
+{
+    memcpy((uint8_t *)image + SW_RESERVED, (const uint8_t *)initial + SW_RESERVED, SW_RESERVED_END - SW_RESERVED);
+    if (x86_fp_check(image, initial, size))
+        memcpy(image, initial, size);
+}
+
+void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs)
+{
+    regs->rax = slot->hot[HOT_RAX];
+    regs->rdi = slot->hot[HOT_RDI];
+    regs->rsi = slot->hot[HOT_RSI];
+    regs->rdx = slot->hot[HOT_RDX];
+    regs->r10 = slot->hot[HOT_R10];
+    regs->r8 = slot->hot[HOT_R8];
+    regs->r9 = slot->cold[COLD_R9];
+    regs->rip = slot->cold[COLD_RIP];
+    regs->rsp = slot->cold[COLD_RSP];
+    regs->eflags = slot->cold[COLD_EFLAGS];
+    regs->rcx = slot->cold[COLD_RCX];
+    regs->r11 = slot->cold[COLD_R11];
+    regs->rbx = slot->cold[COLD_RBX];
+    regs->rbp = slot->cold[COLD_RBP];
+    regs->r12 = slot->cold[COLD_R12];
+    regs->r13 = slot->cold[COLD_R13];
+    regs->r14 = slot->cold[COLD_R14];
+    regs->r15 = slot->cold[COLD_R15];
+    regs->fs_base = slot->cold[COLD_FS_BASE];
+    regs->gs_base = slot->cold[COLD_GS_BASE];
+    regs->cs = (uint16_t)slot->cold[COLD_CS];
+    regs->ss = (uint16_t)slot->cold[COLD_SS];
+    regs->ds = (uint16_t)slot->cold[COLD_DS];
+    regs->es = (uint16_t)slot->cold[COLD_ES];
+    regs->fs = (uint16_t)slot->cold[COLD_FS];
+    regs->gs = (uint16_t)slot->cold[COLD_GS];
+    regs->orig_rax = regs->rax;
+}
+
+void x86_systrap_write_regs(struct systrap_slot *slot, const tg_regs *regs)
+{
+    slot->hot[HOT_RAX] = regs->rax;
+    slot->hot[HOT_RDI] = regs->rdi;
+    slot->hot[HOT_RSI] = regs->rsi;
+    slot->hot[HOT_RDX] = regs->rdx;
+    slot->hot[HOT_R10] = regs->r10;
+    slot->hot[HOT_R8] = regs->r8;
+    slot->cold[COLD_R9] = regs->r9;
+    slot->cold[COLD_RIP] = regs->rip;
+    slot->cold[COLD_RSP] = regs->rsp;
+    slot->cold[COLD_EFLAGS] = regs->eflags;
+    slot->cold[COLD_RCX] = regs->rcx;
+    slot->cold[COLD_R11] = regs->r11;
+    slot->cold[COLD_RBX] = regs->rbx;
+    slot->cold[COLD_RBP] = regs->rbp;
+    slot->cold[COLD_R12] = regs->r12;
+    slot->cold[COLD_R13] = regs->r13;
+    slot->cold[COLD_R14] = regs->r14;
+    slot->cold[COLD_R15] = regs->r15;
+    slot->cold[COLD_FS_BASE] = regs->fs_base;
+    slot->cold[COLD_GS_BASE] = regs->gs_base;
+    slot->cold[COLD_CS] = regs->cs;
+    slot->cold[COLD_SS] = regs->ss;
+    slot->cold[COLD_DS] = regs->ds;
+    slot->cold[COLD_ES] = regs->es;
+    slot->cold[COLD_FS] = regs->fs;
+    slot->cold[COLD_GS] = regs->gs;
+}
+
+void x86_systrap_set_return(struct systrap_slot *slot, int64_t value)
+{
+    slot->hot[HOT_RAX] = (uint64_t)value;
+}
+
+static void read_native(const struct systrap_slot *slot, struct arch_syscall *out)
+{
+    out->arch = AUDIT_ARCH_X86_64;
+    out->args[0] = slot->hot[HOT_RDI];
+    out->args[1] = slot->hot[HOT_RSI];
+    out->args[2] = slot->hot[HOT_RDX];
+    out->args[3] = slot->hot[HOT_R10];
+    out->args[4] = slot->hot[HOT_R8];
+    out->args[5] = slot->cold[COLD_R9];
+}
+
+static void read_compat(const struct systrap_slot *slot, struct arch_syscall *out)
+{
+    out->arch = AUDIT_ARCH_I386;
+    out->args[0] = slot->cold[COLD_RBX];
+    out->args[1] = slot->cold[COLD_RCX];
+    out->args[2] = slot->hot[HOT_RDX];
+    out->args[3] = slot->hot[HOT_RSI];
+    out->args[4] = slot->hot[HOT_RDI];
+    out->args[5] = slot->cold[COLD_RBP];
+}
+
+bool x86_systrap_read_syscall(const struct systrap_slot *slot, struct arch_syscall *out)
+{
+    uint32_t arch = slot->syscall_arch;
+
+    /* The vsyscall page is for x86_syscall_from_signal(). */
+    if (slot->addr >= VSYSCALL_PAGE)
+        return false;
+    if (arch == AUDIT_ARCH_X86_64)
+        read_native(slot, out);
+    else if (arch == AUDIT_ARCH_I386)
+        read_compat(slot, out);
+    else
+        return false;
+    out->nr = slot->hot[HOT_RAX];
+    out->ip = slot->cold[COLD_RIP];
+    x86_syscall_entered(out);
+    return true;
+}
+
+uint32_t x86_systrap_error_access(uint64_t error)
+{
+    if (error == ~0ull)
+        return 0;
+    if (error & FAULT_FETCH)
+        return TG_ACCESS_EXEC;
+    return error & FAULT_WRITE ? TG_ACCESS_WRITE : TG_ACCESS_READ;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Which register is where in a slot of the systrap backend; for the stub and for the library. */
+#ifndef ARCH_X86_64_SYSTRAP_SLOT_H
+#define ARCH_X86_64_SYSTRAP_SLOT_H
+
+/* hot[]: what a system call needs at once */
+#define HOT_RAX 0
+#define HOT_RDI 1
+#define HOT_RSI 2
+#define HOT_RDX 3
+#define HOT_R10 4
+#define HOT_R8  5
+
+/* cold[] */
+#define COLD_R9      0
+#define COLD_RIP     1
+#define COLD_RSP     2
+#define COLD_EFLAGS  3
+#define COLD_RCX     4
+#define COLD_R11     5
+#define COLD_RBX     6
+#define COLD_RBP     7
+#define COLD_R12     8
+#define COLD_R13     9
+#define COLD_R14     10
+#define COLD_R15     11
+#define COLD_FS_BASE 12
+#define COLD_GS_BASE 13
+#define COLD_CS      14
+#define COLD_SS      15
+#define COLD_DS      16
+#define COLD_ES      17
+#define COLD_FS      18
+#define COLD_GS      19
+
+#endif

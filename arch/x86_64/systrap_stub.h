@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What stub/systrap_worker.c needs of this processor. Freestanding, general registers only. */
+#ifndef ARCH_X86_64_SYSTRAP_STUB_H
+#define ARCH_X86_64_SYSTRAP_STUB_H
+
+#include <asm/unistd.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "systrap_protocol.h"
+#include "systrap_slot.h"
+
+/* What the kernel pushes before it calls a handler. */
+struct stub_sigframe {
+    uint64_t flags;
+    uint64_t link;
+    uint64_t stack[3];
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip;
+    uint64_t eflags;
+    uint16_t cs, gs, fs, ss;
+    uint64_t err, trapno, oldmask, cr2;
+    uint8_t *fpstate;
+    uint64_t reserved[8];
+    uint64_t signal_mask;
+};
+
+struct stub_siginfo {
+    int32_t signo, error_number, code, pad;
+    union {
+        uint64_t addr;
+        struct {
+            uint64_t call_addr;
+            int32_t syscall;
+            uint32_t arch;
+        } sys;
+    } u;
+};
+
+#define PAGE_FAULT        14
+#define XSAVE_SW_RESERVED 464
+#define XSAVE_LEGACY_END  512
+
+static inline void arch_pause(void)
+{
+    __asm__ volatile("pause");
+}
+
+static inline int64_t arch_futex(uint32_t *word, uint32_t op, uint32_t value)
+{
+    int64_t result;
+    register uint64_t timeout __asm__("r10") = 0;
+
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(__NR_futex), "D"(word), "S"(op), "d"(value), "r"(timeout)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+static inline void copy_bytes(void *to, const void *from, uint64_t n)
+{
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+}
+
+static inline uint64_t read_fs_base(void)
+{
+    uint64_t base;
+
+    __asm__ volatile("rdfsbase %0" : "=r"(base));
+    return base;
+}
+
+static inline uint64_t read_gs_base(void)
+{
+    uint64_t base;
+
+    __asm__ volatile("rdgsbase %0" : "=r"(base));
+    return base;
+}
+
+#define READ_SELECTOR(name)                                                                                            \
+    ({                                                                                                                 \
+        uint16_t selector_;                                                                                            \
+        __asm__ volatile("movw %%" #name ", %0" : "=r"(selector_));                                                    \
+        selector_;                                                                                                     \
+    })
+
+#define LOAD_SELECTOR(name, value)                                                                                     \
+    do {                                                                                                               \
+        uint16_t wanted_ = (uint16_t)(value);                                                                          \
+        if (READ_SELECTOR(name) != wanted_)                                                                            \
+            __asm__ volatile("movw %0, %%" #name : : "r"(wanted_));                                                    \
+    } while (0)
+
+static inline uint64_t arch_ip(const struct stub_sigframe *frame)
+{
+    return frame->rip;
+}
+
+static inline void arch_save(struct systrap_slot *slot, const struct stub_siginfo *info,
+                             const struct stub_sigframe *frame)
+{
+    slot->hot[HOT_RAX] = frame->rax;
+    slot->hot[HOT_RDI] = frame->rdi;
+    slot->hot[HOT_RSI] = frame->rsi;
+    slot->hot[HOT_RDX] = frame->rdx;
+    slot->hot[HOT_R10] = frame->r10;
+    slot->hot[HOT_R8] = frame->r8;
+    slot->cold[COLD_R9] = frame->r9;
+    slot->cold[COLD_RIP] = frame->rip;
+    slot->cold[COLD_RSP] = frame->rsp;
+    slot->cold[COLD_EFLAGS] = frame->eflags;
+    slot->cold[COLD_RCX] = frame->rcx;
+    slot->cold[COLD_R11] = frame->r11;
+    slot->cold[COLD_RBX] = frame->rbx;
+    slot->cold[COLD_RBP] = frame->rbp;
+    slot->cold[COLD_R12] = frame->r12;
+    slot->cold[COLD_R13] = frame->r13;
+    slot->cold[COLD_R14] = frame->r14;
+    slot->cold[COLD_R15] = frame->r15;
+    slot->cold[COLD_FS_BASE] = read_fs_base();
+    slot->cold[COLD_GS_BASE] = read_gs_base();
+    slot->cold[COLD_CS] = frame->cs;
+    slot->cold[COLD_SS] = frame->ss;
+    slot->cold[COLD_DS] = READ_SELECTOR(ds);
+    slot->cold[COLD_ES] = READ_SELECTOR(es);
+    slot->cold[COLD_FS] = READ_SELECTOR(fs);
+    slot->cold[COLD_GS] = READ_SELECTOR(gs);
+
+    slot->code = info->code;
+    slot->error_number = info->error_number;
+    slot->addr = info->u.addr;
+    slot->syscall = info->u.sys.syscall;
+    slot->syscall_arch = info->u.sys.arch;
+    slot->fault_error = frame->trapno == PAGE_FAULT ? frame->err : ~0ull;
+    slot->fault_addr = frame->cr2;
+}
+
+static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame)
+{
+    frame->rax = slot->hot[HOT_RAX];
+    frame->rdi = slot->hot[HOT_RDI];
+    frame->rsi = slot->hot[HOT_RSI];
+    frame->rdx = slot->hot[HOT_RDX];
+    frame->r10 = slot->hot[HOT_R10];
+    frame->r8 = slot->hot[HOT_R8];
+    frame->r9 = slot->cold[COLD_R9];
+    frame->rip = slot->cold[COLD_RIP];
+    frame->rsp = slot->cold[COLD_RSP];
+    frame->eflags = slot->cold[COLD_EFLAGS];
+    frame->rcx = slot->cold[COLD_RCX];
+    frame->r11 = slot->cold[COLD_R11];
+    frame->rbx = slot->cold[COLD_RBX];
+    frame->rbp = slot->cold[COLD_RBP];
+    frame->r12 = slot->cold[COLD_R12];
+    frame->r13 = slot->cold[COLD_R13];
+    frame->r14 = slot->cold[COLD_R14];
+    frame->r15 = slot->cold[COLD_R15];
+    frame->cs = (uint16_t)slot->cold[COLD_CS];
+    frame->ss = (uint16_t)slot->cold[COLD_SS];
+    /* Loading a selector may clear its base: bases come last. */
+    LOAD_SELECTOR(ds, slot->cold[COLD_DS]);
+    LOAD_SELECTOR(es, slot->cold[COLD_ES]);
+    LOAD_SELECTOR(fs, slot->cold[COLD_FS]);
+    LOAD_SELECTOR(gs, slot->cold[COLD_GS]);
+    __asm__ volatile("wrfsbase %0" : : "r"(slot->cold[COLD_FS_BASE]));
+    __asm__ volatile("wrgsbase %0" : : "r"(slot->cold[COLD_GS_BASE]));
+}
+
+/* The FP state of the thread that the frame belongs to is in the frame. */
+static inline void arch_save_fp(uint8_t *image, uint64_t size, const struct stub_sigframe *frame)
+{
+    copy_bytes(image, frame->fpstate, size);
+}
+
+/* All but what the kernel wrote there for itself. */
+static inline void arch_load_fp(const uint8_t *image, uint64_t size, const struct stub_sigframe *frame)
+{
+    copy_bytes(frame->fpstate, image, XSAVE_SW_RESERVED);
+    copy_bytes(frame->fpstate + XSAVE_LEGACY_END, image + XSAVE_LEGACY_END, size - XSAVE_LEGACY_END);
+}
+
+#endif

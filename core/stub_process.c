@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <errno.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/stub_process.h"
+
+#define RSEQ_SIGNATURE     0x53053053u
+#define RSEQ_UNREGISTER    1
+#define LAST_SIGNAL        64
+#define KERNEL_SIGSET_SIZE 8
+
+/* glibc's registration for restartable sequences, where there is one. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+int stub_process_reset_signals(uint64_t unblocked)
+{
+    /* The kernel's struct sigaction; the handler comes first, the rest is no flags and no mask. */
+    const uint64_t action[4] = {(uint64_t)(uintptr_t)SIG_DFL};
+    const uint64_t blocked = ~unblocked;
+
+    for (int i = 1; i <= LAST_SIGNAL; i++) {
+        if (i != SIGKILL && i != SIGSTOP && syscall(SYS_rt_sigaction, i, action, NULL, KERNEL_SIGSET_SIZE))
+            return -errno;
+    }
+    return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, KERNEL_SIGSET_SIZE) ? -errno : 0;
+}
+
+int stub_process_unregister_rseq(void)
+{
+#ifdef SYS_rseq
+    uint32_t size;
+
+    if (!&__rseq_offset || !&__rseq_size || !__rseq_size)
+        return 0;
+    /* What was registered is a multiple of 32; which one depends on the version of glibc and the kernel. */
+    for (size = 32; size <= 512; size += 32) {
+        if (!syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, size, RSEQ_UNREGISTER,
+                     RSEQ_SIGNATURE))
+            return 0;
+    }
+    return -errno;
+#else
+    return 0;
+#endif
+}
+
+int stub_process_random(void *out, size_t size)
+{
+    return getrandom(out, size, 0) == (ssize_t)size ? 0 : -EIO;
+}

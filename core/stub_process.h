@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * What a copy of the embedder does on its way to being a stub process. Apart
+ * from stub_process_random() these run in the new process: no locks, no
+ * allocation, nothing but system calls. All return 0 or -errno.
+ */
+#ifndef CORE_STUB_PROCESS_H
+#define CORE_STUB_PROCESS_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STUB_SIGNAL_BIT(number) (1ull << ((number)-1))
+
+/* What a processor raises for a guest. */
+#define STUB_SIGNALS_OF_GUESTS                                                                                         \
+    (STUB_SIGNAL_BIT(SIGSEGV) | STUB_SIGNAL_BIT(SIGBUS) | STUB_SIGNAL_BIT(SIGILL) | STUB_SIGNAL_BIT(SIGFPE) |          \
+     STUB_SIGNAL_BIT(SIGTRAP) | STUB_SIGNAL_BIT(SIGSYS))
+
+/* Default actions for all, and every signal blocked but those given: nobody has a reason to send the others. */
+int stub_process_reset_signals(uint64_t unblocked);
+
+/* The kernel would go on writing to the registered area, which is about to be unmapped, and kill the stub. */
+int stub_process_unregister_rseq(void);
+
+int stub_process_random(void *out, size_t size);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Calls that a stub's syscall thread makes for the library.
+ *
+ * The order is in memory that the stub can only read. The answer is the offset
+ * of the subprocess's file: lseek(2) takes it from a register, and no filter of
+ * a thread that runs guests lets lseek pass, so nobody but the syscall thread
+ * can give one. The word that says that there is an answer is a hint that the
+ * guest can write; a hint without an answer is a guest that forges.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/systrap/systrap_backend.h"
+
+#define SPIN_NS  20000
+#define FIRST    1
+#define LEFT_MAX 0x7f
+
+static void cpu_pause(void)
+{
+    tgi_arch.systrap.pause();
+}
+
+static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t sequence)
+{
+    const uint32_t *reply = &control_of(subprocess)->reply;
+    int64_t until;
+
+    if (!systrap_platform(subprocess->base.platform)->spin_ns)
+        return false;
+    until = clock_monotonic_ns() + SPIN_NS;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (SHARED_LOAD(*reply) == sequence)
+                return true;
+            cpu_pause();
+        }
+    } while (clock_monotonic_ns() < until);
+    return false;
+}
+
+static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequence)
+{
+    struct systrap_control *control = control_of(subprocess);
+
+    if (spin_for_reply(subprocess, sequence))
+        return 0;
+    SHARED_SWAP(control->reply_waiting, 1);
+    while (!systrap_is_dead(subprocess)) {
+        uint32_t reply = SHARED_LOAD(control->reply);
+
+        if (reply == sequence)
+            break;
+        shared_futex_wait(&control->reply, reply, INT64_MAX);
+    }
+    SHARED_SWAP(control->reply_waiting, 0);
+    return systrap_is_dead(subprocess) ? -ESRCH : 0;
+}
+
+static int read_answer(struct systrap_subprocess *subprocess, uint32_t sequence, struct answer *answer)
+{
+    int err = wait_for_reply(subprocess, sequence);
+    off_t offset;
+
+    if (err)
+        return err;
+    offset = lseek(subprocess->file, 0, SEEK_CUR);
+    if (offset < 0 || ((uint64_t)offset >> ANSWER_SEQUENCE_SHIFT) != (sequence & ANSWER_SEQUENCE_MASK)) {
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+        return -ESRCH;
+    }
+    answer->result = (int32_t)(uint32_t)offset;
+    answer->left = (uint32_t)((uint64_t)offset >> ANSWER_LEFT_SHIFT) & LEFT_MAX;
+    return 0;
+}
+
+int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *answer)
+{
+    struct systrap_orders *orders = orders_of(subprocess);
+    uint32_t sequence = ++subprocess->sequence;
+
+    if (systrap_is_dead(subprocess))
+        return -ESRCH;
+    count(subprocess->base.platform, COUNTER_INJECTIONS);
+    orders->count = (uint32_t)n;
+    SHARED_SWAP(orders->request, sequence);
+    shared_futex_wake(&orders->request);
+    return read_answer(subprocess, sequence, answer);
+}
+
+int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *answer)
+{
+    return read_answer(subprocess, FIRST, answer);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A context in a subprocess: starting it, waiting for it, and making an event of what it left in its slot. */
+#include <errno.h>
+#include <linux/audit.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "core/clock.h"
+#include "core/event.h"
+#include "core/guest_maps.h"
+#include "core/systrap/systrap_backend.h"
+
+#define CHECK_EVERY      64 /* pauses between looks at the clock */
+#define PATIENCE_NS      (10 * 1000 * 1000)
+#define SYS_SECCOMP_CODE 1
+#define FUTILE_MAX       8 /* from then on only each RETRY_EVERYth wait spins */
+#define RETRY_EVERY      32
+
+/* ---- looking at the guest ---- */
+
+static size_t read_guest(void *arg, uint64_t addr, void *buffer, size_t length)
+{
+    struct systrap_subprocess *subprocess = arg;
+    size_t done = 0;
+
+    subprocess_read(&subprocess->base, addr, buffer, length, &done);
+    return done;
+}
+
+static bool guest_executable(void *arg, uint64_t addr)
+{
+    const struct systrap_subprocess *subprocess = arg;
+
+    return guest_maps_executable(atomic_load(&subprocess->base.pid), addr);
+}
+
+/* ---- events ---- */
+
+void systrap_event_dead(struct systrap_context *context, struct tg_event *event)
+{
+    const struct systrap_subprocess *subprocess = context->bound;
+
+    context->base.in_syscall = false;
+    event_dead(event, &context->base, subprocess->death_reason, subprocess->death_status);
+}
+
+static void event_interrupted(struct systrap_context *context, struct tg_event *event)
+{
+    context->base.in_syscall = false;
+    count(context->base.platform, COUNTER_INTERRUPTS);
+    event_begin(event, &context->base, TG_EVENT_INTERRUPTED);
+}
+
+static void syscall_event(struct systrap_context *context, struct tg_event *event)
+{
+    count(context->base.platform, COUNTER_SYSCALLS);
+    context->base.in_syscall = true;
+    event_syscall(event, &context->base, &context->base.syscall);
+}
+
+/* The page fault's error code says what the access was; for other faults the instruction does. */
+static void fault_event(struct systrap_context *context, const siginfo_t *info, uint64_t fault_error,
+                        struct tg_event *event)
+{
+    const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
+    uint64_t addr = (uint64_t)(uintptr_t)info->si_addr;
+    uint32_t access = tgi_arch.systrap.error_access(fault_error);
+
+    if (!access)
+        access = tgi_arch.fault_access(&context->base.regs, addr, &guest);
+    event_fault(event, &context->base, info, access);
+}
+
+static void signal_event(struct systrap_context *context, const struct systrap_slot *slot, int signo,
+                         struct tg_event *event)
+{
+    const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
+    uint64_t fault_error = slot->fault_error;
+    siginfo_t info = {.si_signo = signo, .si_code = slot->code, .si_errno = slot->error_number};
+
+    info.si_addr = (void *)(uintptr_t)slot->addr;
+    if (signo == SIGSYS) {
+        info.si_syscall = (int)slot->syscall;
+        info.si_arch = slot->syscall_arch;
+    }
+    context->base.in_syscall = false;
+    slot_pull_regs(context);
+    if (tgi_arch.syscall_from_signal(&context->base.regs, &info, &guest, &context->base.syscall)) {
+        tgi_arch.regs_stopped(&context->base.regs, &context->base.syscall);
+        context->base.regs_place = REGS_HERE;
+        syscall_event(context, event);
+    } else if (event_is_fault(&info)) {
+        fault_event(context, &info, fault_error, event);
+    } else {
+        event_exception(event, &context->base, &info);
+    }
+}
+
+bool systrap_collect(struct systrap_context *context, struct tg_event *event)
+{
+    struct tg_context *base = &context->base;
+    struct systrap_slot *slot = slot_of(context->bound, context->number);
+    uint32_t trap = SHARED_LOAD(slot->trap);
+    bool interrupted = false;
+
+    base->regs_place = REGS_BACKEND;
+    if (trap == INTERRUPT_KICK_SIGNAL) {
+        base->in_syscall = false;
+        interrupted = interrupt_take(&base->interrupt);
+        if (!interrupted)
+            return false;
+    }
+    interrupt_disarm(&base->interrupt);
+    if (interrupted)
+        event_interrupted(context, event);
+    else if (trap == SIGSYS && slot->code == SYS_SECCOMP_CODE && tgi_arch.systrap.read_syscall(slot, &base->syscall))
+        syscall_event(context, event);
+    else
+        signal_event(context, slot, (int)trap, event);
+    if (!interrupted && interrupt_pending(&base->interrupt))
+        event->flags |= TG_FLAG_INTERRUPT_PENDING;
+    return true;
+}
+
+/* ---- starting ---- */
+
+static void hand_over(struct systrap_context *context)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    struct systrap_slot *slot = slot_of(subprocess, context->number);
+    uint32_t worker = SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX;
+    unsigned int ring = context->number < RING_SMALL ? 0 : 1;
+    struct systrap_control *control = control_of(subprocess);
+    uint32_t position;
+
+    if (shared_change(&slot->state, SLOT_HELD, SLOT_RESUMED)) {
+        if (SHARED_LOAD(worker_of(subprocess, worker)->asleep))
+            worker_wake(subprocess, worker);
+        return;
+    }
+    SHARED_STORE(slot->state, SLOT_READY);
+    position = atomic_fetch_add(&subprocess->run_tail[ring], 1);
+    if (ring == 0)
+        SHARED_SWAP(control->run_small[position % RING_SMALL], context->number + 1);
+    else
+        SHARED_SWAP(control->run_large[position % RING_LARGE], context->number + 1);
+    workers_wake_one(subprocess);
+}
+
+void systrap_run_again(struct systrap_context *context)
+{
+    count(context->base.platform, COUNTER_SPURIOUS_STOPS);
+    hand_over(context);
+}
+
+static int prepare(struct systrap_context *context, struct systrap_subprocess *subprocess)
+{
+    struct tg_platform *platform = context->base.platform;
+    int err;
+
+    err = slot_bind(context, subprocess);
+    if (err)
+        return err;
+    err = workers_start_first(subprocess);
+    if (err == -ESRCH)
+        return err;
+    if (err == -EAGAIN)
+        return platform_fail(platform, err,
+                             "switch: the host refuses another thread; raise RLIMIT_NPROC or the pids limit of the "
+                             "cgroup");
+    return err ? platform_fail(platform, -EIO, "switch: making a stub thread: %s", strerror(-err)) : 0;
+}
+
+int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, bool queued,
+                  struct tg_event *event)
+{
+    struct tg_context *base = &context->base;
+    struct systrap_slot *slot;
+    int err = prepare(context, subprocess);
+
+    if (err && err != -ESRCH)
+        return err;
+    if (err || systrap_is_dead(subprocess)) {
+        systrap_event_dead(context, event);
+        return 1;
+    }
+    slot = slot_of(subprocess, context->number);
+    SHARED_STORE(slot->kick, 0);
+    if (!interrupt_arm(&base->interrupt, 0, 1)) {
+        event_interrupted(context, event);
+        return 1;
+    }
+    slot_push_state(context);
+    slot->queued = queued;
+    atomic_store(&context->in_flight, queued);
+    SHARED_STORE(slot->waiting, 0);
+    count(base->platform, COUNTER_SWITCHES);
+    hand_over(context);
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+static bool has_arrived(const struct systrap_slot *slot)
+{
+    uint32_t state = SHARED_LOAD(slot->state);
+
+    return state == SLOT_HELD || state == SLOT_EVENT || state == SLOT_GONE;
+}
+
+static void preempt(struct systrap_subprocess *subprocess)
+{
+    uint32_t n = atomic_load(&subprocess->worker_count);
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t running = SHARED_LOAD(worker_of(subprocess, i)->running);
+
+        if (running && running <= systrap_platform(subprocess->base.platform)->slots_max) {
+            SHARED_STORE(slot_of(subprocess, running - 1)->kick, 1);
+            worker_kick(subprocess, i);
+        }
+    }
+    count(subprocess->base.platform, COUNTER_PREEMPTIONS);
+}
+
+int64_t systrap_before_sleep(struct systrap_subprocess *subprocess)
+{
+    int64_t now;
+    uint32_t head;
+    bool stuck;
+
+    if (!workers_backlog(subprocess))
+        return INT64_MAX;
+    now = clock_monotonic_ns();
+    head = SHARED_LOAD(control_of(subprocess)->run[0].head) + SHARED_LOAD(control_of(subprocess)->run[1].head);
+    pthread_mutex_lock(&subprocess->lock);
+    if (head != subprocess->backlog_head || !subprocess->backlog_since)
+        subprocess->backlog_since = now;
+    subprocess->backlog_head = head;
+    stuck = now - subprocess->backlog_since >= PATIENCE_NS;
+    if (stuck)
+        subprocess->backlog_since = now;
+    pthread_mutex_unlock(&subprocess->lock);
+    if (!workers_add(subprocess) && stuck)
+        preempt(subprocess);
+    return now + PATIENCE_NS;
+}
+
+static bool may_spin(struct systrap_context *context)
+{
+    if (!systrap_platform(context->base.platform)->spin_ns)
+        return false;
+    return context->futile_spins < FUTILE_MAX || context->futile_spins % RETRY_EVERY == 0;
+}
+
+static bool spin(struct systrap_context *context, const struct systrap_slot *slot)
+{
+    struct systrap_platform *sp = systrap_platform(context->base.platform);
+    int64_t until;
+    bool arrived = false;
+
+    if (!may_spin(context)) {
+        context->futile_spins++;
+        return has_arrived(slot);
+    }
+    if (atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max) {
+        until = clock_monotonic_ns() + sp->spin_ns;
+        do {
+            for (int i = 0; i < CHECK_EVERY && !arrived; i++) {
+                tgi_arch.systrap.pause();
+                arrived = has_arrived(slot);
+            }
+        } while (!arrived && clock_monotonic_ns() < until);
+    }
+    atomic_fetch_sub(&sp->spinners, 1);
+    context->futile_spins = arrived ? 0 : context->futile_spins + 1;
+    return arrived;
+}
+
+static void wait_until_arrived(struct systrap_context *context)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    struct systrap_slot *slot = slot_of(subprocess, context->number);
+
+    if (spin(context, slot))
+        return;
+    SHARED_SWAP(slot->waiting, 1);
+    while (!systrap_is_dead(subprocess) && !has_arrived(slot)) {
+        uint32_t state = SHARED_LOAD(slot->state);
+        int64_t until = systrap_before_sleep(subprocess);
+
+        if (state != SLOT_HELD && state != SLOT_EVENT)
+            shared_futex_wait(&slot->state, state, until);
+    }
+    SHARED_STORE(slot->waiting, 0);
+}
+
+/* Did the context leave something, or has it died with the subprocess? */
+bool systrap_left_something(const struct systrap_context *context)
+{
+    uint32_t state = SHARED_LOAD(slot_of(context->bound, context->number)->state);
+
+    return state == SLOT_HELD || state == SLOT_EVENT;
+}
+
+void systrap_lost(struct systrap_context *context, struct tg_event *event)
+{
+    interrupt_disarm(&context->base.interrupt);
+    context->base.regs_place = REGS_BACKEND;
+    systrap_event_dead(context, event);
+}
+
+int systrap_context_switch(struct tg_context *base, struct tg_subprocess *subprocess, struct tg_event *event)
+{
+    struct systrap_context *context = to_systrap_context(base);
+    int err = systrap_start(context, to_systrap_subprocess(subprocess), false, event);
+
+    if (err)
+        return err < 0 ? err : 0;
+    for (;;) {
+        wait_until_arrived(context);
+        if (!systrap_left_something(context)) {
+            systrap_lost(context, event);
+            return 0;
+        }
+        if (systrap_collect(context, event))
+            return 0;
+        systrap_run_again(context);
+    }
+}
+
+/* ---- the context's own life ---- */
+
+/* Any thread, any signal handler. */
+static void kick(struct interrupt *interrupt)
+{
+    struct systrap_context *context = container_of(interrupt, struct systrap_context, base.interrupt);
+    struct systrap_slot *slot = slot_of(context->bound, context->number);
+
+    SHARED_SWAP(slot->kick, 1);
+    worker_kick(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
+}
+
+int systrap_context_create(struct tg_context *base)
+{
+    struct systrap_context *context = to_systrap_context(base);
+
+    base->interrupt.kick = kick;
+    base->regs_place = REGS_HERE;
+    context->fp_place = FP_BASE;
+    memcpy(base->fp, systrap_platform(base->platform)->fp_initial, base->platform->info.fpstate_size);
+    return 0;
+}
+
+int systrap_context_pull_fp(struct tg_context *base)
+{
+    struct systrap_context *context = to_systrap_context(base);
+
+    if (slot_pull_fp(context) == -EIO)
+        systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
+    return 0;
+}
+
+void systrap_context_pull_regs(struct tg_context *base)
+{
+    slot_pull_regs(to_systrap_context(base));
+}
+
+void systrap_context_set_return(struct tg_context *base, int64_t value)
+{
+    struct systrap_context *context = to_systrap_context(base);
+
+    if (base->regs_place != REGS_BACKEND)
+        tgi_arch.set_return(&base->regs, value);
+    if (base->regs_place != REGS_HERE)
+        tgi_arch.systrap.set_return(slot_of(context->bound, context->number), value);
+}
+
+void systrap_context_fp_changed(struct tg_context *base)
+{
+    to_systrap_context(base)->fp_place = FP_BASE;
+}
+
+void systrap_context_destroy(struct tg_context *base)
+{
+    struct systrap_context *context = to_systrap_context(base);
+
+    context->fp_place = FP_BASE;
+    base->regs_place = REGS_HERE;
+    slot_unbind(context);
+}

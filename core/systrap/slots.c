@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A context's place in a subprocess's shared memory, and moving its state there and back. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/systrap/systrap_backend.h"
+
+#define ANSWER_TIME_NS (2 * NS_PER_SECOND) /* a worker that is given the processor needs microseconds */
+
+static uint8_t *slot_fp(const struct systrap_context *context)
+{
+    return (uint8_t *)slot_of(context->bound, context->number) +
+           systrap_platform(context->base.platform)->config.fp_offset;
+}
+
+/* ---- giving out ---- */
+
+static int grow_owners(struct systrap_subprocess *subprocess)
+{
+    uint32_t size = subprocess->owners_size ? 2 * subprocess->owners_size : 16;
+    void *owners = realloc(subprocess->owners, size * sizeof(subprocess->owners[0]));
+    void *free_slots;
+
+    if (!owners)
+        return -ENOMEM;
+    subprocess->owners = owners;
+    free_slots = realloc(subprocess->free_slots, size * sizeof(subprocess->free_slots[0]));
+    if (!free_slots)
+        return -ENOMEM;
+    subprocess->free_slots = free_slots;
+    subprocess->owners_size = size;
+    return 0;
+}
+
+static int take_number(struct systrap_subprocess *subprocess, uint32_t *number)
+{
+    if (subprocess->free_count) {
+        *number = subprocess->free_slots[--subprocess->free_count];
+        return 0;
+    }
+    if (subprocess->next_slot == systrap_platform(subprocess->base.platform)->slots_max)
+        return -EAGAIN;
+    if (subprocess->next_slot == subprocess->owners_size && grow_owners(subprocess))
+        return -ENOMEM;
+    *number = subprocess->next_slot++;
+    return 0;
+}
+
+int slot_bind(struct systrap_context *context, struct systrap_subprocess *subprocess)
+{
+    int err;
+
+    if (context->bound == subprocess)
+        return 0;
+    slot_unbind(context);
+    pthread_mutex_lock(&subprocess->lock);
+    err = take_number(subprocess, &context->number);
+    if (!err) {
+        subprocess->owners[context->number] = context;
+        context->bound = subprocess;
+        SHARED_SWAP(slot_of(subprocess, context->number)->state, SLOT_EVENT);
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    if (err == -EAGAIN)
+        return platform_fail(context->base.platform, err,
+                             "switch: %u contexts have state in this subprocess, and there is room for no more",
+                             systrap_platform(context->base.platform)->slots_max);
+    if (err)
+        return platform_fail(context->base.platform, err, "switch: no memory");
+    atomic_fetch_add(&subprocess->refs, 1);
+    return 0;
+}
+
+/* The worker that holds the context saves what only it has. */
+static int recall(struct systrap_context *context)
+{
+    struct systrap_slot *slot = slot_of(context->bound, context->number);
+    int64_t until = clock_monotonic_ns() + ANSWER_TIME_NS;
+
+    if (!shared_change(&slot->state, SLOT_HELD, SLOT_DROP))
+        return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
+    worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
+    while (SHARED_LOAD(slot->state) == SLOT_DROP) {
+        if (systrap_is_dead(context->bound))
+            return -ESRCH;
+        if (clock_monotonic_ns() >= until)
+            return -EIO;
+        shared_futex_wait(&slot->state, SLOT_DROP, until);
+    }
+    return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
+}
+
+void slot_unbind(struct systrap_context *context)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+
+    if (!subprocess)
+        return;
+    slot_pull_regs(context);
+    /* Also when nobody wants the FP state: a worker must not hold a slot that becomes another's. */
+    if (slot_pull_fp(context) == -EIO || recall(context) == -EIO)
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    pthread_mutex_lock(&subprocess->lock);
+    subprocess->owners[context->number] = NULL;
+    subprocess->free_slots[subprocess->free_count++] = context->number;
+    context->bound = NULL;
+    pthread_mutex_unlock(&subprocess->lock);
+    systrap_subprocess_release(subprocess);
+}
+
+/* ---- fetching ---- */
+
+void slot_pull_regs(struct systrap_context *context)
+{
+    struct tg_context *base = &context->base;
+
+    if (base->regs_place != REGS_BACKEND)
+        return;
+    tgi_arch.systrap.read_regs(slot_of(context->bound, context->number), &base->regs);
+    tgi_arch.regs_stopped(&base->regs, base->in_syscall ? &base->syscall : NULL);
+    base->regs_place = REGS_BOTH;
+}
+
+int slot_pull_fp(struct systrap_context *context)
+{
+    struct tg_platform *platform = context->base.platform;
+    size_t size = platform->info.fpstate_size;
+    int err;
+
+    if (context->fp_place != FP_SLOT)
+        return 0;
+    context->fp_place = FP_BASE;
+    err = recall(context);
+    if (err)
+        return err;
+    memcpy(context->base.fp, slot_fp(context), size);
+    count(platform, COUNTER_FPSTATE_SAVES);
+    tgi_arch.systrap.fp_repair(context->base.fp, systrap_platform(platform)->fp_initial, size);
+    return 0;
+}
+
+/* ---- bringing ---- */
+
+static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
+{
+    bool held = shared_change(&slot->state, SLOT_HELD, SLOT_LOCKED);
+
+    memcpy(slot_fp(context), context->base.fp, context->base.platform->info.fpstate_size);
+    slot->load_fp = 1;
+    count(context->base.platform, COUNTER_FPSTATE_LOADS);
+    context->fp_place = FP_SLOT;
+    if (held)
+        SHARED_STORE(slot->state, SLOT_HELD);
+}
+
+void slot_push_state(struct systrap_context *context)
+{
+    struct systrap_slot *slot = slot_of(context->bound, context->number);
+
+    if (context->base.regs_place == REGS_HERE)
+        tgi_arch.systrap.write_regs(slot, &context->base.regs);
+    if (context->fp_place == FP_BASE)
+        push_fp(context, slot);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The systrap backend's data, from the bottom up.
+ *
+ * A stub process has a syscall thread, which makes calls for the library, and
+ * workers, which run guests. Registers cross in slots of memory that the guest
+ * can write too (stub/systrap_protocol.h): whatever is read from there is read
+ * once and checked, and nothing that the library must rely on is kept there.
+ *
+ * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
+ * systrap_subprocess.order_lock, systrap_subprocess.lock.
+ */
+#ifndef CORE_SYSTRAP_BACKEND_H
+#define CORE_SYSTRAP_BACKEND_H
+
+#include <pthread.h>
+
+#include "core/backend.h"
+#include "stub/systrap_protocol.h"
+
+struct systrap_context;
+struct systrap_queue;
+
+/* ---- subprocess ---- */
+
+enum systrap_death {
+    SYSTRAP_ALIVE,
+    SYSTRAP_DYING, /* somebody is writing down why */
+    SYSTRAP_DEAD,
+};
+
+struct systrap_subprocess {
+    struct tg_subprocess base;
+    uint64_t id;           /* never used again */
+    _Atomic uint32_t refs; /* the handle and every context that has a slot */
+    _Atomic uint32_t death;
+    int32_t death_reason; /* TG_DEAD_* */
+    int32_t death_status;
+    bool reaped; /* lock */
+    int file;    /* memory of the stub; its offset is the syscall thread's answer */
+    int pidfd;
+    uint8_t *memory;     /* the whole region but the text, by offset */
+    struct list watched; /* systrap_platform.watched */
+
+    pthread_mutex_t order_lock; /* one batch at a time */
+    uint32_t sequence;
+
+    pthread_mutex_t lock; /* what follows */
+    pid_t workers[SYSTRAP_WORKERS_MAX];
+    _Atomic uint32_t worker_count;
+    struct systrap_context **owners; /* by slot */
+    uint32_t owners_size;
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t next_slot; /* none above was ever used */
+
+    uint32_t backlog_head; /* as it was when somebody looked first */
+    int64_t backlog_since;
+
+    pthread_mutex_t done_lock;
+    _Atomic uint32_t done_head[RINGS]; /* changed under done_lock */
+    _Atomic uint32_t run_tail[RINGS];
+};
+
+/* ---- context ---- */
+
+enum fp_place {
+    FP_BASE, /* tg_context.fp */
+    FP_SLOT, /* in the slot, or with the worker that holds it */
+};
+
+struct systrap_context {
+    struct tg_context base;
+    struct systrap_subprocess *bound; /* where its slot is; NULL: none */
+    uint32_t number;                  /* of the slot */
+    enum fp_place fp_place;
+    uint32_t futile_spins; /* waits in a row for which spinning was too short */
+    /* While submitted to a queue: */
+    struct list of_queue;
+    struct systrap_queue *queue;
+    struct seat *seat;
+    _Atomic bool in_flight; /* whoever clears it hands out the event */
+    struct tg_event event;  /* while it is in the ready list */
+};
+
+/* ---- platform ---- */
+
+struct systrap_platform {
+    uint64_t region;
+    uint64_t text_size;
+    uint64_t slot_size;
+    uint32_t slots_max;
+    uint32_t workers_max;
+    int64_t spin_ns;       /* 0: one processor, nobody spins */
+    uint32_t spinners_max; /* threads of the embedder that may spin at once */
+    _Atomic uint32_t spinners;
+    struct systrap_config config;
+    struct systrap_subprocess *template;
+    void *fp_initial;
+    _Atomic uint64_t next_id;
+    /* keeper.c */
+    pthread_t keeper;
+    bool keeper_runs;
+    int watch; /* epoll */
+    int stop;  /* eventfd */
+    pthread_mutex_t watch_lock;
+    struct list watched;
+};
+
+/* ---- queue ---- */
+
+/* A subprocess in which contexts of a queue run. */
+struct seat {
+    struct seat *_Atomic next;
+    struct systrap_subprocess *subprocess;
+    _Atomic uint32_t running;
+};
+
+struct systrap_queue {
+    struct tg_queue base;
+    pthread_mutex_t lock;
+    struct seat *_Atomic seats; /* added under lock; removed, and walked along without lock, by the collecting thread */
+    struct list ready;          /* systrap_context.of_queue: events that are written already */
+    _Atomic uint32_t ready_count;
+    uint32_t word; /* changes to end a wait; a futex */
+    _Atomic uint32_t sleeping;
+    _Atomic bool woken;
+    bool waiting;
+    uint32_t futile_spins;
+    /* After tg_queue_fd(): */
+    int fd; /* eventfd, -1 before */
+    pthread_t service;
+    _Atomic bool stopping;
+};
+
+static inline struct systrap_platform *systrap_platform(const struct tg_platform *platform)
+{
+    return platform->backend;
+}
+
+static inline struct systrap_subprocess *to_systrap_subprocess(struct tg_subprocess *subprocess)
+{
+    return container_of(subprocess, struct systrap_subprocess, base);
+}
+
+static inline struct systrap_context *to_systrap_context(struct tg_context *context)
+{
+    return container_of(context, struct systrap_context, base);
+}
+
+static inline struct systrap_queue *to_systrap_queue(struct tg_queue *queue)
+{
+    return container_of(queue, struct systrap_queue, base);
+}
+
+static inline struct systrap_orders *orders_of(const struct systrap_subprocess *subprocess)
+{
+    return (struct systrap_orders *)(subprocess->memory + SYSTRAP_ORDERS);
+}
+
+static inline struct systrap_control *control_of(const struct systrap_subprocess *subprocess)
+{
+    return (struct systrap_control *)(subprocess->memory + SYSTRAP_CONTROL);
+}
+
+static inline struct systrap_worker *worker_of(const struct systrap_subprocess *subprocess, uint32_t index)
+{
+    return (struct systrap_worker *)(subprocess->memory + SYSTRAP_WORKERS + (index + 1) * SYSTRAP_WORKER_SIZE -
+                                     WORKER_STRUCT_SIZE);
+}
+
+static inline struct systrap_slot *slot_of(const struct systrap_subprocess *subprocess, uint32_t number)
+{
+    return (struct systrap_slot *)(subprocess->memory + SYSTRAP_SLOTS +
+                                   number * systrap_platform(subprocess->base.platform)->slot_size);
+}
+
+static inline bool systrap_is_dead(const struct systrap_subprocess *subprocess)
+{
+    return atomic_load(&subprocess->death) == SYSTRAP_DEAD;
+}
+
+/* Words of shared memory. */
+#define SHARED_LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+#define SHARED_STORE(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
+#define SHARED_SWAP(field, value)  __atomic_exchange_n(&(field), (value), __ATOMIC_SEQ_CST)
+#define SHARED_ADD(field, value)   __atomic_fetch_add(&(field), (value), __ATOMIC_SEQ_CST)
+
+static inline bool shared_change(uint32_t *word, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+}
+
+/* ---- shared_futex.c: words of shared memory; until_ns: CLOCK_MONOTONIC, INT64_MAX: no end ---- */
+
+void shared_futex_wait(uint32_t *word, uint32_t expected, int64_t until_ns);
+void shared_futex_wake(uint32_t *word);
+
+/* ---- stub_memory.c ---- */
+
+/* The file and its mapping. 0 or -errno. */
+int stub_memory_create(struct systrap_subprocess *subprocess);
+void stub_memory_destroy(struct systrap_subprocess *subprocess);
+/* The calls that map the file in a stub; how many. */
+size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls);
+
+/* ---- systrap_template.c: the first stub process ---- */
+
+int systrap_template_start(struct tg_platform *platform, const struct tg_platform_options *options,
+                           struct open_report *report);
+void systrap_template_stop(struct tg_platform *platform);
+
+/* ---- keeper.c: the parent of all stubs; notices when one dies ---- */
+
+/* Runs make(arg) in the keeper's thread when that starts, and returns what it returned. */
+int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg);
+void keeper_stop(struct systrap_platform *sp);
+int keeper_watch(struct systrap_subprocess *subprocess);
+void keeper_forget(struct systrap_subprocess *subprocess);
+
+/* ---- orders.c: calls by the syscall thread ---- */
+
+struct answer {
+    int64_t result; /* of the last call made */
+    uint32_t left;  /* calls that were not made or failed */
+};
+
+/* order_lock is held. 0 or -ESRCH. */
+int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *answer);
+/* Waits for the answer to the subprocess's first order, which it was made with. */
+int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *answer);
+
+/* ---- systrap_subprocess.c ---- */
+
+int systrap_subprocess_init(struct systrap_subprocess *subprocess);
+void systrap_subprocess_release(struct systrap_subprocess *subprocess);
+/* The process exists: watches over it. */
+int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid);
+int systrap_subprocess_create(struct tg_subprocess *subprocess, struct tg_subprocess *from);
+void systrap_subprocess_destroy(struct tg_subprocess *subprocess);
+int systrap_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
+/* Kills the process and remembers why, the first time it is called; wakes everybody who waits for it. */
+void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status);
+/* The process is a zombie: takes its status. */
+void systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait);
+
+/* ---- workers.c ---- */
+
+/* Somebody is to run what was put into the run ring. */
+void workers_wake_one(struct systrap_subprocess *subprocess);
+void worker_wake(struct systrap_subprocess *subprocess, uint32_t index);
+/* Something has waited in the run ring for too long: wakes or makes another worker. True: there is one more. */
+bool workers_add(struct systrap_subprocess *subprocess);
+bool workers_backlog(const struct systrap_subprocess *subprocess);
+int workers_start_first(struct systrap_subprocess *subprocess);
+void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
+
+/* ---- slots.c: a context's place in a subprocess ---- */
+
+/* The context gets a slot there; what another subprocess has of its state comes along. 0 or -errno. */
+int slot_bind(struct systrap_context *context, struct systrap_subprocess *subprocess);
+/* All state is in the handle, the slot is given back. */
+void slot_unbind(struct systrap_context *context);
+/* Copies to the handle what is only in the slot. */
+void slot_pull_regs(struct systrap_context *context);
+/* 0, -ESRCH: it died with its worker, the last one saved stays; -EIO: the worker does not answer. */
+int slot_pull_fp(struct systrap_context *context);
+/* Puts the handle's state where the context will run. The context is bound and at rest. */
+void slot_push_state(struct systrap_context *context);
+
+/* ---- run.c ---- */
+
+/* 0: it runs. 1: the event is written. <0: an error, nothing has changed. */
+int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, bool queued,
+                  struct tg_event *event);
+/* Lets a context go on that left the guest for nothing. */
+void systrap_run_again(struct systrap_context *context);
+/* Something is in the slot: makes an event of it. False: it is nobody's business, and the context is to run again. */
+bool systrap_collect(struct systrap_context *context, struct tg_event *event);
+void systrap_event_dead(struct systrap_context *context, struct tg_event *event);
+int systrap_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
+/* The subprocess died under it. */
+void systrap_lost(struct systrap_context *context, struct tg_event *event);
+/* Is there something in the slot? */
+bool systrap_left_something(const struct systrap_context *context);
+int systrap_context_create(struct tg_context *context);
+int systrap_context_pull_fp(struct tg_context *context);
+void systrap_context_pull_regs(struct tg_context *context);
+void systrap_context_set_return(struct tg_context *context, int64_t value);
+void systrap_context_fp_changed(struct tg_context *context);
+void systrap_context_destroy(struct tg_context *context);
+/* Before it sleeps, a waiter sees to it that the guests can go on; until when it may sleep. */
+int64_t systrap_before_sleep(struct systrap_subprocess *subprocess);
+
+/* ---- systrap_queue.c ---- */
+
+int systrap_queue_create(struct tg_queue *queue);
+int systrap_queue_submit(struct tg_queue *queue, struct tg_context *context, struct tg_subprocess *subprocess);
+int systrap_queue_wait(struct tg_queue *queue, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
+                       size_t *count);
+int systrap_queue_wake(struct tg_queue *queue);
+int systrap_queue_fd(struct tg_queue *queue);
+void systrap_queue_destroy(struct tg_queue *queue);
+void systrap_queue_subprocess_dead(struct systrap_subprocess *subprocess);
+
+/* ---- systrap_filter.c ---- */
+
+int systrap_add_seccomp_rules(const struct tg_platform *platform, void *filter);
+
+#endif

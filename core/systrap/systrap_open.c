@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Opening and closing the backend, and its operations table. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/lowest_address.h"
+#include "core/systrap/systrap_backend.h"
+
+#define FP_SIZE_MAX     (64 * 1024)
+#define FP_ALIGNMENT    64
+#define SLOT_FP_OFFSET  512
+#define SPIN_NS         20000 /* about what a sleep and a wake-up cost on both sides */
+#define CALIBRATE_ROUND 2000
+
+_Static_assert(sizeof(struct systrap_slot) <= SLOT_FP_OFFSET, "the FP state lies behind the rest of a slot");
+
+static int learn_fpstate(struct tg_platform *platform)
+{
+    struct systrap_platform *sp = systrap_platform(platform);
+    size_t size;
+
+    sp->fp_initial = aligned_alloc(FP_ALIGNMENT, FP_SIZE_MAX);
+    if (!sp->fp_initial)
+        return -ENOMEM;
+    memset(sp->fp_initial, 0, FP_SIZE_MAX);
+    size = tgi_arch.systrap.fp_learn(sp->fp_initial, FP_SIZE_MAX, &sp->config.fp_features);
+    if (!size)
+        return -EOPNOTSUPP;
+    tgi_arch.fp_init(sp->fp_initial, size);
+    platform->info.fpstate_size = size;
+    sp->config.fp_offset = SLOT_FP_OFFSET;
+    sp->config.fp_size = (uint32_t)size;
+    sp->slot_size = (SLOT_FP_OFFSET + size + FP_ALIGNMENT - 1) & ~(uint64_t)(FP_ALIGNMENT - 1);
+    sp->config.slot_size = sp->slot_size;
+    sp->slots_max = (uint32_t)((SYSTRAP_REGION_SIZE - SYSTRAP_SLOTS) / sp->slot_size);
+    if (sp->slots_max > RING_LARGE)
+        sp->slots_max = RING_LARGE;
+    return 0;
+}
+
+/* How many of the processor's pauses a worker makes before it sleeps. */
+static uint32_t pauses_for(int64_t ns)
+{
+    int64_t best = INT64_MAX;
+
+    for (int round = 0; round < 3; round++) {
+        int64_t start = clock_monotonic_ns();
+        int64_t took;
+
+        for (int i = 0; i < CALIBRATE_ROUND; i++)
+            tgi_arch.systrap.pause();
+        took = clock_monotonic_ns() - start;
+        best = took < best ? took : best;
+    }
+    return (uint32_t)(ns * CALIBRATE_ROUND / (best > 0 ? best : 1)) + 1;
+}
+
+static void learn_processors(struct systrap_platform *sp)
+{
+    cpu_set_t allowed;
+    int n = sched_getaffinity(0, sizeof(allowed), &allowed) ? 1 : CPU_COUNT(&allowed);
+
+    sp->workers_max = n < SYSTRAP_WORKERS_MAX ? (uint32_t)n : SYSTRAP_WORKERS_MAX;
+    if (n == 1)
+        return;
+    sp->spinners_max = (uint32_t)n / 2;
+    sp->spin_ns = SPIN_NS;
+    sp->config.spin_pauses = pauses_for(SPIN_NS);
+}
+
+static struct systrap_platform *new_platform(void)
+{
+    struct systrap_platform *sp = calloc(1, sizeof(*sp));
+
+    if (!sp)
+        return NULL;
+    atomic_store(&sp->next_id, 1);
+    pthread_mutex_init(&sp->watch_lock, NULL);
+    list_init(&sp->watched);
+    return sp;
+}
+
+static void free_platform(struct systrap_platform *sp)
+{
+    pthread_mutex_destroy(&sp->watch_lock);
+    free(sp->fp_initial);
+    free(sp);
+}
+
+static void fill_info(struct tg_platform *platform, uint64_t flags)
+{
+    struct tg_info *info = &platform->info;
+
+    info->size = sizeof(*info);
+    info->user_start = lowest_address(info->page_size);
+    info->capabilities = TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP | TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL;
+    if (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid())
+        info->capabilities |= TG_CAP_TRAP_CPUID;
+    if (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc())
+        info->capabilities |= TG_CAP_TRAP_TSC;
+}
+
+static int open_steps(struct tg_platform *platform, const struct tg_platform_options *options,
+                      struct open_report *report)
+{
+    struct systrap_platform *sp = systrap_platform(platform);
+    const char *missing = tgi_arch.systrap.missing();
+    int err;
+
+    if (missing) {
+        open_report_fill(report, "look at the processor", "use the ptrace backend", "%s", missing);
+        return -EOPNOTSUPP;
+    }
+    err = learn_fpstate(platform);
+    if (err) {
+        open_report_fill(report, "learn the size of the FP state", "use the ptrace backend", "%s", strerror(-err));
+        return err;
+    }
+    learn_processors(sp);
+    return systrap_template_start(platform, options, report);
+}
+
+static int systrap_open(struct tg_platform *platform, const struct tg_platform_options *options,
+                        struct open_report *report)
+{
+    struct systrap_platform *sp = new_platform();
+    int err;
+
+    if (!sp) {
+        open_report_fill(report, "allocate", "free some memory", "no memory for the backend");
+        return -ENOMEM;
+    }
+    platform->backend = sp;
+    platform->info.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
+    err = open_steps(platform, options, report);
+    if (err) {
+        free_platform(sp);
+        return err;
+    }
+    fill_info(platform, options->flags);
+    return 0;
+}
+
+static void systrap_close(struct tg_platform *platform)
+{
+    systrap_template_stop(platform);
+    free_platform(systrap_platform(platform));
+}
+
+static int systrap_fp_check(const struct tg_platform *platform, const void *image)
+{
+    return tgi_arch.fp_check(image, systrap_platform(platform)->fp_initial, platform->info.fpstate_size);
+}
+
+const struct backend_ops systrap_backend = {
+    .backend = TG_BACKEND_SYSTRAP,
+    .name = "systrap",
+    .subprocess_size = sizeof(struct systrap_subprocess),
+    .context_size = sizeof(struct systrap_context),
+    .queue_size = sizeof(struct systrap_queue),
+    .open = systrap_open,
+    .close = systrap_close,
+    .add_seccomp_rules = systrap_add_seccomp_rules,
+    .subprocess_create = systrap_subprocess_create,
+    .subprocess_destroy = systrap_subprocess_destroy,
+    .subprocess_apply = systrap_subprocess_apply,
+    .context_create = systrap_context_create,
+    .context_pull_regs = systrap_context_pull_regs,
+    .context_set_return = systrap_context_set_return,
+    .context_pull_fp = systrap_context_pull_fp,
+    .fp_check = systrap_fp_check,
+    .context_fp_changed = systrap_context_fp_changed,
+    .context_destroy = systrap_context_destroy,
+    .context_switch = systrap_context_switch,
+    .queue_create = systrap_queue_create,
+    .queue_submit = systrap_queue_submit,
+    .queue_wait = systrap_queue_wait,
+    .queue_wake = systrap_queue_wake,
+    .queue_fd = systrap_queue_fd,
+    .queue_destroy = systrap_queue_destroy,
+};

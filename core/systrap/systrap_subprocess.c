@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A guest address space: made by its mother's syscall thread, changed through its own, killed and reaped for real. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/memory_calls.h"
+#include "core/systrap/stub_filters.h"
+#include "core/systrap/systrap_backend.h"
+
+/* ---- life ---- */
+
+int systrap_subprocess_init(struct systrap_subprocess *subprocess)
+{
+    int err;
+
+    subprocess->pidfd = -1;
+    subprocess->file = -1;
+    list_init(&subprocess->watched);
+    err = stub_memory_create(subprocess);
+    if (err)
+        return err;
+    subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
+    atomic_store(&subprocess->refs, 1);
+    pthread_mutex_init(&subprocess->order_lock, NULL);
+    pthread_mutex_init(&subprocess->lock, NULL);
+    pthread_mutex_init(&subprocess->done_lock, NULL);
+    return 0;
+}
+
+void systrap_subprocess_release(struct systrap_subprocess *subprocess)
+{
+    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
+        return;
+    stub_memory_destroy(subprocess);
+    pthread_mutex_destroy(&subprocess->order_lock);
+    pthread_mutex_destroy(&subprocess->lock);
+    pthread_mutex_destroy(&subprocess->done_lock);
+    free(subprocess->owners);
+    free(subprocess->free_slots);
+    free(subprocess);
+}
+
+int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid)
+{
+    int err;
+
+    atomic_store(&subprocess->base.pid, pid);
+    err = keeper_watch(subprocess);
+    if (err == 0)
+        count(subprocess->base.platform, COUNTER_STUB_THREADS);
+    return err;
+}
+
+/* Those who sleep look again, and see that it is dead. */
+static void wake_everybody(struct systrap_subprocess *subprocess)
+{
+    struct systrap_control *control = control_of(subprocess);
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot; i++) {
+        struct systrap_slot *slot = slot_of(subprocess, i);
+        uint32_t state = SHARED_LOAD(slot->state);
+
+        if (!subprocess->owners[i] || state == SLOT_HELD || state == SLOT_EVENT)
+            continue;
+        SHARED_SWAP(slot->state, SLOT_GONE);
+        shared_futex_wake(&slot->state);
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    SHARED_ADD(control->reply, 1u << 31);
+    shared_futex_wake(&control->reply);
+    SHARED_ADD(control->doorbell, 1);
+    shared_futex_wake(&control->doorbell);
+}
+
+void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
+{
+    uint32_t alive = SYSTRAP_ALIVE;
+
+    if (atomic_compare_exchange_strong(&subprocess->death, &alive, SYSTRAP_DYING)) {
+        subprocess->death_reason = reason;
+        subprocess->death_status = status;
+        atomic_store(&subprocess->death, SYSTRAP_DEAD);
+        if (reason != TG_DEAD_DESTROYED)
+            count(subprocess->base.platform, COUNTER_DEATHS);
+    }
+    if (subprocess->pidfd >= 0 && platform_is_ours(subprocess->base.platform))
+        syscall(SYS_pidfd_send_signal, subprocess->pidfd, SIGKILL, NULL, 0);
+    wake_everybody(subprocess);
+}
+
+void systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait)
+{
+    pid_t pid;
+    int status = 0;
+    pid_t got = 0;
+
+    pthread_mutex_lock(&subprocess->lock);
+    pid = atomic_load(&subprocess->base.pid);
+    if (pid > 0 && !subprocess->reaped) {
+        do
+            got = waitpid(pid, &status, __WALL | (wait ? 0 : WNOHANG));
+        while (got < 0 && errno == EINTR);
+        subprocess->reaped = got != 0;
+    }
+    if (subprocess->reaped)
+        atomic_store(&subprocess->base.pid, 0);
+    pthread_mutex_unlock(&subprocess->lock);
+    if (got > 0 && WIFEXITED(status))
+        systrap_subprocess_die(subprocess, TG_DEAD_EXITED, WEXITSTATUS(status));
+    else if (got != 0)
+        systrap_subprocess_die(subprocess, TG_DEAD_KILLED, got > 0 ? WTERMSIG(status) : SIGKILL);
+}
+
+/* Contexts stay usable elsewhere: what workers hold of them comes home while there are workers. */
+static void rescue_contexts(struct systrap_subprocess *subprocess)
+{
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot && !systrap_is_dead(subprocess); i++) {
+        struct systrap_context *context = subprocess->owners[i];
+
+        if (context && context->fp_place == FP_SLOT && context_take(&context->base)) {
+            slot_pull_fp(context);
+            context_give_back(&context->base);
+        }
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+}
+
+void systrap_subprocess_destroy(struct tg_subprocess *base)
+{
+    struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
+
+    if (platform_is_ours(base->platform)) {
+        uint32_t threads = atomic_load(&subprocess->worker_count) + 1;
+
+        rescue_contexts(subprocess);
+        systrap_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
+        subprocess_shut(base);
+        systrap_queue_subprocess_dead(subprocess);
+        subprocess_drain(base);
+        keeper_forget(subprocess);
+        systrap_subprocess_reap(subprocess, true);
+        while (threads--)
+            uncount(base->platform, COUNTER_STUB_THREADS);
+    }
+    systrap_subprocess_release(subprocess);
+}
+
+/* ---- creation ---- */
+
+static int create_failed(struct tg_platform *platform, int err)
+{
+    switch (err) {
+    case -EAGAIN:
+        return platform_fail(platform, err,
+                             "create a subprocess: the host refuses another process; raise RLIMIT_NPROC or the pids "
+                             "limit of the cgroup");
+    case -EMFILE:
+    case -ENFILE:
+        return platform_fail(platform, -EAGAIN,
+                             "create a subprocess: no descriptor is left for its memory; raise RLIMIT_NOFILE (a "
+                             "subprocess takes two)");
+    case -ENOMEM:
+        return platform_fail(platform, err, "create a subprocess: the host has no memory for another process");
+    case -ESRCH:
+        return platform_fail(platform, err, "create a subprocess: the stub that it is made from is dead");
+    default:
+        return platform_fail(platform, -EIO, "create a subprocess: %s", strerror(-err));
+    }
+}
+
+/* The child finds the same orders in its own memory once the first of them has put that in the place of its mother's.
+ */
+static int order_clone(struct systrap_subprocess *mother, struct systrap_subprocess *child, pid_t *pid)
+{
+    struct systrap_orders *orders = orders_of(mother);
+    struct answer answer;
+    size_t n;
+    int err;
+
+    orders->calls[0] = (struct stub_call){
+        .nr = tgi_arch.syscalls.clone,
+        .args = {SYSTRAP_CLONE_PROCESS_FLAGS, 0, 0, 0, 0, (uint64_t)child->file},
+    };
+    n = 1 + stub_memory_calls(child, &orders->calls[1]);
+    memcpy(orders_of(child)->calls, orders->calls, n * sizeof(orders->calls[0]));
+    err = orders_give(mother, n, &answer);
+    if (err)
+        return err;
+    *pid = (pid_t)answer.result;
+    return answer.result < 0 ? (int)answer.result : 0;
+}
+
+static int make_process(struct systrap_subprocess *child, struct systrap_subprocess *mother)
+{
+    struct answer answer;
+    pid_t pid = 0;
+    int err;
+
+    pthread_mutex_lock(&mother->order_lock);
+    err = order_clone(mother, child, &pid);
+    pthread_mutex_unlock(&mother->order_lock);
+    if (err)
+        return err;
+    err = systrap_subprocess_adopt(child, pid);
+    if (!err)
+        err = orders_first_answer(child, &answer);
+    if (err) {
+        systrap_subprocess_die(child, TG_DEAD_DESTROYED, 0);
+        keeper_forget(child);
+        systrap_subprocess_reap(child, true);
+    }
+    return err;
+}
+
+int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *from)
+{
+    struct tg_platform *platform = base->platform;
+    struct systrap_subprocess *child = to_systrap_subprocess(base);
+    struct systrap_subprocess *mother = from ? to_systrap_subprocess(from) : systrap_platform(platform)->template;
+    int err;
+
+    if (!subprocess_enter(&mother->base))
+        return create_failed(platform, -ESRCH);
+    err = systrap_subprocess_init(child);
+    if (!err) {
+        err = make_process(child, mother);
+        if (err) {
+            stub_memory_destroy(child);
+            pthread_mutex_destroy(&child->order_lock);
+            pthread_mutex_destroy(&child->lock);
+            pthread_mutex_destroy(&child->done_lock);
+        }
+    }
+    subprocess_leave(&mother->base);
+    if (err == -ESRCH && !from)
+        return platform_fail(platform, -EIO,
+                             "create a subprocess: the platform's template stub is dead; close the platform and open "
+                             "another one");
+    return err ? create_failed(platform, err) : 0;
+}
+
+/* ---- memory operations ---- */
+
+static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done)
+{
+    while (*done < n) {
+        size_t part = n - *done < ORDERS_MAX ? n - *done : ORDERS_MAX;
+        struct answer answer;
+        int err;
+
+        for (size_t i = 0; i < part; i++)
+            memory_call_fill(&orders_of(subprocess)->calls[i], &ops[*done + i]);
+        err = orders_give(subprocess, part, &answer);
+        if (err)
+            return err;
+        if (answer.left > part) {
+            systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+            return -ESRCH;
+        }
+        *done += part - answer.left;
+        if (answer.left)
+            return memory_call_failed(&subprocess->base, &ops[*done], *done, answer.result);
+    }
+    return 0;
+}
+
+int systrap_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op *ops, size_t n, size_t *done)
+{
+    struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
+    int err;
+
+    pthread_mutex_lock(&subprocess->order_lock);
+    err = apply_all(subprocess, ops, n, done);
+    pthread_mutex_unlock(&subprocess->order_lock);
+    if (err == -ESRCH)
+        return platform_fail(base->platform, err, "memory operation: the stub process is dead");
+    return err;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The stub threads that run guests: making them, waking them, signalling them. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/systrap/stub_filters.h"
+#include "core/systrap/systrap_backend.h"
+
+void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
+{
+    struct systrap_worker *worker = worker_of(subprocess, index);
+
+    SHARED_ADD(worker->wake, 1);
+    shared_futex_wake(&worker->wake);
+}
+
+static bool wake_a_sleeper(struct systrap_subprocess *subprocess)
+{
+    uint32_t n = atomic_load(&subprocess->worker_count);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (SHARED_LOAD(worker_of(subprocess, i)->asleep)) {
+            worker_wake(subprocess, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+void workers_wake_one(struct systrap_subprocess *subprocess)
+{
+    /* One that looks for work will find it. */
+    if (!SHARED_LOAD(control_of(subprocess)->spinning))
+        wake_a_sleeper(subprocess);
+}
+
+bool workers_backlog(const struct systrap_subprocess *subprocess)
+{
+    const struct systrap_control *control = control_of(subprocess);
+
+    return SHARED_LOAD(control->run_small[SHARED_LOAD(control->run[0].head) % RING_SMALL]) ||
+           SHARED_LOAD(control->run_large[SHARED_LOAD(control->run[1].head) % RING_LARGE]);
+}
+
+/* order_lock is held. */
+static int make_worker(struct systrap_subprocess *subprocess)
+{
+    uint32_t index = atomic_load(&subprocess->worker_count);
+    struct answer answer;
+    int err;
+
+    worker_of(subprocess, index)->index = index;
+    orders_of(subprocess)->calls[0] = (struct stub_call){
+        .nr = tgi_arch.syscalls.clone,
+        .args = {SYSTRAP_CLONE_WORKER_FLAGS, 0, 0, 0, 0, index},
+    };
+    err = orders_give(subprocess, 1, &answer);
+    if (err)
+        return err;
+    if (answer.result <= 0)
+        return answer.result < 0 ? (int)answer.result : -EIO;
+    subprocess->workers[index] = (pid_t)answer.result;
+    atomic_store(&subprocess->worker_count, index + 1);
+    count(subprocess->base.platform, COUNTER_STUB_THREADS);
+    return 0;
+}
+
+int workers_start_first(struct systrap_subprocess *subprocess)
+{
+    int err = 0;
+
+    if (atomic_load(&subprocess->worker_count))
+        return 0;
+    pthread_mutex_lock(&subprocess->order_lock);
+    if (!atomic_load(&subprocess->worker_count))
+        err = make_worker(subprocess);
+    pthread_mutex_unlock(&subprocess->order_lock);
+    return err;
+}
+
+bool workers_add(struct systrap_subprocess *subprocess)
+{
+    uint32_t max = systrap_platform(subprocess->base.platform)->workers_max;
+    bool added;
+
+    if (wake_a_sleeper(subprocess))
+        return true;
+    if (atomic_load(&subprocess->worker_count) >= max)
+        return false;
+    pthread_mutex_lock(&subprocess->order_lock);
+    added = atomic_load(&subprocess->worker_count) < max && make_worker(subprocess) == 0;
+    pthread_mutex_unlock(&subprocess->order_lock);
+    return added;
+}
+
+void worker_kick(struct systrap_subprocess *subprocess, uint32_t index)
+{
+    int saved_errno = errno;
+    pid_t pid = atomic_load(&subprocess->base.pid);
+
+    if (pid > 0 && index < atomic_load(&subprocess->worker_count))
+        syscall(SYS_tgkill, pid, subprocess->workers[index], INTERRUPT_KICK_SIGNAL);
+    errno = saved_errno;
+}

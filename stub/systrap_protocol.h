@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * What the stub of the systrap backend and the library agree on: the layout of
+ * a stub's memory, and the structs in it. Read by C on both sides and by
+ * assembly; stub/systrap_layout_check.c asserts the numbers for assembly.
+ *
+ * A stub's memory is one region of 1 GiB, aligned to its size, at the same
+ * random address in every subprocess of a platform. The file behind all but the text
+ * is the subprocess's own; an offset in the region is an offset in the file.
+ *
+ *   text        the blob: read and execute
+ *   orders      what the syscall thread is to do: read only for the stub
+ *   config      numbers that never change, the workers' filter: read only
+ *   table       pointers to trampolines: read only, not here but at the bottom of the
+ *               address space, where an absolute jump reaches it
+ *   trampolines of patched system calls: read and execute
+ *   control     rings and wake-up words      } the guest can write these: the
+ *   workers     signal stacks                } library believes nothing in them
+ *   slots       states of contexts           }
+ */
+#ifndef SYSTRAP_PROTOCOL_H
+#define SYSTRAP_PROTOCOL_H
+
+#define SYSTRAP_PROTOCOL_VERSION 1
+
+#define SYSTRAP_REGION_SIZE  0x40000000
+#define SYSTRAP_TEXT_MAX     0x10000
+#define SYSTRAP_ORDERS       0x10000
+#define SYSTRAP_CONFIG       0x11000
+#define SYSTRAP_READONLY_END 0x14000
+#define SYSTRAP_TABLE        0x100000
+#define SYSTRAP_TABLE_SIZE   0x20000
+#define SYSTRAP_TRAMPOLINES  0x200000
+#define SYSTRAP_TRAMPOLINE   128 /* bytes of each */
+#define SYSTRAP_CONTROL      0x400000
+#define SYSTRAP_WORKERS      0x1000000
+#define SYSTRAP_WORKER_SIZE  0x10000
+#define SYSTRAP_WORKERS_MAX  64
+#define SYSTRAP_SLOTS        0x2000000
+
+/* struct systrap_orders */
+#define ORDERS_REQUEST 0
+#define ORDERS_COUNT   4
+#define ORDERS_CALLS   16
+#define ORDERS_MAX     64
+
+/* struct systrap_config */
+#define CONFIG_GUEST_PROGRAM 0
+#define CONFIG_SIGNAL_MASK   16
+#define CONFIG_STACKS        64
+#define CONFIG_STACK_SIZE    24 /* of a stack_t */
+
+/* struct systrap_control */
+#define CONTROL_REPLY         0
+#define CONTROL_REPLY_WAITING 4
+
+/* struct systrap_worker, at the end of a worker's memory */
+#define WORKER_STRUCT_SIZE 1024
+
+/*
+ * The syscall thread's answer is the file offset of the subprocess's file: a
+ * value that comes from a register and that no worker's filter lets a guest
+ * set. Its bits:
+ */
+#define ANSWER_LEFT_SHIFT     32 /* calls that were not made, the failed one included */
+#define ANSWER_SEQUENCE_SHIFT 39
+#define ANSWER_SEQUENCE_MASK  0xffffff
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+
+#include "protocol.h"
+
+struct systrap_orders {
+    uint32_t request; /* a sequence number; the syscall thread sleeps on it */
+    uint32_t count;
+    uint64_t pad;
+    struct stub_call calls[ORDERS_MAX];
+};
+
+struct systrap_config {
+    uint16_t program_length; /* a struct sock_fprog */
+    uint16_t program_pad[3];
+    uint64_t program;
+    uint64_t signal_mask; /* of a worker while it runs a guest */
+    uint64_t region;
+    uint64_t slot_size;
+    uint32_t fp_offset; /* in a slot */
+    uint32_t fp_size;
+    uint32_t spin_pauses; /* how often a worker pauses before it sleeps; 0: at once */
+    uint32_t ring_small;
+    uint64_t fp_features; /* what XSAVE and XRSTOR move */
+    /* Each worker's signal stack as sigaltstack(2) takes it. */
+    struct {
+        uint64_t start;
+        uint64_t flags;
+        uint64_t size;
+    } stacks[SYSTRAP_WORKERS_MAX];
+    uint64_t filter[1024]; /* of struct sock_filter */
+};
+
+#define RING_SMALL 1024  /* entries; for slots with numbers below that, so that few contexts touch few pages */
+#define RING_LARGE 65536 /* no slot has a number above */
+#define RINGS      2
+
+/* Numbers of slots plus one; 0: empty. A slot is in a ring at most once, so they never overflow. */
+struct systrap_ring {
+    uint32_t head __attribute__((aligned(64))); /* the stub's for run, unused for done */
+    uint32_t tail __attribute__((aligned(64))); /* the library's for run, the stub's for done */
+};
+
+struct systrap_control {
+    uint32_t reply; /* changes after an answer */
+    uint32_t reply_waiting;
+    struct systrap_ring run[RINGS];
+    struct systrap_ring done[RINGS];
+    uint32_t doorbell __attribute__((aligned(64))); /* changes after a push to done when somebody sleeps */
+    uint32_t sleepers;
+    uint32_t spinning __attribute__((aligned(64))); /* workers that look for work at this moment */
+    uint32_t run_small[RING_SMALL] __attribute__((aligned(4096)));
+    uint32_t done_small[RING_SMALL];
+    uint32_t run_large[RING_LARGE];
+    uint32_t done_large[RING_LARGE];
+};
+
+struct systrap_worker {
+    uint32_t wake; /* changes to wake it */
+    uint32_t asleep;
+    uint32_t index;
+    uint32_t running; /* number of the slot that it runs or holds plus one */
+    /* Statistics: for whoever wants to believe them. */
+    uint64_t spins;
+    uint64_t sleeps;
+    uint64_t wakes;
+};
+
+/*
+ * Who owns a slot, and what is in it:
+ *   FREE      the library
+ *   READY     any worker may take it out of the run ring
+ *   RUNNING   a worker runs it
+ *   HELD      an event is in it; the worker keeps the FP state
+ *   EVENT     an event is in it, and all of the context's state
+ *   LOCKED    the library, which is about to change it; the worker keeps the FP state
+ *   RESUMED   the worker that held it is to run it
+ *   DROP      the worker that holds it is to save the FP state and forget it
+ *   GONE      the stub is dead
+ */
+enum systrap_state {
+    SLOT_FREE,
+    SLOT_READY,
+    SLOT_RUNNING,
+    SLOT_HELD,
+    SLOT_EVENT,
+    SLOT_LOCKED,
+    SLOT_RESUMED,
+    SLOT_DROP,
+    SLOT_GONE,
+};
+
+#define SYSTRAP_HOT_WORDS  6
+#define SYSTRAP_COLD_WORDS 22
+
+#define TRAP_PATCHED 0x100 /* slot.trap: a system call through a patched site */
+
+struct systrap_slot {
+    /* One cache line with what an embedder looks at first. */
+    uint32_t state;
+    uint32_t waiting; /* the library sleeps on state */
+    uint32_t worker;
+    uint32_t trap;                   /* the signal's number, or TRAP_PATCHED */
+    uint64_t hot[SYSTRAP_HOT_WORDS]; /* registers: the architecture's order */
+    uint64_t cold[SYSTRAP_COLD_WORDS];
+    uint32_t kick;    /* leave the guest: there is an interrupt, or others wait */
+    uint32_t queued;  /* its event goes to the done ring */
+    uint32_t load_fp; /* the FP state in the slot is newer than the worker's */
+    int32_t code;     /* siginfo */
+    int32_t error_number;
+    uint32_t syscall_arch;
+    uint64_t addr; /* si_addr or si_call_addr */
+    int64_t syscall;
+    uint64_t fault_error; /* of a page fault, as the processor gave it; ~0: none */
+    uint64_t fault_addr;
+    uint64_t resume; /* where a patched call goes on */
+};
+#endif
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A worker: a stub thread that runs guests. It is always either in guest code
+ * or in its signal handler, on a stack that the guest can write; nothing here
+ * is trusted by anybody. The library validates what it takes from a slot, and
+ * the worker's seccomp filter leaves this code only futex(2) and the return
+ * from the handler.
+ */
+#include <stdbool.h>
+
+#include "systrap_stub.h"
+
+#define FUTEX_WAIT 0
+#define FUTEX_WAKE 1
+#define EVERYBODY  0x7fffffff
+#define SIGCHLD    17
+
+#define LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+#define STORE(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
+#define SWAP(field, value)  __atomic_exchange_n(&(field), (value), __ATOMIC_SEQ_CST)
+#define ADD(field, value)   __atomic_fetch_add(&(field), (value), __ATOMIC_SEQ_CST)
+
+struct stub {
+    uint8_t *region;
+    const struct systrap_config *config;
+    struct systrap_control *control;
+    struct systrap_worker *worker;
+    struct stub_sigframe *frame;
+};
+
+extern const uint8_t tg_systrap_begin[] __attribute__((visibility("hidden")));
+
+void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigframe *frame)
+    __attribute__((visibility("hidden")));
+
+static bool change(uint32_t *word, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+}
+
+/* Where things are follows from where the signal stack is. */
+static struct stub locate(struct stub_sigframe *frame)
+{
+    uint64_t here = (uint64_t)frame;
+    struct stub stub = {.frame = frame};
+
+    stub.region = (uint8_t *)(here & ~(uint64_t)(SYSTRAP_REGION_SIZE - 1));
+    stub.config = (const struct systrap_config *)(stub.region + SYSTRAP_CONFIG);
+    stub.control = (struct systrap_control *)(stub.region + SYSTRAP_CONTROL);
+    stub.worker = (struct systrap_worker *)((here | (SYSTRAP_WORKER_SIZE - 1)) + 1 - WORKER_STRUCT_SIZE);
+    return stub;
+}
+
+static struct systrap_slot *slot_at(const struct stub *stub, uint32_t number)
+{
+    return (struct systrap_slot *)(stub->region + SYSTRAP_SLOTS + number * stub->config->slot_size);
+}
+
+static uint32_t slot_number(const struct stub *stub, const struct systrap_slot *slot)
+{
+    return (uint32_t)(((uint64_t)slot - (uint64_t)stub->region - SYSTRAP_SLOTS) / stub->config->slot_size);
+}
+
+static uint8_t *slot_fp(const struct stub *stub, struct systrap_slot *slot)
+{
+    return (uint8_t *)slot + stub->config->fp_offset;
+}
+
+/* ---- rings ---- */
+
+static uint32_t *run_entry(struct systrap_control *control, unsigned int ring, uint32_t position)
+{
+    return ring == 0 ? &control->run_small[position % RING_SMALL] : &control->run_large[position % RING_LARGE];
+}
+
+static uint32_t *done_entry(struct systrap_control *control, unsigned int ring, uint32_t position)
+{
+    return ring == 0 ? &control->done_small[position % RING_SMALL] : &control->done_large[position % RING_LARGE];
+}
+
+static bool work_waits(const struct stub *stub)
+{
+    for (unsigned int ring = 0; ring < RINGS; ring++) {
+        if (LOAD(*run_entry(stub->control, ring, LOAD(stub->control->run[ring].head))))
+            return true;
+    }
+    return false;
+}
+
+static struct systrap_slot *take_from_ring(const struct stub *stub, unsigned int ring)
+{
+    for (;;) {
+        uint32_t head = LOAD(stub->control->run[ring].head);
+        uint32_t *entry = run_entry(stub->control, ring, head);
+        uint32_t number = LOAD(*entry);
+
+        if (!number)
+            return NULL;
+        if (!change(&stub->control->run[ring].head, head, head + 1))
+            continue;
+        STORE(*entry, 0);
+        if (change(&slot_at(stub, number - 1)->state, SLOT_READY, SLOT_RUNNING))
+            return slot_at(stub, number - 1);
+    }
+}
+
+static struct systrap_slot *take_work(const struct stub *stub)
+{
+    struct systrap_slot *slot = NULL;
+
+    for (unsigned int ring = 0; ring < RINGS && !slot; ring++)
+        slot = take_from_ring(stub, ring);
+    return slot;
+}
+
+static void push_done(const struct stub *stub, const struct systrap_slot *slot)
+{
+    struct systrap_control *control = stub->control;
+    uint32_t number = slot_number(stub, slot);
+    unsigned int ring = number < RING_SMALL ? 0 : 1;
+
+    SWAP(*done_entry(control, ring, ADD(control->done[ring].tail, 1)), number + 1);
+    if (LOAD(control->sleepers)) {
+        ADD(control->doorbell, 1);
+        arch_futex(&control->doorbell, FUTEX_WAKE, EVERYBODY);
+    }
+}
+
+/* ---- events ---- */
+
+static void publish(const struct stub *stub, struct systrap_slot *slot, enum systrap_state state)
+{
+    bool queued = slot->queued;
+
+    SWAP(slot->state, state);
+    if (queued)
+        push_done(stub, slot);
+    else if (LOAD(slot->waiting))
+        arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
+}
+
+/* Nothing of the slot's context stays in this thread. */
+static void forget(const struct stub *stub, struct systrap_slot *slot)
+{
+    arch_save_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
+    stub->worker->running = 0;
+}
+
+static bool give_up_held(const struct stub *stub, struct systrap_slot *slot)
+{
+    arch_save_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
+    if (!change(&slot->state, SLOT_HELD, SLOT_EVENT))
+        return false;
+    stub->worker->running = 0;
+    return true;
+}
+
+/* The library wants the FP state, or the context elsewhere. */
+static void drop_held(const struct stub *stub, struct systrap_slot *slot)
+{
+    forget(stub, slot);
+    SWAP(slot->state, SLOT_EVENT);
+    arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
+}
+
+/* ---- looking for work ---- */
+
+static bool still_ours(uint32_t state)
+{
+    return state == SLOT_HELD || state == SLOT_LOCKED || state == SLOT_RESUMED || state == SLOT_DROP;
+}
+
+static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
+{
+    uint32_t state = held ? LOAD(held->state) : SLOT_HELD;
+
+    return state == SLOT_RESUMED || state == SLOT_DROP || work_waits(stub);
+}
+
+static bool spin(const struct stub *stub, const struct systrap_slot *held)
+{
+    uint32_t pauses = stub->config->spin_pauses;
+    bool found = false;
+
+    if (!pauses)
+        return false;
+    ADD(stub->control->spinning, 1);
+    while (pauses-- && !found) {
+        arch_pause();
+        found = something_to_do(stub, held);
+    }
+    ADD(stub->control->spinning, (uint32_t)-1);
+    stub->worker->spins++;
+    return found;
+}
+
+static void sleep_until_woken(const struct stub *stub, const struct systrap_slot *held)
+{
+    struct systrap_worker *worker = stub->worker;
+    uint32_t wake = LOAD(worker->wake);
+
+    SWAP(worker->asleep, 1);
+    if (!something_to_do(stub, held)) {
+        worker->sleeps++;
+        arch_futex(&worker->wake, FUTEX_WAIT, wake);
+    }
+    SWAP(worker->asleep, 0);
+}
+
+/* The slot to run next, in state RUNNING. The caller's own, if it is to go on, needs no FP state. */
+static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_slot *held)
+{
+    for (;;) {
+        struct systrap_slot *slot;
+
+        if (held && !still_ours(LOAD(held->state))) {
+            stub->worker->running = 0;
+            held = NULL;
+        } else if (held && LOAD(held->state) == SLOT_DROP) {
+            drop_held(stub, held);
+            held = NULL;
+        } else if (held && change(&held->state, SLOT_RESUMED, SLOT_RUNNING)) {
+            return held;
+        } else if (work_waits(stub)) {
+            if (held && !give_up_held(stub, held))
+                continue;
+            held = NULL;
+            slot = take_work(stub);
+            if (slot) {
+                slot->load_fp = 1;
+                return slot;
+            }
+        } else if (!spin(stub, held)) {
+            sleep_until_woken(stub, held);
+        }
+    }
+}
+
+static void report(const struct stub *stub, struct systrap_slot *slot, int signo)
+{
+    slot->trap = (uint32_t)signo;
+    if (work_waits(stub)) {
+        forget(stub, slot);
+        publish(stub, slot, SLOT_EVENT);
+    } else {
+        publish(stub, slot, SLOT_HELD);
+    }
+}
+
+/* Makes the frame the slot's: returning from the handler runs its context. */
+static void enter(const struct stub *stub, struct systrap_slot *slot)
+{
+    slot->worker = stub->worker->index;
+    stub->worker->running = slot_number(stub, slot) + 1;
+    arch_restore(slot, stub->frame);
+    if (slot->load_fp) {
+        arch_load_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
+        slot->load_fp = 0;
+    }
+}
+
+void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigframe *frame)
+{
+    const struct stub stub = locate(frame);
+    uint32_t running = stub.worker->running;
+    struct systrap_slot *slot = running ? slot_at(&stub, running - 1) : NULL;
+
+    if (slot) {
+        /* Sent by somebody, not raised by the processor; the kick is the library's and says so. */
+        if (signo == SIGCHLD ? !SWAP(slot->kick, 0) : info->code <= 0)
+            return;
+        arch_save(slot, info, frame);
+        report(&stub, slot, signo);
+        if (!stub.worker->running)
+            slot = NULL;
+    } else {
+        frame->signal_mask = stub.config->signal_mask;
+    }
+    for (;;) {
+        slot = next_slot(&stub, slot);
+        enter(&stub, slot);
+        if (!SWAP(slot->kick, 0))
+            return;
+        /* Interrupted before its first instruction. */
+        report(&stub, slot, SIGCHLD);
+        if (!stub.worker->running)
+            slot = NULL;
+    }
+}
