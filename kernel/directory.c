@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "file_arguments.h"
+#include "file_proc.h"
 
 #define LISTING_SIZE 32768
 
@@ -27,10 +28,13 @@ int64_t call_getdents64(struct task *task, const uint64_t args[6])
     off_t position;
     int64_t length;
 
-    if (file == NULL)
+    if (file == NULL || (file->status & O_PATH) != 0)
         return -EBADF;
     position = lseek(file->host_fd, 0, SEEK_CUR);
-    length = host_result(syscall(SYS_getdents64, file->host_fd, listing, capacity));
+    if (file->kind == FILE_DESCRIPTORS)
+        length = proc_list_descriptors(task, file->host_fd, listing, capacity);
+    else
+        length = host_result(syscall(SYS_getdents64, file->host_fd, listing, capacity));
     if (length <= 0)
         return length;
     if (guest_write(task_memory(task), args[1], listing, (size_t)length) == 0)
@@ -309,9 +313,18 @@ static int64_t enter(struct task *task, int fd)
 
 int64_t call_chdir(struct task *task, const uint64_t args[6])
 {
+    struct path_argument argument;
     struct path_target target;
-    int64_t result = path_target_open(task, (uint64_t)AT_FDCWD, args[0], 0, PATH_INSPECT, &target);
+    int64_t result = path_argument_read(task, (uint64_t)AT_FDCWD, args[0], 0, &argument);
 
+    if (result != 0)
+        return result;
+    if (argument.generated_fd >= 0) {
+        /* Linux lets a guest enter /proc/self/fd; here it is a folder of the embedder's. */
+        path_argument_close(&argument);
+        return argument.lists_fds ? -EACCES : -ENOTDIR;
+    }
+    result = path_argument_open(task, &argument, 0, PATH_INSPECT, &target);
     if (result != 0)
         return result;
     if (target.owned)
@@ -329,6 +342,8 @@ int64_t call_fchdir(struct task *task, const uint64_t args[6])
     /* It may lie outside of the root folder. */
     if (file->inherited)
         return -ENOTDIR;
+    if (file->kind == FILE_DESCRIPTORS)
+        return -EACCES;
     return enter(task, fcntl(file->host_fd, F_DUPFD_CLOEXEC, 0));
 }
 

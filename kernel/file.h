@@ -15,6 +15,7 @@ enum file_kind {
     FILE_DIRECTORY, /* never waits */
     FILE_STREAM,    /* can wait: pipes, terminals, sockets, counters */
     FILE_EPOLL,
+    FILE_DESCRIPTORS, /* /proc/self/fd: a directory of the embedder's for all but its entries, which the kernel makes */
 };
 
 struct file {

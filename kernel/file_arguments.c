@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "file_proc.h"
@@ -58,14 +59,33 @@ static int find_base(struct task *task, uint64_t dirfd, struct path_argument *ou
     return 0;
 }
 
+int path_argument_complete(const struct task *task, uint64_t dirfd, struct path_argument *argument)
+{
+    static const char folder[] = "/proc/self/fd/";
+    const struct file *file = (int32_t)dirfd == AT_FDCWD ? NULL : task_file(task, dirfd);
+    size_t size = strlen(argument->text) + 1;
+
+    if (file == NULL || file->kind != FILE_DESCRIPTORS || size == 1 || argument->text[0] == '/')
+        return 0;
+    if (sizeof(folder) - 1 + size > sizeof(argument->text))
+        return -ENAMETOOLONG;
+    memmove(argument->text + sizeof(folder) - 1, argument->text, size);
+    memcpy(argument->text, folder, sizeof(folder) - 1);
+    return 0;
+}
+
 int path_argument_place(struct task *task, uint64_t dirfd, uint64_t at_flags, struct path_argument *argument)
 {
     int result;
 
     argument->file = NULL;
     argument->generated_fd = -1;
+    argument->lists_fds = false;
     if (argument->text[0] == '\0')
         return (at_flags & AT_EMPTY_PATH) != 0 ? argument_is_dirfd(task, dirfd, argument) : -ENOENT;
+    result = path_argument_complete(task, dirfd, argument);
+    if (result != 0)
+        return result;
     result = proc_path_replace(task, (at_flags & AT_SYMLINK_NOFOLLOW) == 0, argument);
     if (result != 0 || argument->file != NULL || argument->generated_fd >= 0)
         return result;

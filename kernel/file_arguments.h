@@ -37,7 +37,8 @@ int file_check_change(const struct task *task, const struct file *file);
 struct path_argument {
     int base_fd;       /* of the host: where relative paths start */
     struct file *file; /* the path stands for this open file; text means nothing then */
-    int generated_fd;  /* the path is one of proc's files that the kernel writes itself: own descriptor, or -1 */
+    int generated_fd;  /* the path is one of proc's that the kernel answers itself: own descriptor, or -1 */
+    bool lists_fds;    /* generated_fd stands for /proc/self/fd */
     char text[PATH_MAX];
 };
 
@@ -48,6 +49,9 @@ struct path_argument {
  */
 int path_argument_read(struct task *task, uint64_t dirfd, uint64_t addr, uint64_t at_flags, struct path_argument *out);
 void path_argument_close(struct path_argument *argument);
+
+/* A path that starts at an open /proc/self/fd gets its full name. 0 or -ENAMETOOLONG. */
+int path_argument_complete(const struct task *task, uint64_t dirfd, struct path_argument *argument);
 
 /* The second half of path_argument_read(), for a text that was read already. */
 int path_argument_place(struct task *task, uint64_t dirfd, uint64_t at_flags, struct path_argument *argument);

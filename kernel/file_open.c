@@ -86,19 +86,28 @@ static int64_t open_again(struct task *task, struct file *file, int flags)
     return task_install_file(task, file_get(file), (flags & O_CLOEXEC) != 0);
 }
 
+/* One of proc's files that the kernel answers itself. A host descriptor or -errno. */
+static int open_generated(const struct path_argument *argument, int flags)
+{
+    if (wants_to_change(flags))
+        return argument->lists_fds ? -EISDIR : -EACCES;
+    return (int)host_result(fcntl(argument->generated_fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static int64_t open_argument(struct task *task, const struct path_argument *argument, int flags, mode_t mode)
 {
+    struct file *file;
     int fd;
 
     if (argument->file != NULL)
         return open_again(task, argument->file, flags);
-    if (argument->generated_fd >= 0)
-        fd = wants_to_change(flags) ? -EACCES : fcntl(argument->generated_fd, F_DUPFD_CLOEXEC, 0);
-    else
-        fd = open_name(task, argument, flags, mode);
+    fd = argument->generated_fd >= 0 ? open_generated(argument, flags) : open_name(task, argument, flags, mode);
     if (fd < 0)
         return fd;
-    return task_install_file(task, file_create(fd, flags), (flags & O_CLOEXEC) != 0);
+    file = file_create(fd, flags);
+    if (file != NULL && argument->lists_fds)
+        file->kind = FILE_DESCRIPTORS;
+    return task_install_file(task, file, (flags & O_CLOEXEC) != 0);
 }
 
 static int64_t open_at(struct task *task, uint64_t dirfd, uint64_t path, uint64_t raw_flags, uint64_t mode)

@@ -68,6 +68,23 @@ static int64_t named_descriptor(const struct task *task, const char *path)
     return rest != NULL ? parse_descriptor(rest) : -1;
 }
 
+/* The folder of descriptors, which is its own parent here, as a root is. The one in /dev is a link to it. */
+static bool is_descriptor_folder(const struct task *task, const char *path, bool follow)
+{
+    static const char *const names[] = {"fd", "fd/", "fd/.", "fd/.."};
+    const char *name = behind_own_folder(task, path);
+
+    if (name == NULL)
+        name = behind(path, "/dev/");
+    else
+        follow = true;
+    for (size_t i = 0; name != NULL && i < ARRAY_SIZE(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return follow || i > 0;
+    }
+    return false;
+}
+
 /* ------------------------------------------------------------------------
  * The texts
  */
@@ -248,18 +265,45 @@ static int replace_own(struct task *task, const char *name, bool follow, struct 
     return argument->generated_fd < 0 ? argument->generated_fd : 0;
 }
 
+/* The host's link shows what the guest's would: the mode that the file is open in. What it says stays hidden. */
+static int replace_descriptor_link(const struct task *task, const struct file *file, struct path_argument *argument)
+{
+    char link[PATH_FD_NAME_SIZE];
+
+    path_fd_name(file->host_fd, link);
+    argument->generated_fd = openat(task->process->paths->root->self_fds, link, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return argument->generated_fd < 0 ? -errno : 0;
+}
+
+static int replace_descriptor(struct task *task, uint64_t fd, bool follow, struct path_argument *argument)
+{
+    struct file *file = task_file(task, fd);
+
+    if (file == NULL)
+        return -ENOENT;
+    if (!follow)
+        return replace_descriptor_link(task, file, argument);
+    argument->file = file;
+    /* As a path it would lead to what is outside of the root folder. */
+    return file->inherited && file->kind == FILE_DIRECTORY ? -EACCES : 0;
+}
+
+static int replace_descriptor_folder(const struct task *task, struct path_argument *argument)
+{
+    argument->lists_fds = true;
+    argument->generated_fd = openat(task->process->paths->root->self_fds, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return argument->generated_fd < 0 ? -errno : 0;
+}
+
 int proc_path_replace(struct task *task, bool follow, struct path_argument *argument)
 {
     int64_t fd = named_descriptor(task, argument->text);
     const char *name;
 
-    if (fd >= 0) {
-        argument->file = task_file(task, (uint64_t)fd);
-        if (argument->file == NULL)
-            return -ENOENT;
-        /* As a path it would lead to what is outside of the root folder. */
-        return argument->file->inherited && argument->file->kind == FILE_DIRECTORY ? -EACCES : 0;
-    }
+    if (fd >= 0)
+        return replace_descriptor(task, (uint64_t)fd, follow, argument);
+    if (is_descriptor_folder(task, argument->text, follow))
+        return replace_descriptor_folder(task, argument);
     name = behind_own_folder(task, argument->text);
     if (name == NULL && strcmp(argument->text, "/proc/mounts") == 0)
         name = "mounts";
@@ -271,11 +315,14 @@ int proc_path_replace(struct task *task, bool follow, struct path_argument *argu
  */
 
 /* Pipes, sockets and the like have names that are no paths; they say the same inside as outside. */
-static ssize_t name_of_file(const struct root_folder *root, const struct file *file, char *buffer, size_t capacity)
+static ssize_t name_of_file(const struct task *task, const struct file *file, char *buffer, size_t capacity)
 {
+    const struct root_folder *root = task->process->paths->root;
     char link[PATH_FD_NAME_SIZE];
     ssize_t length;
 
+    if (file->kind == FILE_DESCRIPTORS)
+        return snprintf(buffer, capacity, "/proc/%d/fd", task->process->pid);
     path_fd_name(file->host_fd, link);
     length = readlinkat(root->self_fds, link, buffer, capacity);
     if (length > 0 && buffer[0] != '/')
@@ -302,7 +349,7 @@ ssize_t proc_readlink(struct task *task, const char *path, char *buffer, size_t 
     if (fd >= 0) {
         const struct file *file = task_file(task, (uint64_t)fd);
 
-        return file != NULL ? name_of_file(paths->root, file, buffer, capacity) : -ENOENT;
+        return file != NULL ? name_of_file(task, file, buffer, capacity) : -ENOENT;
     }
     if (strcmp(path, "/proc/self") == 0)
         return snprintf(buffer, capacity, "%d", task->process->pid);

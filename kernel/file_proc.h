@@ -23,4 +23,10 @@ int proc_path_replace(struct task *task, bool follow, struct path_argument *argu
  */
 ssize_t proc_readlink(struct task *task, const char *path, char *buffer, size_t capacity);
 
+/*
+ * The next entries of /proc/self/fd for getdents64(2); host_fd only keeps the
+ * position. Bytes, 0 at the end, or -EINVAL when there is no room for one.
+ */
+int64_t proc_list_descriptors(const struct task *task, int host_fd, char *buffer, size_t capacity);
+
 #endif

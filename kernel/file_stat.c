@@ -172,10 +172,17 @@ static int64_t read_link(struct task *task, uint64_t dirfd, uint64_t path, char 
 
     if (length < 0)
         return length;
-    result = proc_readlink(task, argument.text, buffer, capacity);
+    result = path_argument_complete(task, dirfd, &argument);
+    if (result == 0)
+        result = proc_readlink(task, argument.text, buffer, capacity);
     if (result != 0)
         return result;
     result = path_argument_place(task, dirfd, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, &argument);
+    if (result == 0 && argument.generated_fd >= 0) {
+        /* What is a link there was answered above. */
+        path_argument_close(&argument);
+        return -EINVAL;
+    }
     if (result == 0)
         result = path_argument_open(task, &argument, AT_SYMLINK_NOFOLLOW, PATH_INSPECT, &target);
     if (result != 0)

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Numbers and flags of descriptors: dup, fcntl, ioctl, close_range, locks. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
@@ -118,10 +122,72 @@ static void locks(void)
     ATTEMPT(close_range(3, ~0U, 0));
 }
 
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void list_own(const char *path)
+{
+    struct dirent **entries = NULL;
+    int count = (int)ATTEMPT(scandir(path, &entries, NULL, by_name));
+
+    for (int i = 0; i < count; i++) {
+        printf("%s %d\n", entries[i]->d_name, entries[i]->d_type);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void show_link(int folder, const char *name)
+{
+    char text[PATH_MAX] = "";
+    struct stat st;
+
+    ATTEMPT(fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (long)st.st_mode : -1);
+    ATTEMPT(fstatat(folder, name, &st, 0) == 0 ? (long)st.st_size : -1);
+    ATTEMPT(readlinkat(folder, name, text, sizeof(text) - 1));
+    printf("%s -> %s\n", name, text);
+}
+
+/* The process's own descriptors as a folder of links. */
+static void own_folder(void)
+{
+    char small[64];
+    int folder;
+
+    ATTEMPT(open("numbers", O_RDONLY));
+    ATTEMPT(open("made", O_CREAT | O_WRONLY, 0600));
+    ATTEMPT(dup2(3, 300));
+    list_own("/proc/self/fd");
+    list_own("/dev/fd/");
+    ATTEMPT(folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY));
+    show_link(folder, "3");
+    show_link(folder, "4");
+    show_link(folder, "99");
+    show_link(AT_FDCWD, "/proc/self/fd/4");
+    ATTEMPT(fstatat(folder, "..", &(struct stat){0}, 0));
+    ATTEMPT(read(openat(folder, "3", O_RDONLY), small, 10));
+    ATTEMPT(read(folder, small, 10));
+    ATTEMPT(syscall(SYS_getdents64, folder, small, 10));
+    while (ATTEMPT(syscall(SYS_getdents64, folder, small, sizeof(small))) > 0)
+        continue;
+    ATTEMPT(lseek(folder, 0, SEEK_SET));
+    ATTEMPT(syscall(SYS_getdents64, folder, 16, 64));
+    ATTEMPT(syscall(SYS_getdents64, folder, small, sizeof(small)));
+    ATTEMPT(open("/proc/self/fd", O_RDWR));
+    ATTEMPT(readlink("/proc/self/fd", small, sizeof(small)));
+    ATTEMPT(unlinkat(folder, "3", 0) < 0);
+    ATTEMPT(symlinkat("x", folder, "new") < 0);
+    close_range(3, ~0U, 0);
+    ATTEMPT(unlink("made"));
+}
+
 int main(void)
 {
     close_range(3, ~0U, 0);
     numbers();
+    own_folder();
     flags();
     locks();
     limit();

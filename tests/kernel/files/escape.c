@@ -174,6 +174,30 @@ static void proc_of_the_host(void)
     }
 }
 
+/* The folder of descriptors is the embedder's on the host: its entries are the guest's, and it is no way to others. */
+static void folder_of_descriptors(void)
+{
+    int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    char link[PATH_MAX];
+    struct stat st;
+
+    REPORT(folder >= 0);
+    for (int fd = folder + 1; fd < 64; fd++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "%d", fd);
+        if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || readlinkat(folder, name, link, sizeof(link)) >= 0 ||
+            openat(folder, name, O_PATH | O_NOFOLLOW) >= 0)
+            REPORT(!"an entry that is not the guest's");
+    }
+    REPORT(openat(folder, "../..", O_RDONLY) == -1 && openat(folder, "../environ", O_RDONLY) == -1);
+    REPORT(fstatat(folder, "../exe", &st, 0) == -1 && readlinkat(folder, "../exe", link, sizeof(link)) == -1);
+    REPORT(openat(folder, "./3", O_RDONLY) == -1 && readlinkat(folder, "../fd/3", link, sizeof(link)) == -1);
+    REPORT(fchdir(folder) == -1 && chdir("/proc/self/fd") == -1 && chdir("/dev/fd/") == -1);
+    REPORT(openat(folder, "0/secret", O_RDONLY) == -1);
+    close(folder);
+}
+
 static void making_devices_and_sockets(void)
 {
     REPORT(mknod("/device", S_IFCHR | 0666, makedev(1, 1)) == -1);
@@ -237,6 +261,7 @@ int main(int argc, char **argv)
     moving();
     inherited_folder();
     proc_of_the_host();
+    folder_of_descriptors();
     making_devices_and_sockets();
     rename_races();
     return report_status();
