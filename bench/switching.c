@@ -61,6 +61,11 @@ static bool serve_one_patched(const struct switching *switching)
 
 static void wait_until_patched(const struct switching *switching)
 {
+    tg_info info = {.size = sizeof(info)};
+
+    guest_require(switching->guest.platform, tg_platform_info(switching->guest.platform, &info), "tg_platform_info");
+    if (!(info.capabilities & TG_CAP_PATCHING))
+        sample_skip("the backend does not patch system calls here");
     for (unsigned i = 0; i < CALLS_BEFORE_PATCHED; i++)
         if (serve_one_patched(switching))
             return;
