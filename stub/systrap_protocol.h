@@ -47,7 +47,8 @@
 /* struct systrap_config */
 #define CONFIG_GUEST_PROGRAM 0
 #define CONFIG_SIGNAL_MASK   16
-#define CONFIG_STACKS        64
+#define CONFIG_BEGIN_MASK    24
+#define CONFIG_STACKS        72
 #define CONFIG_STACK_SIZE    24 /* of a stack_t */
 
 /* struct systrap_control */
@@ -83,6 +84,7 @@ struct systrap_config {
     uint16_t program_pad[3];
     uint64_t program;
     uint64_t signal_mask; /* of a worker while it runs a guest */
+    uint64_t begin_mask;  /* of a worker until then; the syscall thread blocks all signals */
     uint64_t region;
     uint64_t slot_size;
     uint32_t fp_offset; /* in a slot */

@@ -274,6 +274,9 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
         if (!stub.worker->running)
             slot = NULL;
     } else {
+        /* A new worker begins at one place; before that its filter may not be complete. */
+        if (arch_ip(frame) != (uint64_t)tg_systrap_begin)
+            return;
         frame->signal_mask = stub.config->signal_mask;
     }
     for (;;) {

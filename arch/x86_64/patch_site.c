@@ -234,7 +234,7 @@ static bool leaves_the_line(const ZydisDecodedInstruction *instruction)
     case ZYDIS_CATEGORY_UNCOND_BR:
         return true;
     default:
-        return instruction->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
+        return false;
     }
 }
 
@@ -315,14 +315,10 @@ static enum patch_refusal decode_neighbour(const struct window *window, uint64_t
 
     if (length > INSTRUCTION_MAX)
         length = INSTRUCTION_MAX;
-    if (!length)
-        return PATCH_REFUSED_UNKNOWN_BYTES;
     status = ZydisDecoderDecodeFull(&window->decoder, window_at(window, addr), length, &d->instruction, d->operands);
-    if (ZYAN_FAILED(status)) {
-        const bool cut = status == ZYDIS_STATUS_NO_MORE_DATA && length < INSTRUCTION_MAX;
-        return cut ? PATCH_REFUSED_UNKNOWN_BYTES : PATCH_REFUSED_UNDECODABLE;
-    }
-    return neighbour_refusal(d);
+    if (status == ZYDIS_STATUS_NO_MORE_DATA)
+        return PATCH_REFUSED_UNKNOWN_BYTES;
+    return ZYAN_FAILED(status) ? PATCH_REFUSED_UNDECODABLE : neighbour_refusal(d);
 }
 
 /* Fills the plan's site and replacement. */
@@ -399,8 +395,7 @@ static bool is_mov_of(const struct window *window, const struct mov_form *form, 
  */
 static bool accesses_first_page(const struct decoded *d, const ZydisDecodedOperand *op, uint64_t rax)
 {
-    return d->instruction.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
-           d->instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+    return d->instruction.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
            op->mem.type == ZYDIS_MEMOP_TYPE_MEM && whole_register(op->mem.base) == ZYDIS_REGISTER_RAX &&
            op->mem.index == ZYDIS_REGISTER_NONE && op->mem.segment != ZYDIS_REGISTER_FS &&
            op->mem.segment != ZYDIS_REGISTER_GS && rax + (uint64_t)op->mem.disp.value < 1u << PAGE_SHIFT;

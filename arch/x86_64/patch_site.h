@@ -42,7 +42,7 @@
 #define PATCH_TABLE_START 0x00060000ull
 #define PATCH_TABLE_END   0x00080000ull
 
-/* How many bytes around the syscall the planner can use, at most. */
+/* The most that the planner can use of the bytes before the syscall instruction, and of those from there on. */
 #define PATCH_WINDOW_BEFORE 24 /* 10 of a mov, and 14 of what could cover its first byte */
 #define PATCH_WINDOW_AFTER  21 /* the syscall, 4 bytes, and the longest instruction */
 

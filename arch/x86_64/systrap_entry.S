@@ -18,6 +18,8 @@
 #include "systrap_protocol.h"
 
 #define SIGKILL 9
+#define SIG_SETMASK 2
+#define SIGSET_SIZE 8
 #define PR_SET_PDEATHSIG 1
 #define SECCOMP_SET_MODE_FILTER 1
 #define FUTEX_WAIT 0
@@ -154,7 +156,8 @@ clone:
         xorl    %ebp, %ebp
         jmp     answer
 child:
-        testl   $CLONE_THREAD, STUB_CALL_ARG0(%rbx)
+        /* Its own registers only: the orders may be others by now. */
+        testl   $CLONE_THREAD, %edi
         jnz     new_worker
         /* The rest of the batch gives it memory of its own instead of its mother's. */
         movl    %r9d, %r14d
@@ -169,6 +172,14 @@ new_worker:
         leaq    (SYSTRAP_CONFIG + CONFIG_STACKS)(%r12, %rdi), %rdi
         xorl    %esi, %esi
         movl    $__NR_sigaltstack, %eax
+        syscall
+        testq   %rax, %rax
+        jnz     give_up
+        movl    $SIG_SETMASK, %edi
+        leaq    (SYSTRAP_CONFIG + CONFIG_BEGIN_MASK)(%r12), %rsi
+        xorl    %edx, %edx
+        movl    $SIGSET_SIZE, %r10d
+        movl    $__NR_rt_sigprocmask, %eax
         syscall
         testq   %rax, %rax
         jnz     give_up

@@ -99,6 +99,7 @@ void slot_unbind(struct systrap_context *context)
     if (!subprocess)
         return;
     slot_pull_regs(context);
+    context->base.regs_place = REGS_HERE;
     /* Also when nobody wants the FP state: a worker must not hold a slot that becomes another's. */
     if (slot_pull_fp(context) == -EIO || recall(context) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);

@@ -197,15 +197,13 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     return answer.result < 0 ? (int)answer.result : 0;
 }
 
+/* mother's order_lock is held: until the child has memory of its own it reads its mother's orders. */
 static int make_process(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {
     struct answer answer;
     pid_t pid = 0;
-    int err;
+    int err = order_clone(mother, child, &pid);
 
-    pthread_mutex_lock(&mother->order_lock);
-    err = order_clone(mother, child, &pid);
-    pthread_mutex_unlock(&mother->order_lock);
     if (err)
         return err;
     err = systrap_subprocess_adopt(child, pid);
@@ -230,7 +228,9 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
         return create_failed(platform, -ESRCH);
     err = systrap_subprocess_init(child);
     if (!err) {
+        pthread_mutex_lock(&mother->order_lock);
         err = make_process(child, mother);
+        pthread_mutex_unlock(&mother->order_lock);
         if (err) {
             stub_memory_destroy(child);
             pthread_mutex_destroy(&child->order_lock);

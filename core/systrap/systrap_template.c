@@ -149,7 +149,7 @@ static int become_stub(const struct setup *setup)
 
     if (setsid() < 0)
         return fail(setup->report, STEP_SESSION, -errno);
-    if ((err = stub_process_reset_signals(STUB_SIGNALS_OF_GUESTS)))
+    if ((err = stub_process_reset_signals(0)))
         return fail(setup->report, STEP_SIGNALS, err);
     if ((err = stub_process_unregister_rseq()))
         return fail(setup->report, STEP_RSEQ, err);
@@ -243,6 +243,7 @@ static int fill_config(struct systrap_platform *sp, struct sock_fprog *base)
     free(guest.filter);
     sp->config.region = sp->region;
     sp->config.signal_mask = ~(STUB_SIGNALS_OF_GUESTS | STUB_SIGNAL_BIT(INTERRUPT_KICK_SIGNAL));
+    sp->config.begin_mask = ~STUB_SIGNALS_OF_GUESTS;
     fill_stacks(sp);
     return 0;
 }
