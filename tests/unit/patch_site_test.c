@@ -333,8 +333,9 @@ static void after_a_syscall(void **state)
     for (size_t i = 0x20; i < 0x26; i++)
         assert_int_equal(patch_original_ip(&plan.site, i), SITE + 2);
     assert_int_equal(patch_original_ip(&plan.site, 0x26), SITE + 8);
-    for (size_t i = 0; i < 16; i++)
-        assert_int_equal(patch_redirect(&plan.site, SITE + i).kind, i == 2 ? PATCH_CONTINUE_AT : PATCH_NOT_OURS);
+    for (int i = -300; i < 300; i++)
+        assert_int_equal(patch_redirect(&plan.site, SITE + (uint64_t)i).kind,
+                         i == 2 ? PATCH_CONTINUE_AT : PATCH_NOT_OURS);
     assert_true(under_valgrind() || trap_at(plan.replacement, plan.site.length, 2) == SIGSEGV);
     /* The number is of no interest here. */
     accepted(&code, NO_NR, PATCH_AFTER);
@@ -357,8 +358,9 @@ static void mov_to_eax(void **state)
     for (size_t i = 5; i < 0x28; i++)
         assert_int_equal(patch_original_ip(&plan.site, i), SITE);
     assert_int_equal(patch_original_ip(&plan.site, 0x28), SITE + 2);
-    for (size_t i = 0; i < 16; i++)
-        assert_int_equal(patch_redirect(&plan.site, SITE - 5 + i).kind, i == 5 ? PATCH_SYSCALL : PATCH_NOT_OURS);
+    for (int i = -300; i < 300; i++)
+        assert_int_equal(patch_redirect(&plan.site, SITE - 5 + (uint64_t)i).kind,
+                         i == 5 ? PATCH_SYSCALL : PATCH_NOT_OURS);
     assert_int_equal(patch_return_ip(&plan.site), SITE + 2);
 }
 
@@ -496,6 +498,9 @@ static const struct neighbour_case neighbours[] = {
     {"rdtsc", PATCH_REFUSED_UNLISTED, {0x0f, 0x31, CMP_RAX}},
     {"popf", PATCH_REFUSED_REGISTER, {0x9d, CMP_RAX}},
     {"invalid", PATCH_REFUSED_UNDECODABLE, {0x06, CMP_RAX}},
+    {"endless",
+     PATCH_REFUSED_UNDECODABLE,
+     {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66}},
 };
 
 static void neighbours_behind(void **state)
@@ -550,7 +555,8 @@ static const struct decoy_case decoys[] = {
     {"bswap", PATCH_OK, 7, {0x0f, 0xc8, MOV_EAX}},
     {"jmpe rel32", PATCH_OK, 6, {0x0f, MOV_EAX}}, /* 0f b8 without f3 is no instruction of these processors */
     {"popcnt %ecx,%ecx", PATCH_OK, 9, {0xf3, 0x0f, 0xb8, 0xc9, MOV_EAX}},
-    {"cmovo 39(%rax),%edi", PATCH_REFUSED_DECOY, 7, {0x0f, 0x40, MOV_EAX}},
+    {"nopl 39(%rax) accesses nothing", PATCH_REFUSED_DECOY, 7, {0x0f, 0x1f, MOV_EAX}},
+    {"prefetch 39(%rax) never faults", PATCH_REFUSED_DECOY, 7, {0x0f, 0x18, MOV_EAX}},
     {"movabs $imm64,%rcx", PATCH_REFUSED_DECOY, 10, {0x48, 0xb9, 0x11, 0x22, 0x33, MOV_EAX}},
     {"movabs $imm64,%rax", PATCH_REFUSED_DECOY, 10, {0x48, 0xb8, 0x11, 0x22, 0x33, MOV_EAX}},
     {"movabs %eax,moffs", PATCH_REFUSED_DECOY, 9, {0xa3, 0x11, 0x22, 0x33, MOV_EAX}},
@@ -597,6 +603,20 @@ static void decoys_of_several_instructions(void **state)
     accepted(&access, 1, PATCH_BEFORE_MOV_EAX);
     accepted(&broken, 0x27, PATCH_BEFORE_MOV_EAX);
     accepted(&port, 0x90909090, PATCH_BEFORE_MOV_EAX);
+}
+
+/* A fault says something of the number in rax only if rax stays what it was, and the next instruction is the next. */
+static void faults_that_prove_nothing(void **state)
+{
+    (void)state;
+    /* mov -nr(%rax),%ecx; two bytes; then cmp $0x47,%al, mov $0x47,%al, jmp . + 0x49 */
+    const struct code compare =
+        make_code(BYTES(0x8b, 0x88, 0x70, 0x6f, 0xc3, 0xb8, 0x90, 0x90, 0x3c, 0x47), BYTES(RET));
+    const struct code change = make_code(BYTES(0x8b, 0x88, 0x70, 0x6f, 0x4f, 0xb8, 0x90, 0x90, 0xb0, 0x47), BYTES(RET));
+    const struct code jump = make_code(BYTES(0x8b, 0x88, 0, 0, 0x15, 0xb8, 0, 0, 0xeb, 0x47), BYTES(RET));
+    accepted(&compare, 0x473c9090, PATCH_BEFORE_MOV_EAX);
+    assert_int_equal(plan_of(&change, 0x47b09090).refusal, PATCH_REFUSED_DECOY);
+    assert_int_equal(plan_of(&jump, 0x47eb0000).refusal, PATCH_REFUSED_DECOY);
 }
 
 /* Only an access to the first page is known to fault. */
@@ -654,16 +674,13 @@ static void nothing_to_patch(void **state)
 static enum patch_refusal plan_part(const struct code *code, size_t from, size_t to, struct patch_plan *plan)
 {
     struct patch_request request = request_for(code, NR);
-    uint8_t *part = malloc(to - from + 1);
+    uint8_t *part = malloc(to > from ? to - from : 1);
     enum patch_refusal refusal;
     assert_non_null(part);
     memcpy(part, code->bytes + from, to - from);
-    request.code = part + (to == from);
+    request.code = part;
     request.code_addr = code->addr + from;
     request.code_length = to - from;
-    part = realloc(part, to - from ? to - from : 1);
-    assert_non_null(part);
-    request.code = part;
     refusal = patch_plan_make(&request, plan);
     if (refusal == PATCH_OK)
         check_trampoline(plan, &request);
@@ -677,6 +694,10 @@ static void windows_cut_short(void **state)
     const struct code before = make_code(BYTES(MOV_EAX), BYTES(RET));
     const struct code after = make_code(NO_BYTES, BYTES(CMP_RAX));
     const struct code both = make_code(BYTES(MOV_EAX), BYTES(CMP_RAX));
+    const struct code longest = make_code(BYTES(0x48, 0xb8, NR, 0, 0, 0, 0, 0, 0, 0), BYTES(RET));
+    /* 4 bytes, and then a nop of 15. */
+    const struct code late = make_code(NO_BYTES, BYTES(0x48, 0x83, 0xf8, 0xff, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                                       0x66, 0x66, 0x66, 0x66, 0x66, 0x0f, 0x1f, 0xc0));
     const size_t at = SITE - before.addr;
     struct patch_plan plan;
     for (size_t from = 0; from <= before.length; from++) {
@@ -691,6 +712,13 @@ static void windows_cut_short(void **state)
             assert_int_equal(plan_part(&after, from, to, &plan), known ? PATCH_OK : PATCH_REFUSED_UNKNOWN_BYTES);
         }
     }
+    /* What the header says is the most that is needed. */
+    assert_int_equal(plan_part(&longest, at + 5 - PATCH_WINDOW_BEFORE, at + 5 + 2, &plan), PATCH_OK);
+    assert_int_equal(plan_part(&longest, at + 6 - PATCH_WINDOW_BEFORE, at + 5 + 2, &plan), PATCH_REFUSED_UNKNOWN_BYTES);
+    plan_part(&late, MARGIN, MARGIN + PATCH_WINDOW_AFTER, &plan);
+    assert_int_equal(plan.refusal_after, PATCH_REFUSED_NO_ROOM);
+    plan_part(&late, MARGIN, MARGIN + PATCH_WINDOW_AFTER - 1, &plan);
+    assert_int_equal(plan.refusal_after, PATCH_REFUSED_UNKNOWN_BYTES);
     for (size_t to = at; to <= both.length; to++) {
         const enum patch_pattern pattern = to >= at + 8   ? PATCH_AFTER
                                            : to >= at + 2 ? PATCH_BEFORE_MOV_EAX
@@ -1163,7 +1191,7 @@ static void count_syscall(const struct text *text, size_t offset, uint64_t nr, s
         .code = text->code,
         .code_addr = text->addr,
         .code_length = text->length,
-        .table_entry = PATCH_TABLE_START + 8ull * random_below(0x4000),
+        .table_entry = TABLE_ENTRY,
         .trampoline = TRAMPOLINE,
         .entry = ENTRY,
     };
@@ -1350,6 +1378,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(neighbours_behind),
         cmocka_unit_test(decoys_before),
         cmocka_unit_test(decoys_of_several_instructions),
+        cmocka_unit_test(faults_that_prove_nothing),
         cmocka_unit_test(accesses_that_could_succeed),
         cmocka_unit_test(refused_requests),
         cmocka_unit_test(nothing_to_patch),
