@@ -60,6 +60,8 @@ int path_argument_place(struct task *task, uint64_t dirfd, uint64_t at_flags, st
 struct path_target {
     int fd;
     bool owned;
+    bool has_stat; /* the lookup has seen what fstat(2) says of it: st */
+    struct stat st;
 };
 
 /* Looks up a path; what it generated belongs to the target. Returns 0 or -errno; path_target_close() must follow a 0.

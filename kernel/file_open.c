@@ -36,18 +36,15 @@ static mode_t creation_mode(const struct task *task, uint64_t mode)
 }
 
 /* Opens what the lookup found. A host descriptor, -EAGAIN when the guest has to wait, or another -errno. */
-static int open_found(const struct task *task, int path_fd, int flags, mode_t mode)
+static int open_found(const struct task *task, int path_fd, const struct stat *st, int flags, mode_t mode)
 {
-    struct stat st;
     int fd;
 
-    if (fstat(path_fd, &st) != 0)
-        return -errno;
-    if ((flags & O_CREAT) != 0 && S_ISDIR(st.st_mode))
+    if ((flags & O_CREAT) != 0 && S_ISDIR(st->st_mode))
         return -EISDIR;
-    fd = path_reopen(task->process->paths->root, path_fd, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), mode);
+    fd = path_reopen_stat(task->process->paths->root, path_fd, st, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), mode);
     /* Here a blocking open of a FIFO waits until somebody reads it. */
-    if (fd == -ENXIO && S_ISFIFO(st.st_mode) && (flags & O_NONBLOCK) == 0)
+    if (fd == -ENXIO && S_ISFIFO(st->st_mode) && (flags & O_NONBLOCK) == 0)
         return -EAGAIN;
     return fd;
 }
@@ -57,18 +54,19 @@ static int open_name(const struct task *task, const struct path_argument *argume
 {
     const struct path_context *paths = task->process->paths;
     bool exclusive = (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0;
+    struct stat st;
     int path_fd;
     int fd;
 
     if (exclusive)
         return path_create(paths, argument->base_fd, argument->text, flags, mode);
-    path_fd = path_lookup(paths, argument->base_fd, argument->text, flags & (O_NOFOLLOW | O_DIRECTORY),
-                          wants_to_change(flags) && (flags & O_PATH) == 0 ? PATH_CHANGE : PATH_INSPECT);
+    path_fd = path_lookup_stat(paths, argument->base_fd, argument->text, flags & (O_NOFOLLOW | O_DIRECTORY),
+                               wants_to_change(flags) && (flags & O_PATH) == 0 ? PATH_CHANGE : PATH_INSPECT, &st);
     if (path_fd == -ENOENT && (flags & O_CREAT) != 0)
         return path_create(paths, argument->base_fd, argument->text, flags, mode);
     if (path_fd < 0 || (flags & O_PATH) != 0)
         return path_fd;
-    fd = open_found(task, path_fd, flags, mode);
+    fd = open_found(task, path_fd, &st, flags, mode);
     close(path_fd);
     return fd;
 }

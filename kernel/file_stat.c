@@ -42,7 +42,10 @@ static int64_t stat_at(struct task *task, uint64_t dirfd, uint64_t path, uint64_
     result = path_target_open(task, dirfd, path, at_flags, PATH_INSPECT, &target);
     if (result != 0)
         return result;
-    result = write_stat(task, target.fd, addr);
+    if (target.has_stat)
+        result = guest_write(task_memory(task), addr, &target.st, sizeof(target.st));
+    else
+        result = write_stat(task, target.fd, addr);
     path_target_close(&target);
     return result;
 }

@@ -71,18 +71,34 @@ static int walk_at(const struct path_context *context, int base_fd, const char *
     return fd == -EXDEV ? walk_by_name(context, base_fd, path, flags, mode) : fd;
 }
 
-int path_lookup(const struct path_context *context, int base_fd, const char *path, int open_flags, enum path_use use)
+/* Most lookups end on the root folder's own file system: that is seen without asking for the file system's kind. */
+static int check_found(const struct root_folder *root, int fd, enum path_use use, struct stat *st)
+{
+    if (fstat(fd, st) != 0)
+        return -errno;
+    return root->holds_files && st->st_dev == root->device ? 0 : path_policy_filesystem(root, fd, use);
+}
+
+int path_lookup_stat(const struct path_context *context, int base_fd, const char *path, int open_flags,
+                     enum path_use use, struct stat *st)
 {
     int fd = walk_at(context, base_fd, path, O_PATH | (uint64_t)(unsigned int)open_flags, 0);
     int result;
 
     if (fd < 0)
         return fd;
-    result = path_policy_filesystem(context->root, fd, use);
+    result = check_found(context->root, fd, use, st);
     if (result == 0)
         return fd;
     close(fd);
     return result;
+}
+
+int path_lookup(const struct path_context *context, int base_fd, const char *path, int open_flags, enum path_use use)
+{
+    struct stat st;
+
+    return path_lookup_stat(context, base_fd, path, open_flags, use, &st);
 }
 
 /* ------------------------------------------------------------------------
@@ -155,7 +171,7 @@ int path_create(const struct path_context *context, int base_fd, const char *pat
     if (fd < 0)
         return fd;
     /* Something else can have appeared there since the caller saw nothing. */
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && path_policy_filesystem(context->root, fd, PATH_CHANGE) == 0)
+    if (check_found(context->root, fd, PATH_CHANGE, &st) == 0 && S_ISREG(st.st_mode))
         return fd;
     close(fd);
     return -EACCES;
@@ -168,14 +184,17 @@ void path_fd_name(int fd, char name[PATH_FD_NAME_SIZE])
 
 int path_reopen(const struct root_folder *root, int path_fd, int open_flags, mode_t mode)
 {
-    char name[PATH_FD_NAME_SIZE];
     struct stat st;
-    int result;
+
+    return fstat(path_fd, &st) != 0 ? -errno : path_reopen_stat(root, path_fd, &st, open_flags, mode);
+}
+
+int path_reopen_stat(const struct root_folder *root, int path_fd, const struct stat *st, int open_flags, mode_t mode)
+{
+    char name[PATH_FD_NAME_SIZE];
+    int result = path_policy_type(st);
     int fd;
 
-    if (fstat(path_fd, &st) != 0)
-        return -errno;
-    result = path_policy_type(&st);
     if (result != 0)
         return result;
     path_fd_name(path_fd, name);

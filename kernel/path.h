@@ -14,13 +14,16 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* The folder that guests see as "/". One for each sandbox. */
 struct root_folder {
     uint32_t references;
-    int fd;       /* O_PATH */
-    int self_fds; /* O_PATH of the embedder's own /proc/self/fd, to open again what an O_PATH descriptor holds */
+    int fd;          /* O_PATH */
+    int holds_files; /* the file system that fd lives on is none that path_policy.c restricts */
+    dev_t device;    /* its number, which no other file system gets while fd is open */
+    int self_fds;    /* O_PATH of the embedder's own /proc/self/fd, to open again what an O_PATH descriptor holds */
 };
 
 /*
@@ -60,6 +63,10 @@ enum path_use {
  */
 int path_lookup(const struct path_context *context, int base_fd, const char *path, int open_flags, enum path_use use);
 
+/* The same, and *st is what fstat(2) says of it. */
+int path_lookup_stat(const struct path_context *context, int base_fd, const char *path, int open_flags,
+                     enum path_use use, struct stat *st);
+
 /* What the last component of a path can be, after slashes at the end are taken off. */
 enum path_last {
     PATH_LAST_NAME,
@@ -93,6 +100,9 @@ int path_create(const struct path_context *context, int base_fd, const char *pat
  * sockets and symbolic links are refused. Returns a descriptor or -errno.
  */
 int path_reopen(const struct root_folder *root, int path_fd, int open_flags, mode_t mode);
+
+/* The same for one of which the caller knows what fstat(2) says. */
+int path_reopen_stat(const struct root_folder *root, int path_fd, const struct stat *st, int open_flags, mode_t mode);
 
 /* The guest's name of an open directory or file. Returns its length, -ENOENT when it has none, or -errno. */
 ssize_t path_name_of(const struct root_folder *root, int fd, char *buffer, size_t capacity);

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "path_policy.h"
+
 static int openat2_works(int dir)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
@@ -41,6 +43,7 @@ static int give_up(struct root_folder *root, int error, const char *sentence, co
 int root_folder_create(int fd, struct root_folder **out, const char **reason)
 {
     struct root_folder *root = calloc(1, sizeof(*root));
+    struct stat st;
 
     *reason = "no memory is left";
     if (root == NULL)
@@ -55,6 +58,10 @@ int root_folder_create(int fd, struct root_folder **out, const char **reason)
     if (!openat2_works(root->fd))
         return give_up(root, -ENOSYS, "openat2(2) does not work here: it needs Linux 5.6 and a filter that allows it",
                        reason);
+    if (fstat(root->fd, &st) != 0)
+        return give_up(root, -errno, "the root folder cannot be looked at", reason);
+    root->device = st.st_dev;
+    root->holds_files = path_policy_filesystem(root, root->fd, PATH_CHANGE) == 0;
     *out = root;
     return 0;
 }
