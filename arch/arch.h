@@ -25,6 +25,8 @@ struct arch_syscalls {
     uint64_t mprotect;
     uint64_t madvise;
     uint64_t clone;
+    uint64_t membarrier;
+    uint64_t process_vm_writev;
 };
 
 /*
@@ -87,6 +89,36 @@ struct arch_guest {
 
 struct systrap_slot;
 
+/* A system call instruction that is replaced by a jump to a trampoline. */
+#define ARCH_PATCH_BYTES 32
+
+struct arch_patch {
+    uint64_t start; /* of the replaced bytes */
+    uint32_t length;
+    uint32_t pattern;
+    uint8_t original[ARCH_PATCH_BYTES];
+    uint8_t replacement[ARCH_PATCH_BYTES];
+    uint64_t own[4]; /* the architecture's */
+};
+
+struct arch_patch_request {
+    uint64_t ip; /* of the event */
+    uint64_t nr;
+    const uint8_t *code; /* what could be read around it */
+    uint64_t code_addr;
+    size_t code_length;
+    uint64_t table_entry; /* address of the pointer to the trampoline */
+    uint64_t trampoline;
+    uint64_t region; /* of the stub */
+};
+
+/* What a thread wanted that trapped in replaced bytes. */
+enum arch_patch_meaning {
+    ARCH_PATCH_NOT_OURS,
+    ARCH_PATCH_SYSCALL,
+    ARCH_PATCH_CONTINUE,
+};
+
 /* What the systrap backend needs. A slot is memory that a guest can write: each word is read once. */
 struct arch_systrap {
     uint64_t handler_offset; /* in the stub's text */
@@ -103,6 +135,31 @@ struct arch_systrap {
     void (*set_return)(struct systrap_slot *slot, int64_t value);
     /* False: the SIGSYS stands for something else. */
     bool (*read_syscall)(const struct systrap_slot *slot, struct arch_syscall *out);
+    /* The same for a patched call. */
+    void (*read_patched)(const struct systrap_slot *slot, struct arch_syscall *out);
+    /* The registers that were written are those of the patched call that the context came with: it may go on directly.
+     */
+    void (*keep_resume)(struct systrap_slot *slot, bool keep);
+
+    /* Registers with which patched calls would not work or be seen. */
+    bool (*forbids_patching)(const tg_regs *regs);
+
+    uint64_t table_start; /* where an absolute jump reaches it, in user space: reserved */
+    uint64_t table_size;
+    uint32_t code_before; /* bytes that planning looks at */
+    uint32_t code_after;
+    /* 0: the plan and its trampoline are written; else a number of the architecture's why not. */
+    uint32_t (*patch_plan)(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
+                           size_t *trampoline_length);
+    /* Where a thread is that was stopped at this offset in the trampoline. */
+    uint64_t (*patch_original_ip)(const struct arch_patch *patch, uint64_t offset);
+    void (*set_ip)(tg_regs *regs, uint64_t ip);
+    /* Changes regs to what they are at the call, or to where to go on. */
+    enum arch_patch_meaning (*patch_explain)(const struct arch_patch *patch, tg_regs *regs, struct arch_syscall *out);
+    /* The bytes that make a thread trap while the others are written, and how far behind their start it then is. */
+    uint8_t trap_byte;
+    uint8_t trap_length;
+
     /* TG_ACCESS_* of a page fault by its error code; 0: it was none. */
     uint32_t (*error_access)(uint64_t error);
 };

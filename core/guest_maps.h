@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* As in /proc/PID/maps: "r-xp". False: nothing is mapped there, or it cannot be read. */
+bool guest_maps_permissions(pid_t pid, uint64_t addr, char permissions[5]);
 bool guest_maps_executable(pid_t pid, uint64_t addr);
 
 #endif

@@ -48,15 +48,17 @@
 #define CONFIG_GUEST_PROGRAM 0
 #define CONFIG_SIGNAL_MASK   16
 #define CONFIG_BEGIN_MASK    24
-#define CONFIG_STACKS        72
+#define CONFIG_STACKS        80
 #define CONFIG_STACK_SIZE    24 /* of a stack_t */
 
 /* struct systrap_control */
 #define CONTROL_REPLY         0
 #define CONTROL_REPLY_WAITING 4
 
-/* struct systrap_worker, at the end of a worker's memory */
-#define WORKER_STRUCT_SIZE 1024
+/* A worker's memory: the signal stack, the stack for patched calls, struct systrap_worker. */
+#define WORKER_SIGNAL_STACK 0xc000
+#define WORKER_STRUCT_SIZE  1024
+#define WORKER_SLOT         0
 
 /*
  * The syscall thread's answer is the file offset of the subprocess's file: a
@@ -77,6 +79,7 @@ struct systrap_orders {
     uint32_t count;
     uint64_t pad;
     struct stub_call calls[ORDERS_MAX];
+    uint64_t data[32]; /* what calls point at */
 };
 
 struct systrap_config {
@@ -91,7 +94,8 @@ struct systrap_config {
     uint32_t fp_size;
     uint32_t spin_pauses; /* how often a worker pauses before it sleeps; 0: at once */
     uint32_t ring_small;
-    uint64_t fp_features; /* what XSAVE and XRSTOR move */
+    uint64_t fp_features; /* what the stub saves and loads */
+    uint64_t patching;    /* calls may be patched: workers hide where they are in a register */
     /* Each worker's signal stack as sigaltstack(2) takes it. */
     struct {
         uint64_t start;
@@ -126,10 +130,13 @@ struct systrap_control {
 };
 
 struct systrap_worker {
+    uint64_t slot; /* address of the slot that it runs or holds, for patched calls */
     uint32_t wake; /* changes to wake it */
     uint32_t asleep;
     uint32_t index;
-    uint32_t running; /* number of the slot that it runs or holds plus one */
+    uint32_t running;  /* number of the slot that it runs or holds plus one */
+    uint32_t entering; /* number of the slot that its signal handler is to enter plus one; 0: none */
+    uint32_t stepping; /* a patched call was single-stepped into */
     /* Statistics: for whoever wants to believe them. */
     uint64_t spins;
     uint64_t sleeps;
@@ -183,7 +190,9 @@ struct systrap_slot {
     int64_t syscall;
     uint64_t fault_error; /* of a page fault, as the processor gave it; ~0: none */
     uint64_t fault_addr;
-    uint64_t resume; /* where a patched call goes on */
+    uint64_t resume; /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
+    uint64_t stack;  /* of the worker that runs it, for patched calls */
+    uint32_t fp_at;  /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
 };
 #endif
 

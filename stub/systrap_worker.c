@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * A worker: a stub thread that runs guests. It is always either in guest code
- * or in its signal handler, on a stack that the guest can write; nothing here
- * is trusted by anybody. The library validates what it takes from a slot, and
- * the worker's seccomp filter leaves this code only futex(2) and the return
- * from the handler.
+ * A worker: a stub thread that runs guests. It is in guest code, or in its
+ * signal handler, or in a patched call, on stacks that the guest can write;
+ * nothing here is trusted by anybody. The library validates what it takes from
+ * a slot, and the worker's seccomp filter leaves this code only futex(2) and
+ * the return from the handler.
+ *
+ * In the handler the FP state of the context that the worker holds is in the
+ * signal frame, in a patched call it is in the processor.
  */
 #include <stdbool.h>
 
@@ -13,6 +16,7 @@
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 #define EVERYBODY  0x7fffffff
+#define SIGTRAP    5
 #define SIGCHLD    17
 
 #define LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
@@ -25,24 +29,27 @@ struct stub {
     const struct systrap_config *config;
     struct systrap_control *control;
     struct systrap_worker *worker;
-    struct stub_sigframe *frame;
+    struct stub_sigframe *frame; /* NULL: in a patched call */
 };
 
-extern const uint8_t tg_systrap_begin[] __attribute__((visibility("hidden")));
+extern const uint8_t tg_systrap_begin[];
+extern const uint8_t tg_systrap_slow[];
+extern const uint8_t tg_systrap_patched_gs[];
+extern const uint8_t tg_systrap_exit_end[];
 
-void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigframe *frame)
-    __attribute__((visibility("hidden")));
+void tg_systrap_exit(struct systrap_slot *slot);
+void tg_systrap_patched_call(struct systrap_slot *slot);
 
+void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigframe *frame);
 static bool change(uint32_t *word, uint32_t from, uint32_t to)
 {
     return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
-/* Where things are follows from where the signal stack is. */
-static struct stub locate(struct stub_sigframe *frame)
+/* Where things are follows from where the stack is. */
+static struct stub locate(uint64_t here)
 {
-    uint64_t here = (uint64_t)frame;
-    struct stub stub = {.frame = frame};
+    struct stub stub = {.frame = NULL};
 
     stub.region = (uint8_t *)(here & ~(uint64_t)(SYSTRAP_REGION_SIZE - 1));
     stub.config = (const struct systrap_config *)(stub.region + SYSTRAP_CONFIG);
@@ -139,16 +146,24 @@ static void publish(const struct stub *stub, struct systrap_slot *slot, enum sys
         arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
 }
 
+static void save_fp(const struct stub *stub, struct systrap_slot *slot)
+{
+    if (stub->frame)
+        arch_save_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
+    else
+        arch_save_live_fp(slot_fp(stub, slot), stub->config->fp_features);
+}
+
 /* Nothing of the slot's context stays in this thread. */
 static void forget(const struct stub *stub, struct systrap_slot *slot)
 {
-    arch_save_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
+    save_fp(stub, slot);
     stub->worker->running = 0;
 }
 
 static bool give_up_held(const struct stub *stub, struct systrap_slot *slot)
 {
-    arch_save_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
+    save_fp(stub, slot);
     if (!change(&slot->state, SLOT_HELD, SLOT_EVENT))
         return false;
     stub->worker->running = 0;
@@ -236,57 +251,156 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
     }
 }
 
-static void report(const struct stub *stub, struct systrap_slot *slot, int signo)
+/* The context has trapped. It stays with this worker unless others wait for one. */
+static struct systrap_slot *report(const struct stub *stub, struct systrap_slot *slot, uint32_t trap)
 {
-    slot->trap = (uint32_t)signo;
+    slot->trap = trap;
     if (work_waits(stub)) {
         forget(stub, slot);
         publish(stub, slot, SLOT_EVENT);
-    } else {
-        publish(stub, slot, SLOT_HELD);
+        return NULL;
     }
+    slot->fp_at = stub->frame ? (uint32_t)(stub->frame->fpstate - stub->region) : 0;
+    publish(stub, slot, SLOT_HELD);
+    return slot;
 }
+
+static void make_current(const struct stub *stub, struct systrap_slot *slot)
+{
+    struct systrap_worker *worker = stub->worker;
+
+    slot->worker = worker->index;
+    slot->stack = (uint64_t)worker;
+    slot->fp_at = 0;
+    worker->slot = (uint64_t)slot;
+    worker->running = slot_number(stub, slot) + 1;
+}
+
+/* ---- in the signal handler ---- */
 
 /* Makes the frame the slot's: returning from the handler runs its context. */
 static void enter(const struct stub *stub, struct systrap_slot *slot)
 {
-    slot->worker = stub->worker->index;
-    stub->worker->running = slot_number(stub, slot) + 1;
-    arch_restore(slot, stub->frame);
+    make_current(stub, slot);
+    arch_restore(slot, stub->frame, stub->worker, stub->config->patching != 0);
     if (slot->load_fp) {
         arch_load_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
         slot->load_fp = 0;
     }
 }
 
+/* Until there is a context that is not interrupted before its first instruction. */
+static void enter_next(const struct stub *stub, struct systrap_slot *held)
+{
+    for (;;) {
+        struct systrap_slot *slot = next_slot(stub, held);
+
+        enter(stub, slot);
+        if (!SWAP(slot->kick, 0))
+            return;
+        held = report(stub, slot, SIGCHLD);
+    }
+}
+
+static bool is_at(const struct stub_sigframe *frame, const uint8_t *label)
+{
+    return arch_ip(frame) == (uint64_t)label;
+}
+
+/* A patched call has come upon a context that only a return from the handler can run. */
+static void enter_from_patched_call(const struct stub *stub)
+{
+    struct systrap_slot *slot = slot_at(stub, stub->worker->entering - 1);
+
+    stub->worker->entering = 0;
+    enter(stub, slot);
+    if (SWAP(slot->kick, 0))
+        enter_next(stub, report(stub, slot, SIGCHLD));
+}
+
+/* A signal in the middle of a patched call. True: nothing else is to be done. */
+static bool in_patched_call(const struct stub *stub, struct systrap_slot *slot, int signo)
+{
+    uint64_t ip = arch_ip(stub->frame);
+
+    if (signo == SIGTRAP) {
+        stub->worker->stepping = 1;
+        arch_stop_stepping(stub->frame);
+        return true;
+    }
+    if (signo != SIGCHLD)
+        return false;
+    /* On its way out: the slot has all that there is. Elsewhere the call looks for kicks itself. */
+    if (ip >= (uint64_t)tg_systrap_exit && ip < (uint64_t)tg_systrap_exit_end && SWAP(slot->kick, 0))
+        enter_next(stub, report(stub, slot, SIGCHLD));
+    return true;
+}
+
+static bool in_text(const struct stub *stub)
+{
+    return arch_ip(stub->frame) - (uint64_t)stub->region < SYSTRAP_TEXT_MAX;
+}
+
 void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigframe *frame)
 {
-    const struct stub stub = locate(frame);
+    struct stub stub = locate((uint64_t)frame);
     uint32_t running = stub.worker->running;
     struct systrap_slot *slot = running ? slot_at(&stub, running - 1) : NULL;
 
-    if (slot) {
-        /* Sent by somebody, not raised by the processor; the kick is the library's and says so. */
-        if (signo == SIGCHLD ? !SWAP(slot->kick, 0) : info->code <= 0)
-            return;
-        arch_save(slot, info, frame);
-        report(&stub, slot, signo);
-        if (!stub.worker->running)
-            slot = NULL;
-    } else {
-        /* A new worker begins at one place; before that its filter may not be complete. */
-        if (arch_ip(frame) != (uint64_t)tg_systrap_begin)
-            return;
-        frame->signal_mask = stub.config->signal_mask;
+    stub.frame = frame;
+    if (is_at(frame, tg_systrap_slow) && stub.worker->entering) {
+        enter_from_patched_call(&stub);
+        return;
     }
+    if (!slot) {
+        /* A new worker begins at one place; before that its filter may not be complete. */
+        if (is_at(frame, tg_systrap_begin)) {
+            frame->signal_mask = stub.config->signal_mask;
+            enter_next(&stub, NULL);
+        }
+        return;
+    }
+    if (in_text(&stub) && in_patched_call(&stub, slot, signo))
+        return;
+    /* Sent by somebody, not raised by the processor; the kick is the library's and says so. */
+    if (signo == SIGCHLD ? !SWAP(slot->kick, 0) : info->code <= 0)
+        return;
+    arch_save(slot, info, frame, stub.worker);
+    if (is_at(frame, tg_systrap_patched_gs)) {
+        arch_make_syscall(slot);
+        signo = SIGSYS_NUMBER;
+    }
+    enter_next(&stub, report(&stub, slot, (uint32_t)signo));
+}
+
+/* ---- in a patched call ---- */
+
+static void leave_through_handler(const struct stub *stub, const struct systrap_slot *slot)
+{
+    stub->worker->entering = slot_number(stub, slot) + 1;
+    __asm__ volatile("jmp tg_systrap_slow");
+    __builtin_unreachable();
+}
+
+void tg_systrap_patched_call(struct systrap_slot *slot)
+{
+    const struct stub stub = locate((uint64_t)__builtin_frame_address(0));
+
+    arch_save_patched(slot, stub.worker);
+    slot = report(&stub, slot, TRAP_PATCHED);
     for (;;) {
         slot = next_slot(&stub, slot);
-        enter(&stub, slot);
-        if (!SWAP(slot->kick, 0))
-            return;
-        /* Interrupted before its first instruction. */
-        report(&stub, slot, SIGCHLD);
-        if (!stub.worker->running)
-            slot = NULL;
+        if (!arch_resumable(slot))
+            leave_through_handler(&stub, slot);
+        make_current(&stub, slot);
+        if (slot->load_fp) {
+            arch_load_live_fp(slot_fp(&stub, slot), stub.config->fp_features);
+            slot->load_fp = 0;
+        }
+        arch_restore_patched(slot);
+        /* Comes back when there is a kick. */
+        tg_systrap_exit(slot);
+        SWAP(slot->kick, 0);
+        slot = report(&stub, slot, SIGCHLD);
     }
 }

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
+#include "patch_site.h"
 #include "systrap_offsets.h"
 #include "x86_64.h"
 
@@ -25,6 +26,8 @@ const struct arch_ops tgi_arch = {
             .mprotect = SYS_mprotect,
             .madvise = SYS_madvise,
             .clone = SYS_clone,
+            .membarrier = SYS_membarrier,
+            .process_vm_writev = SYS_process_vm_writev,
         },
     .regset_count = 1,
     .regsets = {{ARCH_REGSET_GENERAL, REGS_OFFSET, sizeof(struct user_regs_struct)}},
@@ -61,6 +64,19 @@ const struct arch_ops tgi_arch = {
             .write_regs = x86_systrap_write_regs,
             .set_return = x86_systrap_set_return,
             .read_syscall = x86_systrap_read_syscall,
+            .read_patched = x86_systrap_read_patched,
+            .keep_resume = x86_systrap_keep_resume,
+            .forbids_patching = x86_forbids_patching,
+            .table_start = PATCH_TABLE_START,
+            .table_size = PATCH_TABLE_END - PATCH_TABLE_START,
+            .code_before = PATCH_WINDOW_BEFORE,
+            .code_after = PATCH_WINDOW_AFTER,
+            .patch_plan = x86_patch_plan,
+            .patch_original_ip = x86_patch_original_ip,
+            .set_ip = x86_set_ip,
+            .patch_explain = x86_patch_explain,
+            .trap_byte = 0xcc,
+            .trap_length = 1,
             .error_access = x86_systrap_error_access,
         },
     .stub_trap_cpuid = x86_stub_trap_cpuid,

@@ -16,6 +16,7 @@
 
 #include "protocol.h"
 #include "systrap_protocol.h"
+#include "systrap_slot.h"
 
 #define SIGKILL 9
 #define SIG_SETMASK 2
@@ -206,5 +207,80 @@ tg_systrap_restorer:
         movl    $__NR_rt_sigreturn, %eax
         syscall
         hlt
+
+/*
+ * Patched calls. A trampoline comes here with the address where it goes on in
+ * %rcx, and the original instruction pointer before that; %r11 is free too.
+ */
+        .globl  tg_systrap_patched
+tg_systrap_patched:
+        movabsq $GS_HIDDEN, %r11
+        .globl  tg_systrap_patched_gs
+tg_systrap_patched_gs:
+        movq    %gs:WORKER_SLOT(%r11), %r11
+        movq    %rax, SLOT_HOT(HOT_RAX)(%r11)
+        movq    %rdi, SLOT_HOT(HOT_RDI)(%r11)
+        movq    %rsi, SLOT_HOT(HOT_RSI)(%r11)
+        movq    %rdx, SLOT_HOT(HOT_RDX)(%r11)
+        movq    %r10, SLOT_HOT(HOT_R10)(%r11)
+        movq    %r8, SLOT_HOT(HOT_R8)(%r11)
+        movq    %r9, SLOT_COLD(COLD_R9)(%r11)
+        movq    %rsp, SLOT_COLD(COLD_RSP)(%r11)
+        movq    %rbx, SLOT_COLD(COLD_RBX)(%r11)
+        movq    %rbp, SLOT_COLD(COLD_RBP)(%r11)
+        movq    %r12, SLOT_COLD(COLD_R12)(%r11)
+        movq    %r13, SLOT_COLD(COLD_R13)(%r11)
+        movq    %r14, SLOT_COLD(COLD_R14)(%r11)
+        movq    %r15, SLOT_COLD(COLD_R15)(%r11)
+        movq    %rcx, SLOT_RESUME(%r11)
+        movq    -8(%rcx), %rcx
+        movq    %rcx, SLOT_COLD(COLD_RIP)(%r11)
+        movq    %rcx, SLOT_COLD(COLD_RCX)(%r11)
+        movq    SLOT_STACK(%r11), %rsp
+        pushfq
+        popq    %rcx
+        movq    %rcx, SLOT_COLD(COLD_EFLAGS)(%r11)
+        movq    %rcx, SLOT_COLD(COLD_R11)(%r11)
+        movq    %r11, %rdi
+        cld
+        call    tg_systrap_patched_call
+        ud2
+
+/*
+ * Out to the guest again; %rdi: the slot. From the check on, a kick makes the
+ * signal handler report the slot as it is. Returns only if there was one before.
+ */
+        .globl  tg_systrap_exit
+tg_systrap_exit:
+        cmpl    $0, SLOT_KICK(%rdi)
+        jne     1f
+        movq    %rdi, %r11
+        movq    SLOT_STACK(%r11), %rsp
+        pushq   SLOT_COLD(COLD_EFLAGS)(%r11)
+        popfq
+        movq    SLOT_HOT(HOT_RAX)(%r11), %rax
+        movq    SLOT_HOT(HOT_RDI)(%r11), %rdi
+        movq    SLOT_HOT(HOT_RSI)(%r11), %rsi
+        movq    SLOT_HOT(HOT_RDX)(%r11), %rdx
+        movq    SLOT_HOT(HOT_R10)(%r11), %r10
+        movq    SLOT_HOT(HOT_R8)(%r11), %r8
+        movq    SLOT_COLD(COLD_R9)(%r11), %r9
+        movq    SLOT_COLD(COLD_RBX)(%r11), %rbx
+        movq    SLOT_COLD(COLD_RBP)(%r11), %rbp
+        movq    SLOT_COLD(COLD_R12)(%r11), %r12
+        movq    SLOT_COLD(COLD_R13)(%r11), %r13
+        movq    SLOT_COLD(COLD_R14)(%r11), %r14
+        movq    SLOT_COLD(COLD_R15)(%r11), %r15
+        movq    SLOT_COLD(COLD_RCX)(%r11), %rcx
+        movq    SLOT_COLD(COLD_RSP)(%r11), %rsp
+        jmp     *SLOT_RESUME(%r11)
+        .globl  tg_systrap_exit_end
+tg_systrap_exit_end:
+1:      ret
+
+/* Into the signal handler, which can give a context any registers. */
+        .globl  tg_systrap_slow
+tg_systrap_slow:
+        ud2
 
         .section .note.GNU-stack, "", @progbits

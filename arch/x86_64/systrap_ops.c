@@ -2,6 +2,7 @@
 /* The library's side of the systrap backend on x86-64: slots, page fault codes, and whether it works here. */
 #include <cpuid.h>
 #include <linux/audit.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -17,6 +18,12 @@
 #define XSTATE_LAST     62
 #define SW_RESERVED     464
 #define SW_RESERVED_END 512
+#define XSTATE_BV       512
+#define XFEATURE_X87    1ull
+#define XFEATURE_SSE    2ull
+#define LEGACY_MXCSR    24
+#define LEGACY_X87_REGS 32
+#define LEGACY_XMM_REGS 160
 #define VSYSCALL_PAGE   0xffffffffff600000ull
 #define FAULT_WRITE     0x2
 #define FAULT_FETCH     0x10
@@ -40,42 +47,47 @@ const char *x86_systrap_missing(void)
     return NULL;
 }
 
-static uint64_t enabled_features(void)
+/* The standard format: every feature has its own place, whichever are in use. CPUID is slow in virtual machines. */
+static struct xstate {
+    uint64_t features;
+    size_t size;
+    struct {
+        uint32_t offset;
+        uint32_t length;
+    } parts[XSTATE_LAST + 1];
+} xstate;
+
+static pthread_once_t xstate_once = PTHREAD_ONCE_INIT;
+
+static void learn_xstate(void)
 {
     uint32_t low;
     uint32_t high;
 
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return ((uint64_t)high << 32 | low) & ~XSTATE_AMX;
-}
-
-/* In the standard format every feature has its own place, whichever are in use. */
-static size_t xstate_size(uint64_t features)
-{
-    size_t size = XSTATE_BASE;
-
+    xstate.features = ((uint64_t)high << 32 | low) & ~XSTATE_AMX;
+    xstate.size = XSTATE_BASE;
     for (unsigned int i = 2; i <= XSTATE_LAST; i++) {
         unsigned int length;
         unsigned int offset;
         unsigned int c;
         unsigned int d;
 
-        if (!(features >> i & 1))
+        if (!(xstate.features >> i & 1))
             continue;
         __cpuid_count(CPUID_XSTATE, i, length, offset, c, d);
-        if (offset + length > size)
-            size = offset + length;
+        xstate.parts[i].offset = offset;
+        xstate.parts[i].length = length;
+        if (offset + length > xstate.size)
+            xstate.size = offset + length;
     }
-    return size;
 }
 
 size_t x86_systrap_fp_learn(void *image, size_t capacity, uint64_t *features)
 {
-    size_t size;
-
-    *features = enabled_features();
-    size = xstate_size(*features);
-    if (size > capacity)
+    pthread_once(&xstate_once, learn_xstate);
+    *features = xstate.features;
+    if (xstate.size > capacity)
         return 0;
     /* For the processor's MXCSR mask; what else is in there, x86_fp_init() replaces. */
     __asm__ volatile("xsave64 (%0)"
@@ -84,11 +96,33 @@ size_t x86_systrap_fp_learn(void *image, size_t capacity, uint64_t *features)
                      : "memory");
     memset((uint8_t *)image + SW_RESERVED, 0, SW_RESERVED_END - SW_RESERVED);
     memcpy((uint8_t *)image + SW_RESERVED, features, sizeof(*features));
-    return size;
+    return xstate.size;
+}
+
+/* XSAVEOPT leaves out what is in its initial state; the memory holds what was there before. */
+static void fill_initial(uint8_t *image, const uint8_t *initial, size_t size)
+{
+    uint64_t present;
+    const uint64_t legacy = XFEATURE_X87 | XFEATURE_SSE;
+
+    memcpy(&present, image + XSTATE_BV, sizeof(present));
+    if (!(present & XFEATURE_X87)) {
+        memcpy(image, initial, LEGACY_MXCSR);
+        memcpy(image + LEGACY_X87_REGS, initial + LEGACY_X87_REGS, LEGACY_XMM_REGS - LEGACY_X87_REGS);
+    }
+    if (!(present & XFEATURE_SSE))
+        memcpy(image + LEGACY_XMM_REGS, initial + LEGACY_XMM_REGS, SW_RESERVED - LEGACY_XMM_REGS);
+    for (unsigned int i = 2; i <= XSTATE_LAST; i++) {
+        if (!(present >> i & 1) && xstate.parts[i].offset + xstate.parts[i].length <= size)
+            memset(image + xstate.parts[i].offset, 0, xstate.parts[i].length);
+    }
+    present |= legacy;
+    memcpy(image + XSTATE_BV, &present, sizeof(present));
 }
 
 void x86_systrap_fp_repair(void *image, const void *initial, size_t size)
 {
+    fill_initial(image, initial, size);
     memcpy((uint8_t *)image + SW_RESERVED, (const uint8_t *)initial + SW_RESERVED, SW_RESERVED_END - SW_RESERVED);
     if (x86_fp_check(image, initial, size))
         memcpy(image, initial, size);
@@ -199,6 +233,24 @@ bool x86_systrap_read_syscall(const struct systrap_slot *slot, struct arch_sysca
     out->ip = slot->cold[COLD_RIP];
     x86_syscall_entered(out);
     return true;
+}
+
+void x86_systrap_read_patched(const struct systrap_slot *slot, struct arch_syscall *out)
+{
+    read_native(slot, out);
+    out->nr = slot->hot[HOT_RAX];
+    out->ip = slot->cold[COLD_RIP];
+    x86_syscall_entered(out);
+    out->flags |= TG_FLAG_PATCHED;
+}
+
+void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep)
+{
+    const uint64_t *cold = slot->cold;
+
+    if (!keep || cold[COLD_CS] != X86_USER_CS || cold[COLD_SS] != X86_USER_DS || cold[COLD_GS_BASE] || cold[COLD_DS] ||
+        cold[COLD_ES] || cold[COLD_FS] || cold[COLD_GS])
+        slot->resume = 0;
 }
 
 uint32_t x86_systrap_error_access(uint64_t error)

@@ -33,4 +33,18 @@
 #define COLD_FS      18
 #define COLD_GS      19
 
+/* Offsets in struct systrap_slot, for assembly. */
+#define SLOT_HOT(n)  (16 + 8 * (n))
+#define SLOT_COLD(n) (64 + 8 * (n))
+#define SLOT_KICK    240
+#define SLOT_RESUME  296
+#define SLOT_STACK   304
+
+/*
+ * A worker's %gs base is its struct's address minus this: an address in the
+ * upper half, which no segment base of a guest's own can reach. Where a guest
+ * has a base of its own, the first access of a patched call faults.
+ */
+#define GS_HIDDEN 0x0000800000000000
+
 #endif

@@ -93,14 +93,28 @@ static inline uint64_t read_gs_base(void)
             __asm__ volatile("movw %0, %%" #name : : "r"(wanted_));                                                    \
     } while (0)
 
+#define EFLAGS_TF         0x100ull
+#define SIGSYS_NUMBER     31
+#define SECCOMP_CODE      1
+#define AUDIT_ARCH_NATIVE 0xc000003eu
+
 static inline uint64_t arch_ip(const struct stub_sigframe *frame)
 {
     return frame->rip;
 }
 
-static inline void arch_save(struct systrap_slot *slot, const struct stub_siginfo *info,
-                             const struct stub_sigframe *frame)
+/* Stub code goes on without stopping at each instruction. */
+static inline void arch_stop_stepping(struct stub_sigframe *frame)
 {
+    frame->eflags &= ~EFLAGS_TF;
+}
+
+static inline void arch_save(struct systrap_slot *slot, const struct stub_siginfo *info,
+                             const struct stub_sigframe *frame, const struct systrap_worker *worker)
+{
+    uint64_t gs_base = read_gs_base();
+
+    slot->resume = 0;
     slot->hot[HOT_RAX] = frame->rax;
     slot->hot[HOT_RDI] = frame->rdi;
     slot->hot[HOT_RSI] = frame->rsi;
@@ -120,7 +134,7 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     slot->cold[COLD_R14] = frame->r14;
     slot->cold[COLD_R15] = frame->r15;
     slot->cold[COLD_FS_BASE] = read_fs_base();
-    slot->cold[COLD_GS_BASE] = read_gs_base();
+    slot->cold[COLD_GS_BASE] = gs_base == (uint64_t)worker - GS_HIDDEN ? 0 : gs_base;
     slot->cold[COLD_CS] = frame->cs;
     slot->cold[COLD_SS] = frame->ss;
     slot->cold[COLD_DS] = READ_SELECTOR(ds);
@@ -137,8 +151,46 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     slot->fault_addr = frame->cr2;
 }
 
-static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame)
+/* A patched call of a guest that has a %gs base of its own: what the kernel would have reported. */
+static inline void arch_make_syscall(struct systrap_slot *slot)
 {
+    uint64_t ip = *(const uint64_t *)(slot->cold[COLD_RCX] - sizeof(uint64_t));
+
+    slot->cold[COLD_RIP] = ip;
+    slot->cold[COLD_RCX] = ip;
+    slot->cold[COLD_R11] = slot->cold[COLD_EFLAGS];
+    slot->code = SECCOMP_CODE;
+    slot->addr = ip;
+    slot->syscall = (int32_t)slot->hot[HOT_RAX];
+    slot->syscall_arch = AUDIT_ARCH_NATIVE;
+}
+
+/* A patched call: what its entry has not saved. */
+static inline void arch_save_patched(struct systrap_slot *slot, struct systrap_worker *worker)
+{
+    slot->cold[COLD_FS_BASE] = read_fs_base();
+    if (worker->stepping)
+        slot->cold[COLD_EFLAGS] |= EFLAGS_TF;
+    worker->stepping = 0;
+}
+
+/* May the context go on as after a patched call? */
+static inline int arch_resumable(const struct systrap_slot *slot)
+{
+    return slot->resume != 0 && !(slot->cold[COLD_EFLAGS] & EFLAGS_TF);
+}
+
+static inline void arch_restore_patched(const struct systrap_slot *slot)
+{
+    if (read_fs_base() != slot->cold[COLD_FS_BASE])
+        __asm__ volatile("wrfsbase %0" : : "r"(slot->cold[COLD_FS_BASE]));
+}
+
+static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame,
+                                const struct systrap_worker *worker, int hide)
+{
+    uint64_t gs_base = slot->cold[COLD_GS_BASE];
+
     frame->rax = slot->hot[HOT_RAX];
     frame->rdi = slot->hot[HOT_RDI];
     frame->rsi = slot->hot[HOT_RSI];
@@ -146,7 +198,7 @@ static inline void arch_restore(const struct systrap_slot *slot, struct stub_sig
     frame->r10 = slot->hot[HOT_R10];
     frame->r8 = slot->hot[HOT_R8];
     frame->r9 = slot->cold[COLD_R9];
-    frame->rip = slot->cold[COLD_RIP];
+    frame->rip = slot->resume ? slot->resume : slot->cold[COLD_RIP];
     frame->rsp = slot->cold[COLD_RSP];
     frame->eflags = slot->cold[COLD_EFLAGS];
     frame->rcx = slot->cold[COLD_RCX];
@@ -165,7 +217,26 @@ static inline void arch_restore(const struct systrap_slot *slot, struct stub_sig
     LOAD_SELECTOR(fs, slot->cold[COLD_FS]);
     LOAD_SELECTOR(gs, slot->cold[COLD_GS]);
     __asm__ volatile("wrfsbase %0" : : "r"(slot->cold[COLD_FS_BASE]));
-    __asm__ volatile("wrgsbase %0" : : "r"(slot->cold[COLD_GS_BASE]));
+    if (hide && gs_base == 0 && slot->cold[COLD_GS] == 0)
+        gs_base = (uint64_t)worker - GS_HIDDEN;
+    __asm__ volatile("wrgsbase %0" : : "r"(gs_base));
+}
+
+/* The FP state that is in the processor. */
+static inline void arch_save_live_fp(uint8_t *image, uint64_t features)
+{
+    __asm__ volatile("xsaveopt64 (%0)"
+                     :
+                     : "r"(image), "a"((uint32_t)features), "d"((uint32_t)(features >> 32))
+                     : "memory");
+}
+
+static inline void arch_load_live_fp(const uint8_t *image, uint64_t features)
+{
+    __asm__ volatile("xrstor64 (%0)"
+                     :
+                     : "r"(image), "a"((uint32_t)features), "d"((uint32_t)(features >> 32))
+                     : "memory");
 }
 
 /* The FP state of the thread that the frame belongs to is in the frame. */

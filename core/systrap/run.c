@@ -72,11 +72,8 @@ static void fault_event(struct systrap_context *context, const siginfo_t *info, 
     event_fault(event, &context->base, info, access);
 }
 
-static void signal_event(struct systrap_context *context, const struct systrap_slot *slot, int signo,
-                         struct tg_event *event)
+static siginfo_t siginfo_of(const struct systrap_slot *slot, int signo)
 {
-    const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
-    uint64_t fault_error = slot->fault_error;
     siginfo_t info = {.si_signo = signo, .si_code = slot->code, .si_errno = slot->error_number};
 
     info.si_addr = (void *)(uintptr_t)slot->addr;
@@ -84,17 +81,71 @@ static void signal_event(struct systrap_context *context, const struct systrap_s
         info.si_syscall = (int)slot->syscall;
         info.si_arch = slot->syscall_arch;
     }
-    context->base.in_syscall = false;
+    return info;
+}
+
+/* A system call that came in another way than by its instruction, registers in the handle. */
+static void other_syscall_event(struct systrap_context *context, struct tg_event *event)
+{
+    tgi_arch.regs_stopped(&context->base.regs, &context->base.syscall);
+    context->base.regs_place = REGS_HERE;
+    syscall_event(context, event);
+}
+
+/* Did the thread trap because code was patched? */
+static enum arch_patch_meaning explain(struct systrap_context *context, const siginfo_t *info)
+{
+    struct tg_context *base = &context->base;
+    bool trapped = info->si_signo == SIGTRAP && info->si_code == SI_KERNEL;
+
+    if (!trapped && info->si_signo != SIGILL && info->si_signo != SIGSEGV)
+        return ARCH_PATCH_NOT_OURS;
+    return patches_explain(context->bound, trapped, &base->regs, &base->syscall);
+}
+
+/* False: nobody's business. */
+static bool signal_event(struct systrap_context *context, const struct systrap_slot *slot, int signo,
+                         struct tg_event *event)
+{
+    const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
+    const uint64_t fault_error = slot->fault_error;
+    const siginfo_t info = siginfo_of(slot, signo);
+    struct tg_context *base = &context->base;
+    enum arch_patch_meaning meaning;
+
+    base->in_syscall = false;
     slot_pull_regs(context);
-    if (tgi_arch.syscall_from_signal(&context->base.regs, &info, &guest, &context->base.syscall)) {
-        tgi_arch.regs_stopped(&context->base.regs, &context->base.syscall);
-        context->base.regs_place = REGS_HERE;
-        syscall_event(context, event);
-    } else if (event_is_fault(&info)) {
-        fault_event(context, &info, fault_error, event);
-    } else {
-        event_exception(event, &context->base, &info);
+    meaning = explain(context, &info);
+    if (meaning == ARCH_PATCH_CONTINUE) {
+        base->regs_place = REGS_HERE;
+        return false;
     }
+    if (meaning == ARCH_PATCH_SYSCALL || tgi_arch.syscall_from_signal(&base->regs, &info, &guest, &base->syscall))
+        other_syscall_event(context, event);
+    else if (event_is_fault(&info))
+        fault_event(context, &info, fault_error, event);
+    else
+        event_exception(event, base, &info);
+    return true;
+}
+
+/* The context is at rest with an event in its slot; false: it is to run again. */
+static bool read_event(struct systrap_context *context, struct systrap_slot *slot, uint32_t trap,
+                       struct tg_event *event)
+{
+    struct tg_context *base = &context->base;
+
+    if (trap == TRAP_PATCHED) {
+        tgi_arch.systrap.read_patched(slot, &base->syscall);
+        syscall_event(context, event);
+    } else if (trap == SIGSYS && slot->code == SYS_SECCOMP_CODE &&
+               tgi_arch.systrap.read_syscall(slot, &base->syscall)) {
+        syscall_event(context, event);
+        patches_note_call(context->bound, &base->syscall);
+    } else {
+        return signal_event(context, slot, (int)trap, event);
+    }
+    return true;
 }
 
 bool systrap_collect(struct systrap_context *context, struct tg_event *event)
@@ -102,23 +153,20 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
     struct tg_context *base = &context->base;
     struct systrap_slot *slot = slot_of(context->bound, context->number);
     uint32_t trap = SHARED_LOAD(slot->trap);
-    bool interrupted = false;
 
     base->regs_place = REGS_BACKEND;
     if (trap == INTERRUPT_KICK_SIGNAL) {
         base->in_syscall = false;
-        interrupted = interrupt_take(&base->interrupt);
-        if (!interrupted)
+        if (!interrupt_take(&base->interrupt))
             return false;
-    }
-    interrupt_disarm(&base->interrupt);
-    if (interrupted)
+        interrupt_disarm(&base->interrupt);
         event_interrupted(context, event);
-    else if (trap == SIGSYS && slot->code == SYS_SECCOMP_CODE && tgi_arch.systrap.read_syscall(slot, &base->syscall))
-        syscall_event(context, event);
-    else
-        signal_event(context, slot, (int)trap, event);
-    if (!interrupted && interrupt_pending(&base->interrupt))
+        return true;
+    }
+    if (!read_event(context, slot, trap, event))
+        return false;
+    interrupt_disarm(&base->interrupt);
+    if (interrupt_pending(&base->interrupt))
         event->flags |= TG_FLAG_INTERRUPT_PENDING;
     return true;
 }
@@ -151,6 +199,7 @@ static void hand_over(struct systrap_context *context)
 void systrap_run_again(struct systrap_context *context)
 {
     count(context->base.platform, COUNTER_SPURIOUS_STOPS);
+    slot_push_state(context);
     hand_over(context);
 }
 
@@ -162,6 +211,8 @@ static int prepare(struct systrap_context *context, struct systrap_subprocess *s
     err = slot_bind(context, subprocess);
     if (err)
         return err;
+    if (context->base.regs_place == REGS_HERE && tgi_arch.systrap.forbids_patching(&context->base.regs))
+        patches_turn_off(subprocess);
     err = workers_start_first(subprocess);
     if (err == -ESRCH)
         return err;

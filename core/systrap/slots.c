@@ -60,6 +60,8 @@ int slot_bind(struct systrap_context *context, struct systrap_subprocess *subpro
     if (!err) {
         subprocess->owners[context->number] = context;
         context->bound = subprocess;
+        slot_of(subprocess, context->number)->resume = 0;
+        slot_of(subprocess, context->number)->fp_at = 0;
         SHARED_SWAP(slot_of(subprocess, context->number)->state, SLOT_EVENT);
     }
     pthread_mutex_unlock(&subprocess->lock);
@@ -121,7 +123,17 @@ void slot_pull_regs(struct systrap_context *context)
         return;
     tgi_arch.systrap.read_regs(slot_of(context->bound, context->number), &base->regs);
     tgi_arch.regs_stopped(&base->regs, base->in_syscall ? &base->syscall : NULL);
-    base->regs_place = REGS_BOTH;
+    base->regs_place = patches_original_ip(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH;
+}
+
+/* A stub that died held the context: its worker's signal frame is still there. */
+static const uint8_t *fp_left_behind(const struct systrap_context *context, size_t size)
+{
+    uint32_t at = SHARED_LOAD(slot_of(context->bound, context->number)->fp_at);
+
+    if (at < SYSTRAP_WORKERS || at > SYSTRAP_SLOTS - size)
+        return slot_fp(context);
+    return context->bound->memory + at;
 }
 
 int slot_pull_fp(struct systrap_context *context)
@@ -134,12 +146,10 @@ int slot_pull_fp(struct systrap_context *context)
         return 0;
     context->fp_place = FP_BASE;
     err = recall(context);
-    if (err)
-        return err;
-    memcpy(context->base.fp, slot_fp(context), size);
+    memcpy(context->base.fp, err == -ESRCH ? fp_left_behind(context, size) : slot_fp(context), size);
     count(platform, COUNTER_FPSTATE_SAVES);
     tgi_arch.systrap.fp_repair(context->base.fp, systrap_platform(platform)->fp_initial, size);
-    return 0;
+    return err;
 }
 
 /* ---- bringing ---- */
@@ -156,12 +166,20 @@ static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
         SHARED_STORE(slot->state, SLOT_HELD);
 }
 
+static bool goes_on_behind_patched_call(const struct tg_context *base)
+{
+    return base->in_syscall && base->syscall.flags & TG_FLAG_PATCHED && tgi_arch.ip(&base->regs) == base->syscall.ip &&
+           !tgi_arch.single_stepping(&base->regs);
+}
+
 void slot_push_state(struct systrap_context *context)
 {
     struct systrap_slot *slot = slot_of(context->bound, context->number);
 
-    if (context->base.regs_place == REGS_HERE)
+    if (context->base.regs_place == REGS_HERE) {
         tgi_arch.systrap.write_regs(slot, &context->base.regs);
+        tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base));
+    }
     if (context->fp_place == FP_BASE)
         push_fp(context, slot);
 }

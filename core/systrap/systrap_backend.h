@@ -8,7 +8,7 @@
  * once and checked, and nothing that the library must rely on is kept there.
  *
  * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
- * systrap_subprocess.order_lock, systrap_subprocess.lock.
+ * systrap_subprocess.order_lock, systrap_patches.lock, systrap_subprocess.lock.
  */
 #ifndef CORE_SYSTRAP_BACKEND_H
 #define CORE_SYSTRAP_BACKEND_H
@@ -29,6 +29,25 @@ enum systrap_death {
     SYSTRAP_DEAD,
 };
 
+/* How often a site has called; the map is small, two sites may take turns in a place. */
+#define PATCH_HEATS 256
+
+struct systrap_heat {
+    uint64_t ip;
+    uint32_t calls;
+};
+
+struct systrap_patches {
+    pthread_mutex_t lock; /* taken after order_lock */
+    _Atomic bool off;
+    bool registered;          /* for membarrier(2) */
+    bool table_mapped;        /* both: order_lock */
+    struct arch_patch *sites; /* by number of their trampoline; length 0: undone */
+    uint32_t count;
+    uint32_t capacity;
+    struct systrap_heat heat[PATCH_HEATS];
+};
+
 struct systrap_subprocess {
     struct tg_subprocess base;
     uint64_t id;           /* never used again */
@@ -44,6 +63,8 @@ struct systrap_subprocess {
 
     pthread_mutex_t order_lock; /* one batch at a time */
     uint32_t sequence;
+
+    struct systrap_patches patches;
 
     pthread_mutex_t lock; /* what follows */
     pid_t workers[SYSTRAP_WORKERS_MAX];
@@ -255,6 +276,24 @@ bool workers_backlog(const struct systrap_subprocess *subprocess);
 int workers_start_first(struct systrap_subprocess *subprocess);
 void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 
+/* ---- patches.c ---- */
+
+int patches_init(struct systrap_patches *patches);
+void patches_destroy(struct systrap_patches *patches);
+/* An unpatched call: if its site makes many, it is changed. */
+void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall);
+void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op);
+/* Undoes all and makes no more. */
+void patches_turn_off(struct systrap_subprocess *subprocess);
+int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess *mother);
+/* The call that maps the table of pointers. */
+struct stub_call patches_table_call(const struct systrap_subprocess *subprocess);
+/* Registers of a thread in a trampoline become those of the original code. True: they were changed. */
+bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs);
+/* What a thread wanted that got a signal; trapped: the one of the byte that traps. */
+enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
+                                        struct arch_syscall *out);
+
 /* ---- slots.c: a context's place in a subprocess ---- */
 
 /* The context gets a slot there; what another subprocess has of its state comes along. 0 or -errno. */
@@ -263,7 +302,7 @@ int slot_bind(struct systrap_context *context, struct systrap_subprocess *subpro
 void slot_unbind(struct systrap_context *context);
 /* Copies to the handle what is only in the slot. */
 void slot_pull_regs(struct systrap_context *context);
-/* 0, -ESRCH: it died with its worker, the last one saved stays; -EIO: the worker does not answer. */
+/* 0; -ESRCH: the stub is dead, and what was left of the state is there; -EIO: the worker does not answer. */
 int slot_pull_fp(struct systrap_context *context);
 /* Puts the handle's state where the context will run. The context is bound and at rest. */
 void slot_push_state(struct systrap_context *context);

@@ -103,6 +103,12 @@ static void fill_info(struct tg_platform *platform, uint64_t flags)
         info->capabilities |= TG_CAP_TRAP_CPUID;
     if (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc())
         info->capabilities |= TG_CAP_TRAP_TSC;
+    if (systrap_platform(platform)->config.patching) {
+        info->capabilities |= TG_CAP_PATCHING;
+        info->reserved[0].start = tgi_arch.systrap.table_start;
+        info->reserved[0].end = tgi_arch.systrap.table_start + tgi_arch.systrap.table_size;
+        info->reserved_count = 1;
+    }
 }
 
 static int open_steps(struct tg_platform *platform, const struct tg_platform_options *options,
@@ -122,6 +128,8 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
         return err;
     }
     learn_processors(sp);
+    sp->config.patching = !(options->flags & TG_OPEN_NO_PATCHING) &&
+                          lowest_address(platform->info.page_size) <= tgi_arch.systrap.table_start;
     return systrap_template_start(platform, options, report);
 }
 

@@ -26,6 +26,7 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess)
         return err;
     subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
     atomic_store(&subprocess->refs, 1);
+    patches_init(&subprocess->patches);
     pthread_mutex_init(&subprocess->order_lock, NULL);
     pthread_mutex_init(&subprocess->lock, NULL);
     pthread_mutex_init(&subprocess->done_lock, NULL);
@@ -37,6 +38,7 @@ void systrap_subprocess_release(struct systrap_subprocess *subprocess)
     if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
         return;
     stub_memory_destroy(subprocess);
+    patches_destroy(&subprocess->patches);
     pthread_mutex_destroy(&subprocess->order_lock);
     pthread_mutex_destroy(&subprocess->lock);
     pthread_mutex_destroy(&subprocess->done_lock);
@@ -182,13 +184,17 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     struct systrap_orders *orders = orders_of(mother);
     struct answer answer;
     size_t n;
-    int err;
+    int err = patches_inherit(child, mother);
 
+    if (err)
+        return err;
     orders->calls[0] = (struct stub_call){
         .nr = tgi_arch.syscalls.clone,
         .args = {SYSTRAP_CLONE_PROCESS_FLAGS, 0, 0, 0, 0, (uint64_t)child->file},
     };
     n = 1 + stub_memory_calls(child, &orders->calls[1]);
+    if (child->patches.table_mapped)
+        orders->calls[n++] = patches_table_call(child);
     memcpy(orders_of(child)->calls, orders->calls, n * sizeof(orders->calls[0]));
     err = orders_give(mother, n, &answer);
     if (err)
@@ -233,6 +239,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
         pthread_mutex_unlock(&mother->order_lock);
         if (err) {
             stub_memory_destroy(child);
+            patches_destroy(&child->patches);
             pthread_mutex_destroy(&child->order_lock);
             pthread_mutex_destroy(&child->lock);
             pthread_mutex_destroy(&child->done_lock);
@@ -255,6 +262,8 @@ static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_
         struct answer answer;
         int err;
 
+        for (size_t i = 0; i < part; i++)
+            patches_before_op(subprocess, &ops[*done + i]);
         for (size_t i = 0; i < part; i++)
             memory_call_fill(&orders_of(subprocess)->calls[i], &ops[*done + i]);
         err = orders_give(subprocess, part, &answer);

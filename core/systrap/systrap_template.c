@@ -214,7 +214,7 @@ static void fill_stacks(struct systrap_platform *sp)
 {
     for (uint64_t i = 0; i < SYSTRAP_WORKERS_MAX; i++) {
         sp->config.stacks[i].start = sp->region + SYSTRAP_WORKERS + i * SYSTRAP_WORKER_SIZE;
-        sp->config.stacks[i].size = SYSTRAP_WORKER_SIZE - WORKER_STRUCT_SIZE;
+        sp->config.stacks[i].size = WORKER_SIGNAL_STACK;
     }
 }
 

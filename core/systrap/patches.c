@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Patched system calls: which sites are worth it, changing a guest's code while
+ * it runs, and making sense of threads that trap in changed bytes.
+ *
+ * A site is changed by the stub's own syscall thread: first a byte that traps,
+ * then the bytes behind it, then the first one, with all processors made to
+ * see each step (membarrier(2)). Trampolines are never used twice, for a
+ * thread may be in one at any time.
+ */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/guest_maps.h"
+#include "core/systrap/systrap_backend.h"
+
+#define HOT         4 /* calls from one site before it is changed */
+#define REFUSED     UINT32_MAX
+#define WINDOW_MAX  64
+#define SITES_FIRST 64
+
+/* ---- records ---- */
+
+int patches_init(struct systrap_patches *patches)
+{
+    pthread_mutex_init(&patches->lock, NULL);
+    return 0;
+}
+
+void patches_destroy(struct systrap_patches *patches)
+{
+    pthread_mutex_destroy(&patches->lock);
+    free(patches->sites);
+}
+
+static uint32_t sites_max(void)
+{
+    uint64_t by_table = tgi_arch.systrap.table_size / sizeof(uint64_t);
+    uint64_t by_memory = (SYSTRAP_CONTROL - SYSTRAP_TRAMPOLINES) / SYSTRAP_TRAMPOLINE;
+
+    return (uint32_t)(by_table < by_memory ? by_table : by_memory);
+}
+
+static uint64_t table_entry(uint32_t index)
+{
+    return tgi_arch.systrap.table_start + index * sizeof(uint64_t);
+}
+
+static uint64_t trampoline_addr(const struct systrap_subprocess *subprocess, uint32_t index)
+{
+    return systrap_platform(subprocess->base.platform)->region + SYSTRAP_TRAMPOLINES +
+           (uint64_t)index * SYSTRAP_TRAMPOLINE;
+}
+
+static struct arch_patch *add_record(struct systrap_patches *patches)
+{
+    if (patches->count == patches->capacity) {
+        uint32_t capacity = patches->capacity ? 2 * patches->capacity : SITES_FIRST;
+        struct arch_patch *sites = realloc(patches->sites, capacity * sizeof(*sites));
+
+        if (!sites)
+            return NULL;
+        patches->sites = sites;
+        patches->capacity = capacity;
+    }
+    return &patches->sites[patches->count];
+}
+
+/* The site whose bytes hold addr. Rare questions: the newest are looked at first. */
+static struct arch_patch *find_site(struct systrap_patches *patches, uint64_t addr)
+{
+    for (uint32_t i = patches->count; i-- > 0;) {
+        struct arch_patch *site = &patches->sites[i];
+
+        if (site->length && addr - site->start < site->length)
+            return site;
+    }
+    return NULL;
+}
+
+/* ---- orders ---- */
+
+struct batch {
+    struct systrap_subprocess *subprocess;
+    size_t calls;
+    size_t data;
+};
+
+static void add_call(struct batch *batch, struct stub_call call)
+{
+    orders_of(batch->subprocess)->calls[batch->calls++] = call;
+}
+
+/* Bytes for a call to point at: where the stub sees them. */
+static uint64_t add_data(struct batch *batch, const void *data, size_t size)
+{
+    struct systrap_orders *orders = orders_of(batch->subprocess);
+    size_t at = batch->data;
+
+    memcpy((uint8_t *)orders->data + at, data, size);
+    batch->data += (size + 7) & ~(size_t)7;
+    return systrap_platform(batch->subprocess->base.platform)->region + SYSTRAP_ORDERS +
+           offsetof(struct systrap_orders, data) + at;
+}
+
+static void add_protect(struct batch *batch, const struct arch_patch *site, int protection)
+{
+    uint64_t page = batch->subprocess->base.platform->info.page_size;
+
+    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.mprotect,
+                                       .args = {site->start & ~(page - 1), page, (uint64_t)protection}});
+}
+
+static void add_barrier(struct batch *batch, int command)
+{
+    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.membarrier, .args = {(uint64_t)command}});
+}
+
+/* The stub writes to itself, which no ptrace permission is needed for. */
+static void add_write(struct batch *batch, uint64_t addr, uint64_t from, size_t length)
+{
+    const uint64_t local[2] = {from, length};
+    const uint64_t remote[2] = {addr, length};
+    uint64_t pid = (uint64_t)atomic_load(&batch->subprocess->base.pid);
+
+    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.process_vm_writev,
+                                       .args = {pid, add_data(batch, local, sizeof(local)), 1,
+                                                add_data(batch, remote, sizeof(remote)), 1, 0}});
+}
+
+/* order_lock is held. 0 or -errno; -EIO: some bytes may have been written. */
+static int change_code(struct systrap_subprocess *subprocess, const struct arch_patch *site, const uint8_t *bytes)
+{
+    struct batch batch = {.subprocess = subprocess};
+    uint64_t new_bytes = add_data(&batch, bytes, site->length);
+    uint64_t trap = add_data(&batch, &tgi_arch.systrap.trap_byte, 1);
+    struct answer answer;
+    int err;
+
+    if (!subprocess->patches.registered)
+        add_barrier(&batch, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
+    add_protect(&batch, site, PROT_READ | PROT_WRITE | PROT_EXEC);
+    add_write(&batch, site->start, trap, tgi_arch.systrap.trap_length);
+    add_barrier(&batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+    add_write(&batch, site->start + tgi_arch.systrap.trap_length, new_bytes + tgi_arch.systrap.trap_length,
+              site->length - tgi_arch.systrap.trap_length);
+    add_barrier(&batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+    add_write(&batch, site->start, new_bytes, tgi_arch.systrap.trap_length);
+    add_barrier(&batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+    add_protect(&batch, site, PROT_READ | PROT_EXEC);
+    err = orders_give(subprocess, batch.calls, &answer);
+    if (err)
+        return err;
+    if (answer.left == 0) {
+        subprocess->patches.registered = true;
+        return 0;
+    }
+    return answer.left + 2 >= batch.calls - !subprocess->patches.registered ? (int)answer.result : -EIO;
+}
+
+/* order_lock is held. The table of pointers at the bottom of the address space. */
+static int map_table(struct systrap_subprocess *subprocess)
+{
+    struct answer answer;
+    int err;
+
+    if (subprocess->patches.table_mapped)
+        return 0;
+    orders_of(subprocess)->calls[0] = patches_table_call(subprocess);
+    err = orders_give(subprocess, 1, &answer);
+    if (err)
+        return err;
+    if (answer.left)
+        return (int)answer.result;
+    subprocess->patches.table_mapped = true;
+    return 0;
+}
+
+struct stub_call patches_table_call(const struct systrap_subprocess *subprocess)
+{
+    return (struct stub_call){
+        .nr = tgi_arch.syscalls.mmap,
+        .args = {tgi_arch.systrap.table_start, tgi_arch.systrap.table_size, PROT_READ, MAP_SHARED | MAP_FIXED,
+                 (uint64_t)subprocess->file, SYSTRAP_TABLE},
+    };
+}
+
+/* ---- patching ---- */
+
+/* Code that a guest may write, or that others map too, is left alone. */
+static bool may_change(const struct systrap_subprocess *subprocess, uint64_t addr)
+{
+    char permissions[5];
+
+    return guest_maps_permissions(atomic_load(&subprocess->base.pid), addr, permissions) &&
+           strcmp(permissions, "r-xp") == 0;
+}
+
+static size_t read_code(struct systrap_subprocess *subprocess, uint64_t ip, uint8_t *code, uint64_t *start)
+{
+    uint64_t page = subprocess->base.platform->info.page_size;
+    uint64_t call = ip - tgi_arch.systrap.code_before;
+    size_t done = 0;
+
+    *start = call;
+    subprocess_read(&subprocess->base, call, code, tgi_arch.systrap.code_before + tgi_arch.systrap.code_after, &done);
+    if (done == 0 && (ip & ~(page - 1)) != (call & ~(page - 1))) {
+        *start = ip & ~(page - 1);
+        subprocess_read(&subprocess->base, *start, code, (size_t)(call + WINDOW_MAX - *start), &done);
+    }
+    return done;
+}
+
+static uint32_t plan(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall, uint32_t index,
+                     struct arch_patch *patch)
+{
+    uint8_t code[WINDOW_MAX] = {0};
+    uint8_t trampoline[SYSTRAP_TRAMPOLINE];
+    struct arch_patch_request request = {
+        .ip = syscall->ip,
+        .nr = syscall->nr,
+        .code = code,
+        .table_entry = table_entry(index),
+        .trampoline = trampoline_addr(subprocess, index),
+        .region = systrap_platform(subprocess->base.platform)->region,
+    };
+    size_t length;
+    uint32_t refusal;
+
+    request.code_length = read_code(subprocess, syscall->ip, code, &request.code_addr);
+    refusal = tgi_arch.systrap.patch_plan(&request, patch, trampoline, &length);
+    if (refusal)
+        return refusal;
+    memcpy(subprocess->memory + SYSTRAP_TRAMPOLINES + (size_t)index * SYSTRAP_TRAMPOLINE, trampoline, length);
+    SHARED_STORE(((uint64_t *)(subprocess->memory + SYSTRAP_TABLE))[index], request.trampoline);
+    return 0;
+}
+
+/* order_lock and the patches' lock are held. False: not this one. */
+static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    struct arch_patch *patch;
+    int err;
+
+    if (patches->count == sites_max() || find_site(patches, syscall->ip - 1) ||
+        !may_change(subprocess, syscall->ip - 1))
+        return false;
+    patch = add_record(patches);
+    if (!patch || map_table(subprocess) || plan(subprocess, syscall, patches->count, patch))
+        return false;
+    patches->count++;
+    err = change_code(subprocess, patch, patch->replacement);
+    if (err == 0)
+        return true;
+    patch->length = 0;
+    if (err == -EIO)
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    else
+        patches->off = true;
+    return false;
+}
+
+static struct systrap_heat *heat_of(struct systrap_patches *patches, uint64_t ip)
+{
+    return &patches->heat[(ip ^ ip >> 12) % PATCH_HEATS];
+}
+
+void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    struct systrap_heat *heat = heat_of(patches, syscall->ip);
+    bool hot = false;
+
+    if (!systrap_platform(subprocess->base.platform)->config.patching || atomic_load(&patches->off) || syscall->flags)
+        return;
+    pthread_mutex_lock(&patches->lock);
+    if (heat->ip != syscall->ip)
+        *heat = (struct systrap_heat){.ip = syscall->ip};
+    if (heat->calls != REFUSED)
+        hot = ++heat->calls >= HOT;
+    if (hot)
+        heat->calls = REFUSED;
+    pthread_mutex_unlock(&patches->lock);
+    if (!hot)
+        return;
+    pthread_mutex_lock(&subprocess->order_lock);
+    pthread_mutex_lock(&patches->lock);
+    if (!atomic_load(&patches->off))
+        patch_site(subprocess, syscall);
+    pthread_mutex_unlock(&patches->lock);
+    pthread_mutex_unlock(&subprocess->order_lock);
+}
+
+/* ---- undoing ---- */
+
+/* order_lock and the patches' lock are held. */
+static void restore(struct systrap_subprocess *subprocess, struct arch_patch *site)
+{
+    uint8_t now[ARCH_PATCH_BYTES];
+    size_t done = 0;
+
+    subprocess_read(&subprocess->base, site->start, now, site->length, &done);
+    if (done == site->length && memcmp(now, site->replacement, done) == 0 &&
+        change_code(subprocess, site, site->original) == -EIO)
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    heat_of(&subprocess->patches, site->start)->calls = 0;
+    site->length = 0;
+}
+
+static bool overlaps(const struct arch_patch *site, uint64_t start, uint64_t end)
+{
+    return site->length && site->start < end && start < site->start + site->length;
+}
+
+/* What the operation does to the code that sites are in. order_lock is held. */
+void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    uint64_t page = subprocess->base.platform->info.page_size;
+    uint64_t end = (op->addr + op->length + page - 1) & ~(page - 1);
+
+    if (!patches->count)
+        return;
+    pthread_mutex_lock(&patches->lock);
+    for (uint32_t i = 0; i < patches->count; i++) {
+        struct arch_patch *site = &patches->sites[i];
+
+        if (!overlaps(site, op->addr, end))
+            continue;
+        if (op->kind == TG_MEM_PROTECT && op->prot & TG_PROT_WRITE)
+            restore(subprocess, site);
+        else if (op->kind != TG_MEM_PROTECT)
+            site->length = 0;
+    }
+    if (op->kind != TG_MEM_PROTECT || op->prot & TG_PROT_WRITE)
+        memset(patches->heat, 0, sizeof(patches->heat));
+    pthread_mutex_unlock(&patches->lock);
+}
+
+void patches_turn_off(struct systrap_subprocess *subprocess)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+
+    if (atomic_exchange(&patches->off, true))
+        return;
+    pthread_mutex_lock(&subprocess->order_lock);
+    pthread_mutex_lock(&patches->lock);
+    for (uint32_t i = 0; i < patches->count; i++) {
+        if (patches->sites[i].length)
+            restore(subprocess, &patches->sites[i]);
+    }
+    pthread_mutex_unlock(&patches->lock);
+    pthread_mutex_unlock(&subprocess->order_lock);
+}
+
+/* A child has its mother's code. order_lock of the mother is held, and the child does not run. */
+int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess *mother)
+{
+    struct systrap_patches *from = &mother->patches;
+    struct systrap_patches *to = &child->patches;
+    size_t n;
+
+    if (!from->count && !from->table_mapped) {
+        atomic_store(&to->off, atomic_load(&from->off));
+        return 0;
+    }
+    pthread_mutex_lock(&from->lock);
+    n = from->count;
+    to->sites = malloc((n ? n : 1) * sizeof(to->sites[0]));
+    if (to->sites) {
+        memcpy(to->sites, from->sites, n * sizeof(to->sites[0]));
+        to->count = from->count;
+        to->capacity = from->count;
+        to->table_mapped = from->table_mapped;
+        atomic_store(&to->off, atomic_load(&from->off));
+        memcpy(child->memory + SYSTRAP_TABLE, mother->memory + SYSTRAP_TABLE, n * sizeof(uint64_t));
+        memcpy(child->memory + SYSTRAP_TRAMPOLINES, mother->memory + SYSTRAP_TRAMPOLINES, n * SYSTRAP_TRAMPOLINE);
+    }
+    pthread_mutex_unlock(&from->lock);
+    return to->sites ? 0 : -ENOMEM;
+}
+
+/* ---- threads in changed code ---- */
+
+static bool in_trampolines(const struct systrap_subprocess *subprocess, uint64_t ip)
+{
+    return ip - trampoline_addr(subprocess, 0) < SYSTRAP_CONTROL - SYSTRAP_TRAMPOLINES;
+}
+
+bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    uint64_t ip = tgi_arch.ip(regs);
+    uint64_t offset = ip - trampoline_addr(subprocess, 0);
+    bool found = false;
+
+    if (!in_trampolines(subprocess, ip))
+        return false;
+    pthread_mutex_lock(&patches->lock);
+    if (offset / SYSTRAP_TRAMPOLINE < patches->count) {
+        const struct arch_patch *site = &patches->sites[offset / SYSTRAP_TRAMPOLINE];
+
+        tgi_arch.systrap.set_ip(regs, tgi_arch.systrap.patch_original_ip(site, offset % SYSTRAP_TRAMPOLINE));
+        found = true;
+    }
+    pthread_mutex_unlock(&patches->lock);
+    return found;
+}
+
+enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
+                                        struct arch_syscall *out)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    enum arch_patch_meaning meaning = ARCH_PATCH_NOT_OURS;
+    uint64_t ip = tgi_arch.ip(regs);
+    struct arch_patch *site;
+
+    if (!patches->count)
+        return ARCH_PATCH_NOT_OURS;
+    /* Whoever changes code holds this until it is done. */
+    pthread_mutex_lock(&patches->lock);
+    if (trapped) {
+        /* It met the byte that traps while the others were written: once more. */
+        for (uint32_t i = 0; i < patches->count && meaning == ARCH_PATCH_NOT_OURS; i++) {
+            if (patches->sites[i].start + tgi_arch.systrap.trap_length == ip &&
+                patches->sites[i].original[0] != tgi_arch.systrap.trap_byte) {
+                tgi_arch.systrap.set_ip(regs, patches->sites[i].start);
+                meaning = ARCH_PATCH_CONTINUE;
+            }
+        }
+    } else {
+        site = find_site(patches, ip);
+        if (site)
+            meaning = tgi_arch.systrap.patch_explain(site, regs, out);
+    }
+    pthread_mutex_unlock(&patches->lock);
+    return meaning;
+}
