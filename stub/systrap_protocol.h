@@ -118,6 +118,7 @@ struct systrap_ring {
 struct systrap_control {
     uint32_t reply; /* changes after an answer */
     uint32_t reply_waiting;
+    uint32_t hide; /* workers have a segment base of their own where a guest has none: for patched calls */
     struct systrap_ring run[RINGS];
     struct systrap_ring done[RINGS];
     uint32_t doorbell __attribute__((aligned(64))); /* changes after a push to done when somebody sleeps */
@@ -192,6 +193,7 @@ struct systrap_slot {
     uint64_t fault_addr;
     uint64_t resume; /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
     uint64_t stack;  /* of the worker that runs it, for patched calls */
+    uint32_t hidden; /* the worker had a segment base of its own */
     uint32_t fp_at;  /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
 };
 #endif

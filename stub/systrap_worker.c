@@ -282,7 +282,7 @@ static void make_current(const struct stub *stub, struct systrap_slot *slot)
 static void enter(const struct stub *stub, struct systrap_slot *slot)
 {
     make_current(stub, slot);
-    arch_restore(slot, stub->frame, stub->worker, stub->config->patching != 0);
+    arch_restore(slot, stub->frame, stub->worker, LOAD(stub->control->hide) != 0);
     if (slot->load_fp) {
         arch_load_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
         slot->load_fp = 0;

@@ -41,10 +41,12 @@
 #define SLOT_STACK   304
 
 /*
- * A worker's %gs base is its struct's address minus this: an address in the
- * upper half, which no segment base of a guest's own can reach. Where a guest
- * has a base of its own, the first access of a patched call faults.
+ * A worker's %gs base is its struct's address minus this, which is an address
+ * in the upper half: patched calls add it again. A base that a guest has set
+ * for itself leads to an address that no program can have mapped, and the
+ * first access of a patched call faults. (The offset itself must be canonical:
+ * AMD's processors check that before they add the base.)
  */
-#define GS_HIDDEN 0x0000800000000000
+#define GS_HIDDEN 0x00007ffffffff000
 
 #endif

@@ -134,6 +134,7 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     slot->cold[COLD_R14] = frame->r14;
     slot->cold[COLD_R15] = frame->r15;
     slot->cold[COLD_FS_BASE] = read_fs_base();
+    slot->hidden = gs_base == (uint64_t)worker - GS_HIDDEN;
     slot->cold[COLD_GS_BASE] = gs_base == (uint64_t)worker - GS_HIDDEN ? 0 : gs_base;
     slot->cold[COLD_CS] = frame->cs;
     slot->cold[COLD_SS] = frame->ss;

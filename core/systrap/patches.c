@@ -24,10 +24,13 @@
 
 /* ---- records ---- */
 
-int patches_init(struct systrap_patches *patches)
+void patches_init(struct systrap_subprocess *subprocess)
 {
-    pthread_mutex_init(&patches->lock, NULL);
-    return 0;
+    uint64_t patching = systrap_platform(subprocess->base.platform)->config.patching;
+
+    pthread_mutex_init(&subprocess->patches.lock, NULL);
+    atomic_store(&subprocess->patches.off, !patching);
+    control_of(subprocess)->hide = patching != 0;
 }
 
 void patches_destroy(struct systrap_patches *patches)
@@ -55,11 +58,11 @@ static uint64_t trampoline_addr(const struct systrap_subprocess *subprocess, uin
            (uint64_t)index * SYSTRAP_TRAMPOLINE;
 }
 
-static struct arch_patch *add_record(struct systrap_patches *patches)
+static struct patched_site *add_record(struct systrap_patches *patches)
 {
     if (patches->count == patches->capacity) {
         uint32_t capacity = patches->capacity ? 2 * patches->capacity : SITES_FIRST;
-        struct arch_patch *sites = realloc(patches->sites, capacity * sizeof(*sites));
+        struct patched_site *sites = realloc(patches->sites, capacity * sizeof(*sites));
 
         if (!sites)
             return NULL;
@@ -69,16 +72,25 @@ static struct arch_patch *add_record(struct systrap_patches *patches)
     return &patches->sites[patches->count];
 }
 
-/* The site whose bytes hold addr. Rare questions: the newest are looked at first. */
-static struct arch_patch *find_site(struct systrap_patches *patches, uint64_t addr)
+/* The newest site whose bytes hold addr, undone or not. A question for rare occasions. */
+static struct patched_site *find_site(struct systrap_patches *patches, uint64_t addr)
 {
     for (uint32_t i = patches->count; i-- > 0;) {
-        struct arch_patch *site = &patches->sites[i];
+        struct patched_site *site = &patches->sites[i];
 
-        if (site->length && addr - site->start < site->length)
+        if (addr - site->patch.start < site->patch.length)
             return site;
     }
     return NULL;
+}
+
+static bool has_bytes(struct systrap_subprocess *subprocess, const struct arch_patch *patch, const uint8_t *bytes)
+{
+    uint8_t now[ARCH_PATCH_BYTES];
+    size_t done = 0;
+
+    subprocess_read(&subprocess->base, patch->start, now, patch->length, &done);
+    return done == patch->length && memcmp(now, bytes, done) == 0;
 }
 
 /* ---- orders ---- */
@@ -243,24 +255,25 @@ static uint32_t plan(struct systrap_subprocess *subprocess, const struct arch_sy
 static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    struct arch_patch *patch;
+    const struct patched_site *known = find_site(patches, syscall->ip - 1);
+    struct patched_site *site;
     int err;
 
-    if (patches->count == sites_max() || find_site(patches, syscall->ip - 1) ||
-        !may_change(subprocess, syscall->ip - 1))
+    if (patches->count == sites_max() || (known && !known->undone) || !may_change(subprocess, syscall->ip - 1))
         return false;
-    patch = add_record(patches);
-    if (!patch || map_table(subprocess) || plan(subprocess, syscall, patches->count, patch))
+    site = add_record(patches);
+    if (!site || map_table(subprocess) || plan(subprocess, syscall, patches->count, &site->patch))
         return false;
+    site->undone = false;
     patches->count++;
-    err = change_code(subprocess, patch, patch->replacement);
+    err = change_code(subprocess, &site->patch, site->patch.replacement);
     if (err == 0)
         return true;
-    patch->length = 0;
+    site->undone = true;
     if (err == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     else
-        patches->off = true;
+        atomic_store(&patches->off, true);
     return false;
 }
 
@@ -275,7 +288,7 @@ void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_
     struct systrap_heat *heat = heat_of(patches, syscall->ip);
     bool hot = false;
 
-    if (!systrap_platform(subprocess->base.platform)->config.patching || atomic_load(&patches->off) || syscall->flags)
+    if (atomic_load(&patches->off) || syscall->flags)
         return;
     pthread_mutex_lock(&patches->lock);
     if (heat->ip != syscall->ip)
@@ -298,22 +311,17 @@ void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_
 /* ---- undoing ---- */
 
 /* order_lock and the patches' lock are held. */
-static void restore(struct systrap_subprocess *subprocess, struct arch_patch *site)
+static void restore(struct systrap_subprocess *subprocess, struct patched_site *site)
 {
-    uint8_t now[ARCH_PATCH_BYTES];
-    size_t done = 0;
-
-    subprocess_read(&subprocess->base, site->start, now, site->length, &done);
-    if (done == site->length && memcmp(now, site->replacement, done) == 0 &&
-        change_code(subprocess, site, site->original) == -EIO)
+    if (has_bytes(subprocess, &site->patch, site->patch.replacement) &&
+        change_code(subprocess, &site->patch, site->patch.original) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-    heat_of(&subprocess->patches, site->start)->calls = 0;
-    site->length = 0;
+    site->undone = true;
 }
 
-static bool overlaps(const struct arch_patch *site, uint64_t start, uint64_t end)
+static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t end)
 {
-    return site->length && site->start < end && start < site->start + site->length;
+    return !site->undone && site->patch.start < end && start < site->patch.start + site->patch.length;
 }
 
 /* What the operation does to the code that sites are in. order_lock is held. */
@@ -327,14 +335,14 @@ void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_me
         return;
     pthread_mutex_lock(&patches->lock);
     for (uint32_t i = 0; i < patches->count; i++) {
-        struct arch_patch *site = &patches->sites[i];
+        struct patched_site *site = &patches->sites[i];
 
         if (!overlaps(site, op->addr, end))
             continue;
         if (op->kind == TG_MEM_PROTECT && op->prot & TG_PROT_WRITE)
             restore(subprocess, site);
         else if (op->kind != TG_MEM_PROTECT)
-            site->length = 0;
+            site->undone = true;
     }
     if (op->kind != TG_MEM_PROTECT || op->prot & TG_PROT_WRITE)
         memset(patches->heat, 0, sizeof(patches->heat));
@@ -345,12 +353,13 @@ void patches_turn_off(struct systrap_subprocess *subprocess)
 {
     struct systrap_patches *patches = &subprocess->patches;
 
+    SHARED_STORE(control_of(subprocess)->hide, 0);
     if (atomic_exchange(&patches->off, true))
         return;
     pthread_mutex_lock(&subprocess->order_lock);
     pthread_mutex_lock(&patches->lock);
     for (uint32_t i = 0; i < patches->count; i++) {
-        if (patches->sites[i].length)
+        if (!patches->sites[i].undone)
             restore(subprocess, &patches->sites[i]);
     }
     pthread_mutex_unlock(&patches->lock);
@@ -364,6 +373,7 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
     struct systrap_patches *to = &child->patches;
     size_t n;
 
+    SHARED_STORE(control_of(child)->hide, !atomic_load(&from->off));
     if (!from->count && !from->table_mapped) {
         atomic_store(&to->off, atomic_load(&from->off));
         return 0;
@@ -402,41 +412,49 @@ bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs)
         return false;
     pthread_mutex_lock(&patches->lock);
     if (offset / SYSTRAP_TRAMPOLINE < patches->count) {
-        const struct arch_patch *site = &patches->sites[offset / SYSTRAP_TRAMPOLINE];
+        const struct arch_patch *patch = &patches->sites[offset / SYSTRAP_TRAMPOLINE].patch;
 
-        tgi_arch.systrap.set_ip(regs, tgi_arch.systrap.patch_original_ip(site, offset % SYSTRAP_TRAMPOLINE));
+        tgi_arch.systrap.set_ip(regs, tgi_arch.systrap.patch_original_ip(patch, offset % SYSTRAP_TRAMPOLINE));
         found = true;
     }
     pthread_mutex_unlock(&patches->lock);
     return found;
 }
 
+/* It met the byte that traps while the others were written: once more. */
+static enum arch_patch_meaning explain_trap(struct systrap_patches *patches, tg_regs *regs)
+{
+    uint64_t start = tgi_arch.ip(regs) - tgi_arch.systrap.trap_length;
+    const struct patched_site *site = find_site(patches, start);
+
+    if (!site || site->patch.start != start || site->patch.original[0] == tgi_arch.systrap.trap_byte)
+        return ARCH_PATCH_NOT_OURS;
+    tgi_arch.systrap.set_ip(regs, start);
+    return ARCH_PATCH_CONTINUE;
+}
+
+/* Of an undone site the original instructions cannot have trapped: it was in the bytes that have gone. */
+static enum arch_patch_meaning explain_fault(struct systrap_subprocess *subprocess, tg_regs *regs,
+                                             struct arch_syscall *out)
+{
+    const struct patched_site *site = find_site(&subprocess->patches, tgi_arch.ip(regs));
+
+    if (!site)
+        return ARCH_PATCH_NOT_OURS;
+    if (!site->undone)
+        return tgi_arch.systrap.patch_explain(&site->patch, regs, out);
+    return has_bytes(subprocess, &site->patch, site->patch.original) ? ARCH_PATCH_CONTINUE : ARCH_PATCH_NOT_OURS;
+}
+
 enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
                                         struct arch_syscall *out)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    enum arch_patch_meaning meaning = ARCH_PATCH_NOT_OURS;
-    uint64_t ip = tgi_arch.ip(regs);
-    struct arch_patch *site;
+    enum arch_patch_meaning meaning;
 
-    if (!patches->count)
-        return ARCH_PATCH_NOT_OURS;
     /* Whoever changes code holds this until it is done. */
     pthread_mutex_lock(&patches->lock);
-    if (trapped) {
-        /* It met the byte that traps while the others were written: once more. */
-        for (uint32_t i = 0; i < patches->count && meaning == ARCH_PATCH_NOT_OURS; i++) {
-            if (patches->sites[i].start + tgi_arch.systrap.trap_length == ip &&
-                patches->sites[i].original[0] != tgi_arch.systrap.trap_byte) {
-                tgi_arch.systrap.set_ip(regs, patches->sites[i].start);
-                meaning = ARCH_PATCH_CONTINUE;
-            }
-        }
-    } else {
-        site = find_site(patches, ip);
-        if (site)
-            meaning = tgi_arch.systrap.patch_explain(site, regs, out);
-    }
+    meaning = trapped ? explain_trap(patches, regs) : explain_fault(subprocess, regs, out);
     pthread_mutex_unlock(&patches->lock);
     return meaning;
 }

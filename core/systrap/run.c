@@ -103,6 +103,20 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const si
     return patches_explain(context->bound, trapped, &base->regs, &base->syscall);
 }
 
+/*
+ * A guest used the segment register whose base is a worker's while the guest
+ * has none. From now on it has its own, and no patched calls.
+ */
+static bool met_hidden_base(struct systrap_context *context, const struct systrap_slot *slot, const siginfo_t *info)
+{
+    bool no_address = info->si_code == SI_KERNEL || (int64_t)(uintptr_t)info->si_addr < 0;
+
+    if (info->si_signo != SIGSEGV || !no_address || !slot->hidden || !control_of(context->bound)->hide)
+        return false;
+    patches_turn_off(context->bound);
+    return true;
+}
+
 /* False: nobody's business. */
 static bool signal_event(struct systrap_context *context, const struct systrap_slot *slot, int signo,
                          struct tg_event *event)
@@ -116,6 +130,8 @@ static bool signal_event(struct systrap_context *context, const struct systrap_s
     base->in_syscall = false;
     slot_pull_regs(context);
     meaning = explain(context, &info);
+    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, slot, &info))
+        return false;
     if (meaning == ARCH_PATCH_CONTINUE) {
         base->regs_place = REGS_HERE;
         return false;

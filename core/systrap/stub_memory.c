@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/systrap/systrap_backend.h"
@@ -34,8 +35,12 @@ static uint64_t memory_size(const struct systrap_platform *sp)
 int stub_memory_create(struct systrap_subprocess *subprocess)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+    struct rlimit limit;
     int err = 0;
 
+    /* Beyond the limit the kernel would signal the embedder. */
+    if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < memory_size(sp))
+        return -EFBIG;
     subprocess->file = memfd_create("trapgate", MFD_CLOEXEC);
     if (subprocess->file < 0)
         return -errno;

@@ -37,12 +37,17 @@ struct systrap_heat {
     uint32_t calls;
 };
 
+struct patched_site {
+    struct arch_patch patch;
+    bool undone; /* its bytes are the original ones, or somebody else's */
+};
+
 struct systrap_patches {
     pthread_mutex_t lock; /* taken after order_lock */
     _Atomic bool off;
-    bool registered;          /* for membarrier(2) */
-    bool table_mapped;        /* both: order_lock */
-    struct arch_patch *sites; /* by number of their trampoline; length 0: undone */
+    bool registered;            /* for membarrier(2) */
+    bool table_mapped;          /* both: order_lock */
+    struct patched_site *sites; /* by number of their trampoline */
     uint32_t count;
     uint32_t capacity;
     struct systrap_heat heat[PATCH_HEATS];
@@ -278,7 +283,7 @@ void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 
 /* ---- patches.c ---- */
 
-int patches_init(struct systrap_patches *patches);
+void patches_init(struct systrap_subprocess *subprocess);
 void patches_destroy(struct systrap_patches *patches);
 /* An unpatched call: if its site makes many, it is changed. */
 void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall);

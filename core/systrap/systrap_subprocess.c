@@ -26,7 +26,7 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess)
         return err;
     subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
     atomic_store(&subprocess->refs, 1);
-    patches_init(&subprocess->patches);
+    patches_init(subprocess);
     pthread_mutex_init(&subprocess->order_lock, NULL);
     pthread_mutex_init(&subprocess->lock, NULL);
     pthread_mutex_init(&subprocess->done_lock, NULL);
@@ -80,6 +80,17 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
     shared_futex_wake(&control->doorbell);
 }
 
+static void send_kill(const struct systrap_subprocess *subprocess)
+{
+    pid_t pid = atomic_load(&subprocess->base.pid);
+
+    /* The number may be another's by now, the descriptor may not. */
+    if (subprocess->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, subprocess->pidfd, SIGKILL, NULL, 0);
+    else if (pid > 0)
+        kill(pid, SIGKILL);
+}
+
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
 {
     uint32_t alive = SYSTRAP_ALIVE;
@@ -91,8 +102,8 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
         if (reason != TG_DEAD_DESTROYED)
             count(subprocess->base.platform, COUNTER_DEATHS);
     }
-    if (subprocess->pidfd >= 0 && platform_is_ours(subprocess->base.platform))
-        syscall(SYS_pidfd_send_signal, subprocess->pidfd, SIGKILL, NULL, 0);
+    if (platform_is_ours(subprocess->base.platform))
+        send_kill(subprocess);
     wake_everybody(subprocess);
 }
 
@@ -168,6 +179,9 @@ static int create_failed(struct tg_platform *platform, int err)
         return platform_fail(platform, -EAGAIN,
                              "create a subprocess: no descriptor is left for its memory; raise RLIMIT_NOFILE (a "
                              "subprocess takes two)");
+    case -EFBIG:
+        return platform_fail(platform, -EAGAIN,
+                             "create a subprocess: RLIMIT_FSIZE is below the size of the memory shared with it");
     case -ENOMEM:
         return platform_fail(platform, err, "create a subprocess: the host has no memory for another process");
     case -ESRCH:
