@@ -32,6 +32,8 @@ struct stub {
     struct stub_sigframe *frame; /* NULL: in a patched call */
 };
 
+/* Hidden, so that their addresses are computed from the instruction pointer. */
+#pragma GCC visibility push(hidden)
 extern const uint8_t tg_systrap_begin[];
 extern const uint8_t tg_systrap_slow[];
 extern const uint8_t tg_systrap_patched_gs[];
@@ -41,6 +43,8 @@ void tg_systrap_exit(struct systrap_slot *slot);
 void tg_systrap_patched_call(struct systrap_slot *slot);
 
 void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigframe *frame);
+#pragma GCC visibility pop
+
 static bool change(uint32_t *word, uint32_t from, uint32_t to)
 {
     return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
