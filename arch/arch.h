@@ -146,7 +146,7 @@ struct arch_systrap {
 
     uint64_t table_start; /* where an absolute jump reaches it, in user space: reserved */
     uint64_t table_size;
-    uint32_t code_before; /* bytes that planning looks at */
+    uint32_t code_before; /* bytes that planning looks at, before the event's ip and from there on */
     uint32_t code_after;
     /* 0: the plan and its trampoline are written; else a number of the architecture's why not. */
     uint32_t (*patch_plan)(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,

@@ -364,10 +364,12 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
         }
         return;
     }
+    /* Sent by somebody, not raised by the processor; the kick is the library's and says so. */
+    if (signo != SIGCHLD && info->code <= 0)
+        return;
     if (in_text(&stub) && in_patched_call(&stub, slot, signo))
         return;
-    /* Sent by somebody, not raised by the processor; the kick is the library's and says so. */
-    if (signo == SIGCHLD ? !SWAP(slot->kick, 0) : info->code <= 0)
+    if (signo == SIGCHLD && !SWAP(slot->kick, 0))
         return;
     arch_save(slot, info, frame, stub.worker);
     if (is_at(frame, tg_systrap_patched_gs)) {

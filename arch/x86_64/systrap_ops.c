@@ -13,6 +13,7 @@
 #define HWCAP2_FSGSBASE 0x2
 #define CPUID_OSXSAVE   (1u << 27) /* leaf 1, ecx */
 #define CPUID_XSTATE    0xd
+#define CPUID_XSAVEOPT  1u /* leaf 0xd.1, eax */
 #define XSTATE_BASE     576
 #define XSTATE_AMX      0x60000ull /* needs a permission of its own, which stubs never ask for */
 #define XSTATE_LAST     62
@@ -44,6 +45,8 @@ const char *x86_systrap_missing(void)
         return "the processor or the kernel has no FSGSBASE instructions";
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & CPUID_OSXSAVE))
         return "the processor or the kernel has no XSAVE";
+    if (!__get_cpuid_count(CPUID_XSTATE, 1, &a, &b, &c, &d) || !(a & CPUID_XSAVEOPT))
+        return "the processor has no XSAVEOPT";
     return NULL;
 }
 

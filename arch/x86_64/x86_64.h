@@ -6,6 +6,7 @@
 #include "arch/arch.h"
 
 #define X86_EFLAGS_TF      0x100ull
+#define X86_SYSCALL_LENGTH 2
 #define X86_USER_CS        0x33
 #define X86_USER_CS_COMPAT 0x23
 #define X86_USER_DS        0x2b

@@ -34,8 +34,9 @@ static void notice_death(struct systrap_platform *sp, uint64_t id)
         struct systrap_subprocess *subprocess = container_of(node, struct systrap_subprocess, watched);
 
         if (subprocess->id == id) {
-            epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
-            systrap_subprocess_reap(subprocess, false);
+            /* Not yet, while threads of it are on their way out: the descriptor stays readable. */
+            if (systrap_subprocess_reap(subprocess, false))
+                epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
             break;
         }
     }

@@ -143,6 +143,9 @@ static void add_write(struct batch *batch, uint64_t addr, uint64_t from, size_t 
                                                 add_data(batch, remote, sizeof(remote)), 1, 0}});
 }
 
+/* The first write and all that come behind it. */
+#define WRITING_CALLS 7
+
 /* order_lock is held. 0 or -errno; -EIO: some bytes may have been written. */
 static int change_code(struct systrap_subprocess *subprocess, const struct arch_patch *site, const uint8_t *bytes)
 {
@@ -170,7 +173,8 @@ static int change_code(struct systrap_subprocess *subprocess, const struct arch_
         subprocess->patches.registered = true;
         return 0;
     }
-    return answer.left + 2 >= batch.calls - !subprocess->patches.registered ? (int)answer.result : -EIO;
+    /* Nothing is written yet when what failed is before the call behind the first write. */
+    return answer.left >= WRITING_CALLS ? (int)answer.result : -EIO;
 }
 
 /* order_lock is held. The table of pointers at the bottom of the address space. */
@@ -211,18 +215,29 @@ static bool may_change(const struct systrap_subprocess *subprocess, uint64_t add
            strcmp(permissions, "r-xp") == 0;
 }
 
+/*
+ * The bytes around a call. Where the page before its own holds no code, nothing
+ * can come from there: bytes that trap stand for it.
+ */
 static size_t read_code(struct systrap_subprocess *subprocess, uint64_t ip, uint8_t *code, uint64_t *start)
 {
-    uint64_t page = subprocess->base.platform->info.page_size;
-    uint64_t call = ip - tgi_arch.systrap.code_before;
+    const size_t length = tgi_arch.systrap.code_before + tgi_arch.systrap.code_after;
+    uint64_t page_start = (ip - 1) & ~(uint64_t)(subprocess->base.platform->info.page_size - 1);
+    size_t skipped;
     size_t done = 0;
 
-    *start = call;
-    subprocess_read(&subprocess->base, call, code, tgi_arch.systrap.code_before + tgi_arch.systrap.code_after, &done);
-    if (done == 0 && (ip & ~(page - 1)) != (call & ~(page - 1))) {
-        *start = ip & ~(page - 1);
-        subprocess_read(&subprocess->base, *start, code, (size_t)(call + WINDOW_MAX - *start), &done);
+    *start = ip - tgi_arch.systrap.code_before;
+    subprocess_read(&subprocess->base, *start, code, length, &done);
+    if (done || *start >= page_start)
+        return done;
+    skipped = (size_t)(page_start - *start);
+    subprocess_read(&subprocess->base, page_start, code + skipped, length - skipped, &done);
+    if (done && !guest_maps_executable(atomic_load(&subprocess->base.pid), *start)) {
+        memset(code, tgi_arch.systrap.trap_byte, skipped);
+        return skipped + done;
     }
+    memmove(code, code + skipped, done);
+    *start = page_start;
     return done;
 }
 

@@ -10,6 +10,7 @@
 #include "core/event.h"
 #include "core/guest_maps.h"
 #include "core/systrap/systrap_backend.h"
+#include "core/systrap/watchdog.h"
 
 #define CHECK_EVERY      64 /* pauses between looks at the clock */
 #define PATIENCE_NS      (10 * 1000 * 1000)
@@ -260,6 +261,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
     }
     slot_push_state(context);
     slot->queued = queued;
+    context->stuck_since = 0;
     atomic_store(&context->in_flight, queued);
     SHARED_STORE(slot->waiting, 0);
     count(base->platform, COUNTER_SWITCHES);
@@ -302,8 +304,10 @@ int64_t systrap_before_sleep(struct systrap_subprocess *subprocess)
     now = clock_monotonic_ns();
     head = SHARED_LOAD(control_of(subprocess)->run[0].head) + SHARED_LOAD(control_of(subprocess)->run[1].head);
     pthread_mutex_lock(&subprocess->lock);
-    if (head != subprocess->backlog_head || !subprocess->backlog_since)
+    if (head != subprocess->backlog_head || !subprocess->backlog_since) {
         subprocess->backlog_since = now;
+        atomic_store(&subprocess->backlog_moved, now);
+    }
     subprocess->backlog_head = head;
     stuck = now - subprocess->backlog_since >= PATIENCE_NS;
     if (stuck)
@@ -345,21 +349,36 @@ static bool spin(struct systrap_context *context, const struct systrap_slot *slo
     return arrived;
 }
 
+/* One sleep, with a look after those that should end it. */
+static void sleep_for_event(struct systrap_context *context, struct systrap_slot *slot, int64_t *look_at)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    uint32_t state = SHARED_LOAD(slot->state);
+    int64_t until = systrap_before_sleep(subprocess);
+    int64_t now = clock_monotonic_ns();
+
+    if (now >= *look_at) {
+        *look_at = now + WATCHDOG_ROUND_NS;
+        if (watchdog_gives_up(context, now))
+            systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    }
+    if (state != SLOT_HELD && state != SLOT_EVENT)
+        shared_futex_wait(&slot->state, state, until < *look_at ? until : *look_at);
+}
+
 static void wait_until_arrived(struct systrap_context *context)
 {
     struct systrap_subprocess *subprocess = context->bound;
     struct systrap_slot *slot = slot_of(subprocess, context->number);
+    int64_t look_at;
 
     if (spin(context, slot))
         return;
+    look_at = clock_monotonic_ns() + WATCHDOG_ROUND_NS;
+    context->stuck_since = 0;
     SHARED_SWAP(slot->waiting, 1);
-    while (!systrap_is_dead(subprocess) && !has_arrived(slot)) {
-        uint32_t state = SHARED_LOAD(slot->state);
-        int64_t until = systrap_before_sleep(subprocess);
-
-        if (state != SLOT_HELD && state != SLOT_EVENT)
-            shared_futex_wait(&slot->state, state, until);
-    }
+    while (!systrap_is_dead(subprocess) && !has_arrived(slot))
+        sleep_for_event(context, slot, &look_at);
     SHARED_STORE(slot->waiting, 0);
 }
 

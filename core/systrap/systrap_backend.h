@@ -82,6 +82,7 @@ struct systrap_subprocess {
 
     uint32_t backlog_head; /* as it was when somebody looked first */
     int64_t backlog_since;
+    _Atomic int64_t backlog_moved; /* when the run ring was seen to move last */
 
     pthread_mutex_t done_lock;
     _Atomic uint32_t done_head[RINGS]; /* changed under done_lock */
@@ -101,6 +102,7 @@ struct systrap_context {
     uint32_t number;                  /* of the slot */
     enum fp_place fp_place;
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
+    int64_t stuck_since;   /* watchdog.c; 0: it is not */
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *queue;
@@ -267,8 +269,8 @@ void systrap_subprocess_destroy(struct tg_subprocess *subprocess);
 int systrap_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
 /* Kills the process and remembers why, the first time it is called; wakes everybody who waits for it. */
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status);
-/* The process is a zombie: takes its status. */
-void systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait);
+/* Takes the status of the process if it has ended, or when it does. True: there is no process any more. */
+bool systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait);
 
 /* ---- workers.c ---- */
 

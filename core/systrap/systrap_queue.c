@@ -17,6 +17,7 @@
 #include "core/event.h"
 #include "core/quiet_thread.h"
 #include "core/systrap/systrap_backend.h"
+#include "core/systrap/watchdog.h"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -28,7 +29,6 @@
 #define CHECK_EVERY 64
 #define FUTILE_MAX  8
 #define RETRY_EVERY 32
-#define SWEEP_NS    (200 * 1000 * 1000)
 #define STOP_NS     (2 * NS_PER_SECOND)
 
 /* What futex_waitv(2) takes. */
@@ -270,6 +270,30 @@ static size_t sweep(struct systrap_subprocess *subprocess, struct systrap_contex
     return n;
 }
 
+/* Is a context of the seat's stuck for good? */
+static bool seat_is_stuck(const struct seat *seat, int64_t now)
+{
+    struct systrap_subprocess *subprocess = seat->subprocess;
+    bool stuck = false;
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot && !stuck; i++) {
+        struct systrap_context *context = subprocess->owners[i];
+
+        stuck = context && atomic_load(&context->in_flight) && watchdog_gives_up(context, now);
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    return stuck;
+}
+
+static void watch_seats(struct systrap_queue *queue, int64_t now)
+{
+    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+        if (atomic_load(&seat->running) && seat_is_stuck(seat, now))
+            systrap_subprocess_die(seat->subprocess, TG_DEAD_CORRUPT, 0);
+    }
+}
+
 static bool seat_has_events(const struct seat *seat)
 {
     struct systrap_subprocess *subprocess = seat->subprocess;
@@ -469,10 +493,12 @@ static bool wait_once(struct systrap_queue *queue, struct sink *sink, int64_t un
         now = clock_monotonic_ns();
         if (now >= until)
             return false;
-        if (*sweep_at && now >= *sweep_at)
+        if (*sweep_at && now >= *sweep_at) {
             collect(queue, true, sink);
+            watch_seats(queue, now);
+        }
         if (!*sweep_at || now >= *sweep_at)
-            *sweep_at = now + SWEEP_NS;
+            *sweep_at = now + WATCHDOG_ROUND_NS;
         if (!sink->count)
             sleep_until(queue, anything_runs(queue) && *sweep_at < until ? *sweep_at : until);
     }

@@ -107,11 +107,12 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
     wake_everybody(subprocess);
 }
 
-void systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait)
+bool systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait)
 {
     pid_t pid;
     int status = 0;
     pid_t got = 0;
+    bool reaped;
 
     pthread_mutex_lock(&subprocess->lock);
     pid = atomic_load(&subprocess->base.pid);
@@ -121,13 +122,15 @@ void systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait)
         while (got < 0 && errno == EINTR);
         subprocess->reaped = got != 0;
     }
-    if (subprocess->reaped)
+    reaped = subprocess->reaped;
+    if (reaped)
         atomic_store(&subprocess->base.pid, 0);
     pthread_mutex_unlock(&subprocess->lock);
     if (got > 0 && WIFEXITED(status))
         systrap_subprocess_die(subprocess, TG_DEAD_EXITED, WEXITSTATUS(status));
     else if (got != 0)
         systrap_subprocess_die(subprocess, TG_DEAD_KILLED, got > 0 ? WTERMSIG(status) : SIGKILL);
+    return reaped;
 }
 
 /* Contexts stay usable elsewhere: what workers hold of them comes home while there are workers. */

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/systrap/watchdog.h"
+
+#define PATIENCE_NS (5 * (int64_t)WATCHDOG_ROUND_NS)
+
+static char process_state(pid_t pid)
+{
+    char path[32];
+    char line[256];
+    const char *behind_name = NULL;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    file = fopen(path, "re");
+    if (!file)
+        return '?';
+    if (fgets(line, sizeof(line), file))
+        behind_name = strrchr(line, ')');
+    fclose(file);
+    return behind_name && behind_name[1] == ' ' ? behind_name[2] : '?';
+}
+
+/* Of the unified hierarchy: "0::/path". */
+static bool read_cgroup(pid_t pid, char *group, size_t size)
+{
+    char path[32];
+    bool found = false;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+    file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && fgets(group, (int)size, file))
+        found = strncmp(group, "0::", 3) == 0;
+    fclose(file);
+    if (found)
+        group[strcspn(group, "\n")] = '\0';
+    return found;
+}
+
+static bool is_frozen(pid_t pid)
+{
+    char group[256];
+    char path[320];
+    char line[64];
+    bool frozen = false;
+    FILE *file;
+
+    if (!read_cgroup(pid, group, sizeof(group)))
+        return false;
+    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.events", group + 3);
+    file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!frozen && fgets(line, sizeof(line), file))
+        frozen = strncmp(line, "frozen 1", 8) == 0;
+    fclose(file);
+    return frozen;
+}
+
+/* Somebody else keeps it from running: no fault of the guest's. */
+static bool is_stopped(const struct systrap_subprocess *subprocess)
+{
+    pid_t pid = atomic_load(&subprocess->base.pid);
+    char state;
+
+    if (pid <= 0)
+        return false;
+    state = process_state(pid);
+    return state == 'T' || state == 't' || state == 'D' || is_frozen(pid);
+}
+
+/* Should a worker have done something about it long ago? */
+static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    int64_t moved;
+
+    switch (SHARED_LOAD(slot_of(subprocess, context->number)->state)) {
+    case SLOT_RUNNING:
+        return interrupt_pending(&context->base.interrupt);
+    case SLOT_READY:
+        /* In a queue that moves it only has to wait. */
+        moved = atomic_load(&subprocess->backlog_moved);
+        return !workers_backlog(subprocess) || (moved && now_ns - moved >= WATCHDOG_ROUND_NS);
+    case SLOT_HELD:
+    case SLOT_EVENT:
+    case SLOT_GONE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* In case that a wake-up or a kick went to the wrong worker. */
+static void rouse(struct systrap_context *context)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    uint32_t n = atomic_load(&subprocess->worker_count);
+    bool interrupted = interrupt_pending(&context->base.interrupt);
+
+    if (interrupted)
+        SHARED_SWAP(slot_of(subprocess, context->number)->kick, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        worker_wake(subprocess, i);
+        if (interrupted)
+            worker_kick(subprocess, i);
+    }
+}
+
+bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
+{
+    if (!is_stuck(context, now_ns)) {
+        context->stuck_since = 0;
+        return false;
+    }
+    if (context->stuck_since == 0 || is_stopped(context->bound))
+        context->stuck_since = now_ns;
+    rouse(context);
+    return now_ns - context->stuck_since >= PATIENCE_NS;
+}
