@@ -23,6 +23,8 @@ struct backend_ops {
     int (*open)(struct tg_platform *platform, const struct tg_platform_options *options, struct open_report *report);
     void (*close)(struct tg_platform *platform);
     int (*add_seccomp_rules)(const struct tg_platform *platform, void *filter);
+    /* What living stubs say of themselves; NULL: nothing. */
+    void (*add_stub_numbers)(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
 
     int (*subprocess_create)(struct tg_subprocess *subprocess, struct tg_subprocess *from);
     /* Kills and reaps; frees the struct. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/backend.h"
+#include "core/clock.h"
 
 bool context_take(struct tg_context *context)
 {
@@ -13,8 +14,27 @@ bool context_take(struct tg_context *context)
     return atomic_compare_exchange_strong(&context->state, &idle, CONTEXT_RUNNING);
 }
 
+void context_start_clock(struct tg_context *context)
+{
+    if (context->platform->measures_latency)
+        context->started_ns = clock_monotonic_ns();
+}
+
+static void stop_clock(struct tg_context *context)
+{
+    uint64_t took = (uint64_t)(clock_monotonic_ns() - context->started_ns);
+    uint32_t bucket = 63 - (uint32_t)__builtin_clzll(took | 1);
+
+    context->started_ns = 0;
+    if (bucket >= TG_LATENCY_BUCKETS)
+        bucket = TG_LATENCY_BUCKETS - 1;
+    count_many(context->platform, COUNTER_SWITCH_LATENCY + bucket, 1);
+}
+
 void context_give_back(struct tg_context *context)
 {
+    if (context->started_ns)
+        stop_clock(context);
     atomic_store_explicit(&context->state, CONTEXT_IDLE, memory_order_release);
 }
 

@@ -38,6 +38,7 @@ struct tg_context {
     _Atomic uint32_t state;
     uint32_t flags; /* TG_CONTEXT_* */
     uint64_t user_data;
+    int64_t started_ns; /* TG_OPEN_LATENCY, while it runs; else 0 */
     struct interrupt interrupt;
     bool in_syscall; /* the last event was a SYSCALL, kept in syscall */
     struct arch_syscall syscall;
@@ -66,6 +67,8 @@ void subprocess_drain(struct tg_subprocess *subprocess);
 /* Takes the context for running; false when it runs already. */
 bool context_take(struct tg_context *context);
 void context_give_back(struct tg_context *context);
+/* The time until it is given back counts as a switch's. */
+void context_start_clock(struct tg_context *context);
 bool context_is_running(const struct tg_context *context);
 
 /* Life of the handles: create checks nothing but memory, destroy accepts NULL. */

@@ -70,6 +70,7 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     platform->ops = ops;
     platform->id = atomic_fetch_add(&next_platform_id, 1);
     platform->owner = getpid();
+    platform->measures_latency = options->flags & TG_OPEN_LATENCY;
     pthread_mutex_init(&platform->lock, NULL);
     last_error_init(&platform->errors);
     list_init(&platform->subprocesses);
@@ -137,6 +138,18 @@ int platform_probe(uint32_t backend, struct tg_probe *out)
     return 0;
 }
 
+/* Patched calls are what is neither: the fast path counts one number. Not read at once, so the sum may be off by some.
+ */
+static void divide_calls(const struct tg_platform *platform, uint64_t numbers[COUNTERS])
+{
+    uint64_t all = numbers[COUNTER_SYSCALLS];
+    uint64_t *unpatched = &numbers[COUNTER_UNPATCHED_CALLS];
+
+    if (!(platform->info.capabilities & TG_CAP_PATCHING) || *unpatched > all)
+        *unpatched = all;
+    numbers[COUNTER_PATCHED_CALLS] = all - *unpatched;
+}
+
 void platform_stats(const struct tg_platform *platform, struct tg_stats *out)
 {
     uint64_t numbers[COUNTERS];
@@ -144,6 +157,10 @@ void platform_stats(const struct tg_platform *platform, struct tg_stats *out)
     _Static_assert(sizeof(numbers) == sizeof(*out) - offsetof(struct tg_stats, subprocesses), "a counter a number");
     for (size_t i = 0; i < COUNTERS; i++)
         numbers[i] = atomic_load_explicit(&platform->counters[i], memory_order_relaxed);
+    divide_calls(platform, numbers);
+    numbers[COUNTER_PATCH_SITES] = numbers[COUNTER_PATCH_SITES_BEFORE] + numbers[COUNTER_PATCH_SITES_AFTER];
+    if (platform->ops->add_stub_numbers)
+        platform->ops->add_stub_numbers(platform, &numbers[COUNTER_STUB_SPINS], &numbers[COUNTER_STUB_SLEEPS]);
     memset(out, 0, sizeof(*out));
     out->size = sizeof(*out);
     memcpy(&out->subprocesses, numbers, sizeof(numbers));

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,7 +34,19 @@ enum counter {
     COUNTER_RELEASES,
     COUNTER_PREEMPTIONS,
     COUNTER_SPURIOUS_STOPS,
-    COUNTERS
+    COUNTER_PATCHED_CALLS, /* follows from others: platform_stats() */
+    COUNTER_UNPATCHED_CALLS,
+    COUNTER_PATCH_SITES,
+    COUNTER_PATCH_SITES_BEFORE,
+    COUNTER_PATCH_SITES_AFTER,
+    COUNTER_PATCH_REFUSALS, /* and TG_PATCH_REFUSED_* */
+    COUNTER_FAILED_SPINS = COUNTER_PATCH_REFUSALS + TG_PATCH_REFUSALS,
+    COUNTER_FUTEX_SLEEPS,
+    COUNTER_FUTEX_WAKES,
+    COUNTER_STUB_SPINS, /* of subprocesses that are gone; the backend adds the others */
+    COUNTER_STUB_SLEEPS,
+    COUNTER_SWITCH_LATENCY, /* and the bucket */
+    COUNTERS = COUNTER_SWITCH_LATENCY + TG_LATENCY_BUCKETS
 };
 
 struct tg_platform {
@@ -42,6 +55,7 @@ struct tg_platform {
     uint64_t id;   /* never used again, so that a stale pointer cannot pass for this one */
     pid_t owner;   /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
+    bool measures_latency; /* TG_OPEN_LATENCY */
     struct last_error errors;
     _Atomic uint64_t counters[COUNTERS];
     pthread_mutex_t lock; /* the lists */
@@ -50,9 +64,14 @@ struct tg_platform {
     struct list queues;
 };
 
+static inline void count_many(struct tg_platform *platform, uint32_t counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(&platform->counters[counter], n, memory_order_relaxed);
+}
+
 static inline void count(struct tg_platform *platform, enum counter counter)
 {
-    atomic_fetch_add_explicit(&platform->counters[counter], 1, memory_order_relaxed);
+    count_many(platform, counter, 1);
 }
 
 static inline void uncount(struct tg_platform *platform, enum counter counter)

@@ -6,6 +6,7 @@
 
 _Static_assert(offsetof(struct systrap_orders, request) == ORDERS_REQUEST, "request");
 _Static_assert(offsetof(struct systrap_orders, count) == ORDERS_COUNT, "count");
+_Static_assert(offsetof(struct systrap_orders, go) == ORDERS_GO, "go");
 _Static_assert(offsetof(struct systrap_orders, calls) == ORDERS_CALLS, "calls");
 _Static_assert(offsetof(struct systrap_config, program_length) == CONFIG_GUEST_PROGRAM, "guest program");
 _Static_assert(offsetof(struct systrap_config, signal_mask) == CONFIG_SIGNAL_MASK, "signal mask");

@@ -41,6 +41,7 @@
 /* struct systrap_orders */
 #define ORDERS_REQUEST 0
 #define ORDERS_COUNT   4
+#define ORDERS_GO      8
 #define ORDERS_CALLS   16
 #define ORDERS_MAX     64
 
@@ -77,7 +78,8 @@
 struct systrap_orders {
     uint32_t request; /* a sequence number; the syscall thread sleeps on it */
     uint32_t count;
-    uint64_t pad;
+    uint32_t go; /* sequence number of the order whose new process the library knows: that may go on */
+    uint32_t pad;
     struct stub_call calls[ORDERS_MAX];
     uint64_t data[32]; /* what calls point at */
 };

@@ -124,6 +124,8 @@ struct systrap_platform {
     _Atomic uint32_t spinners;
     struct systrap_config config;
     struct systrap_subprocess *template;
+    pid_t group;                 /* of all stubs: the template's number */
+    pthread_rwlock_t birth_lock; /* read: a stub is being born; outermost but for order_lock */
     void *fp_initial;
     _Atomic uint64_t next_id;
     /* keeper.c */

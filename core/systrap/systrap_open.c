@@ -81,6 +81,7 @@ static struct systrap_platform *new_platform(void)
         return NULL;
     atomic_store(&sp->next_id, 1);
     pthread_mutex_init(&sp->watch_lock, NULL);
+    pthread_rwlock_init(&sp->birth_lock, NULL);
     list_init(&sp->watched);
     return sp;
 }
@@ -88,6 +89,7 @@ static struct systrap_platform *new_platform(void)
 static void free_platform(struct systrap_platform *sp)
 {
     pthread_mutex_destroy(&sp->watch_lock);
+    pthread_rwlock_destroy(&sp->birth_lock);
     free(sp->fp_initial);
     free(sp);
 }

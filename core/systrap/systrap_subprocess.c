@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/memory_calls.h"
+#include "core/systrap/strangers.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
 
@@ -220,23 +221,55 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     return answer.result < 0 ? (int)answer.result : 0;
 }
 
+/* Whatever is in the stubs' process group and is not known: its mother died before she could tell of it. */
+static void kill_strangers(struct tg_platform *platform)
+{
+    struct systrap_platform *sp = systrap_platform(platform);
+    pid_t stranger;
+
+    pthread_rwlock_wrlock(&sp->birth_lock);
+    while ((stranger = find_stranger(platform)) > 0) {
+        kill(stranger, SIGKILL);
+        while (waitpid(stranger, NULL, __WALL) < 0 && errno == EINTR)
+            ;
+    }
+    pthread_rwlock_unlock(&sp->birth_lock);
+}
+
+/* From its birth until the library knows it: no stranger. */
+static int give_birth(struct systrap_subprocess *child, struct systrap_subprocess *mother)
+{
+    struct systrap_platform *sp = systrap_platform(mother->base.platform);
+    pid_t pid = 0;
+    int err;
+
+    pthread_rwlock_rdlock(&sp->birth_lock);
+    err = order_clone(mother, child, &pid);
+    if (!err)
+        err = systrap_subprocess_adopt(child, pid);
+    pthread_rwlock_unlock(&sp->birth_lock);
+    return err;
+}
+
 /* mother's order_lock is held: until the child has memory of its own it reads its mother's orders. */
 static int make_process(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {
+    struct systrap_orders *orders = orders_of(mother);
     struct answer answer;
-    pid_t pid = 0;
-    int err = order_clone(mother, child, &pid);
+    int err = give_birth(child, mother);
 
-    if (err)
-        return err;
-    err = systrap_subprocess_adopt(child, pid);
-    if (!err)
+    if (!err) {
+        SHARED_SWAP(orders->go, mother->sequence);
+        shared_futex_wake(&orders->go);
         err = orders_first_answer(child, &answer);
+    }
     if (err) {
         systrap_subprocess_die(child, TG_DEAD_DESTROYED, 0);
         keeper_forget(child);
         systrap_subprocess_reap(child, true);
     }
+    if (systrap_is_dead(mother))
+        kill_strangers(mother->base.platform);
     return err;
 }
 

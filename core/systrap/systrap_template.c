@@ -270,8 +270,10 @@ static int report_step(struct open_report *report, const struct setup *setup, in
 static int adopt(struct systrap_subprocess *template, pid_t pid)
 {
     struct answer answer;
-    int err = systrap_subprocess_adopt(template, pid);
+    int err;
 
+    systrap_platform(template->base.platform)->group = pid;
+    err = systrap_subprocess_adopt(template, pid);
     return err ? err : orders_first_answer(template, &answer);
 }
 
@@ -337,7 +339,7 @@ int systrap_template_start(struct tg_platform *platform, const struct tg_platfor
 void systrap_template_stop(struct tg_platform *platform)
 {
     struct systrap_platform *sp = systrap_platform(platform);
-    pid_t group = atomic_load(&sp->template->base.pid);
+    pid_t group = sp->group;
 
     /* A stub that is killed while it makes another one may leave a child that nobody knows: it goes too. */
     if (group > 0 && platform_is_ours(platform)) {
