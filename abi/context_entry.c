@@ -218,6 +218,7 @@ int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *
         return platform_fail(context->platform, err, "switch: the event's size is wrong");
     if (!context_take(context))
         return busy(context);
+    context_start_clock(context);
     err = switch_checked(context, subprocess, &result);
     context_give_back(context);
     if (!err)

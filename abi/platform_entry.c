@@ -7,7 +7,8 @@
 #include "abi/public_errors.h"
 #include "core/backend.h"
 
-#define OPEN_FLAGS_ALL (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT)
+#define OPEN_FLAGS_ALL                                                                                                 \
+    (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT | TG_OPEN_LATENCY)
 
 #define TEXT_OF(number) TEXT(number)
 #define TEXT(number)    #number

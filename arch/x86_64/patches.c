@@ -8,6 +8,8 @@
 #include "x86_64.h"
 
 _Static_assert(PATCH_SITE_MAX <= ARCH_PATCH_BYTES, "a site's bytes fit");
+_Static_assert(PATCH_REFUSED_NO_SYSCALL == TG_PATCH_REFUSED_NO_SYSCALL + 1, "refusals have the public order");
+_Static_assert(PATCH_REFUSED_NO_ROOM == TG_PATCH_REFUSED_NO_ROOM + 1, "to the last one");
 _Static_assert(sizeof(struct patch_site) <= sizeof(((struct arch_patch *)0)->own), "a site fits");
 
 static struct patch_site site_of(const struct arch_patch *patch)

@@ -54,6 +54,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
 
         if (reply == sequence)
             break;
+        count(subprocess->base.platform, COUNTER_FUTEX_SLEEPS);
         shared_futex_wait(&control->reply, reply, INT64_MAX);
     }
     SHARED_SWAP(control->reply_waiting, 0);
@@ -87,6 +88,7 @@ int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *
     count(subprocess->base.platform, COUNTER_INJECTIONS);
     orders->count = (uint32_t)n;
     SHARED_SWAP(orders->request, sequence);
+    count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
     shared_futex_wake(&orders->request);
     return read_answer(subprocess, sequence, answer);
 }

@@ -266,24 +266,49 @@ static uint32_t plan(struct systrap_subprocess *subprocess, const struct arch_sy
     return 0;
 }
 
+static bool refuse(struct systrap_subprocess *subprocess, uint32_t reason)
+{
+    count_many(subprocess->base.platform, COUNTER_PATCH_REFUSALS + reason, 1);
+    return false;
+}
+
+static void count_site(struct systrap_subprocess *subprocess, const struct patched_site *site,
+                       const struct arch_syscall *syscall)
+{
+    bool after = site->patch.start + site->patch.length > syscall->ip;
+
+    count(subprocess->base.platform, after ? COUNTER_PATCH_SITES_AFTER : COUNTER_PATCH_SITES_BEFORE);
+}
+
 /* order_lock and the patches' lock are held. False: not this one. */
 static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
 {
     struct systrap_patches *patches = &subprocess->patches;
     const struct patched_site *known = find_site(patches, syscall->ip - 1);
     struct patched_site *site;
+    uint32_t refusal;
     int err;
 
-    if (patches->count == sites_max() || (known && !known->undone) || !may_change(subprocess, syscall->ip - 1))
+    if (known && !known->undone)
         return false;
+    if (patches->count == sites_max())
+        return refuse(subprocess, TG_PATCH_REFUSED_FULL);
+    if (!may_change(subprocess, syscall->ip - 1))
+        return refuse(subprocess, TG_PATCH_REFUSED_MAPPING);
     site = add_record(patches);
-    if (!site || map_table(subprocess) || plan(subprocess, syscall, patches->count, &site->patch))
-        return false;
+    if (!site || map_table(subprocess))
+        return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
+    refusal = plan(subprocess, syscall, patches->count, &site->patch);
+    if (refusal)
+        return refuse(subprocess, refusal - 1);
     site->undone = false;
     patches->count++;
     err = change_code(subprocess, &site->patch, site->patch.replacement);
-    if (err == 0)
+    if (err == 0) {
+        count_site(subprocess, site, syscall);
         return true;
+    }
+    refuse(subprocess, TG_PATCH_REFUSED_OTHER);
     site->undone = true;
     if (err == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);

@@ -90,6 +90,7 @@ static void other_syscall_event(struct systrap_context *context, struct tg_event
 {
     tgi_arch.regs_stopped(&context->base.regs, &context->base.syscall);
     context->base.regs_place = REGS_HERE;
+    count(context->base.platform, COUNTER_UNPATCHED_CALLS);
     syscall_event(context, event);
 }
 
@@ -157,6 +158,7 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
         syscall_event(context, event);
     } else if (trap == SIGSYS && slot->code == SYS_SECCOMP_CODE &&
                tgi_arch.systrap.read_syscall(slot, &base->syscall)) {
+        count(base->platform, COUNTER_UNPATCHED_CALLS);
         syscall_event(context, event);
         patches_note_call(context->bound, &base->syscall);
     } else {
@@ -346,6 +348,8 @@ static bool spin(struct systrap_context *context, const struct systrap_slot *slo
     }
     atomic_fetch_sub(&sp->spinners, 1);
     context->futile_spins = arrived ? 0 : context->futile_spins + 1;
+    if (!arrived)
+        count(context->base.platform, COUNTER_FAILED_SPINS);
     return arrived;
 }
 
@@ -362,8 +366,10 @@ static void sleep_for_event(struct systrap_context *context, struct systrap_slot
         if (watchdog_gives_up(context, now))
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     }
-    if (state != SLOT_HELD && state != SLOT_EVENT)
+    if (state != SLOT_HELD && state != SLOT_EVENT) {
+        count(context->base.platform, COUNTER_FUTEX_SLEEPS);
         shared_futex_wait(&slot->state, state, until < *look_at ? until : *look_at);
+    }
 }
 
 static void wait_until_arrived(struct systrap_context *context)

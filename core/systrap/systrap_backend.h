@@ -351,6 +351,12 @@ int systrap_queue_fd(struct tg_queue *queue);
 void systrap_queue_destroy(struct tg_queue *queue);
 void systrap_queue_subprocess_dead(struct systrap_subprocess *subprocess);
 
+/* ---- statistics.c: what workers say of themselves, for whoever wants to believe them ---- */
+
+void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
+/* The subprocess is about to go: its numbers become the platform's. */
+void statistics_keep(struct systrap_subprocess *subprocess);
+
 /* ---- systrap_filter.c ---- */
 
 int systrap_add_seccomp_rules(const struct tg_platform *platform, void *filter);

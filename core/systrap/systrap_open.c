@@ -176,6 +176,7 @@ const struct backend_ops systrap_backend = {
     .open = systrap_open,
     .close = systrap_close,
     .add_seccomp_rules = systrap_add_seccomp_rules,
+    .add_stub_numbers = systrap_add_stub_numbers,
     .subprocess_create = systrap_subprocess_create,
     .subprocess_destroy = systrap_subprocess_destroy,
     .subprocess_apply = systrap_subprocess_apply,

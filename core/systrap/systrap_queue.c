@@ -416,6 +416,8 @@ static bool spin(struct systrap_queue *queue)
     }
     atomic_fetch_sub(&sp->spinners, 1);
     queue->futile_spins = found ? 0 : queue->futile_spins + 1;
+    if (!found)
+        count(queue->base.platform, COUNTER_FAILED_SPINS);
     return found;
 }
 
@@ -477,8 +479,10 @@ static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
         else
             all = false;
     }
-    if (!something_there(queue) && queue->seats == first)
+    if (!something_there(queue) && queue->seats == first) {
+        count(queue->base.platform, COUNTER_FUTEX_SLEEPS);
         wait_for_words(words, n, all, prepare_seats(queue, until_ns));
+    }
     for (struct seat *seat = first; seat; seat = seat->next)
         SHARED_ADD(control_of(seat->subprocess)->sleepers, (uint32_t)-1);
     atomic_store(&queue->sleeping, 0);

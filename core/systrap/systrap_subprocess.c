@@ -163,6 +163,7 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
         subprocess_drain(base);
         keeper_forget(subprocess);
         systrap_subprocess_reap(subprocess, true);
+        statistics_keep(subprocess);
         while (threads--)
             uncount(base->platform, COUNTER_STUB_THREADS);
     }

@@ -12,6 +12,7 @@ void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
 {
     struct systrap_worker *worker = worker_of(subprocess, index);
 
+    count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
     SHARED_ADD(worker->wake, 1);
     shared_futex_wake(&worker->wake);
 }

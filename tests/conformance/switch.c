@@ -272,6 +272,73 @@ static void statistics_count(uint32_t backend)
     guest_close(&guest);
 }
 
+#define CALLS_COUNTED 100
+
+/* How many of as many calls were patched. */
+static uint64_t patched_of_calls(uint32_t backend, uint64_t flags, bool *could)
+{
+    struct guest guest;
+    tg_stats stats;
+
+    guest_open_flags(&guest, backend, flags, GUEST_CODE(counting_calls));
+    for (int i = 0; i < CALLS_COUNTED; i++)
+        GUEST_RUN_TO_CALL(&guest);
+    stats = platform_stats(guest.platform);
+    *could = platform_info(guest.platform).capabilities & TG_CAP_PATCHING;
+    CHECK_EQ(stats.syscalls, CALLS_COUNTED);
+    CHECK_EQ(stats.patched_calls + stats.unpatched_calls, CALLS_COUNTED);
+    CHECK_EQ(stats.patch_sites, stats.patch_sites_before + stats.patch_sites_after);
+    CHECK_EQ(stats.patch_sites > 0, stats.patched_calls > 0);
+    guest_close(&guest);
+    return stats.patched_calls;
+}
+
+static void calls_by_way(uint32_t backend)
+{
+    bool could;
+    uint64_t patched = patched_of_calls(backend, 0, &could);
+
+    if (!could)
+        CHECK_EQ(patched, 0);
+    CHECK_EQ(patched_of_calls(backend, TG_OPEN_NO_PATCHING, &could), 0);
+    CHECK(!could);
+}
+
+static uint64_t latencies(const tg_platform *platform)
+{
+    const tg_stats stats = platform_stats(platform);
+    uint64_t sum = 0;
+
+    for (int i = 0; i < TG_LATENCY_BUCKETS; i++)
+        sum += stats.switch_latency[i];
+    return sum;
+}
+
+static void latency_is_measured(uint32_t backend)
+{
+    struct guest guest;
+    tg_queue *queue;
+    tg_event event = new_event();
+    size_t count;
+
+    guest_open(&guest, backend, GUEST_CODE(counting_calls));
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_EQ(latencies(guest.platform), 0);
+    guest_close(&guest);
+
+    guest_open_flags(&guest, backend, TG_OPEN_LATENCY, GUEST_CODE(counting_calls));
+    CHECK_EQ(latencies(guest.platform), 0);
+    for (int i = 0; i < 10; i++)
+        GUEST_RUN_TO_CALL(&guest);
+    CHECK_EQ(latencies(guest.platform), 10);
+    CHECK_OK(tg_queue_create(guest.platform, &queue));
+    CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
+    CHECK_OK(tg_queue_wait(queue, &event, 1, -1, &count));
+    CHECK_EQ(latencies(guest.platform), 11);
+    tg_queue_destroy(queue);
+    guest_close(&guest);
+}
+
 const struct test_case switch_cases[] = {
     {"switch.starts_where_told", "A started context begins at its instruction and stack pointer", starts_where_told},
     {"switch.empty_space", "In an empty address space the first instruction fetch faults, with access EXEC",
@@ -294,5 +361,9 @@ const struct test_case switch_cases[] = {
     {"switch.several_platforms", "Two platforms in one process do not disturb each other; handles do not mix",
      several_platforms},
     {"switch.statistics", "Counters count what happened", statistics_count},
+    {"switch.statistics_calls", "Patched and other calls add up; with TG_OPEN_NO_PATCHING none is patched",
+     calls_by_way},
+    {"switch.latency", "With TG_OPEN_LATENCY each switch and submit is in the histogram, without it none",
+     latency_is_measured},
     {0},
 };

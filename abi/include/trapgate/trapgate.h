@@ -115,6 +115,8 @@ TG_API const char *tg_strerror(int err);
 #define TG_OPEN_NO_PATCHING  0x4
 /* Leave the placing of stub threads on processors to the kernel (slower; see docs/performance.md). */
 #define TG_OPEN_NO_PLACEMENT 0x8
+/* Measure how long switches take, for tg_stats.switch_latency: two looks at the clock for each. */
+#define TG_OPEN_LATENCY      0x10
 
 typedef struct tg_platform_options {
     uint32_t size;             /* sizeof(tg_platform_options), at least 4 */
@@ -185,6 +187,27 @@ typedef struct tg_info {
 /* Facts that do not change while the platform is open. Errors: -EINVAL, -E2BIG. */
 TG_API int tg_platform_info(const tg_platform *platform, tg_info *out);
 
+/* Why a system call site is left as it is: indices of tg_stats.patch_refusals. docs/decisions/0013-patch-sites.md. */
+#define TG_PATCH_REFUSED_OTHER         0  /* no memory for the site, a stub that died meanwhile */
+#define TG_PATCH_REFUSED_NO_SYSCALL    1  /* the bytes there are no system call any more */
+#define TG_PATCH_REFUSED_SIGNAL_RETURN 2  /* rt_sigreturn */
+#define TG_PATCH_REFUSED_UNREADABLE    3  /* it depends on bytes that could not be read */
+#define TG_PATCH_REFUSED_NO_MOV        4  /* nothing behind it fits, and what is before it does not set the number */
+#define TG_PATCH_REFUSED_DECOY         5  /* what looks like that mov can be the end of other instructions */
+#define TG_PATCH_REFUSED_PAGE_EDGE     6  /* its bytes lie in two pages */
+#define TG_PATCH_REFUSED_UNDECODABLE   7  /* no instruction follows */
+#define TG_PATCH_REFUSED_RELATIVE      8  /* a neighbour jumps, calls, traps or uses the instruction pointer */
+#define TG_PATCH_REFUSED_MEMORY        9  /* a neighbour could fault */
+#define TG_PATCH_REFUSED_REGISTER      10 /* a neighbour depends on registers that differ behind a patched call */
+#define TG_PATCH_REFUSED_UNLISTED      11 /* a neighbour that is not known to be harmless */
+#define TG_PATCH_REFUSED_NO_ROOM       12 /* a neighbour starts where the jump has a byte that does not trap */
+#define TG_PATCH_REFUSED_MAPPING       13 /* the code is writable, shared, or no file's or memory's of the guest alone */
+#define TG_PATCH_REFUSED_FULL          14 /* as many sites as a subprocess can have */
+#define TG_PATCH_REFUSALS              16
+
+#define TG_LATENCY_BUCKETS 32
+
+/* All numbers are counters since opening unless they say "now". What a backend does not have stays 0. */
 typedef struct tg_stats {
     uint32_t size; /* in: sizeof(tg_stats), at least 4 */
     uint32_t pad;
@@ -204,6 +227,26 @@ typedef struct tg_stats {
     uint64_t releases;       /* stub threads set free because the guest computed */
     uint64_t preemptions;    /* contexts set aside because others waited */
     uint64_t spurious_stops; /* stops that were nobody's event */
+    /* systrap: how system calls came in, and where they come from. */
+    uint64_t patched_calls;                     /* SYSCALL events that did not enter the host kernel */
+    uint64_t unpatched_calls;                   /* all others, on every backend */
+    uint64_t patch_sites;                       /* sites that were patched: the two that follow together */
+    uint64_t patch_sites_before;                /* the call and the instruction before it */
+    uint64_t patch_sites_after;                 /* the call and what is behind it */
+    uint64_t patch_refusals[TG_PATCH_REFUSALS]; /* sites left alone, by TG_PATCH_REFUSED_* */
+    /* systrap: waiting, on the embedder's side. */
+    uint64_t failed_spins; /* times that a thread spun in vain before it slept */
+    uint64_t futex_sleeps; /* times that a thread slept for a stub */
+    uint64_t futex_wakes;  /* times that a stub thread was woken */
+    /* On the stub's side: a guest can write these numbers, so they are hints. */
+    uint64_t stub_spins;
+    uint64_t stub_sleeps;
+    /*
+     * With TG_OPEN_LATENCY: from tg_context_switch() or tg_queue_submit() to the
+     * event, what the guest computes included. [i]: 2^i to 2^(i+1) - 1 ns; the
+     * last one holds all longer ones.
+     */
+    uint64_t switch_latency[TG_LATENCY_BUCKETS];
 } tg_stats;
 
 /* Counters since opening; any thread; each is read atomically, not all together. Errors: -EINVAL, -E2BIG. */
