@@ -80,7 +80,29 @@ new_process:
         jne     give_up
         xorl    %eax, %eax
         testl   %ebp, %ebp
-        jnz     next_call
+        jz      answer
+
+/*
+ * Its mother may be killed before she can tell the library of it. Then nobody
+ * knows it, and its descriptor may soon be another's: it does nothing before
+ * the library says so.
+ */
+wait_until_known:
+        leaq    (SYSTRAP_ORDERS + ORDERS_GO)(%r12), %rdi
+        movl    (%rdi), %edx
+        cmpl    %r13d, %edx
+        je      known
+        movl    $FUTEX_WAIT, %esi
+        xorl    %r10d, %r10d
+        movl    $__NR_futex, %eax
+        syscall
+        jmp     wait_until_known
+known:
+        /* The rest of the batch gives it memory of its own instead of its mother's. */
+        movl    $1, %r13d
+        addq    $STUB_CALL_SIZE, %rbx
+        decl    %ebp
+        jmp     next_call
 
 /* %rax: the last result. What becomes the file offset must be no negative number. */
 answer:
@@ -160,26 +182,7 @@ child:
         /* Its own registers only: the orders may be others by now. */
         testl   $CLONE_THREAD, %edi
         jnz     new_worker
-        /*
-         * Its mother may be killed before she can tell the library of it. Then nobody knows it, and its
-         * descriptor may soon be another's: it does nothing before the library says so.
-         */
         movl    %r9d, %r14d
-wait_until_known:
-        leaq    (SYSTRAP_ORDERS + ORDERS_GO)(%r12), %rdi
-        movl    (%rdi), %edx
-        cmpl    %r13d, %edx
-        je      known
-        movl    $FUTEX_WAIT, %esi
-        xorl    %r10d, %r10d
-        movl    $__NR_futex, %eax
-        syscall
-        jmp     wait_until_known
-known:
-        /* The rest of the batch gives it memory of its own instead of its mother's. */
-        movl    $1, %r13d
-        addq    $STUB_CALL_SIZE, %rbx
-        decl    %ebp
         jmp     new_process
 
 /* Takes its signal stack and its filter, both from pages that nobody here can write; then guests may come. */
