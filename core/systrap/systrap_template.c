@@ -336,20 +336,24 @@ int systrap_template_start(struct tg_platform *platform, const struct tg_platfor
     return err;
 }
 
+/* A stub that is killed while it makes another one may leave a child that nobody knows: it goes too. */
+static void kill_group(pid_t group)
+{
+    kill(-group, SIGKILL);
+    while (waitpid(-group, NULL, __WALL) > 0 || errno == EINTR)
+        ;
+}
+
 void systrap_template_stop(struct tg_platform *platform)
 {
     struct systrap_platform *sp = systrap_platform(platform);
-    pid_t group = sp->group;
 
-    /* A stub that is killed while it makes another one may leave a child that nobody knows: it goes too. */
-    if (group > 0 && platform_is_ours(platform)) {
-        kill(-group, SIGKILL);
-        while (waitpid(-group, NULL, __WALL) > 0 || errno == EINTR)
-            ;
-        sp->template->reaped = true;
-    }
     systrap_subprocess_destroy(&sp->template->base);
     sp->template = NULL;
-    if (platform_is_ours(platform))
-        keeper_stop(sp);
+    if (!platform_is_ours(platform))
+        return;
+    /* Its own first: it may have been too young to have a group. */
+    if (sp->group > 0)
+        kill_group(sp->group);
+    keeper_stop(sp);
 }
