@@ -39,6 +39,7 @@ static int open_platform(struct sandbox *sandbox)
     tg_platform_options options = {
         .size = sizeof(options),
         .backend = sandbox->options.backend,
+        .flags = sandbox->options.platform_flags,
         .message = sandbox->options.message,
         .message_capacity = sandbox->options.message_capacity,
     };

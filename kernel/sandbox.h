@@ -21,6 +21,7 @@ struct task;
 
 struct sandbox_options {
     uint32_t backend;             /* TG_BACKEND_* */
+    uint64_t platform_flags;      /* TG_OPEN_* */
     const char *root;             /* folder of the host that the guest sees as / */
     const char *cwd;              /* as the guest sees it */
     const char *const *arguments; /* NULL-terminated; the first is the program's path or name */

@@ -46,7 +46,7 @@ static void print_kernel(void)
     print_fact("processors", text);
 }
 
-/* What each value of kernel.yama.ptrace_scope means here: stubs are children of the embedder. */
+/* What each value of kernel.yama.ptrace_scope means for the ptrace backend: stubs are children of the embedder. */
 static const char *const yama_meanings[] = {
     "0 (any process of the same user may be traced)",
     "1 (children may be traced: enough)",
@@ -212,19 +212,47 @@ static bool check_backend(const char *name, uint32_t backend)
     return false;
 }
 
+static const struct {
+    const char *name;
+    uint32_t backend;
+} backends[] = {{"ptrace", TG_BACKEND_PTRACE}, {"systrap", TG_BACKEND_SYSTRAP}};
+
+#define BACKENDS (sizeof(backends) / sizeof(backends[0]))
+
+/* What a program gets that leaves the choice to the library. */
+static void print_choice(void)
+{
+    tg_probe probe = {.size = sizeof(probe)};
+    const char *name = "none";
+
+    if (tg_platform_probe(TG_BACKEND_AUTO, &probe) != 0)
+        return;
+    for (size_t i = 0; probe.available && i < BACKENDS; i++)
+        if (probe.backend == backends[i].backend)
+            name = backends[i].name;
+    printf("auto: takes %s", name);
+    if (!probe.available || probe.backend != TG_BACKEND_SYSTRAP) {
+        probe = (tg_probe){.size = sizeof(probe)};
+        if (tg_platform_probe(TG_BACKEND_SYSTRAP, &probe) == 0 && !probe.available)
+            printf(", because systrap does not work here: %s (%s)", probe.reason, probe.step);
+    }
+    printf("\n");
+}
+
 static void print_help(void)
 {
-    printf("Usage: trapgate doctor [--help]\n\n"
-           "Prints the facts of this machine that matter to Trapgate, tries each backend, and says\n"
-           "what works, why not, and what to do about it. The exit status is 0 when at least one\n"
-           "backend works, else 1.\n");
+    printf(
+        "Usage: trapgate doctor [--help]\n\n"
+        "Prints the facts of this machine that matter to Trapgate, tries each backend, and says\n"
+        "what works, why not, what to do about it, and which one programs get. The exit status is 0 when at least one\n"
+        "backend works, else 1.\n");
 }
 
 int command_doctor(int argc, char **argv)
 {
     static const struct option long_options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     int code;
-    bool ptrace_works, systrap_works;
+    bool works = false;
 
     optind = 1;
     while ((code = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -246,7 +274,8 @@ int command_doctor(int argc, char **argv)
     print_limits();
     print_openat2();
     printf("\n");
-    ptrace_works = check_backend("ptrace", TG_BACKEND_PTRACE);
-    systrap_works = check_backend("systrap", TG_BACKEND_SYSTRAP);
-    return ptrace_works || systrap_works ? 0 : 1;
+    for (size_t i = 0; i < BACKENDS; i++)
+        works = check_backend(backends[i].name, backends[i].backend) || works;
+    print_choice();
+    return works ? 0 : 1;
 }

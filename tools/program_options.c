@@ -14,6 +14,7 @@
 
 const char program_options_help[] =
     "  --backend NAME   ptrace, systrap or auto (default: auto, the fastest that works)\n"
+    "  --no-patching    systrap: leave the program's code as it is (slower)\n"
     "  --root DIR       folder that the program sees as / (default: /)\n"
     "  --cwd DIR        current folder inside the root (default: this one with the root /, else /)\n"
     "  --env NAME=VALUE set a variable; may be given several times (the environment is passed on)\n";
@@ -25,6 +26,8 @@ enum option_code {
     OPTION_ENV,
     OPTION_HELP,
     OPTION_STATS,
+    OPTION_LATENCY,
+    OPTION_NO_PATCHING,
     OPTION_OUTPUT
 };
 
@@ -35,6 +38,8 @@ static const struct option long_options[] = {
     {"env", required_argument, NULL, OPTION_ENV},
     {"help", no_argument, NULL, OPTION_HELP},
     {"stats", no_argument, NULL, OPTION_STATS},
+    {"latency", no_argument, NULL, OPTION_LATENCY},
+    {"no-patching", no_argument, NULL, OPTION_NO_PATCHING},
     {"output", required_argument, NULL, OPTION_OUTPUT},
     {NULL, 0, NULL, 0},
 };
@@ -102,15 +107,16 @@ static int copy_environment(struct program_options *options)
     return 0;
 }
 
-static int refuse_foreign_option(const char *name, const char *extra)
+static int refuse_foreign_option(const char *name, const char *const *extra)
 {
-    if (strcmp(name, extra) == 0)
-        return 0;
+    for (size_t i = 0; extra[i]; i++)
+        if (strcmp(name, extra[i]) == 0)
+            return 0;
     fprintf(stderr, "trapgate: this command has no option --%s\n", name);
     return -EINVAL;
 }
 
-static int apply_option(struct program_options *options, int code, const char *extra)
+static int apply_option(struct program_options *options, int code, const char *const *extra)
 {
     switch (code) {
     case OPTION_BACKEND:
@@ -126,6 +132,13 @@ static int apply_option(struct program_options *options, int code, const char *e
     case OPTION_STATS:
         options->stats = options->sandbox.measure = true;
         return refuse_foreign_option("stats", extra);
+    case OPTION_LATENCY:
+        options->stats = options->sandbox.measure = true;
+        options->sandbox.platform_flags |= TG_OPEN_LATENCY;
+        return refuse_foreign_option("latency", extra);
+    case OPTION_NO_PATCHING:
+        options->sandbox.platform_flags |= TG_OPEN_NO_PATCHING;
+        return 0;
     case OPTION_OUTPUT:
         options->output = optarg;
         return refuse_foreign_option("output", extra);
@@ -153,7 +166,8 @@ static enum parse_result finish(struct program_options *options, int argc, char 
     return PARSE_RUN;
 }
 
-enum parse_result program_options_parse(struct program_options *options, int argc, char **argv, const char *extra)
+enum parse_result program_options_parse(struct program_options *options, int argc, char **argv,
+                                        const char *const *extra)
 {
     int code;
 

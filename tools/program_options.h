@@ -24,9 +24,10 @@ enum parse_result { PARSE_RUN, PARSE_HELP, PARSE_ERROR };
 
 /*
  * Reads the arguments of a subcommand; extra names the long options beyond the
- * common ones that it has: "stats" or "output". An error is told on stderr.
+ * common ones that it has, NULL at the end. An error is told on stderr.
  */
-enum parse_result program_options_parse(struct program_options *options, int argc, char **argv, const char *extra);
+enum parse_result program_options_parse(struct program_options *options, int argc, char **argv,
+                                        const char *const *extra);
 
 /* The help lines of the common options. */
 extern const char program_options_help[];

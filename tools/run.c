@@ -13,6 +13,7 @@ static void print_help(void)
            "root folder, and there is no network.\n\n"
            "Options:\n%s"
            "  --stats          print what was served, and how fast, to stderr at the end\n"
+           "  --latency        the same, and how long the program's switches took\n"
            "  --help           this text\n\n"
            "The exit status is the program's, or 128 and the signal that ended it; %d when the\n"
            "sandbox failed, %d when the program cannot be run, %d when it is not there.\n",
@@ -21,10 +22,11 @@ static void print_help(void)
 
 int command_run(int argc, char **argv)
 {
+    static const char *const extra[] = {"stats", "latency", NULL};
     struct program_options options;
     int status = EXIT_TRAPGATE_FAILED;
 
-    switch (program_options_parse(&options, argc, argv, "stats")) {
+    switch (program_options_parse(&options, argc, argv, extra)) {
     case PARSE_RUN:
         status = program_options_run(&options, options.stats ? stats_table_print : NULL);
         break;

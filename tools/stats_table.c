@@ -54,7 +54,68 @@ static void print_row(const struct row *row)
 
 static void print_fact(const char *name, uint64_t value)
 {
-    fprintf(stderr, "%-34s %14" PRIu64 "\n", name, value);
+    fprintf(stderr, "%-40s %14" PRIu64 "\n", name, value);
+}
+
+static void print_platform_facts(const tg_stats *stats)
+{
+    print_fact("switches", stats->switches);
+    print_fact("calls through patched sites", stats->patched_calls);
+    print_fact("other calls", stats->unpatched_calls);
+    print_fact("sites patched with what is before", stats->patch_sites_before);
+    print_fact("sites patched with what is behind", stats->patch_sites_after);
+    print_fact("calls injected into stubs", stats->injections);
+    print_fact("FP states read from stubs", stats->fpstate_saves);
+    print_fact("FP states written to stubs", stats->fpstate_loads);
+    print_fact("stub threads placed", stats->placements);
+    print_fact("contexts set aside for others", stats->preemptions);
+    print_fact("spins in vain", stats->failed_spins);
+    print_fact("sleeps", stats->futex_sleeps);
+    print_fact("stub threads woken", stats->futex_wakes);
+    print_fact("spins of stub threads (they say)", stats->stub_spins);
+    print_fact("sleeps of stub threads (they say)", stats->stub_sleeps);
+}
+
+static const char *const refusals[TG_PATCH_REFUSALS] = {
+    [TG_PATCH_REFUSED_OTHER] = "no memory, or the stub died",
+    [TG_PATCH_REFUSED_NO_SYSCALL] = "no system call any more",
+    [TG_PATCH_REFUSED_SIGNAL_RETURN] = "signal return",
+    [TG_PATCH_REFUSED_UNREADABLE] = "bytes that cannot be read",
+    [TG_PATCH_REFUSED_NO_MOV] = "no mov before it",
+    [TG_PATCH_REFUSED_DECOY] = "the mov may be none",
+    [TG_PATCH_REFUSED_PAGE_EDGE] = "two pages",
+    [TG_PATCH_REFUSED_UNDECODABLE] = "nothing behind it",
+    [TG_PATCH_REFUSED_RELATIVE] = "a jump beside it",
+    [TG_PATCH_REFUSED_MEMORY] = "memory used beside it",
+    [TG_PATCH_REFUSED_REGISTER] = "a register used beside it",
+    [TG_PATCH_REFUSED_UNLISTED] = "a rare neighbour",
+    [TG_PATCH_REFUSED_NO_ROOM] = "no room",
+    [TG_PATCH_REFUSED_MAPPING] = "writable or shared code",
+    [TG_PATCH_REFUSED_FULL] = "too many sites",
+};
+
+static void print_refusals(const tg_stats *stats)
+{
+    char name[64];
+
+    for (size_t i = 0; i < TG_PATCH_REFUSALS; i++) {
+        if (!stats->patch_refusals[i])
+            continue;
+        snprintf(name, sizeof(name), "not patched: %s", refusals[i] ? refusals[i] : "of no known reason");
+        print_fact(name, stats->patch_refusals[i]);
+    }
+}
+
+static void print_latency(const tg_stats *stats)
+{
+    char name[64];
+
+    for (size_t i = 0; i < TG_LATENCY_BUCKETS; i++) {
+        if (!stats->switch_latency[i])
+            continue;
+        snprintf(name, sizeof(name), "switches of %" PRIu64 " ns and more", UINT64_C(1) << i);
+        print_fact(name, stats->switch_latency[i]);
+    }
 }
 
 static void print_facts(const struct sandbox *sandbox, const struct syscall_counter *total)
@@ -73,11 +134,9 @@ static void print_facts(const struct sandbox *sandbox, const struct syscall_coun
     print_fact("wall clock, ns", counters->wall_ns);
     if (tg_platform_stats(sandbox->platform, &stats) != 0)
         return;
-    print_fact("switches", stats.switches);
-    print_fact("calls injected into stubs", stats.injections);
-    print_fact("FP states read from stubs", stats.fpstate_saves);
-    print_fact("FP states written to stubs", stats.fpstate_loads);
-    print_fact("stub threads placed", stats.placements);
+    print_platform_facts(&stats);
+    print_refusals(&stats);
+    print_latency(&stats);
 }
 
 void stats_table_print(const struct sandbox *sandbox)

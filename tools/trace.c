@@ -155,10 +155,11 @@ static int trace_program(struct program_options *options)
 
 int command_trace(int argc, char **argv)
 {
+    static const char *const extra[] = {"output", NULL};
     struct program_options options;
     int status = EXIT_TRAPGATE_FAILED;
 
-    switch (program_options_parse(&options, argc, argv, "output")) {
+    switch (program_options_parse(&options, argc, argv, extra)) {
     case PARSE_RUN:
         status = trace_program(&options);
         break;
