@@ -135,8 +135,8 @@ struct arch_systrap {
     void (*set_return)(struct systrap_slot *slot, int64_t value);
     /* False: the SIGSYS stands for something else. */
     bool (*read_syscall)(const struct systrap_slot *slot, struct arch_syscall *out);
-    /* The same for a patched call. */
-    void (*read_patched)(const struct systrap_slot *slot, struct arch_syscall *out);
+    /* The same for a patched call; ip: behind the original instruction. */
+    void (*read_patched)(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out);
     /* The registers that were written are those of the patched call that the context came with: it may go on directly.
      */
     void (*keep_resume)(struct systrap_slot *slot, bool keep);
@@ -148,9 +148,11 @@ struct arch_systrap {
     uint64_t table_size;
     uint32_t code_before; /* bytes that planning looks at, before the event's ip and from there on */
     uint32_t code_after;
-    /* 0: the plan and its trampoline are written; else a number of the architecture's why not. */
+    /* 0: the plan and its trampoline are written; else why not: TG_PATCH_REFUSED_* plus one. */
     uint32_t (*patch_plan)(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
                            size_t *trampoline_length);
+    /* Behind the original instruction. */
+    uint64_t (*patch_return_ip)(const struct arch_patch *patch);
     /* Where a thread is that was stopped at this offset in the trampoline. */
     uint64_t (*patch_original_ip)(const struct arch_patch *patch, uint64_t offset);
     void (*set_ip)(tg_regs *regs, uint64_t ip);

@@ -36,7 +36,9 @@ bool interrupt_arm(struct interrupt *interrupt, pid_t process, pid_t thread)
 {
     uint64_t word = atomic_load(&interrupt->word);
 
-    atomic_store(&interrupt->process, process);
+    /* Costs a cache miss of nobody's, but an exchange: not for what is there already. */
+    if (atomic_load_explicit(&interrupt->process, memory_order_relaxed) != process)
+        atomic_store(&interrupt->process, process);
     for (;;) {
         if (word & PENDING) {
             atomic_fetch_and(&interrupt->word, ~PENDING);

@@ -152,6 +152,7 @@ struct systrap_worker {
  *   READY     any worker may take it out of the run ring
  *   RUNNING   a worker runs it
  *   HELD      an event is in it; the worker keeps the FP state
+ *   ASLEEP    the same, and the worker must be woken to go on
  *   EVENT     an event is in it, and all of the context's state
  *   LOCKED    the library, which is about to change it; the worker keeps the FP state
  *   RESUMED   the worker that held it is to run it
@@ -163,6 +164,7 @@ enum systrap_state {
     SLOT_READY,
     SLOT_RUNNING,
     SLOT_HELD,
+    SLOT_ASLEEP,
     SLOT_EVENT,
     SLOT_LOCKED,
     SLOT_RESUMED,
@@ -170,17 +172,20 @@ enum systrap_state {
     SLOT_GONE,
 };
 
-#define SYSTRAP_HOT_WORDS  6
+#define SYSTRAP_HOT_WORDS  7
 #define SYSTRAP_COLD_WORDS 22
 
-#define TRAP_PATCHED 0x100 /* slot.trap: a system call through a patched site */
+#define TRAP_PATCHED 0x80 /* slot.trap: a system call through a patched site */
 
 struct systrap_slot {
-    /* One cache line with what an embedder looks at first. */
+    /*
+     * One cache line with all that a patched call needs: it is the only one
+     * that goes back and forth while nobody asks for other registers.
+     */
     uint32_t state;
-    uint32_t waiting; /* the library sleeps on state */
-    uint32_t worker;
-    uint32_t trap;                   /* the signal's number, or TRAP_PATCHED */
+    uint8_t waiting;                 /* the library sleeps on state */
+    uint8_t trap;                    /* the signal's number, or TRAP_PATCHED */
+    uint16_t site;                   /* of a patched call: its trampoline's number */
     uint64_t hot[SYSTRAP_HOT_WORDS]; /* registers: the architecture's order */
     uint64_t cold[SYSTRAP_COLD_WORDS];
     uint32_t kick;    /* leave the guest: there is an interrupt, or others wait */
@@ -196,6 +201,8 @@ struct systrap_slot {
     uint64_t resume; /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
     uint64_t stack;  /* of the worker that runs it, for patched calls */
     uint32_t hidden; /* the worker had a segment base of its own */
+    uint32_t worker; /* that runs it or did last */
+    uint32_t number; /* its own */
     uint32_t fp_at;  /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
 };
 #endif

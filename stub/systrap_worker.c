@@ -67,11 +67,6 @@ static struct systrap_slot *slot_at(const struct stub *stub, uint32_t number)
     return (struct systrap_slot *)(stub->region + SYSTRAP_SLOTS + number * stub->config->slot_size);
 }
 
-static uint32_t slot_number(const struct stub *stub, const struct systrap_slot *slot)
-{
-    return (uint32_t)(((uint64_t)slot - (uint64_t)stub->region - SYSTRAP_SLOTS) / stub->config->slot_size);
-}
-
 static uint8_t *slot_fp(const struct stub *stub, struct systrap_slot *slot)
 {
     return (uint8_t *)slot + stub->config->fp_offset;
@@ -127,7 +122,7 @@ static struct systrap_slot *take_work(const struct stub *stub)
 static void push_done(const struct stub *stub, const struct systrap_slot *slot)
 {
     struct systrap_control *control = stub->control;
-    uint32_t number = slot_number(stub, slot);
+    uint32_t number = slot->number;
     unsigned int ring = number < RING_SMALL ? 0 : 1;
 
     SWAP(*done_entry(control, ring, ADD(control->done[ring].tail, 1)), number + 1);
@@ -186,7 +181,8 @@ static void drop_held(const struct stub *stub, struct systrap_slot *slot)
 
 static bool still_ours(uint32_t state)
 {
-    return state == SLOT_HELD || state == SLOT_LOCKED || state == SLOT_RESUMED || state == SLOT_DROP;
+    return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_LOCKED || state == SLOT_RESUMED ||
+           state == SLOT_DROP;
 }
 
 static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
@@ -213,15 +209,19 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
     return found;
 }
 
-static void sleep_until_woken(const struct stub *stub, const struct systrap_slot *held)
+static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held)
 {
     struct systrap_worker *worker = stub->worker;
     uint32_t wake = LOAD(worker->wake);
 
     SWAP(worker->asleep, 1);
-    if (!something_to_do(stub, held)) {
-        worker->sleeps++;
-        arch_futex(&worker->wake, FUTEX_WAIT, wake);
+    if (!held || change(&held->state, SLOT_HELD, SLOT_ASLEEP)) {
+        if (!something_to_do(stub, held)) {
+            worker->sleeps++;
+            arch_futex(&worker->wake, FUTEX_WAIT, wake);
+        }
+        if (held)
+            change(&held->state, SLOT_ASLEEP, SLOT_HELD);
     }
     SWAP(worker->asleep, 0);
 }
@@ -258,7 +258,7 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
 /* The context has trapped. It stays with this worker unless others wait for one. */
 static struct systrap_slot *report(const struct stub *stub, struct systrap_slot *slot, uint32_t trap)
 {
-    slot->trap = trap;
+    slot->trap = (uint8_t)trap;
     if (work_waits(stub)) {
         forget(stub, slot);
         publish(stub, slot, SLOT_EVENT);
@@ -277,7 +277,7 @@ static void make_current(const struct stub *stub, struct systrap_slot *slot)
     slot->stack = (uint64_t)worker;
     slot->fp_at = 0;
     worker->slot = (uint64_t)slot;
-    worker->running = slot_number(stub, slot) + 1;
+    worker->running = slot->number + 1;
 }
 
 /* ---- in the signal handler ---- */
@@ -383,7 +383,7 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
 
 static void leave_through_handler(const struct stub *stub, const struct systrap_slot *slot)
 {
-    stub->worker->entering = slot_number(stub, slot) + 1;
+    stub->worker->entering = slot->number + 1;
     __asm__ volatile("jmp tg_systrap_slow");
     __builtin_unreachable();
 }
@@ -392,7 +392,7 @@ void tg_systrap_patched_call(struct systrap_slot *slot)
 {
     const struct stub stub = locate((uint64_t)__builtin_frame_address(0));
 
-    arch_save_patched(slot, stub.worker);
+    arch_save_patched(slot, stub.worker, (uint64_t)stub.region + SYSTRAP_TRAMPOLINES);
     slot = report(&stub, slot, TRAP_PATCHED);
     for (;;) {
         slot = next_slot(&stub, slot);

@@ -72,6 +72,7 @@ const struct arch_ops tgi_arch = {
             .code_before = PATCH_WINDOW_BEFORE + X86_SYSCALL_LENGTH,
             .code_after = PATCH_WINDOW_AFTER - X86_SYSCALL_LENGTH,
             .patch_plan = x86_patch_plan,
+            .patch_return_ip = x86_patch_return_ip,
             .patch_original_ip = x86_patch_original_ip,
             .set_ip = x86_set_ip,
             .patch_explain = x86_patch_explain,

@@ -50,6 +50,13 @@ uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_pa
     return 0;
 }
 
+uint64_t x86_patch_return_ip(const struct arch_patch *patch)
+{
+    const struct patch_site site = site_of(patch);
+
+    return patch_return_ip(&site);
+}
+
 uint64_t x86_patch_original_ip(const struct arch_patch *patch, uint64_t offset)
 {
     const struct patch_site site = site_of(patch);

@@ -242,7 +242,7 @@ tg_systrap_patched_gs:
         movq    %rdx, SLOT_HOT(HOT_RDX)(%r11)
         movq    %r10, SLOT_HOT(HOT_R10)(%r11)
         movq    %r8, SLOT_HOT(HOT_R8)(%r11)
-        movq    %r9, SLOT_COLD(COLD_R9)(%r11)
+        movq    %r9, SLOT_HOT(HOT_R9)(%r11)
         movq    %rsp, SLOT_COLD(COLD_RSP)(%r11)
         movq    %rbx, SLOT_COLD(COLD_RBX)(%r11)
         movq    %rbp, SLOT_COLD(COLD_RBP)(%r11)
@@ -282,7 +282,7 @@ tg_systrap_exit:
         movq    SLOT_HOT(HOT_RDX)(%r11), %rdx
         movq    SLOT_HOT(HOT_R10)(%r11), %r10
         movq    SLOT_HOT(HOT_R8)(%r11), %r8
-        movq    SLOT_COLD(COLD_R9)(%r11), %r9
+        movq    SLOT_HOT(HOT_R9)(%r11), %r9
         movq    SLOT_COLD(COLD_RBX)(%r11), %rbx
         movq    SLOT_COLD(COLD_RBP)(%r11), %rbp
         movq    SLOT_COLD(COLD_R12)(%r11), %r12

@@ -139,7 +139,7 @@ void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs)
     regs->rdx = slot->hot[HOT_RDX];
     regs->r10 = slot->hot[HOT_R10];
     regs->r8 = slot->hot[HOT_R8];
-    regs->r9 = slot->cold[COLD_R9];
+    regs->r9 = slot->hot[HOT_R9];
     regs->rip = slot->cold[COLD_RIP];
     regs->rsp = slot->cold[COLD_RSP];
     regs->eflags = slot->cold[COLD_EFLAGS];
@@ -170,7 +170,7 @@ void x86_systrap_write_regs(struct systrap_slot *slot, const tg_regs *regs)
     slot->hot[HOT_RDX] = regs->rdx;
     slot->hot[HOT_R10] = regs->r10;
     slot->hot[HOT_R8] = regs->r8;
-    slot->cold[COLD_R9] = regs->r9;
+    slot->hot[HOT_R9] = regs->r9;
     slot->cold[COLD_RIP] = regs->rip;
     slot->cold[COLD_RSP] = regs->rsp;
     slot->cold[COLD_EFLAGS] = regs->eflags;
@@ -205,7 +205,7 @@ static void read_native(const struct systrap_slot *slot, struct arch_syscall *ou
     out->args[2] = slot->hot[HOT_RDX];
     out->args[3] = slot->hot[HOT_R10];
     out->args[4] = slot->hot[HOT_R8];
-    out->args[5] = slot->cold[COLD_R9];
+    out->args[5] = slot->hot[HOT_R9];
 }
 
 static void read_compat(const struct systrap_slot *slot, struct arch_syscall *out)
@@ -238,11 +238,11 @@ bool x86_systrap_read_syscall(const struct systrap_slot *slot, struct arch_sysca
     return true;
 }
 
-void x86_systrap_read_patched(const struct systrap_slot *slot, struct arch_syscall *out)
+void x86_systrap_read_patched(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out)
 {
     read_native(slot, out);
     out->nr = slot->hot[HOT_RAX];
-    out->ip = slot->cold[COLD_RIP];
+    out->ip = ip;
     x86_syscall_entered(out);
     out->flags |= TG_FLAG_PATCHED;
 }

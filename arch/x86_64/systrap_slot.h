@@ -10,31 +10,31 @@
 #define HOT_RDX 3
 #define HOT_R10 4
 #define HOT_R8  5
+#define HOT_R9  6
 
 /* cold[] */
-#define COLD_R9      0
-#define COLD_RIP     1
-#define COLD_RSP     2
-#define COLD_EFLAGS  3
-#define COLD_RCX     4
-#define COLD_R11     5
-#define COLD_RBX     6
-#define COLD_RBP     7
-#define COLD_R12     8
-#define COLD_R13     9
-#define COLD_R14     10
-#define COLD_R15     11
-#define COLD_FS_BASE 12
-#define COLD_GS_BASE 13
-#define COLD_CS      14
-#define COLD_SS      15
-#define COLD_DS      16
-#define COLD_ES      17
-#define COLD_FS      18
-#define COLD_GS      19
+#define COLD_RIP     0
+#define COLD_RSP     1
+#define COLD_EFLAGS  2
+#define COLD_RCX     3
+#define COLD_R11     4
+#define COLD_RBX     5
+#define COLD_RBP     6
+#define COLD_R12     7
+#define COLD_R13     8
+#define COLD_R14     9
+#define COLD_R15     10
+#define COLD_FS_BASE 11
+#define COLD_GS_BASE 12
+#define COLD_CS      13
+#define COLD_SS      14
+#define COLD_DS      15
+#define COLD_ES      16
+#define COLD_FS      17
+#define COLD_GS      18
 
 /* Offsets in struct systrap_slot, for assembly. */
-#define SLOT_HOT(n)  (16 + 8 * (n))
+#define SLOT_HOT(n)  (8 + 8 * (n))
 #define SLOT_COLD(n) (64 + 8 * (n))
 #define SLOT_KICK    240
 #define SLOT_RESUME  296

@@ -121,7 +121,7 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     slot->hot[HOT_RDX] = frame->rdx;
     slot->hot[HOT_R10] = frame->r10;
     slot->hot[HOT_R8] = frame->r8;
-    slot->cold[COLD_R9] = frame->r9;
+    slot->hot[HOT_R9] = frame->r9;
     slot->cold[COLD_RIP] = frame->rip;
     slot->cold[COLD_RSP] = frame->rsp;
     slot->cold[COLD_EFLAGS] = frame->eflags;
@@ -167,8 +167,9 @@ static inline void arch_make_syscall(struct systrap_slot *slot)
 }
 
 /* A patched call: what its entry has not saved. */
-static inline void arch_save_patched(struct systrap_slot *slot, struct systrap_worker *worker)
+static inline void arch_save_patched(struct systrap_slot *slot, struct systrap_worker *worker, uint64_t trampolines)
 {
+    slot->site = (uint16_t)((slot->resume - trampolines) / SYSTRAP_TRAMPOLINE);
     slot->cold[COLD_FS_BASE] = read_fs_base();
     if (worker->stepping)
         slot->cold[COLD_EFLAGS] |= EFLAGS_TF;
@@ -198,7 +199,7 @@ static inline void arch_restore(const struct systrap_slot *slot, struct stub_sig
     frame->rdx = slot->hot[HOT_RDX];
     frame->r10 = slot->hot[HOT_R10];
     frame->r8 = slot->hot[HOT_R8];
-    frame->r9 = slot->cold[COLD_R9];
+    frame->r9 = slot->hot[HOT_R9];
     frame->rip = slot->resume ? slot->resume : slot->cold[COLD_RIP];
     frame->rsp = slot->cold[COLD_RSP];
     frame->eflags = slot->cold[COLD_EFLAGS];

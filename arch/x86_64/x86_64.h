@@ -53,13 +53,14 @@ void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs);
 void x86_systrap_write_regs(struct systrap_slot *slot, const tg_regs *regs);
 void x86_systrap_set_return(struct systrap_slot *slot, int64_t value);
 bool x86_systrap_read_syscall(const struct systrap_slot *slot, struct arch_syscall *out);
-void x86_systrap_read_patched(const struct systrap_slot *slot, struct arch_syscall *out);
+void x86_systrap_read_patched(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out);
 void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep);
 uint32_t x86_systrap_error_access(uint64_t error);
 
 /* patches.c */
 uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
                         size_t *trampoline_length);
+uint64_t x86_patch_return_ip(const struct arch_patch *patch);
 uint64_t x86_patch_original_ip(const struct arch_patch *patch, uint64_t offset);
 bool x86_forbids_patching(const tg_regs *regs);
 void x86_set_ip(tg_regs *regs, uint64_t ip);

@@ -37,6 +37,7 @@ void patches_destroy(struct systrap_patches *patches)
 {
     pthread_mutex_destroy(&patches->lock);
     free(patches->sites);
+    free(patches->return_ips);
 }
 
 static uint32_t sites_max(void)
@@ -70,6 +71,19 @@ static struct patched_site *add_record(struct systrap_patches *patches)
         patches->capacity = capacity;
     }
     return &patches->sites[patches->count];
+}
+
+/* Events are made from these without a lock, so they never move. */
+static bool make_room_for_ips(struct systrap_patches *patches)
+{
+    if (!patches->return_ips)
+        patches->return_ips = calloc(sites_max(), sizeof(patches->return_ips[0]));
+    return patches->return_ips != NULL;
+}
+
+uint64_t patches_return_ip(const struct systrap_patches *patches, uint32_t number)
+{
+    return patches->return_ips && number < sites_max() ? patches->return_ips[number] : 0;
 }
 
 /* The newest site whose bytes hold addr, undone or not. A question for rare occasions. */
@@ -295,13 +309,14 @@ static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_
         return refuse(subprocess, TG_PATCH_REFUSED_FULL);
     if (!may_change(subprocess, syscall->ip - 1))
         return refuse(subprocess, TG_PATCH_REFUSED_MAPPING);
-    site = add_record(patches);
+    site = make_room_for_ips(patches) ? add_record(patches) : NULL;
     if (!site || map_table(subprocess))
         return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
     refusal = plan(subprocess, syscall, patches->count, &site->patch);
     if (refusal)
         return refuse(subprocess, refusal - 1);
     site->undone = false;
+    patches->return_ips[patches->count] = tgi_arch.systrap.patch_return_ip(&site->patch);
     patches->count++;
     err = change_code(subprocess, &site->patch, site->patch.replacement);
     if (err == 0) {
@@ -421,7 +436,8 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
     pthread_mutex_lock(&from->lock);
     n = from->count;
     to->sites = malloc((n ? n : 1) * sizeof(to->sites[0]));
-    if (to->sites) {
+    if (to->sites && make_room_for_ips(to)) {
+        memcpy(to->return_ips, from->return_ips, n * sizeof(to->return_ips[0]));
         memcpy(to->sites, from->sites, n * sizeof(to->sites[0]));
         to->count = from->count;
         to->capacity = from->count;
@@ -431,7 +447,7 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
         memcpy(child->memory + SYSTRAP_TRAMPOLINES, mother->memory + SYSTRAP_TRAMPOLINES, n * SYSTRAP_TRAMPOLINE);
     }
     pthread_mutex_unlock(&from->lock);
-    return to->sites ? 0 : -ENOMEM;
+    return to->sites && to->return_ips ? 0 : -ENOMEM;
 }
 
 /* ---- threads in changed code ---- */

@@ -154,7 +154,7 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
     struct tg_context *base = &context->base;
 
     if (trap == TRAP_PATCHED) {
-        tgi_arch.systrap.read_patched(slot, &base->syscall);
+        tgi_arch.systrap.read_patched(slot, patches_return_ip(&context->bound->patches, slot->site), &base->syscall);
         syscall_event(context, event);
     } else if (trap == SIGSYS && slot->code == SYS_SECCOMP_CODE &&
                tgi_arch.systrap.read_syscall(slot, &base->syscall)) {
@@ -196,14 +196,14 @@ static void hand_over(struct systrap_context *context)
 {
     struct systrap_subprocess *subprocess = context->bound;
     struct systrap_slot *slot = slot_of(subprocess, context->number);
-    uint32_t worker = SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX;
     unsigned int ring = context->number < RING_SMALL ? 0 : 1;
     struct systrap_control *control = control_of(subprocess);
     uint32_t position;
 
-    if (shared_change(&slot->state, SLOT_HELD, SLOT_RESUMED)) {
-        if (SHARED_LOAD(worker_of(subprocess, worker)->asleep))
-            worker_wake(subprocess, worker);
+    if (shared_change(&slot->state, SLOT_HELD, SLOT_RESUMED))
+        return;
+    if (shared_change(&slot->state, SLOT_ASLEEP, SLOT_RESUMED)) {
+        worker_wake(subprocess, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
         return;
     }
     SHARED_STORE(slot->state, SLOT_READY);
@@ -256,16 +256,20 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         return 1;
     }
     slot = slot_of(subprocess, context->number);
-    SHARED_STORE(slot->kick, 0);
+    if (atomic_load_explicit(&context->kicked, memory_order_relaxed)) {
+        atomic_store(&context->kicked, false);
+        SHARED_STORE(slot->kick, 0);
+    }
     if (!interrupt_arm(&base->interrupt, 0, 1)) {
         event_interrupted(context, event);
         return 1;
     }
     slot_push_state(context);
-    slot->queued = queued;
+    if (context->queued != queued)
+        slot->queued = queued;
+    context->queued = queued;
     context->stuck_since = 0;
     atomic_store(&context->in_flight, queued);
-    SHARED_STORE(slot->waiting, 0);
     count(base->platform, COUNTER_SWITCHES);
     hand_over(context);
     return 0;
@@ -277,7 +281,7 @@ static bool has_arrived(const struct systrap_slot *slot)
 {
     uint32_t state = SHARED_LOAD(slot->state);
 
-    return state == SLOT_HELD || state == SLOT_EVENT || state == SLOT_GONE;
+    return state_has_event(state) || state == SLOT_GONE;
 }
 
 static void preempt(struct systrap_subprocess *subprocess)
@@ -327,6 +331,17 @@ static bool may_spin(struct systrap_context *context)
     return context->futile_spins < FUTILE_MAX || context->futile_spins % RETRY_EVERY == 0;
 }
 
+static bool spin_a_while(const struct systrap_slot *slot)
+{
+    bool arrived = false;
+
+    for (int i = 0; i < CHECK_EVERY && !arrived; i++) {
+        tgi_arch.systrap.pause();
+        arrived = has_arrived(slot);
+    }
+    return arrived;
+}
+
 static bool spin(struct systrap_context *context, const struct systrap_slot *slot)
 {
     struct systrap_platform *sp = systrap_platform(context->base.platform);
@@ -338,13 +353,10 @@ static bool spin(struct systrap_context *context, const struct systrap_slot *slo
         return has_arrived(slot);
     }
     if (atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max) {
-        until = clock_monotonic_ns() + sp->spin_ns;
-        do {
-            for (int i = 0; i < CHECK_EVERY && !arrived; i++) {
-                tgi_arch.systrap.pause();
-                arrived = has_arrived(slot);
-            }
-        } while (!arrived && clock_monotonic_ns() < until);
+        /* Most answers are there before the clock could be read. */
+        arrived = spin_a_while(slot);
+        for (until = arrived ? 0 : clock_monotonic_ns() + sp->spin_ns; !arrived && clock_monotonic_ns() < until;)
+            arrived = spin_a_while(slot);
     }
     atomic_fetch_sub(&sp->spinners, 1);
     context->futile_spins = arrived ? 0 : context->futile_spins + 1;
@@ -366,7 +378,7 @@ static void sleep_for_event(struct systrap_context *context, struct systrap_slot
         if (watchdog_gives_up(context, now))
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     }
-    if (state != SLOT_HELD && state != SLOT_EVENT) {
+    if (!state_has_event(state)) {
         count(context->base.platform, COUNTER_FUTEX_SLEEPS);
         shared_futex_wait(&slot->state, state, until < *look_at ? until : *look_at);
     }
@@ -393,7 +405,7 @@ bool systrap_left_something(const struct systrap_context *context)
 {
     uint32_t state = SHARED_LOAD(slot_of(context->bound, context->number)->state);
 
-    return state == SLOT_HELD || state == SLOT_EVENT;
+    return state_has_event(state);
 }
 
 void systrap_lost(struct systrap_context *context, struct tg_event *event)
@@ -430,6 +442,7 @@ static void kick(struct interrupt *interrupt)
     struct systrap_context *context = container_of(interrupt, struct systrap_context, base.interrupt);
     struct systrap_slot *slot = slot_of(context->bound, context->number);
 
+    atomic_store(&context->kicked, true);
     SHARED_SWAP(slot->kick, 1);
     worker_kick(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
 }

@@ -60,6 +60,10 @@ int slot_bind(struct systrap_context *context, struct systrap_subprocess *subpro
     if (!err) {
         subprocess->owners[context->number] = context;
         context->bound = subprocess;
+        slot_of(subprocess, context->number)->number = context->number;
+        slot_of(subprocess, context->number)->queued = 0;
+        slot_of(subprocess, context->number)->kick = 0;
+        context->queued = false;
         slot_of(subprocess, context->number)->resume = 0;
         slot_of(subprocess, context->number)->fp_at = 0;
         SHARED_SWAP(slot_of(subprocess, context->number)->state, SLOT_EVENT);
@@ -81,7 +85,7 @@ static int recall(struct systrap_context *context)
     struct systrap_slot *slot = slot_of(context->bound, context->number);
     int64_t until = clock_monotonic_ns() + ANSWER_TIME_NS;
 
-    if (!shared_change(&slot->state, SLOT_HELD, SLOT_DROP))
+    if (!shared_change(&slot->state, SLOT_HELD, SLOT_DROP) && !shared_change(&slot->state, SLOT_ASLEEP, SLOT_DROP))
         return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
     worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
     while (SHARED_LOAD(slot->state) == SLOT_DROP) {
@@ -156,14 +160,15 @@ int slot_pull_fp(struct systrap_context *context)
 
 static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
 {
-    bool held = shared_change(&slot->state, SLOT_HELD, SLOT_LOCKED);
+    bool held =
+        shared_change(&slot->state, SLOT_HELD, SLOT_LOCKED) || shared_change(&slot->state, SLOT_ASLEEP, SLOT_LOCKED);
 
     memcpy(slot_fp(context), context->base.fp, context->base.platform->info.fpstate_size);
     slot->load_fp = 1;
     count(context->base.platform, COUNTER_FPSTATE_LOADS);
     context->fp_place = FP_SLOT;
     if (held)
-        SHARED_STORE(slot->state, SLOT_HELD);
+        SHARED_STORE(slot->state, SLOT_ASLEEP); /* it may be */
 }
 
 static bool goes_on_behind_patched_call(const struct tg_context *base)

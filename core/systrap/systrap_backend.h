@@ -48,6 +48,7 @@ struct systrap_patches {
     bool registered;            /* for membarrier(2) */
     bool table_mapped;          /* both: order_lock */
     struct patched_site *sites; /* by number of their trampoline */
+    uint64_t *return_ips;       /* the same: behind the original instructions */
     uint32_t count;
     uint32_t capacity;
     struct systrap_heat heat[PATCH_HEATS];
@@ -101,6 +102,8 @@ struct systrap_context {
     struct systrap_subprocess *bound; /* where its slot is; NULL: none */
     uint32_t number;                  /* of the slot */
     enum fp_place fp_place;
+    _Atomic bool kicked;   /* the slot's word for it must be cleared */
+    bool queued;           /* what the slot says */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */
     /* While submitted to a queue: */
@@ -205,6 +208,12 @@ static inline struct systrap_slot *slot_of(const struct systrap_subprocess *subp
                                    number * systrap_platform(subprocess->base.platform)->slot_size);
 }
 
+/* An event is in the slot. */
+static inline bool state_has_event(uint32_t state)
+{
+    return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_EVENT;
+}
+
 static inline bool systrap_is_dead(const struct systrap_subprocess *subprocess)
 {
     return atomic_load(&subprocess->death) == SYSTRAP_DEAD;
@@ -288,6 +297,8 @@ void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 /* ---- patches.c ---- */
 
 void patches_init(struct systrap_subprocess *subprocess);
+/* By the number of a trampoline, which a guest may have made up: 0, or an address behind a call. */
+uint64_t patches_return_ip(const struct systrap_patches *patches, uint32_t number);
 void patches_destroy(struct systrap_patches *patches);
 /* An unpatched call: if its site makes many, it is changed. */
 void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall);

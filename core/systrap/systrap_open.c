@@ -15,6 +15,7 @@
 #define FP_ALIGNMENT    64
 #define SLOT_FP_OFFSET  512
 #define SPIN_NS         20000 /* about what a sleep and a wake-up cost on both sides */
+#define SPIN_NS_MAX     (100 * 1000 * 1000)
 #define CALIBRATE_ROUND 2000
 
 _Static_assert(sizeof(struct systrap_slot) <= SLOT_FP_OFFSET, "the FP state lies behind the rest of a slot");
@@ -60,8 +61,10 @@ static uint32_t pauses_for(int64_t ns)
     return (uint32_t)(ns * CALIBRATE_ROUND / (best > 0 ? best : 1)) + 1;
 }
 
-static void learn_processors(struct systrap_platform *sp)
+/* wanted_ns: 0: the default. */
+static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
 {
+    int64_t spin_ns = wanted_ns == 0 ? SPIN_NS : wanted_ns < SPIN_NS_MAX ? (int64_t)wanted_ns : SPIN_NS_MAX;
     cpu_set_t allowed;
     int n = sched_getaffinity(0, sizeof(allowed), &allowed) ? 1 : CPU_COUNT(&allowed);
 
@@ -69,8 +72,8 @@ static void learn_processors(struct systrap_platform *sp)
     if (n == 1)
         return;
     sp->spinners_max = (uint32_t)n / 2;
-    sp->spin_ns = SPIN_NS;
-    sp->config.spin_pauses = pauses_for(SPIN_NS);
+    sp->spin_ns = spin_ns;
+    sp->config.spin_pauses = pauses_for(spin_ns);
 }
 
 static struct systrap_platform *new_platform(void)
@@ -129,7 +132,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
         open_report_fill(report, "learn the size of the FP state", "use the ptrace backend", "%s", strerror(-err));
         return err;
     }
-    learn_processors(sp);
+    learn_processors(sp, options->spin_ns);
     sp->config.patching = !(options->flags & TG_OPEN_NO_PATCHING) &&
                           lowest_address(platform->info.page_size) <= tgi_arch.systrap.table_start;
     return systrap_template_start(platform, options, report);

@@ -69,7 +69,7 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
         struct systrap_slot *slot = slot_of(subprocess, i);
         uint32_t state = SHARED_LOAD(slot->state);
 
-        if (!subprocess->owners[i] || state == SLOT_HELD || state == SLOT_EVENT)
+        if (!subprocess->owners[i] || state_has_event(state))
             continue;
         SHARED_SWAP(slot->state, SLOT_GONE);
         shared_futex_wake(&slot->state);

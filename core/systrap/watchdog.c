@@ -88,6 +88,7 @@ static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
         moved = atomic_load(&subprocess->backlog_moved);
         return !workers_backlog(subprocess) || (moved && now_ns - moved >= WATCHDOG_ROUND_NS);
     case SLOT_HELD:
+    case SLOT_ASLEEP:
     case SLOT_EVENT:
     case SLOT_GONE:
         return false;
