@@ -304,6 +304,26 @@ static void calls_by_way(uint32_t backend)
     CHECK(!could);
 }
 
+static void any_time_to_spin(uint32_t backend)
+{
+    static const uint64_t times[] = {1, 1000000, UINT64_MAX};
+
+    for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+        const tg_platform_options options = {.size = sizeof(options), .backend = backend, .spin_ns = times[i]};
+        struct guest guest = {0};
+
+        CHECK_OK(tg_platform_open(&options, &guest.platform));
+        guest.page = platform_info(guest.platform).page_size;
+        guest.subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(counting_calls));
+        guest.context = create_started_context(guest.platform);
+        for (uint64_t call = 1; call <= 10; call++) {
+            GUEST_RUN_TO_CALL(&guest);
+            CHECK_EQ(guest.event.u.syscall.args[0], call);
+        }
+        guest_close(&guest);
+    }
+}
+
 static uint64_t latencies(const tg_platform *platform)
 {
     const tg_stats stats = platform_stats(platform);
@@ -363,6 +383,7 @@ const struct test_case switch_cases[] = {
     {"switch.statistics", "Counters count what happened", statistics_count},
     {"switch.statistics_calls", "Patched and other calls add up; with TG_OPEN_NO_PATCHING none is patched",
      calls_by_way},
+    {"switch.spin_ns", "Calls arrive whatever time a side may spin", any_time_to_spin},
     {"switch.latency", "With TG_OPEN_LATENCY each switch and submit is in the histogram, without it none",
      latency_is_measured},
     {0},

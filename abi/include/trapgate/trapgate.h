@@ -111,7 +111,7 @@ TG_API const char *tg_strerror(int err);
 #define TG_OPEN_TRAP_CPUID   0x1
 /* The same for RDTSC and RDTSCP: prctl(PR_SET_TSC). See TG_CAP_TRAP_TSC. */
 #define TG_OPEN_TRAP_TSC     0x2
-/* systrap: never write into guest code. Accepted and without effect on ptrace. */
+/* systrap: never write into guest code; then there is no TG_CAP_PATCHING. Accepted and without effect on ptrace. */
 #define TG_OPEN_NO_PATCHING  0x4
 /* Leave the placing of stub threads on processors to the kernel (slower; see docs/performance.md). */
 #define TG_OPEN_NO_PLACEMENT 0x8
@@ -124,7 +124,7 @@ typedef struct tg_platform_options {
     uint64_t flags;            /* TG_OPEN_* */
     char *message;             /* where opening writes its sentence when it fails, or NULL */
     uint64_t message_capacity; /* bytes at message; the text is cut and always terminated */
-    uint64_t spin_ns;          /* systrap: how long a side spins before it sleeps; 0: the default */
+    uint64_t spin_ns;          /* systrap: how long a side spins before it sleeps, 100 ms at most; 0: the default */
 } tg_platform_options;
 
 typedef struct tg_probe {
@@ -391,7 +391,8 @@ TG_API int tg_context_copy(tg_context *to, const tg_context *from);
  * waits on): its FP state then stays in the stub between switches, which saves
  * the ptrace backend a copy at every event. While it does, another thread that
  * switches, copies or reads the FP state gets -EBUSY; it becomes free when the
- * first thread reads the FP state, clears the flag, or ends.
+ * first thread reads the FP state, clears the flag, or ends. On systrap the
+ * flag changes nothing: FP state always stays, and any thread may have it.
  */
 #define TG_CONTEXT_ONE_THREAD 0x1
 
@@ -570,9 +571,10 @@ TG_API int tg_queue_wake(tg_queue *queue);
  * A descriptor that is readable while events wait: for epoll, tokio, Go. Owned
  * by the queue. Do not read it: call tg_queue_wait() with timeout 0 until it
  * gives nothing. From the first call on, a thread of the library does the
- * waiting, so that any thread may call tg_queue_wait(); on ptrace this adds a
- * thread hand-over to every event.
- * Errors: -EINVAL, -EMFILE, -ENOMEM, -EAGAIN, -EBUSY (contexts run already).
+ * waiting, so that any thread may call tg_queue_wait(); this adds a thread
+ * hand-over to every event.
+ * Errors: -EINVAL, -EMFILE, -ENOMEM, -EAGAIN, -EBUSY (a thread waits on the
+ * queue; ptrace only: contexts run already).
  */
 TG_API int tg_queue_fd(tg_queue *queue);
 
