@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Calls on a queue. */
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "arguments.h"
 
@@ -52,6 +56,7 @@ static void event_outlives_refused_waits(struct fixture *fixture)
 
 struct waiter {
     tg_queue *queue;
+    _Atomic int32_t tid; /* set when it is about to wait */
     int result;
     tg_event event;
     size_t count;
@@ -60,8 +65,23 @@ struct waiter {
 static void *wait_forever(void *argument)
 {
     struct waiter *waiter = argument;
+    waiter->tid = gettid();
     waiter->result = tg_queue_wait(waiter->queue, &waiter->event, 1, FOREVER, &waiter->count);
     return NULL;
+}
+
+static bool is_asleep(int32_t tid)
+{
+    char path[64];
+    char text[256] = "";
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    FILE *file = fopen(path, "re");
+    if (file) {
+        (void)!fread(text, 1, sizeof(text) - 1, file);
+        fclose(file);
+    }
+    const char *behind_name = strrchr(text, ')');
+    return behind_name && behind_name[1] == ' ' && behind_name[2] == 'S';
 }
 
 /* While one thread waits and a context runs, nobody else gets in. The queue is new: nobody has waited on it before. */
@@ -79,6 +99,9 @@ static void second_waiter(struct fixture *fixture)
     HOLDS(fixture, tg_queue_submit(queue, context, fixture->subprocess) == 0);
     HOLDS(fixture, pthread_create(&thread, NULL, wait_forever, &waiter) == 0);
     spinner_wait_until_running(fixture, fixture->subprocess);
+    /* The context may run before anybody waits. From there to its wait the thread does not sleep. */
+    while (waiter.tid == 0 || !is_asleep(waiter.tid))
+        sched_yield();
 
     REFUSED(fixture, -EBUSY, tg_queue_wait(queue, &event, 1, 0, &count));
     REFUSED(fixture, -EBUSY, tg_queue_fd(queue));
