@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The shortest ways to spoil a subprocess that the storms have found, one word at a time. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "arch.h"
+#include "bounded.h"
+#include "clock.h"
+#include "footprint.h"
+#include "hostile.h"
+#include "region.h"
+#include "threads.h"
+
+#define WRITER_AT  (GUEST_CODE_AT + GUEST_CODE_SIZE)
+#define MAPS       2000
+#define RESTING    64
+#define SETTLE_NS  50000000
+#define AGAIN_NS   100000000
+#define CALLS      10000
+#define KILL_AFTER 20 /* rounds of AGAIN_NS */
+
+GUEST_DECLARE(keep_writing);
+GUEST_DECLARE(write_stride);
+
+/* One context is the victim (slot 0), the other writes. */
+struct forgery {
+    struct guest guest;
+    struct region region;
+    tg_context *writer;
+    struct bounded *victim;
+    struct bounded *other;
+    pthread_t thread;
+};
+
+static void *run_writer(void *argument)
+{
+    struct forgery *forgery = argument;
+    tg_event event = new_event();
+    CHECK_OK(tg_context_switch(forgery->writer, forgery->guest.subprocess, &event));
+    return NULL;
+}
+
+static void forgery_open(struct forgery *forgery, uint32_t backend, struct guest_code victim, struct guest_code writer)
+{
+    need_shared_memory(backend);
+    guest_open(&forgery->guest, backend, victim);
+    load_code(forgery->guest.subprocess, WRITER_AT, writer);
+    forgery->region = region_of(forgery->guest.platform, forgery->guest.subprocess);
+    forgery->victim = bounded_new("the victim's thread");
+    forgery->other = bounded_new("the main thread");
+    forgery->writer = create_context(forgery->guest.platform);
+    CHECK_OK(tg_context_start(forgery->writer, WRITER_AT, GUEST_STACK_TOP));
+}
+
+/* Slots are given out in the order of first runs: the victim's is 0 when it runs first. */
+static uint64_t victim_word(const struct forgery *forgery, size_t offset)
+{
+    return region_slot(&forgery->region, 0) + offset;
+}
+
+static void start_writing(struct forgery *forgery, uint64_t first, uint64_t first_value, uint64_t second,
+                          uint64_t second_value)
+{
+    arch_set_argument(forgery->writer, 0, first);
+    arch_set_argument(forgery->writer, 1, first_value);
+    arch_set_argument(forgery->writer, 2, second);
+    arch_set_argument(forgery->writer, 4, second_value);
+    forgery->thread = start_thread(run_writer, forgery);
+}
+
+static void kill_stub(const struct forgery *forgery)
+{
+    const pid_t pid = tg_subprocess_pid(forgery->guest.subprocess);
+    if (pid > 0)
+        kill(pid, SIGKILL);
+}
+
+static void stop_writing(struct forgery *forgery)
+{
+    kill_stub(forgery);
+    join_thread(forgery->thread);
+}
+
+static void forgery_close(struct forgery *forgery)
+{
+    BOUNDED_VOID(forgery->other, tg_subprocess_destroy(forgery->guest.subprocess));
+    BOUNDED_VOID(forgery->other, tg_context_destroy(forgery->guest.context));
+    BOUNDED_VOID(forgery->other, tg_context_destroy(forgery->writer));
+    BOUNDED_VOID(forgery->other, tg_platform_close(forgery->guest.platform));
+}
+
+/* control.reply and control.reply_waiting: whether the syscall thread has answered. */
+void hostile_forged_answer(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    int result = 0;
+    forgery_open(&forgery, backend, GUEST_CODE(call_loop), GUEST_CODE(keep_writing));
+    start_writing(&forgery, region_control(&forgery.region, offsetof(struct systrap_control, reply)), 0,
+                  region_control(&forgery.region, offsetof(struct systrap_control, reply_waiting)), 0);
+    for (size_t i = 0; i < MAPS && result == 0; i++)
+        result =
+            BOUNDED(forgery.other, tg_subprocess_map(forgery.guest.subprocess, GUEST_HOLE_AT, 4096, PROT_RW, 0, -1, 0));
+    CHECK(result == 0 || result == -ESRCH);
+    stop_writing(&forgery);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+/* slot.state of contexts at rest: a worker that never held them is to hand them back. */
+void hostile_forged_held(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    tg_context *resting[RESTING];
+    tg_event event;
+    forgery_open(&forgery, backend, GUEST_CODE(call_loop), GUEST_CODE(write_stride));
+    for (size_t i = 0; i < RESTING; i++) {
+        resting[i] = create_started_context(forgery.guest.platform);
+        run_context(resting[i], forgery.guest.subprocess, &event);
+        CHECK_CALL(&event, GUEST_CALL);
+    }
+    arch_set_argument(forgery.writer, 0, region_slot(&forgery.region, 0) + offsetof(struct systrap_slot, state));
+    arch_set_argument(forgery.writer, 1, SLOT_HELD);
+    arch_set_argument(forgery.writer, 2, forgery.region.slot_size);
+    arch_set_argument(forgery.writer, 4, RESTING);
+    run_context(forgery.writer, forgery.guest.subprocess, &event);
+    BOUNDED_VOID(forgery.other, tg_subprocess_destroy(forgery.guest.subprocess));
+    for (size_t i = 0; i < RESTING; i++)
+        BOUNDED_VOID(forgery.other, tg_context_destroy(resting[i]));
+    forgery.guest.subprocess = NULL;
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+static void *run_victim(void *argument)
+{
+    struct forgery *forgery = argument;
+    BOUNDED_VOID(forgery->victim, guest_run(&forgery->guest));
+    return NULL;
+}
+
+static void wait_with_interrupts(struct forgery *forgery)
+{
+    while (bounded_ns(forgery->victim) != 0) {
+        pause_ns(AGAIN_NS);
+        CHECK_OK(tg_context_interrupt(forgery->guest.context));
+    }
+}
+
+/* slot.waiting: nobody wakes the embedder, though there is an event. */
+void hostile_cleared_waiting(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    forgery_open(&forgery, backend, GUEST_CODE(wait_for_word), GUEST_CODE(keep_writing));
+    arch_set_argument(forgery.guest.context, 0, GUEST_DATA_AT);
+    const pthread_t victim = start_thread(run_victim, &forgery);
+    pause_ns(SETTLE_NS);
+    const uint64_t waiting = victim_word(&forgery, offsetof(struct systrap_slot, waiting));
+    start_writing(&forgery, waiting, 0, waiting, 0);
+    pause_ns(SETTLE_NS);
+    guest_store(forgery.guest.subprocess, GUEST_DATA_AT, 1);
+    pause_ns(SETTLE_NS);
+    wait_with_interrupts(&forgery);
+    join_thread(victim);
+    stop_writing(&forgery);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+/* slot.state says HELD to a sleeper that nobody has woken; then the stub dies. */
+void hostile_forged_event_killed(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    forgery_open(&forgery, backend, GUEST_CODE(spin), GUEST_CODE(write_stride));
+    const pthread_t victim = start_thread(run_victim, &forgery);
+    pause_ns(SETTLE_NS);
+    start_writing(&forgery, victim_word(&forgery, offsetof(struct systrap_slot, state)), SLOT_HELD, 0, 1);
+    pause_ns(SETTLE_NS);
+    kill_stub(&forgery);
+    join_thread(victim);
+    /* It may take the forged event for one; there is no second. */
+    BOUNDED_VOID(forgery.victim, guest_run(&forgery.guest));
+    CHECK_DEAD(&forgery.guest.event, TG_DEAD_KILLED, SIGKILL);
+    join_thread(forgery.thread);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+static void *kill_if_stuck(void *argument)
+{
+    struct forgery *forgery = argument;
+    for (int rounds = 0; rounds < KILL_AFTER; rounds++)
+        pause_ns(AGAIN_NS);
+    kill_stub(forgery);
+    return NULL;
+}
+
+/* slot.state says GONE, which a dead subprocess has: a DEAD event has a reason, and the subprocess is dead then. */
+void hostile_forged_gone(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    const tg_event *event = &forgery.guest.event;
+    forgery_open(&forgery, backend, GUEST_CODE(call_loop), GUEST_CODE(keep_writing));
+    guest_run(&forgery.guest);
+    const uint64_t state = victim_word(&forgery, offsetof(struct systrap_slot, state));
+    start_writing(&forgery, state, SLOT_GONE, state, SLOT_GONE);
+    const pthread_t killer = start_thread(kill_if_stuck, &forgery);
+    do
+        BOUNDED_VOID(forgery.victim, guest_run(&forgery.guest));
+    while (event->kind != TG_EVENT_DEAD);
+    CHECK(event->u.dead.reason == TG_DEAD_KILLED || event->u.dead.reason == TG_DEAD_CORRUPT);
+    tg_event next = new_event();
+    CHECK_OK(BOUNDED(forgery.victim, tg_context_switch(forgery.guest.context, forgery.guest.subprocess, &next)));
+    CHECK_KIND(&next, TG_EVENT_DEAD);
+    join_thread(killer);
+    stop_writing(&forgery);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+/* slot.trap: the signal's number in an event is one that a processor raises. */
+void hostile_forged_trap(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    const tg_event *event = &forgery.guest.event;
+    forgery_open(&forgery, backend, GUEST_CODE(call_loop), GUEST_CODE(keep_writing));
+    guest_run(&forgery.guest);
+    const uint64_t trap = victim_word(&forgery, offsetof(struct systrap_slot, trap));
+    start_writing(&forgery, trap, 12345, trap, 12345);
+    for (size_t i = 0; i < CALLS && event->kind != TG_EVENT_DEAD; i++) {
+        BOUNDED_VOID(forgery.victim, guest_run(&forgery.guest));
+        if (event->kind == TG_EVENT_EXCEPTION)
+            check_failed(CHECK_HERE, "EXCEPTION with signal %d", event->u.exception.signo);
+        CHECK(event->kind == TG_EVENT_SYSCALL || event->kind == TG_EVENT_DEAD);
+    }
+    stop_writing(&forgery);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}

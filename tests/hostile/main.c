@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * hostile BACKEND CASE   runs one case: 0 right, 1 wrong, 77 skipped
+ * hostile --list         the names
+ */
+#include <inttypes.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <trapgate/trapgate.h>
+
+#include "bounded.h"
+#include "check.h"
+#include "hostile.h"
+#include "stress.h"
+#include "threads.h"
+
+#define THREADS_MOST 8 /* at once, the library's included */
+
+static const struct hostile_case {
+    const char *name;
+    void (*run)(uint32_t backend);
+} cases[] = {
+    {"corrupt_control", hostile_corrupt_control},
+    {"corrupt_workers", hostile_corrupt_workers},
+    {"corrupt_slots", hostile_corrupt_slots},
+    {"corrupt_fpstate", hostile_corrupt_fpstate},
+    {"corrupt_stacks", hostile_corrupt_stacks},
+    {"corrupt_everything", hostile_corrupt_everything},
+    {"corrupt_answered", hostile_corrupt_answered},
+    {"threads_killed", hostile_threads_killed},
+    {"threads_stopped", hostile_threads_stopped},
+    {"stopped_destroyed", hostile_stopped_destroyed},
+    {"calls_from_guest", hostile_calls_from_guest},
+    {"calls_from_stub", hostile_calls_from_stub},
+    {"stub_code_anywhere", hostile_stub_code_anywhere},
+    {"stub_pages_stay", hostile_stub_pages_stay},
+    {"sigreturn_blocks_call", hostile_sigreturn_blocks_call},
+    {"sigreturn_blocks_kick", hostile_sigreturn_blocks_kick},
+    {"sigreturn_blocks_kick_destroyed", hostile_sigreturn_blocks_kick_destroyed},
+    {"sigreturn_moves_stack", hostile_sigreturn_moves_stack},
+    {"sigreturn_moves_stack_destroyed", hostile_sigreturn_moves_stack_destroyed},
+    {"forged_answer", hostile_forged_answer},
+    {"forged_held", hostile_forged_held},
+    {"cleared_waiting", hostile_cleared_waiting},
+    {"forged_event_killed", hostile_forged_event_killed},
+    {"forged_gone", hostile_forged_gone},
+    {"forged_trap", hostile_forged_trap},
+    {"many_in_one", hostile_many_in_one},
+    {"many_on_queue", hostile_many_on_queue},
+};
+
+#define CASE_COUNT (sizeof(cases) / sizeof(cases[0]))
+
+uint64_t hostile_setting(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+size_t scaled(size_t count)
+{
+    const size_t result = count * hostile_setting("TG_STRESS_SCALE", 100) / 100;
+    return result ? result : 1;
+}
+
+uint64_t hostile_seed(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const uint64_t seed =
+        hostile_setting("HOSTILE_SEED", (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    printf("HOSTILE_SEED=%" PRIu64 "\n", seed);
+    fflush(stdout);
+    return seed;
+}
+
+void need_shared_memory(uint32_t backend)
+{
+    if (backend != TG_BACKEND_SYSTRAP)
+        SKIP("guests of this backend can write no memory that the library reads");
+}
+
+static void *meet(void *barrier)
+{
+    pthread_barrier_wait(barrier);
+    return NULL;
+}
+
+/* The C library keeps the stacks of threads that have ended: they are there before anybody counts mappings. */
+static void warm_up_threads(void)
+{
+    pthread_barrier_t barrier;
+    pthread_t threads[THREADS_MOST];
+    CHECK_EQ(pthread_barrier_init(&barrier, NULL, THREADS_MOST), 0);
+    for (size_t i = 0; i < THREADS_MOST; i++)
+        threads[i] = start_thread(meet, &barrier);
+    for (size_t i = 0; i < THREADS_MOST; i++)
+        join_thread(threads[i]);
+    pthread_barrier_destroy(&barrier);
+}
+
+static int list(void)
+{
+    for (size_t i = 0; i < CASE_COUNT; i++)
+        puts(cases[i].name);
+    return 0;
+}
+
+static uint32_t backend_by_name(const char *name)
+{
+    if (strcmp(name, "ptrace") == 0)
+        return TG_BACKEND_PTRACE;
+    if (strcmp(name, "systrap") == 0)
+        return TG_BACKEND_SYSTRAP;
+    return TG_BACKEND_AUTO;
+}
+
+static void skip_unless_available(uint32_t backend)
+{
+    tg_probe probe = {.size = sizeof(probe)};
+    CHECK_OK(tg_platform_probe(backend, &probe));
+    if (!probe.available)
+        SKIP("%s: %s", probe.step, probe.reason);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--list") == 0)
+        return list();
+    const uint32_t backend = argc == 3 ? backend_by_name(argv[1]) : TG_BACKEND_AUTO;
+    if (backend == TG_BACKEND_AUTO) {
+        fprintf(stderr, "usage: hostile ptrace|systrap CASE\n       hostile --list\n");
+        return 2;
+    }
+    /* One arena: what threads allocate then shows in the footprint as little as it can. */
+    mallopt(M_ARENA_MAX, 1);
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        if (strcmp(cases[i].name, argv[2]) != 0)
+            continue;
+        skip_unless_available(backend);
+        bounded_start();
+        warm_up_threads();
+        cases[i].run(backend);
+        return 0;
+    }
+    fprintf(stderr, "no case is called %s\n", argv[2]);
+    return 2;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "guest.inc"
+
+/*
+ * Writes what it is told to: records of 32 bytes at rdi, rsi of them; the
+ * words at rdx counts those that are done. A record (struct corruption of
+ * storm.c): address, value, how many words of 4 bytes, pauses before, how often.
+ */
+GUEST corrupt
+1:  test %rsi, %rsi
+    jz 5f
+    mov 20(%rdi), %ecx
+2:  dec %ecx
+    js 3f
+    pause
+    jmp 2b
+3:  mov 24(%rdi), %r8d
+4:  mov (%rdi), %r10
+    mov 8(%rdi), %rax
+    mov 16(%rdi), %ecx
+6:  mov %eax, (%r10)
+    ror $32, %rax
+    add $4, %r10
+    dec %ecx
+    jnz 6b
+    dec %r8d
+    jnz 4b
+    lock incq (%rdx)
+    add $32, %rdi
+    dec %rsi
+    jmp 1b
+5:  CALL
+    jmp 5b
+END_GUEST corrupt
+
+/* Writes two words for ever: esi to rdi, r8d to rdx. */
+GUEST keep_writing
+1:  mov %esi, (%rdi)
+    mov %r8d, (%rdx)
+    jmp 1b
+END_GUEST keep_writing
+
+/* Writes esi to a word at rdi and every rdx bytes from there, r8 times in all, then calls. */
+GUEST write_stride
+1:  mov %esi, (%rdi)
+    add %rdx, %rdi
+    dec %r8
+    jnz 1b
+    CALL
+END_GUEST write_stride
+
+/* Returns from a signal that never was: the frame is at rsp, the call's instruction at rdi. */
+GUEST forge_sigreturn
+    mov $15, %eax
+    jmp *%rdi
+END_GUEST forge_sigreturn
