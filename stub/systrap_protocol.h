@@ -126,6 +126,7 @@ struct systrap_control {
     uint32_t doorbell __attribute__((aligned(64))); /* changes after a push to done when somebody sleeps */
     uint32_t sleepers;
     uint32_t spinning __attribute__((aligned(64))); /* workers that look for work at this moment */
+    uint32_t awake __attribute__((aligned(64)));    /* workers that run guests or look for work */
     uint32_t run_small[RING_SMALL] __attribute__((aligned(4096)));
     uint32_t done_small[RING_SMALL];
     uint32_t run_large[RING_LARGE];

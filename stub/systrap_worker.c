@@ -13,11 +13,12 @@
 
 #include "systrap_stub.h"
 
-#define FUTEX_WAIT 0
-#define FUTEX_WAKE 1
-#define EVERYBODY  0x7fffffff
-#define SIGTRAP    5
-#define SIGCHLD    17
+#define FUTEX_WAIT  0
+#define FUTEX_WAKE  1
+#define EVERYBODY   0x7fffffff
+#define QUICK_LOOKS 256
+#define SIGTRAP     5
+#define SIGCHLD     17
 
 #define LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 #define STORE(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
@@ -199,6 +200,11 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
 
     if (!pauses)
         return false;
+    /* The answer to a patched call is often there before a pause would be over. */
+    for (int i = 0; i < QUICK_LOOKS; i++) {
+        if (something_to_do(stub, held))
+            return true;
+    }
     ADD(stub->control->spinning, 1);
     while (pauses-- && !found) {
         arch_pause();
@@ -218,7 +224,9 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
     if (!held || change(&held->state, SLOT_HELD, SLOT_ASLEEP)) {
         if (!something_to_do(stub, held)) {
             worker->sleeps++;
+            ADD(stub->control->awake, (uint32_t)-1);
             arch_futex(&worker->wake, FUTEX_WAIT, wake);
+            ADD(stub->control->awake, 1);
         }
         if (held)
             change(&held->state, SLOT_ASLEEP, SLOT_HELD);
@@ -360,6 +368,7 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
         /* A new worker begins at one place; before that its filter may not be complete. */
         if (is_at(frame, tg_systrap_begin)) {
             frame->signal_mask = stub.config->signal_mask;
+            ADD(stub.control->awake, 1);
             enter_next(&stub, NULL);
         }
         return;

@@ -12,6 +12,7 @@
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
+#define QUICK_LOOKS      256
 #define CHECK_EVERY      64 /* pauses between looks at the clock */
 #define PATIENCE_NS      (10 * 1000 * 1000)
 #define SYS_SECCOMP_CODE 1
@@ -342,6 +343,16 @@ static bool spin_a_while(const struct systrap_slot *slot)
     return arrived;
 }
 
+/* A patched call is there before a pause would be over. */
+static bool look_quickly(const struct systrap_slot *slot)
+{
+    for (int i = 0; i < QUICK_LOOKS; i++) {
+        if (has_arrived(slot))
+            return true;
+    }
+    return false;
+}
+
 static bool spin(struct systrap_context *context, const struct systrap_slot *slot)
 {
     struct systrap_platform *sp = systrap_platform(context->base.platform);
@@ -352,13 +363,15 @@ static bool spin(struct systrap_context *context, const struct systrap_slot *slo
         context->futile_spins++;
         return has_arrived(slot);
     }
-    if (atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max) {
-        /* Most answers are there before the clock could be read. */
-        arrived = spin_a_while(slot);
-        for (until = arrived ? 0 : clock_monotonic_ns() + sp->spin_ns; !arrived && clock_monotonic_ns() < until;)
+    arrived = look_quickly(slot);
+    if (!arrived) {
+        if (atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max) {
             arrived = spin_a_while(slot);
+            for (until = clock_monotonic_ns() + sp->spin_ns; !arrived && clock_monotonic_ns() < until;)
+                arrived = spin_a_while(slot);
+        }
+        atomic_fetch_sub(&sp->spinners, 1);
     }
-    atomic_fetch_sub(&sp->spinners, 1);
     context->futile_spins = arrived ? 0 : context->futile_spins + 1;
     if (!arrived)
         count(context->base.platform, COUNTER_FAILED_SPINS);

@@ -122,6 +122,7 @@ struct systrap_platform {
     uint64_t slot_size;
     uint32_t slots_max;
     uint32_t workers_max;
+    uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
     int64_t spin_ns;       /* 0: one processor, nobody spins */
     uint32_t spinners_max; /* threads of the embedder that may spin at once */
     _Atomic uint32_t spinners;

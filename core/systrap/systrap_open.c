@@ -69,6 +69,7 @@ static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
     int n = sched_getaffinity(0, sizeof(allowed), &allowed) ? 1 : CPU_COUNT(&allowed);
 
     sp->workers_max = n < SYSTRAP_WORKERS_MAX ? (uint32_t)n : SYSTRAP_WORKERS_MAX;
+    sp->workers_usual = sp->workers_max > 1 ? sp->workers_max - 1 : 1;
     if (n == 1)
         return;
     sp->spinners_max = (uint32_t)n / 2;

@@ -186,19 +186,23 @@ static void take_ready(struct systrap_queue *queue, struct sink *sink)
 /* A context whose in_flight the caller has cleared: its event goes where its queue's events go. */
 static void deliver(struct systrap_context *context, struct systrap_queue *queue, struct sink *sink)
 {
+    /* Not the context's own: a thousand of them would not stay in the cache. */
+    struct tg_event event;
+
     if (!systrap_left_something(context)) {
-        systrap_lost(context, &context->event);
-    } else if (!systrap_collect(context, &context->event)) {
+        systrap_lost(context, &event);
+    } else if (!systrap_collect(context, &event)) {
         atomic_store(&context->in_flight, true);
         systrap_run_again(context);
         return;
     }
     subprocess_leave(&context->seat->subprocess->base);
     if (context->queue == queue && sink->next && sink->left) {
-        put_event(sink, &context->event);
+        put_event(sink, &event);
         finish(context);
     } else {
         sink->count += context->queue == queue;
+        context->event = event;
         make_ready(context);
     }
 }

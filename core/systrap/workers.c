@@ -32,8 +32,11 @@ static bool wake_a_sleeper(struct systrap_subprocess *subprocess)
 
 void workers_wake_one(struct systrap_subprocess *subprocess)
 {
-    /* One that looks for work will find it. */
-    if (!SHARED_LOAD(control_of(subprocess)->spinning))
+    const struct systrap_control *control = control_of(subprocess);
+    uint32_t usual = systrap_platform(subprocess->base.platform)->workers_usual;
+
+    /* One that looks for work will find it. While the caller is awake it needs a processor too. */
+    if (!SHARED_LOAD(control->spinning) && SHARED_LOAD(control->awake) < usual)
         wake_a_sleeper(subprocess);
 }
 
