@@ -11,6 +11,7 @@
 #include "soak.h"
 
 #define BUSY_SLOTS   8    /* numbers of slots are given out from 0 on */
+#define SOME_SLOTS   16   /* a few that nobody has, too */
 #define BUSY_WORKERS 4    /* as few as there are processors */
 #define BUSY_ENTRIES 64   /* of a ring that has just begun */
 #define BUSY_STACK   8192 /* the frame that the kernel pushes, and the handler's own */
@@ -241,11 +242,12 @@ uint64_t region_pick_value(const struct region *region, uint64_t *random)
     case 3:
         return noise % 10; /* states, small numbers */
     case 4:
-        return noise % (2 * BUSY_SLOTS); /* slots */
+        return noise % SOME_SLOTS; /* slots */
     case 5:
         return region->start + noise % SYSTRAP_REGION_SIZE;
     case 6:
-        return region->start + SYSTRAP_WORKERS + noise % (BUSY_WORKERS * SYSTRAP_WORKER_SIZE);
+        return region->start + SYSTRAP_WORKERS + noise % BUSY_WORKERS * SYSTRAP_WORKER_SIZE +
+               noise / BUSY_WORKERS % SYSTRAP_WORKER_SIZE;
     default:
         return chosen[noise % ARRAY_SIZE(chosen)];
     }

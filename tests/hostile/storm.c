@@ -27,6 +27,7 @@
 #define ANSWERED_SHARE  10 /* each thing that is stuck costs the library's patience there */
 #define CANARY_PAUSE_NS 2000000
 #define LOOK_NS         1000000
+#define AGAIN_NS        5000000
 #define STUCK_NS        INT64_C(20000000) /* then it is interrupted */
 #define LOST_NS         INT64_C(60000000) /* then its subprocess is killed, where that is allowed */
 #define SECOND_NS       INT64_C(1000000000)
@@ -129,7 +130,7 @@ static void look_after(struct life *life, struct actor *actors)
             atomic_fetch_add(&storm->killed, 1);
             killed = true;
         }
-        pause_ns(5 * LOOK_NS);
+        pause_ns(AGAIN_NS);
     }
 }
 
