@@ -16,13 +16,14 @@
 #include "region.h"
 #include "threads.h"
 
-#define WRITER_AT  (GUEST_CODE_AT + GUEST_CODE_SIZE)
-#define MAPS       2000
-#define RESTING    64
-#define SETTLE_NS  50000000
-#define AGAIN_NS   100000000
-#define CALLS      10000
-#define KILL_AFTER 20 /* rounds of AGAIN_NS */
+#define WRITER_AT     (GUEST_CODE_AT + GUEST_CODE_SIZE)
+#define MAPS          2000
+#define RESTING       64
+#define SETTLE_NS     50000000
+#define AGAIN_NS      100000000
+#define SHORT_WAIT_NS 20000000
+#define CALLS         10000
+#define KILL_AFTER    20 /* rounds of AGAIN_NS */
 
 GUEST_DECLARE(keep_writing);
 GUEST_DECLARE(write_stride);
@@ -244,6 +245,33 @@ void hostile_forged_trap(uint32_t backend)
         CHECK(event->kind == TG_EVENT_SYSCALL || event->kind == TG_EVENT_DEAD);
     }
     stop_writing(&forgery);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+/* slot.queued: no ring names the event. An embedder that waits often and briefly gets it all the same. */
+void hostile_short_waits(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    tg_queue *queue = NULL;
+    size_t count = 0;
+    forgery_open(&forgery, backend, GUEST_CODE(wait_for_word), GUEST_CODE(write_stride));
+    CHECK_OK(tg_queue_create(forgery.guest.platform, &queue));
+    arch_set_argument(forgery.guest.context, 0, GUEST_DATA_AT);
+    CHECK_OK(tg_queue_submit(queue, forgery.guest.context, forgery.guest.subprocess));
+    pause_ns(SETTLE_NS);
+    start_writing(&forgery, victim_word(&forgery, offsetof(struct systrap_slot, queued)), 0, 0, 1);
+    join_thread(forgery.thread);
+    guest_store(forgery.guest.subprocess, GUEST_DATA_AT, 1);
+    bounded_begin(forgery.other, "waits of 20 ms each");
+    while (count == 0) {
+        forgery.guest.event = new_event();
+        CHECK_OK(tg_queue_wait(queue, &forgery.guest.event, 1, SHORT_WAIT_NS, &count));
+    }
+    bounded_end(forgery.other);
+    CHECK(forgery.guest.event.kind == TG_EVENT_SYSCALL || forgery.guest.event.kind == TG_EVENT_DEAD);
+    tg_queue_destroy(queue);
     forgery_close(&forgery);
     footprint_check(&before);
 }

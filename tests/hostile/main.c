@@ -50,6 +50,7 @@ static const struct hostile_case {
     {"forged_event_killed", hostile_forged_event_killed},
     {"forged_gone", hostile_forged_gone},
     {"forged_trap", hostile_forged_trap},
+    {"short_waits", hostile_short_waits},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };
