@@ -18,6 +18,7 @@
 #define SPIN_NS  20000
 #define FIRST    1
 #define LEFT_MAX 0x7f
+#define HINT_NS  (100 * 1000 * 1000)
 
 static void cpu_pause(void)
 {
@@ -42,6 +43,14 @@ static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t
     return false;
 }
 
+static bool is_answered(const struct systrap_subprocess *subprocess, uint32_t sequence)
+{
+    off_t offset = lseek(subprocess->file, 0, SEEK_CUR);
+
+    return offset >= 0 && (uint64_t)offset >> ANSWER_SEQUENCE_SHIFT == (sequence & ANSWER_SEQUENCE_MASK);
+}
+
+/* A guest can spoil the hint: once in a while the answer itself is looked at. */
 static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequence)
 {
     struct systrap_control *control = control_of(subprocess);
@@ -55,7 +64,9 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
         if (reply == sequence)
             break;
         count(subprocess->base.platform, COUNTER_FUTEX_SLEEPS);
-        shared_futex_wait(&control->reply, reply, INT64_MAX);
+        shared_futex_wait(&control->reply, reply, clock_monotonic_ns() + HINT_NS);
+        if (is_answered(subprocess, sequence))
+            break;
     }
     SHARED_SWAP(control->reply_waiting, 0);
     return systrap_is_dead(subprocess) ? -ESRCH : 0;

@@ -76,14 +76,16 @@ static struct patched_site *add_record(struct systrap_patches *patches)
 /* Events are made from these without a lock, so they never move. */
 static bool make_room_for_ips(struct systrap_patches *patches)
 {
-    if (!patches->return_ips)
-        patches->return_ips = calloc(sites_max(), sizeof(patches->return_ips[0]));
-    return patches->return_ips != NULL;
+    if (!atomic_load(&patches->return_ips))
+        atomic_store(&patches->return_ips, calloc(sites_max(), sizeof(patches->return_ips[0])));
+    return atomic_load(&patches->return_ips) != NULL;
 }
 
 uint64_t patches_return_ip(const struct systrap_patches *patches, uint32_t number)
 {
-    return patches->return_ips && number < sites_max() ? patches->return_ips[number] : 0;
+    const _Atomic uint64_t *ips = atomic_load_explicit(&patches->return_ips, memory_order_acquire);
+
+    return ips && number < sites_max() ? atomic_load_explicit(&ips[number], memory_order_relaxed) : 0;
 }
 
 /* The newest site whose bytes hold addr, undone or not. A question for rare occasions. */
@@ -316,7 +318,7 @@ static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_
     if (refusal)
         return refuse(subprocess, refusal - 1);
     site->undone = false;
-    patches->return_ips[patches->count] = tgi_arch.systrap.patch_return_ip(&site->patch);
+    atomic_store(&patches->return_ips[patches->count], tgi_arch.systrap.patch_return_ip(&site->patch));
     patches->count++;
     err = change_code(subprocess, &site->patch, site->patch.replacement);
     if (err == 0) {
@@ -437,7 +439,8 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
     n = from->count;
     to->sites = malloc((n ? n : 1) * sizeof(to->sites[0]));
     if (to->sites && make_room_for_ips(to)) {
-        memcpy(to->return_ips, from->return_ips, n * sizeof(to->return_ips[0]));
+        for (size_t i = 0; i < n; i++)
+            atomic_store(&to->return_ips[i], patches_return_ip(from, (uint32_t)i));
         memcpy(to->sites, from->sites, n * sizeof(to->sites[0]));
         to->count = from->count;
         to->capacity = from->count;

@@ -168,6 +168,15 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
     return true;
 }
 
+/* What a worker's handler can have been called for; anything else a guest has put there. */
+static bool is_possible_trap(uint32_t trap)
+{
+    static const uint8_t traps[] = {SIGSYS,      SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, INTERRUPT_KICK_SIGNAL,
+                                    TRAP_PATCHED};
+
+    return memchr(traps, (int)trap, sizeof(traps)) != NULL;
+}
+
 bool systrap_collect(struct systrap_context *context, struct tg_event *event)
 {
     struct tg_context *base = &context->base;
@@ -175,6 +184,11 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
     uint32_t trap = SHARED_LOAD(slot->trap);
 
     base->regs_place = REGS_BACKEND;
+    if (!is_possible_trap(trap)) {
+        systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
+        systrap_lost(context, event);
+        return true;
+    }
     if (trap == INTERRUPT_KICK_SIGNAL) {
         base->in_syscall = false;
         if (!interrupt_take(&base->interrupt))
@@ -423,6 +437,8 @@ bool systrap_left_something(const struct systrap_context *context)
 
 void systrap_lost(struct systrap_context *context, struct tg_event *event)
 {
+    if (!systrap_is_dead(context->bound))
+        systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
     interrupt_disarm(&context->base.interrupt);
     context->base.regs_place = REGS_BACKEND;
     systrap_event_dead(context, event);

@@ -45,10 +45,10 @@ struct patched_site {
 struct systrap_patches {
     pthread_mutex_t lock; /* taken after order_lock */
     _Atomic bool off;
-    bool registered;            /* for membarrier(2) */
-    bool table_mapped;          /* both: order_lock */
-    struct patched_site *sites; /* by number of their trampoline */
-    uint64_t *return_ips;       /* the same: behind the original instructions */
+    bool registered;                      /* for membarrier(2) */
+    bool table_mapped;                    /* both: order_lock */
+    struct patched_site *sites;           /* by number of their trampoline */
+    _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions */
     uint32_t count;
     uint32_t capacity;
     struct systrap_heat heat[PATCH_HEATS];
@@ -123,8 +123,8 @@ struct systrap_platform {
     uint32_t slots_max;
     uint32_t workers_max;
     uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
-    int64_t spin_ns;       /* 0: one processor, nobody spins */
-    uint32_t spinners_max; /* threads of the embedder that may spin at once */
+    int64_t spin_ns;        /* 0: one processor, nobody spins */
+    uint32_t spinners_max;  /* threads of the embedder that may spin at once */
     _Atomic uint32_t spinners;
     struct systrap_config config;
     struct systrap_subprocess *template;
@@ -161,6 +161,7 @@ struct systrap_queue {
     _Atomic bool woken;
     bool waiting;
     uint32_t futile_spins;
+    int64_t sweep_at; /* when to look for events that the rings do not name */
     /* After tg_queue_fd(): */
     int fd; /* eventfd, -1 before */
     pthread_t service;

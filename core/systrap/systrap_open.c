@@ -77,6 +77,17 @@ static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
     sp->config.spin_pauses = pauses_for(spin_ns);
 }
 
+/* Births come one after the other: whoever looks for strangers must not wait for a gap. */
+static void init_birth_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
+
 static struct systrap_platform *new_platform(void)
 {
     struct systrap_platform *sp = calloc(1, sizeof(*sp));
@@ -85,7 +96,7 @@ static struct systrap_platform *new_platform(void)
         return NULL;
     atomic_store(&sp->next_id, 1);
     pthread_mutex_init(&sp->watch_lock, NULL);
-    pthread_rwlock_init(&sp->birth_lock, NULL);
+    init_birth_lock(&sp->birth_lock);
     list_init(&sp->watched);
     return sp;
 }

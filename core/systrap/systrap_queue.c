@@ -492,23 +492,29 @@ static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
     atomic_store(&queue->sleeping, 0);
 }
 
-/* One round: spin, sleep, collect. False: the time is over. */
-static bool wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until, int64_t *sweep_at)
+/* Once in a while: events that no ring names, and contexts that are stuck. */
+static void look_after_seats(struct systrap_queue *queue, int64_t now, struct sink *sink)
 {
-    int64_t now;
+    if (queue->sweep_at && now < queue->sweep_at)
+        return;
+    if (queue->sweep_at) {
+        collect(queue, true, sink);
+        watch_seats(queue, now);
+    }
+    queue->sweep_at = now + WATCHDOG_ROUND_NS;
+}
 
+/* One round: spin, sleep, collect. False: the time is over. */
+static bool wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until)
+{
     if (!spin(queue)) {
-        now = clock_monotonic_ns();
+        int64_t now = clock_monotonic_ns();
+
+        look_after_seats(queue, now, sink);
         if (now >= until)
             return false;
-        if (*sweep_at && now >= *sweep_at) {
-            collect(queue, true, sink);
-            watch_seats(queue, now);
-        }
-        if (!*sweep_at || now >= *sweep_at)
-            *sweep_at = now + WATCHDOG_ROUND_NS;
         if (!sink->count)
-            sleep_until(queue, anything_runs(queue) && *sweep_at < until ? *sweep_at : until);
+            sleep_until(queue, anything_runs(queue) && queue->sweep_at < until ? queue->sweep_at : until);
     }
     collect(queue, false, sink);
     return true;
@@ -527,13 +533,16 @@ static int64_t deadline_of(int64_t timeout_ns)
 static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int64_t timeout_ns)
 {
     int64_t until;
-    int64_t sweep_at = 0;
 
     collect(queue, false, sink);
-    if (sink->count || timeout_ns == 0)
+    if (sink->count)
         return;
+    if (timeout_ns == 0) {
+        look_after_seats(queue, clock_monotonic_ns(), sink);
+        return;
+    }
     until = deadline_of(timeout_ns);
-    while (!sink->count && !atomic_load(&queue->woken) && wait_once(queue, sink, until, &sweep_at))
+    while (!sink->count && !atomic_load(&queue->woken) && wait_once(queue, sink, until))
         ;
 }
 
@@ -602,12 +611,11 @@ int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_
 static void *service_main(void *arg)
 {
     struct systrap_queue *queue = arg;
-    int64_t sweep_at = 0;
 
     while (!atomic_load(&queue->stopping)) {
         struct sink sink = {.left = SIZE_MAX};
 
-        wait_once(queue, &sink, INT64_MAX, &sweep_at);
+        wait_once(queue, &sink, INT64_MAX);
     }
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* A guest address space: made by its mother's syscall thread, changed through its own, killed and reaped for real. */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,9 +70,10 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
         struct systrap_slot *slot = slot_of(subprocess, i);
         uint32_t state = SHARED_LOAD(slot->state);
 
-        if (!subprocess->owners[i] || state_has_event(state))
+        if (!subprocess->owners[i])
             continue;
-        SHARED_SWAP(slot->state, SLOT_GONE);
+        if (!state_has_event(state))
+            SHARED_SWAP(slot->state, SLOT_GONE);
         shared_futex_wake(&slot->state);
     }
     pthread_mutex_unlock(&subprocess->lock);
@@ -103,6 +105,9 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
         if (reason != TG_DEAD_DESTROYED)
             count(subprocess->base.platform, COUNTER_DEATHS);
     }
+    /* Whoever came second may read why at once. */
+    while (!systrap_is_dead(subprocess))
+        sched_yield();
     if (platform_is_ours(subprocess->base.platform))
         send_kill(subprocess);
     wake_everybody(subprocess);
@@ -142,8 +147,11 @@ static void rescue_contexts(struct systrap_subprocess *subprocess)
         struct systrap_context *context = subprocess->owners[i];
 
         if (context && context->fp_place == FP_SLOT && context_take(&context->base)) {
-            slot_pull_fp(context);
+            bool silent = slot_pull_fp(context) == -EIO;
+
             context_give_back(&context->base);
+            if (silent)
+                break;
         }
     }
     pthread_mutex_unlock(&subprocess->lock);

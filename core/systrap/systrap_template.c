@@ -84,27 +84,43 @@ static int fail(struct setup_report *report, enum setup_step step, int err)
     return err;
 }
 
+/* Not the C library's functions: a sanitizer's versions would wait for locks that nobody in this process holds. */
+static int map(uint64_t addr, uint64_t length, uint64_t protection, uint64_t flags, int64_t file, uint64_t offset)
+{
+    long at = syscall(SYS_mmap, addr, length, protection, flags, file, offset);
+
+    if (at == -1)
+        return -errno;
+    return (uint64_t)at == addr ? 0 : -EEXIST;
+}
+
+static void copy_text(uint64_t to)
+{
+    volatile uint8_t *byte = (volatile uint8_t *)(uintptr_t)to;
+
+    for (const uint8_t *from = tgi_systrap_blob; from < tgi_systrap_blob_end; from++)
+        *byte++ = *from;
+}
+
 /* All of the region first, so that nothing of the embedder's is left in its gaps. */
 static int map_region(const struct systrap_platform *sp)
 {
-    void *region = (void *)(uintptr_t)sp->region;
     struct stub_call calls[ORDERS_MAX];
     size_t n = stub_memory_calls(sp->template, calls);
+    int err = map(sp->region, SYSTRAP_REGION_SIZE, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
-    if (mmap(region, SYSTRAP_REGION_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-             -1, 0) != region)
-        return errno == EEXIST ? -EEXIST : -errno;
-    if (mmap(region, sp->text_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != region)
-        return -errno;
-    memcpy(region, tgi_systrap_blob, (size_t)(tgi_systrap_blob_end - tgi_systrap_blob));
-    for (size_t i = 0; i < n; i++) {
+    if (!err)
+        err = map(sp->region, sp->text_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (err)
+        return err;
+    copy_text(sp->region);
+    for (size_t i = 0; i < n && !err; i++) {
         const uint64_t *args = calls[i].args;
 
-        if (mmap((void *)(uintptr_t)args[0], args[1], (int)args[2], (int)args[3], (int)args[4], (off_t)args[5]) ==
-            MAP_FAILED)
-            return -errno;
+        err = map(args[0], args[1], args[2], args[3], (int64_t)args[4], args[5]);
     }
-    return 0;
+    return err;
 }
 
 /* What a processor raises, and the kick: one handler, on the worker's own stack, all of them blocked meanwhile. */
@@ -155,7 +171,7 @@ static int become_stub(const struct setup *setup)
         return fail(setup->report, STEP_RSEQ, err);
     if ((err = map_region(sp)))
         return fail(setup->report, STEP_MAP, err);
-    if (mprotect((void *)(uintptr_t)sp->region, sp->text_size, PROT_READ | PROT_EXEC))
+    if (syscall(SYS_mprotect, sp->region, sp->text_size, PROT_READ | PROT_EXEC))
         return fail(setup->report, STEP_PROTECT, -errno);
     if ((err = install_handlers(sp)))
         return fail(setup->report, STEP_HANDLERS, err);
