@@ -96,8 +96,10 @@ static int start_service(struct ptrace_queue *queue)
 int ptrace_queue_fd(struct tg_queue *base)
 {
     struct ptrace_queue *queue = to_ptrace_queue(base);
+    struct ptrace_platform *pp = ptrace_platform(base->platform);
     int err = 0;
 
+    pthread_mutex_lock(&pp->queues_lock);
     pthread_mutex_lock(&queue->lock);
     if (queue->fd < 0 && (queue->running_count || queue->waiting))
         err =
@@ -107,8 +109,11 @@ int ptrace_queue_fd(struct tg_queue *base)
         if (queue->fd < 0)
             err = platform_fail(base->platform, errno == EMFILE || errno == ENFILE ? -EMFILE : -ENOMEM,
                                 "queue descriptor: eventfd: %s", strerror(errno));
-        else
+        else {
+            /* Whoever waited last must not start anything any more. */
+            ptrace_queue_disown(queue);
             err = start_service(queue);
+        }
         if (err && queue->fd >= 0) {
             platform_fail(base->platform, err, "queue descriptor: start a thread: %s", strerror(-err));
             close(queue->fd);
@@ -118,5 +123,6 @@ int ptrace_queue_fd(struct tg_queue *base)
     if (!err && !list_empty(&queue->ready))
         ptrace_queue_signal_fd(queue);
     pthread_mutex_unlock(&queue->lock);
+    pthread_mutex_unlock(&pp->queues_lock);
     return err ? err : queue->fd;
 }

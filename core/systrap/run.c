@@ -215,11 +215,14 @@ static void hand_over(struct systrap_context *context)
     struct systrap_control *control = control_of(subprocess);
     uint32_t position;
 
-    if (shared_change(&slot->state, SLOT_HELD, SLOT_RESUMED))
+    switch (shared_take_held(&slot->state, SLOT_RESUMED)) {
+    case SLOT_HELD:
         return;
-    if (shared_change(&slot->state, SLOT_ASLEEP, SLOT_RESUMED)) {
+    case SLOT_ASLEEP:
         worker_wake(subprocess, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
         return;
+    default:
+        break;
     }
     SHARED_STORE(slot->state, SLOT_READY);
     position = atomic_fetch_add(&subprocess->run_tail[ring], 1);

@@ -84,9 +84,10 @@ static int recall(struct systrap_context *context)
 {
     struct systrap_slot *slot = slot_of(context->bound, context->number);
     int64_t until = clock_monotonic_ns() + ANSWER_TIME_NS;
+    uint32_t before = shared_take_held(&slot->state, SLOT_DROP);
 
-    if (!shared_change(&slot->state, SLOT_HELD, SLOT_DROP) && !shared_change(&slot->state, SLOT_ASLEEP, SLOT_DROP))
-        return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
+    if (before != SLOT_HELD && before != SLOT_ASLEEP)
+        return before == SLOT_EVENT ? 0 : -ESRCH;
     worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
     while (SHARED_LOAD(slot->state) == SLOT_DROP) {
         if (systrap_is_dead(context->bound))
@@ -160,15 +161,14 @@ int slot_pull_fp(struct systrap_context *context)
 
 static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
 {
-    bool held =
-        shared_change(&slot->state, SLOT_HELD, SLOT_LOCKED) || shared_change(&slot->state, SLOT_ASLEEP, SLOT_LOCKED);
+    uint32_t before = shared_take_held(&slot->state, SLOT_LOCKED);
 
     memcpy(slot_fp(context), context->base.fp, context->base.platform->info.fpstate_size);
     slot->load_fp = 1;
     count(context->base.platform, COUNTER_FPSTATE_LOADS);
     context->fp_place = FP_SLOT;
-    if (held)
-        SHARED_STORE(slot->state, SLOT_ASLEEP); /* it may be */
+    if (before == SLOT_HELD || before == SLOT_ASLEEP)
+        SHARED_STORE(slot->state, SLOT_ASLEEP); /* it may be by now */
 }
 
 static bool goes_on_behind_patched_call(const struct tg_context *base)

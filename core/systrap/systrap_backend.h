@@ -232,6 +232,21 @@ static inline bool shared_change(uint32_t *word, uint32_t from, uint32_t to)
     return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
+/*
+ * Takes a slot from the worker that holds it, which may fall asleep or wake up
+ * meanwhile. What its state was: HELD or ASLEEP, or another, and then it is
+ * unchanged.
+ */
+static inline uint32_t shared_take_held(uint32_t *state, uint32_t to)
+{
+    for (;;) {
+        uint32_t before = SHARED_LOAD(*state);
+
+        if ((before != SLOT_HELD && before != SLOT_ASLEEP) || shared_change(state, before, to))
+            return before;
+    }
+}
+
 /* ---- shared_futex.c: words of shared memory; until_ns: CLOCK_MONOTONIC, INT64_MAX: no end ---- */
 
 void shared_futex_wait(uint32_t *word, uint32_t expected, int64_t until_ns);

@@ -146,13 +146,14 @@ static void rescue_contexts(struct systrap_subprocess *subprocess)
     for (uint32_t i = 0; i < subprocess->next_slot && !systrap_is_dead(subprocess); i++) {
         struct systrap_context *context = subprocess->owners[i];
 
-        if (context && context->fp_place == FP_SLOT && context_take(&context->base)) {
-            bool silent = slot_pull_fp(context) == -EIO;
+        bool silent;
 
-            context_give_back(&context->base);
-            if (silent)
-                break;
-        }
+        if (!context || !context_take(&context->base))
+            continue;
+        silent = slot_pull_fp(context) == -EIO;
+        context_give_back(&context->base);
+        if (silent)
+            break;
     }
     pthread_mutex_unlock(&subprocess->lock);
 }

@@ -579,7 +579,14 @@ static void descriptor_while_running(uint32_t backend)
     }
     event = wait_one(queue);
     CHECK_KIND(&event, TG_EVENT_INTERRUPTED);
-    CHECK(tg_queue_fd(queue) >= 0);
+    ready.fd = tg_queue_fd(queue);
+    CHECK(ready.fd >= 0);
+    /* Submitted by the thread that waited before, run by whoever waits now. */
+    CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
+    CHECK_OK(tg_context_interrupt(guest.context));
+    CHECK_EQ(CHECK_SYSTEM(poll(&ready, 1, -1)), 1);
+    event = wait_one(queue);
+    CHECK_KIND(&event, TG_EVENT_INTERRUPTED);
     tg_queue_destroy(queue);
     guest_close(&guest);
 }
