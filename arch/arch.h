@@ -26,7 +26,8 @@ struct arch_syscalls {
     uint64_t madvise;
     uint64_t clone;
     uint64_t membarrier;
-    uint64_t process_vm_writev;
+    uint64_t pread64;
+    uint64_t pwrite64;
 };
 
 /*

@@ -30,6 +30,12 @@ struct backend_ops {
     /* Kills and reaps; frees the struct. */
     void (*subprocess_destroy)(struct tg_subprocess *subprocess);
     int (*subprocess_apply)(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
+    /*
+     * Copies a part of guest memory where the host forbids process_vm_readv(2) and process_vm_writev(2). How many
+     * bytes, or -errno. NULL: there is no other way.
+     */
+    ssize_t (*subprocess_copy)(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
+                               size_t length);
 
     int (*context_create)(struct tg_context *context);
     /* For backends that leave registers where they are (tg_context.regs_place); NULL where none does. */

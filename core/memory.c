@@ -139,21 +139,36 @@ static int copy_failed(struct tg_subprocess *subprocess, int error, uint64_t add
     }
 }
 
-typedef ssize_t copy_function(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long,
-                              unsigned long);
+/* How many bytes, or -errno. */
+static ssize_t copy_part(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length)
+{
+    const struct tg_platform *platform = subprocess->platform;
+    const struct iovec local = {.iov_base = buffer, .iov_len = length};
+    const struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = length};
+    pid_t pid = atomic_load(&subprocess->pid);
+    ssize_t copied;
+
+    if (!atomic_load_explicit(&platform->copies_forbidden, memory_order_relaxed)) {
+        copied = to_guest ? process_vm_writev(pid, &local, 1, &remote, 1, 0)
+                          : process_vm_readv(pid, &local, 1, &remote, 1, 0);
+        if (copied >= 0)
+            return copied;
+        if ((errno != EPERM && errno != EACCES && errno != ENOSYS) || !platform->ops->subprocess_copy)
+            return -errno;
+        atomic_store(&subprocess->platform->copies_forbidden, true);
+    }
+    return platform->ops->subprocess_copy(subprocess, to_guest, addr, buffer, length);
+}
 
 /* Goes on behind each partial copy, so that what ends it is the first byte that cannot be copied. */
-static int copy_memory(struct tg_subprocess *subprocess, copy_function *copy, uint64_t addr, char *buffer,
-                       size_t length, size_t *done)
+static int copy_memory(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, char *buffer, size_t length,
+                       size_t *done)
 {
     uint64_t user_end = subprocess->platform->info.user_end;
 
-    *done = 0;
     while (*done < length) {
         uint64_t at = addr + *done;
         size_t part = length - *done;
-        struct iovec local = {.iov_base = buffer + *done};
-        struct iovec remote = {.iov_base = (void *)(uintptr_t)at};
         ssize_t copied;
 
         if (at >= user_end || at < addr)
@@ -162,35 +177,33 @@ static int copy_memory(struct tg_subprocess *subprocess, copy_function *copy, ui
             part = user_end - at;
         if (part > COPY_MAX)
             part = COPY_MAX;
-        local.iov_len = part;
-        remote.iov_len = part;
-        copied = copy(subprocess->pid, &local, 1, &remote, 1, 0);
+        copied = copy_part(subprocess, to_guest, at, buffer + *done, part);
         if (copied <= 0)
-            return copy_failed(subprocess, copied ? errno : EFAULT, at);
+            return copy_failed(subprocess, copied ? (int)-copied : EFAULT, at);
         *done += (size_t)copied;
     }
     return 0;
 }
 
-static int enter_and_copy(struct tg_subprocess *subprocess, copy_function *copy, uint64_t addr, char *buffer,
-                          size_t length, size_t *done)
+static int enter_and_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, char *buffer, size_t length,
+                          size_t *done)
 {
     int err;
 
     *done = 0;
     if (!subprocess_enter(subprocess))
         return copy_failed(subprocess, ESRCH, addr);
-    err = copy_memory(subprocess, copy, addr, buffer, length, done);
+    err = copy_memory(subprocess, to_guest, addr, buffer, length, done);
     subprocess_leave(subprocess);
     return err;
 }
 
 int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)
 {
-    return enter_and_copy(subprocess, process_vm_readv, addr, buffer, length, done);
+    return enter_and_copy(subprocess, false, addr, buffer, length, done);
 }
 
 int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done)
 {
-    return enter_and_copy(subprocess, process_vm_writev, addr, (char *)(uintptr_t)buffer, length, done);
+    return enter_and_copy(subprocess, true, addr, (char *)(uintptr_t)buffer, length, done);
 }

@@ -55,7 +55,8 @@ struct tg_platform {
     uint64_t id;   /* never used again, so that a stale pointer cannot pass for this one */
     pid_t owner;   /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
-    bool measures_latency; /* TG_OPEN_LATENCY */
+    bool measures_latency;         /* TG_OPEN_LATENCY */
+    _Atomic bool copies_forbidden; /* process_vm_readv(2) and process_vm_writev(2) were refused once */
     struct last_error errors;
     _Atomic uint64_t counters[COUNTERS];
     pthread_mutex_t lock; /* the lists */

@@ -13,6 +13,8 @@
  *   config      numbers that never change, the workers' filter: read only
  *   table       pointers to trampolines: read only, not here but at the bottom of the
  *               address space, where an absolute jump reaches it
+ *   window      not mapped in the stub: the file's bytes there are what copies of
+ *               guest memory go through when the stub makes them itself
  *   trampolines of patched system calls: read and execute
  *   control     rings and wake-up words      } the guest can write these: the
  *   workers     signal stacks                } library believes nothing in them
@@ -29,7 +31,8 @@
 #define SYSTRAP_CONFIG       0x11000
 #define SYSTRAP_READONLY_END 0x14000
 #define SYSTRAP_TABLE        0x100000
-#define SYSTRAP_TABLE_SIZE   0x20000
+#define SYSTRAP_WINDOW       0x120000
+#define SYSTRAP_WINDOW_SIZE  0x40000
 #define SYSTRAP_TRAMPOLINES  0x200000
 #define SYSTRAP_TRAMPOLINE   128 /* bytes of each */
 #define SYSTRAP_CONTROL      0x400000

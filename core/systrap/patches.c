@@ -122,16 +122,14 @@ static void add_call(struct batch *batch, struct stub_call call)
     orders_of(batch->subprocess)->calls[batch->calls++] = call;
 }
 
-/* Bytes for a call to point at: where the stub sees them. */
+/* Bytes that a call is to write; where they are in the file. */
 static uint64_t add_data(struct batch *batch, const void *data, size_t size)
 {
-    struct systrap_orders *orders = orders_of(batch->subprocess);
-    size_t at = batch->data;
+    uint64_t at = SYSTRAP_WINDOW + batch->data;
 
-    memcpy((uint8_t *)orders->data + at, data, size);
-    batch->data += (size + 7) & ~(size_t)7;
-    return systrap_platform(batch->subprocess->base.platform)->region + SYSTRAP_ORDERS +
-           offsetof(struct systrap_orders, data) + at;
+    memcpy(batch->subprocess->memory + at, data, size);
+    batch->data += size;
+    return at;
 }
 
 static void add_protect(struct batch *batch, const struct arch_patch *site, int protection)
@@ -147,16 +145,11 @@ static void add_barrier(struct batch *batch, int command)
     add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.membarrier, .args = {(uint64_t)command}});
 }
 
-/* The stub writes to itself, which no ptrace permission is needed for. */
+/* The stub reads its own file into its own memory, which no permission is needed for. */
 static void add_write(struct batch *batch, uint64_t addr, uint64_t from, size_t length)
 {
-    const uint64_t local[2] = {from, length};
-    const uint64_t remote[2] = {addr, length};
-    uint64_t pid = (uint64_t)atomic_load(&batch->subprocess->base.pid);
-
-    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.process_vm_writev,
-                                       .args = {pid, add_data(batch, local, sizeof(local)), 1,
-                                                add_data(batch, remote, sizeof(remote)), 1, 0}});
+    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.pread64,
+                                       .args = {(uint64_t)batch->subprocess->file, addr, length, from}});
 }
 
 /* The first write and all that come behind it. */
@@ -492,28 +485,33 @@ static enum arch_patch_meaning explain_trap(struct systrap_patches *patches, tg_
     return ARCH_PATCH_CONTINUE;
 }
 
-/* Of an undone site the original instructions cannot have trapped: it was in the bytes that have gone. */
-static enum arch_patch_meaning explain_fault(struct systrap_subprocess *subprocess, tg_regs *regs,
-                                             struct arch_syscall *out)
+/* undone: filled where the meaning depends on whether the original bytes are back. */
+static enum arch_patch_meaning explain_fault(struct systrap_patches *patches, tg_regs *regs, struct arch_syscall *out,
+                                             struct arch_patch *undone)
 {
-    const struct patched_site *site = find_site(&subprocess->patches, tgi_arch.ip(regs));
+    const struct patched_site *site = find_site(patches, tgi_arch.ip(regs));
 
     if (!site)
         return ARCH_PATCH_NOT_OURS;
     if (!site->undone)
         return tgi_arch.systrap.patch_explain(&site->patch, regs, out);
-    return has_bytes(subprocess, &site->patch, site->patch.original) ? ARCH_PATCH_CONTINUE : ARCH_PATCH_NOT_OURS;
+    *undone = site->patch;
+    return ARCH_PATCH_NOT_OURS;
 }
 
 enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
                                         struct arch_syscall *out)
 {
     struct systrap_patches *patches = &subprocess->patches;
+    struct arch_patch undone = {.length = 0};
     enum arch_patch_meaning meaning;
 
     /* Whoever changes code holds this until it is done. */
     pthread_mutex_lock(&patches->lock);
-    meaning = trapped ? explain_trap(patches, regs) : explain_fault(subprocess, regs, out);
+    meaning = trapped ? explain_trap(patches, regs) : explain_fault(patches, regs, out, &undone);
     pthread_mutex_unlock(&patches->lock);
+    /* The original instructions cannot have trapped: it was in the bytes that have gone. */
+    if (undone.length && has_bytes(subprocess, &undone, undone.original))
+        return ARCH_PATCH_CONTINUE;
     return meaning;
 }

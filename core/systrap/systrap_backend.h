@@ -67,7 +67,7 @@ struct systrap_subprocess {
     uint8_t *memory;     /* the whole region but the text, by offset */
     struct list watched; /* systrap_platform.watched */
 
-    pthread_mutex_t order_lock; /* one batch at a time */
+    pthread_mutex_t order_lock; /* one batch at a time; recursive, for reading memory before it is changed */
     uint32_t sequence;
 
     struct systrap_patches patches;
@@ -295,6 +295,8 @@ int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid);
 int systrap_subprocess_create(struct tg_subprocess *subprocess, struct tg_subprocess *from);
 void systrap_subprocess_destroy(struct tg_subprocess *subprocess);
 int systrap_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
+ssize_t systrap_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
+                                size_t length);
 /* Kills the process and remembers why, the first time it is called; wakes everybody who waits for it. */
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status);
 /* Takes the status of the process if it has ended, or when it does. True: there is no process any more. */

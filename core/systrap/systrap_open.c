@@ -195,6 +195,7 @@ const struct backend_ops systrap_backend = {
     .subprocess_create = systrap_subprocess_create,
     .subprocess_destroy = systrap_subprocess_destroy,
     .subprocess_apply = systrap_subprocess_apply,
+    .subprocess_copy = systrap_subprocess_copy,
     .context_create = systrap_context_create,
     .context_pull_regs = systrap_context_pull_regs,
     .context_set_return = systrap_context_set_return,

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,16 @@
 #include "core/systrap/systrap_backend.h"
 
 /* ---- life ---- */
+
+static void init_recursive(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
 
 int systrap_subprocess_init(struct systrap_subprocess *subprocess)
 {
@@ -29,7 +40,7 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess)
     subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
     atomic_store(&subprocess->refs, 1);
     patches_init(subprocess);
-    pthread_mutex_init(&subprocess->order_lock, NULL);
+    init_recursive(&subprocess->order_lock);
     pthread_mutex_init(&subprocess->lock, NULL);
     pthread_mutex_init(&subprocess->done_lock, NULL);
     return 0;
@@ -351,4 +362,55 @@ int systrap_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op 
     if (err == -ESRCH)
         return platform_fail(base->platform, err, "memory operation: the stub process is dead");
     return err;
+}
+
+/* ---- copies ---- */
+
+static ssize_t order_copy(struct systrap_subprocess *subprocess, uint64_t nr, uint64_t addr, size_t length)
+{
+    struct answer answer;
+    int err;
+
+    orders_of(subprocess)->calls[0] =
+        (struct stub_call){.nr = nr, .args = {(uint64_t)subprocess->file, addr, length, SYSTRAP_WINDOW}};
+    err = orders_give(subprocess, 1, &answer);
+    if (err)
+        return err;
+    if (answer.result > (int64_t)length) {
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+        return -ESRCH;
+    }
+    return (ssize_t)answer.result;
+}
+
+/* Kernels before 5.16 read nothing of a part that reaches from a good page into a bad one. */
+static ssize_t order_copy_of_pages(struct systrap_subprocess *subprocess, uint64_t nr, uint64_t addr, size_t length)
+{
+    uint64_t page = subprocess->base.platform->info.page_size;
+    size_t in_page = (size_t)(page - (addr & (page - 1)));
+    ssize_t copied = order_copy(subprocess, nr, addr, length);
+
+    return copied == -EFAULT && length > in_page ? order_copy(subprocess, nr, addr, in_page) : copied;
+}
+
+/* The stub reads and writes the file that it shares with us; the kernel checks its memory's rights on the way. */
+ssize_t systrap_subprocess_copy(struct tg_subprocess *base, bool to_guest, uint64_t addr, void *buffer, size_t length)
+{
+    struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
+    uint64_t nr = to_guest ? tgi_arch.syscalls.pread64 : tgi_arch.syscalls.pwrite64;
+    uint8_t *window = subprocess->memory + SYSTRAP_WINDOW;
+    ssize_t copied;
+
+    if (length > SYSTRAP_WINDOW_SIZE)
+        length = SYSTRAP_WINDOW_SIZE;
+    pthread_mutex_lock(&subprocess->order_lock);
+    if (to_guest)
+        memcpy(window, buffer, length);
+    copied = order_copy_of_pages(subprocess, nr, addr, length);
+    if (!to_guest && copied > 0)
+        memcpy(buffer, window, (size_t)copied);
+    if (length > base->platform->info.page_size)
+        madvise(window, SYSTRAP_WINDOW_SIZE, MADV_REMOVE);
+    pthread_mutex_unlock(&subprocess->order_lock);
+    return copied;
 }

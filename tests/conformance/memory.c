@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Guest memory: mapping, batches, and copies across edges. */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "arch.h"
 #include "cases.h"
@@ -517,6 +522,68 @@ static void map_under_a_running_guest(uint32_t backend)
     guest_close(&guest);
 }
 
+/* Like a container's profile, and like Yama's settings 2 and 3. */
+static void forbid_copies(void)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_writev, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = ARRAY_SIZE(program), .filter = program};
+
+    CHECK_SYSTEM(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0));
+}
+
+/* Registers cannot stand in for memory: an error that says what to allow. */
+static void copies_are_refused(uint32_t backend)
+{
+    tg_platform *platform = open_platform(backend, 0);
+    tg_subprocess *subprocess = create_subprocess(platform);
+    uint64_t word = 7;
+    size_t done = 1;
+
+    map_pages(subprocess, AREA, 4096, PROT_RW);
+    CHECK_RESULT(tg_subprocess_read(subprocess, AREA, &word, sizeof(word), &done), -EPERM);
+    CHECK_EQ(done, 0);
+    CHECK_EQ(word, 7);
+    CHECK(strstr(tg_platform_last_error(platform), "process_vm_readv"));
+    CHECK_RESULT(tg_subprocess_write(subprocess, AREA, &word, sizeof(word), &done), -EPERM);
+    tg_subprocess_destroy(subprocess);
+    tg_platform_close(platform);
+}
+
+static void calls_are_still_patched(uint32_t backend)
+{
+    struct guest guest;
+    int i;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    for (i = 0; i < 100; i++)
+        GUEST_RUN_TO_CALL(&guest);
+    if (platform_info(guest.platform).capabilities & TG_CAP_PATCHING)
+        CHECK_EQ(platform_stats(guest.platform).patch_sites, 1);
+    guest_close(&guest);
+}
+
+static void host_forbids_copies(uint32_t backend)
+{
+    forbid_copies();
+    if (backend == TG_BACKEND_PTRACE) {
+        copies_are_refused(backend);
+        return;
+    }
+    copies_any_length(backend);
+    partial_at_a_hole(backend);
+    partial_after_many_pages(backend);
+    rights_are_respected(backend);
+    addresses_out_of_reach(backend);
+    calls_are_still_patched(backend);
+}
+
 const struct test_case memory_cases[] = {
     {"memory.copy", "Reads and writes of any length and offset copy every byte and no more", copies_any_length},
     {"memory.copy_nothing", "Length 0 succeeds and copies nothing", nothing_to_copy},
@@ -525,6 +592,9 @@ const struct test_case memory_cases[] = {
      partial_after_many_pages},
     {"memory.rights", "Reads and writes respect the rights of the guest's mappings", rights_are_respected},
     {"memory.out_of_reach", "Addresses that no guest has are refused and copy nothing", addresses_out_of_reach},
+    {"memory.forbidden",
+     "Where the host forbids copies, systrap makes them all the same, and ptrace says what to allow",
+     host_forbids_copies},
     {"memory.reserved", "Ranges outside of user space or inside a reserved range are refused",
      library_pages_are_not_guest_memory},
     {"memory.edges", "The first and the last page of user space can be mapped and used", edges_of_user_space},

@@ -67,8 +67,8 @@ static bool base_call(const struct stub_filter_layout *at, int nr, const __u64 *
     case SYS_rt_sigprocmask:
     case SYS_getppid:
     case SYS_exit_group:
-    case SYS_process_vm_readv:
-    case SYS_process_vm_writev:
+    case SYS_pread64:
+    case SYS_pwrite64:
         return true;
     default:
         return worker_call(at, nr, args);

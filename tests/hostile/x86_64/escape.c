@@ -378,7 +378,7 @@ static void forge_registers(const struct escape *escape, uint64_t *random)
         regs->rsp = region_pick_value(&escape->text.region, random);
 }
 
-/* Orders as the embedder gives them: mprotect of the stub, clone, process_vm_writev to the canary, kill. */
+/* Orders as the embedder gives them: mprotect of the stub, clone, kill. */
 static void forge_orders(struct escape *escape)
 {
     const struct stub_call calls[] = {
