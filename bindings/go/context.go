@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package trapgate
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// ContextFlags change how a context works.
+type ContextFlags uint32
+
+// ContextOneThread is for a context that only one operating system thread switches: the goroutine that does so holds
+// its thread (runtime.LockOSThread), or a Runner or a Queue runs it. Its FP state then stays in the stub between
+// switches, which saves the ptrace backend a copy at every event. Until the thread that ran it reads the FP state,
+// clears the flag or ends, another one that switches or copies the context or reads its FP state gets EBUSY. On systrap
+// the flag changes nothing.
+const ContextOneThread ContextFlags = C.TG_CONTEXT_ONE_THREAD
+
+// Context is the machine state of one guest thread.
+type Context struct {
+	h        *contextHandle
+	platform *Platform // keeps it from being finalized
+}
+
+// What a context is doing. Whoever moves it away from idle has it alone.
+const (
+	contextIdle int32 = iota
+	contextUsed
+	contextQueued
+	contextClosed
+)
+
+type contextHandle struct {
+	state    atomic.Int32
+	closing  atomic.Bool
+	running  atomic.Pointer[subprocessHandle] // while a switch runs
+	ptr      *C.tg_context
+	regs     *Registers  // the library's memory
+	event    *C.tg_event // malloc: where the library writes the events of Switch
+	platform *platformHandle
+	gone     chan struct{}
+
+	// What is said here can be said at any time, and to a context that is being freed.
+	interrupts struct {
+		sync.Mutex
+		alive bool
+		user  bool // Interrupt was called, and no event has answered it
+	}
+
+	watched watch // of Switch
+
+	// While a queue or a runner has the context.
+	outer *Context
+	into  *subprocessHandle
+	queue atomic.Pointer[queueHandle]
+	task  *task
+}
+
+// NewContext makes the state of one guest thread: general registers zero apart from what user mode needs, FP state as
+// after execve.
+func (p *Platform) NewContext() (*Context, error) {
+	if err := p.enter("new context"); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	var ptr *C.tg_context
+	if result := C.tg_context_create(p.h.ptr, &ptr); result != 0 {
+		return nil, p.h.fail("new context", result)
+	}
+	h := &contextHandle{
+		ptr:      ptr,
+		regs:     (*Registers)(unsafe.Pointer(C.tg_context_regs(ptr))),
+		event:    newEvents(1),
+		platform: p.h,
+		gone:     make(chan struct{}),
+	}
+	h.interrupts.alive = true
+	p.h.mu.Lock()
+	p.h.contexts[unsafe.Pointer(ptr)] = h
+	p.h.mu.Unlock()
+	c := &Context{h, p}
+	runtime.SetFinalizer(c, func(c *Context) { c.h.close() })
+	return c, nil
+}
+
+// acquire takes an idle context for the caller alone.
+func (c *Context) acquire(op string, as int32) error {
+	if c == nil || c.h.closing.Load() {
+		return errClosed(op)
+	}
+	if c.h.state.CompareAndSwap(contextIdle, as) {
+		return nil
+	}
+	if c.h.closing.Load() {
+		return errClosed(op)
+	}
+	return errBusy(op, "the context is running or in use by another call")
+}
+
+func (c *Context) release() {
+	c.h.release()
+	runtime.KeepAlive(c)
+}
+
+func (h *contextHandle) release() {
+	h.state.Store(contextIdle)
+	if h.closing.Load() {
+		h.destroyIdle()
+	}
+}
+
+func (c *Context) done(op string, result C.int) error {
+	if result == 0 {
+		return nil
+	}
+	return c.h.platform.fail(op, result)
+}
+
+// Start puts the context back to the state of a new one, then sets instruction and stack pointer.
+func (c *Context) Start(ip, sp uint64) error {
+	if err := c.acquire("start", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("start", C.tg_context_start(c.h.ptr, C.uint64_t(ip), C.uint64_t(sp)))
+}
+
+// CopyFrom copies registers, thread-local storage and FP state of another context: for fork and clone.
+func (c *Context) CopyFrom(from *Context) error {
+	if err := c.acquire("copy", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	if c == from {
+		return nil
+	}
+	if err := from.acquire("copy", contextUsed); err != nil {
+		return err
+	}
+	defer from.release()
+	return c.done("copy", C.tg_context_copy(c.h.ptr, from.h.ptr))
+}
+
+// SetFlags sets all flags at once.
+func (c *Context) SetFlags(flags ContextFlags) error {
+	if err := c.acquire("set flags", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("set flags", C.tg_context_set_flags(c.h.ptr, C.uint32_t(flags)))
+}
+
+// SetUserData sets a number that comes back in every event of the context; 0 at first.
+func (c *Context) SetUserData(data uint64) error {
+	if err := c.acquire("set user data", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("set user data", C.tg_context_set_user_data(c.h.ptr, C.uint64_t(data)))
+}
+
+// UserData returns the number of SetUserData.
+func (c *Context) UserData() (uint64, error) {
+	if err := c.acquire("user data", contextUsed); err != nil {
+		return 0, err
+	}
+	defer c.release()
+	return uint64(C.tg_context_user_data(c.h.ptr)), nil
+}
+
+// Registers copies the general registers as of the last event.
+func (c *Context) Registers() (Registers, error) {
+	if err := c.acquire("registers", contextUsed); err != nil {
+		return Registers{}, err
+	}
+	defer c.release()
+	return *c.h.regs, nil
+}
+
+// SetRegisters sets the general registers: the next switch takes them.
+func (c *Context) SetRegisters(regs *Registers) error {
+	if err := c.acquire("set registers", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	to := C.tg_context_regs_mut(c.h.ptr)
+	if to == nil {
+		return errBusy("set registers", "the context is running")
+	}
+	c.h.regs = (*Registers)(unsafe.Pointer(to))
+	size, arch := c.h.regs.size, c.h.regs.arch
+	*c.h.regs = *regs
+	c.h.regs.size, c.h.regs.arch = size, arch
+	return nil
+}
+
+// FPState reads the FP, vector and mask registers in the layout of the kernel's NT_X86_XSTATE (x86-64) or NT_PRFPREG
+// (AArch64) register set into buffer, which needs Info.FPStateSize bytes.
+func (c *Context) FPState(buffer []byte) error {
+	if err := c.acquire("FP state", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("FP state", C.tg_context_get_fpstate(c.h.ptr, bytesOf(buffer), C.size_t(len(buffer))))
+}
+
+// SetFPState sets what FPState reads. It changes nothing when the processor would refuse the state.
+func (c *Context) SetFPState(state []byte) error {
+	if err := c.acquire("set FP state", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("set FP state", C.tg_context_set_fpstate(c.h.ptr, bytesOf(state), C.size_t(len(state))))
+}
+
+// TLS is the thread-local storage register: fs_base or tpidr_el0.
+func (c *Context) TLS() (uint64, error) {
+	if err := c.acquire("TLS", contextUsed); err != nil {
+		return 0, err
+	}
+	defer c.release()
+	var tls C.uint64_t
+	result := C.tg_context_get_tls(c.h.ptr, &tls)
+	return uint64(tls), c.done("TLS", result)
+}
+
+// SetTLS sets the thread-local storage register.
+func (c *Context) SetTLS(tls uint64) error {
+	if err := c.acquire("set TLS", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("set TLS", C.tg_context_set_tls(c.h.ptr, C.uint64_t(tls)))
+}
+
+// SetReturn sets the result of the system call that the context came back with: a value, or the negative of an error
+// number. Any value passes as it is.
+func (c *Context) SetReturn(value int64) error {
+	if err := c.acquire("set return", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("set return", C.tg_context_set_return(c.h.ptr, C.int64_t(value)))
+}
+
+// RestartSyscall makes the next switch raise the system call of the last event once more. EINVAL when the last event
+// was not a Syscall or the registers were changed to another place since.
+func (c *Context) RestartSyscall() error {
+	if err := c.acquire("restart", contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.done("restart", C.tg_context_restart_syscall(c.h.ptr))
+}
+
+// Switch runs the context in the subprocess until an event. It blocks an operating system thread meanwhile; Runner.Switch
+// does not. When ctx ends first, the guest is interrupted where it is and the error is ctx.Err(); an event that comes at
+// the same time is returned, and the next Switch fails. After an error the context is as it was, or at the place where
+// it was interrupted.
+func (c *Context) Switch(ctx context.Context, s *Subprocess) (event Event, err error) {
+	if err := c.acquire("switch", contextUsed); err != nil {
+		return Event{}, err
+	}
+	if s == nil {
+		c.release()
+		return Event{}, errClosed("switch")
+	}
+	// Who ends something shuts its gate and then looks who is running; we say that we run and then pass the gate. So one
+	// of us sees the other, here and with the end of ctx.
+	c.h.running.Store(s.h)
+	if s.h.enter() {
+		err = c.switchInside(ctx, s.h, &event)
+		s.leave()
+	} else {
+		err = errClosed("switch")
+	}
+	c.h.running.Store(nil)
+	c.release()
+	return event, err
+}
+
+func (c *Context) switchInside(ctx context.Context, s *subprocessHandle, event *Event) error {
+	h := c.h
+	done := ctx.Done()
+	if done != nil {
+		h.watched.arm(ctx, done, h)
+	}
+	for {
+		if done != nil {
+			select {
+			case <-done:
+				return ctx.Err()
+			default:
+			}
+		}
+		result := C.tgo_switch(C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))), C.uintptr_t(uintptr(unsafe.Pointer(s.ptr))),
+			C.uintptr_t(uintptr(unsafe.Pointer(h.event))))
+		if result != 0 {
+			return c.done("switch", result)
+		}
+		if h.meant(h.event) {
+			event.read(h.event, c)
+			return nil
+		}
+		if h.closing.Load() {
+			return errClosed("switch")
+		}
+		if s.isShut() {
+			event.Kind, event.Arch, event.Context = KindDead, uint32(h.event.arch), c
+			event.UserData, event.Dead = uint64(h.event.user_data), Dead{Reason: DeadDestroyed}
+			return nil
+		}
+		// ctx has ended, or something that ended too late for the switch that it was about.
+	}
+}
+
+// Interrupt makes the switch that runs now, or else the next one, return an Interrupted event with the registers of
+// where the guest was. Several calls before that count as one. When the switch meets another event first, that one is
+// returned with FlagInterruptPending, and the next switch returns Interrupted at once. Any goroutine; it does not block.
+func (c *Context) Interrupt() error {
+	if c == nil {
+		return errClosed("interrupt")
+	}
+	defer runtime.KeepAlive(c)
+	i := &c.h.interrupts
+	i.Lock()
+	defer i.Unlock()
+	if !i.alive || c.h.closing.Load() {
+		return errClosed("interrupt")
+	}
+	i.user = true
+	return c.done("interrupt", C.tg_context_interrupt(c.h.ptr))
+}
+
+// callBack interrupts for this package's own reasons.
+func (h *contextHandle) callBack() {
+	i := &h.interrupts
+	i.Lock()
+	defer i.Unlock()
+	if i.alive {
+		C.tg_context_interrupt(h.ptr)
+	}
+}
+
+// meant sorts out an event that an interrupt made or came with. It reports whether the event is to be handed on: an
+// Interrupted event that nobody but this package asked for is not. The flag stays only for what the caller asked for.
+func (h *contextHandle) meant(event *C.tg_event) bool {
+	if event.kind != C.TG_EVENT_INTERRUPTED && event.flags&C.TG_FLAG_INTERRUPT_PENDING == 0 {
+		return true
+	}
+	i := &h.interrupts
+	i.Lock()
+	defer i.Unlock()
+	if event.kind != C.TG_EVENT_INTERRUPTED {
+		if !i.user {
+			event.flags &^= C.TG_FLAG_INTERRUPT_PENDING
+		}
+		return true
+	}
+	user := i.user
+	i.user = false
+	return user
+}
+
+// Close frees the context. One that runs is interrupted and freed when it comes back; its call then fails.
+func (c *Context) Close() error {
+	if c != nil {
+		runtime.SetFinalizer(c, nil)
+		c.h.close()
+	}
+	return nil
+}
+
+func (h *contextHandle) close() {
+	if h.closing.Swap(true) {
+		return
+	}
+	h.destroyIdle()
+	h.callBack()
+}
+
+func (h *contextHandle) destroyIdle() {
+	if !h.state.CompareAndSwap(contextIdle, contextClosed) {
+		return
+	}
+	h.watched.disarm()
+	h.interrupts.Lock()
+	h.interrupts.alive = false
+	h.platform.mu.Lock()
+	delete(h.platform.contexts, unsafe.Pointer(h.ptr))
+	h.platform.mu.Unlock()
+	C.tg_context_destroy(h.ptr)
+	C.free(unsafe.Pointer(h.event))
+	h.interrupts.Unlock()
+	close(h.gone)
+}

@@ -1,0 +1,3 @@
+module trapgate.dev/go/trapgate
+
+go 1.19

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "shim.h"
+
+#include <stdatomic.h>
+
+uint64_t tgo_thread(void)
+{
+    static atomic_uint_fast64_t last;
+    static _Thread_local uint64_t number;
+
+    if (number == 0)
+        number = atomic_fetch_add(&last, 1) + 1;
+    return number;
+}
+
+int tgo_switch(uintptr_t context, uintptr_t subprocess, uintptr_t event)
+{
+    ((tg_event *)event)->size = sizeof(tg_event);
+    return tg_context_switch((tg_context *)context, (tg_subprocess *)subprocess, (tg_event *)event);
+}
+
+struct tgo_wait tgo_wait(uintptr_t queue, uintptr_t events, size_t capacity, int64_t timeout_ns)
+{
+    struct tgo_wait done = {.thread = tgo_thread()};
+    size_t count = 0;
+
+    ((tg_event *)events)->size = sizeof(tg_event);
+    done.result = tg_queue_wait((tg_queue *)queue, (tg_event *)events, capacity, timeout_ns, &count);
+    done.count = count;
+    return done;
+}
+
+static int start(tg_queue *queue, const struct tgo_start *start)
+{
+    tg_context *context = (tg_context *)start->context;
+    int result = start->with_value ? tg_context_set_return(context, start->value) : 0;
+
+    return result ? result : tg_queue_submit(queue, context, (tg_subprocess *)start->subprocess);
+}
+
+struct tgo_wait tgo_turn(uintptr_t queue, uintptr_t starts, size_t count, uintptr_t events, size_t capacity,
+                         int64_t timeout_ns)
+{
+    struct tgo_start *all = (struct tgo_start *)starts;
+
+    for (size_t i = 0; i < count; i++) {
+        all[i].result = start((tg_queue *)queue, &all[i]);
+        if (all[i].result != 0)
+            timeout_ns = 0;
+    }
+    return tgo_wait(queue, events, capacity, timeout_ns);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * What Go calls where calling the library directly would cost a check of pointers, or one call each for things that go
+ * together. Handles come as integers: they are the library's memory, and nothing in them concerns Go's collector.
+ */
+#ifndef TRAPGATE_GO_SHIM_H
+#define TRAPGATE_GO_SHIM_H
+
+#include <stdlib.h>
+
+#include <trapgate/trapgate.h>
+
+#if TG_ABI_VERSION != 1
+#error "this package is for version 1 of Trapgate's ABI"
+#endif
+
+/* A number that no other thread has or had. */
+uint64_t tgo_thread(void);
+
+int tgo_switch(uintptr_t context, uintptr_t subprocess, uintptr_t event);
+
+struct tgo_wait {
+    uint64_t count;
+    uint64_t thread; /* that waited */
+    int32_t result;
+    uint32_t pad;
+};
+
+struct tgo_wait tgo_wait(uintptr_t queue, uintptr_t events, size_t capacity, int64_t timeout_ns);
+
+/* A context that a runner starts. */
+struct tgo_start {
+    uintptr_t context;
+    uintptr_t subprocess;
+    int64_t value;      /* what the system call returns, */
+    int32_t with_value; /* if this is set */
+    int32_t result;     /* out */
+};
+
+/* Starts contexts and waits for events, in one call. Only looks when a start failed, so that the failure gets out. */
+struct tgo_wait tgo_turn(uintptr_t queue, uintptr_t starts, size_t count, uintptr_t events, size_t capacity,
+                         int64_t timeout_ns);
+
+#endif

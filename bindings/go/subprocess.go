@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package trapgate
+
+// #include "shim.h"
+import "C"
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// Prot are the rights of a mapping.
+type Prot uint32
+
+// The rights of mappings.
+const (
+	ProtNone  Prot = C.TG_PROT_NONE
+	ProtRead  Prot = C.TG_PROT_READ
+	ProtWrite Prot = C.TG_PROT_WRITE
+	ProtExec  Prot = C.TG_PROT_EXEC
+)
+
+// MapFlags say how memory is mapped.
+type MapFlags uint32
+
+// The flags of mappings.
+const (
+	MapShared    MapFlags = C.TG_MAP_SHARED    // writes reach the descriptor; without it: private, copy-on-write
+	MapPopulate  MapFlags = C.TG_MAP_POPULATE  // make the pages present now
+	MapNoReserve MapFlags = C.TG_MAP_NORESERVE // MAP_NORESERVE
+	MapNoReplace MapFlags = C.TG_MAP_NOREPLACE // EEXIST rather than replace what is there
+)
+
+// MemOp is an operation on guest memory, for Subprocess.Apply. MapOp, MapFileOp, UnmapOp, ProtectOp and AdviseOp make
+// them; the zero value is none and is refused.
+type MemOp struct {
+	op C.tg_mem_op
+}
+
+func newOp(kind C.uint32_t, addr, length uint64) MemOp {
+	var op C.tg_mem_op
+	op.size = C.uint32_t(unsafe.Sizeof(op))
+	op.kind, op.addr, op.length, op.fd = kind, C.uint64_t(addr), C.uint64_t(length), -1
+	return MemOp{op}
+}
+
+// MapOp maps zero pages at addr.
+func MapOp(addr, length uint64, prot Prot, flags MapFlags) MemOp {
+	op := newOp(C.TG_MEM_MAP, addr, length)
+	op.op.prot, op.op.flags = C.uint32_t(prot), C.uint32_t(flags)
+	return op
+}
+
+// MapFileOp maps pages of a descriptor at addr.
+func MapFileOp(addr, length uint64, prot Prot, flags MapFlags, fd int, offset uint64) MemOp {
+	op := MapOp(addr, length, prot, flags)
+	op.op.fd, op.op.offset = C.int32_t(fd), C.uint64_t(offset)
+	return op
+}
+
+// UnmapOp unmaps; nothing mapped there is fine.
+func UnmapOp(addr, length uint64) MemOp { return newOp(C.TG_MEM_UNMAP, addr, length) }
+
+// ProtectOp changes rights.
+func ProtectOp(addr, length uint64, prot Prot) MemOp {
+	op := newOp(C.TG_MEM_PROTECT, addr, length)
+	op.op.prot = C.uint32_t(prot)
+	return op
+}
+
+// AdviseOp gives the host's kernel advice, one of MADV_*: DONTNEED, WILLNEED, FREE, HUGEPAGE, NOHUGEPAGE, REMOVE,
+// POPULATE_READ, POPULATE_WRITE, COLD, PAGEOUT.
+func AdviseOp(addr, length uint64, advice int) MemOp {
+	op := newOp(C.TG_MEM_ADVISE, addr, length)
+	op.op.advice = C.int32_t(advice)
+	return op
+}
+
+// Subprocess is a guest address space, held by a stub process.
+type Subprocess struct {
+	h        *subprocessHandle
+	platform *Platform // keeps it from being finalized
+}
+
+type subprocessHandle struct {
+	gate
+	ptr      *C.tg_subprocess
+	platform *platformHandle
+	gone     chan struct{}
+}
+
+// NewSubprocess makes an empty address space.
+func (p *Platform) NewSubprocess() (*Subprocess, error) {
+	if err := p.enter("new subprocess"); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	var ptr *C.tg_subprocess
+	if result := C.tg_subprocess_create(p.h.ptr, &ptr); result != 0 {
+		return nil, p.h.fail("new subprocess", result)
+	}
+	return p.newSubprocess(ptr), nil
+}
+
+func (p *Platform) newSubprocess(ptr *C.tg_subprocess) *Subprocess {
+	h := &subprocessHandle{gate: newGate(), ptr: ptr, platform: p.h, gone: make(chan struct{})}
+	remember(p.h, p.h.subprocesses, h)
+	s := &Subprocess{h, p}
+	runtime.SetFinalizer(s, func(s *Subprocess) { go s.h.close() })
+	return s
+}
+
+func (s *Subprocess) enter(op string) error {
+	if s == nil || !s.h.enter() {
+		return errClosed(op)
+	}
+	return nil
+}
+
+func (s *Subprocess) leave() {
+	s.h.leave()
+	runtime.KeepAlive(s)
+}
+
+func (s *Subprocess) done(op string, result C.int) error {
+	if result == 0 {
+		return nil
+	}
+	return s.h.platform.fail(op, result)
+}
+
+// Fork makes a copy: private pages copy-on-write by the host kernel, shared mappings shared, at the same addresses.
+// Contexts that run in the original meanwhile go on; what they write during the call may or may not be in the copy.
+func (s *Subprocess) Fork() (*Subprocess, error) {
+	if s == nil {
+		return nil, errClosed("fork")
+	}
+	if err := s.platform.enter("fork"); err != nil {
+		return nil, err
+	}
+	defer s.platform.leave()
+	if err := s.enter("fork"); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var ptr *C.tg_subprocess
+	if result := C.tg_subprocess_fork(s.h.ptr, &ptr); result != 0 {
+		return nil, s.done("fork", result)
+	}
+	return s.platform.newSubprocess(ptr), nil
+}
+
+// Apply runs operations in order. All arguments are checked before the first one runs. It returns the number of
+// operations that took effect; the one behind them is the one that failed.
+func (s *Subprocess) Apply(ops []MemOp) (int, error) {
+	if err := s.enter("apply"); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	var first *C.tg_mem_op
+	if len(ops) > 0 {
+		first = &ops[0].op
+	}
+	var done C.size_t
+	result := C.tg_subprocess_apply(s.h.ptr, first, C.size_t(len(ops)), &done)
+	return int(done), s.done("apply", result)
+}
+
+// Map maps zero pages at addr.
+func (s *Subprocess) Map(addr, length uint64, prot Prot, flags MapFlags) error {
+	return s.MapFile(addr, length, prot, flags, -1, 0)
+}
+
+// MapFile maps pages of a descriptor at addr. The mapping outlives the descriptor.
+func (s *Subprocess) MapFile(addr, length uint64, prot Prot, flags MapFlags, fd int, offset uint64) error {
+	if err := s.enter("map"); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.done("map", C.tg_subprocess_map(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot),
+		C.uint32_t(flags), C.int32_t(fd), C.uint64_t(offset)))
+}
+
+// Unmap unmaps; nothing mapped there is fine.
+func (s *Subprocess) Unmap(addr, length uint64) error {
+	if err := s.enter("unmap"); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.done("unmap", C.tg_subprocess_unmap(s.h.ptr, C.uint64_t(addr), C.uint64_t(length)))
+}
+
+// Protect changes rights.
+func (s *Subprocess) Protect(addr, length uint64, prot Prot) error {
+	if err := s.enter("protect"); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.done("protect", C.tg_subprocess_protect(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot)))
+}
+
+// ReadMemory copies guest memory into buffer, which respects the rights of the guest's mappings. It returns how many
+// bytes were copied, exact to the byte up to the first page that cannot be accessed; fewer than asked for come with an
+// error, EFAULT. The copy is not atomic: a guest thread that runs may change the memory meanwhile. Read a thing once,
+// then check it.
+func (s *Subprocess) ReadMemory(addr uint64, buffer []byte) (int, error) {
+	if err := s.enter("read"); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	var done C.size_t
+	result := C.tg_subprocess_read(s.h.ptr, C.uint64_t(addr), bytesOf(buffer), C.size_t(len(buffer)), &done)
+	return int(done), s.done("read", result)
+}
+
+// WriteMemory copies data into guest memory; everything said at ReadMemory holds.
+func (s *Subprocess) WriteMemory(addr uint64, data []byte) (int, error) {
+	if err := s.enter("write"); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	var done C.size_t
+	result := C.tg_subprocess_write(s.h.ptr, C.uint64_t(addr), bytesOf(data), C.size_t(len(data)), &done)
+	return int(done), s.done("write", result)
+}
+
+var noBytes [1]byte
+
+func bytesOf(bytes []byte) unsafe.Pointer {
+	if len(bytes) == 0 {
+		return unsafe.Pointer(&noBytes[0])
+	}
+	return unsafe.Pointer(&bytes[0])
+}
+
+// PID is the process id of the stub, for operators and tests. Do not signal or trace it. 0 when the subprocess is dead
+// or closed.
+func (s *Subprocess) PID() int {
+	if s.enter("pid") != nil {
+		return 0
+	}
+	defer s.leave()
+	return int(C.tg_subprocess_pid(s.h.ptr))
+}
+
+// Close kills the stub process and reaps it before it returns. A switch that runs in it returns a Dead event first;
+// contexts stay usable elsewhere.
+func (s *Subprocess) Close() error {
+	if s != nil {
+		runtime.SetFinalizer(s, nil)
+		s.h.close()
+	}
+	return nil
+}
+
+func (h *subprocessHandle) close() {
+	if !h.shut() {
+		<-h.gone
+		return
+	}
+	// The library's destroy must not meet a call that is about to begin, so what runs is called back first. Contexts in
+	// queues need no care: the library gives them their Dead events.
+	h.platform.nudge(h)
+	<-h.drained
+	C.tg_subprocess_destroy(h.ptr)
+	forget(h.platform, h.platform.subprocesses, h)
+	close(h.gone)
+}
+
+// nudge makes every call that is inside of the subprocess come back.
+func (h *platformHandle) nudge(subprocess *subprocessHandle) {
+	var inside []*contextHandle
+	h.mu.RLock()
+	for _, context := range h.contexts {
+		if context.running.Load() == subprocess {
+			inside = append(inside, context)
+		}
+	}
+	h.mu.RUnlock()
+	for _, context := range inside {
+		context.callBack()
+	}
+	for _, runner := range listOf(h, h.runners) {
+		runner.wake()
+	}
+}
