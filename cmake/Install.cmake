@@ -51,3 +51,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/trapgateConfigVersion.cm
   COMPATIBILITY SameMajorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/trapgateConfig.cmake" "${PROJECT_BINARY_DIR}/trapgateConfigVersion.cmake"
   DESTINATION "${package_dir}")
+
+if(EXISTS "${PROJECT_SOURCE_DIR}/docs/man") # a package of the library's sources alone has none
+  include(ManPages)
+endif()

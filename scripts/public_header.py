@@ -40,7 +40,7 @@ class Report:
     """Prints one line for each check, and the closing line."""
 
     def __init__(self, name):
-        self.name, self.passed, self.failed = name, 0, 0
+        self.name, self.passed, self.failed, self.skipped = name, 0, 0, 0
 
     def result(self, what, findings):
         if findings:
@@ -55,6 +55,10 @@ class Report:
         findings += [f"only in {there}: {name}" for name in sorted(set(theirs) - set(ours))]
         self.result(f"{what} ({len(ours)} names)", findings if ours else ["none found"])
 
+    def skip(self, what, reason):
+        self.skipped += 1
+        print(f"skipped: {what}: {reason}")
+
     def close(self):
-        print(f"{self.name}: {self.passed} passed, {self.failed} failed")
+        print(f"{self.name}: {self.passed} passed, {self.failed} failed, {self.skipped} skipped")
         return 1 if self.failed or not self.passed else 0
