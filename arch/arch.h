@@ -90,6 +90,17 @@ struct arch_guest {
 
 struct systrap_slot;
 
+/* What a worker said of a signal: copied out of its slot once, for a guest's other threads can write there. */
+struct arch_trap {
+    int32_t code;
+    int32_t error_number;
+    uint64_t addr;
+    int64_t syscall;
+    uint32_t syscall_arch;
+    bool hidden;
+    uint64_t fault_error;
+};
+
 /* A system call instruction that is replaced by a jump to a trampoline. */
 #define ARCH_PATCH_BYTES 32
 
@@ -135,7 +146,7 @@ struct arch_systrap {
     void (*write_regs)(struct systrap_slot *slot, const tg_regs *regs);
     void (*set_return)(struct systrap_slot *slot, int64_t value);
     /* False: the SIGSYS stands for something else. */
-    bool (*read_syscall)(const struct systrap_slot *slot, struct arch_syscall *out);
+    bool (*read_syscall)(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out);
     /* The same for a patched call; ip: behind the original instruction. */
     void (*read_patched)(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out);
     /* The registers that were written are those of the patched call that the context came with: it may go on directly.

@@ -40,7 +40,7 @@ void context_give_back(struct tg_context *context)
 
 bool context_is_running(const struct tg_context *context)
 {
-    return atomic_load_explicit(&context->state, memory_order_acquire) != CONTEXT_IDLE;
+    return atomic_load(&context->state) != CONTEXT_IDLE;
 }
 
 int context_create(struct tg_platform *platform, struct tg_context **out)
@@ -173,11 +173,13 @@ void context_free(struct tg_context *context)
 {
     struct tg_platform *platform = context->platform;
 
+    platform->ops->context_destroy(context);
     pthread_mutex_lock(&platform->lock);
     list_remove(&context->node);
+    for (size_t i = 0; i < CONTEXT_COUNTERS; i++)
+        count_many(platform, context_counters[i], context_counted(context, i));
     pthread_mutex_unlock(&platform->lock);
     uncount(platform, COUNTER_CONTEXTS);
-    platform->ops->context_destroy(context);
     free(context->fp);
     free(context);
 }

@@ -3,24 +3,33 @@
 
 #include "core/event.h"
 
-void event_begin(struct tg_event *event, struct tg_context *context, uint32_t kind)
+/* All but the union. */
+static void fill_head(struct tg_event *event, struct tg_context *context, uint32_t kind)
 {
-    memset(event, 0, sizeof(*event));
     event->size = sizeof(*event);
     event->kind = kind;
+    event->flags = 0;
     event->arch = tgi_arch.audit_arch;
     event->context = context;
     event->user_data = context->user_data;
 }
 
+void event_begin(struct tg_event *event, struct tg_context *context, uint32_t kind)
+{
+    fill_head(event, context, kind);
+    memset(&event->u, 0, sizeof(event->u));
+}
+
+/* The common one: no byte is written twice. */
 void event_syscall(struct tg_event *event, struct tg_context *context, const struct arch_syscall *syscall)
 {
-    event_begin(event, context, TG_EVENT_SYSCALL);
+    fill_head(event, context, TG_EVENT_SYSCALL);
     event->arch = syscall->arch;
     event->flags = syscall->flags;
     event->u.syscall.nr = syscall->nr;
     memcpy(event->u.syscall.args, syscall->args, sizeof(syscall->args));
     event->u.syscall.ip = syscall->ip;
+    memset((char *)&event->u + sizeof(event->u.syscall), 0, sizeof(event->u) - sizeof(event->u.syscall));
 }
 
 bool event_is_fault(const siginfo_t *info)

@@ -32,12 +32,19 @@ enum regs_place {
     REGS_BOTH,
 };
 
+/* What every switch counts: in the context, for a platform's word would go from processor to processor. */
+enum context_counter { CONTEXT_SWITCHES, CONTEXT_SYSCALLS, CONTEXT_COUNTERS };
+
+/* Of the platform, in the order above. */
+static const enum counter context_counters[CONTEXT_COUNTERS] = {COUNTER_SWITCHES, COUNTER_SYSCALLS};
+
 struct tg_context {
     struct tg_platform *platform;
     struct list node;
     _Atomic uint32_t state;
     uint32_t flags; /* TG_CONTEXT_* */
     uint64_t user_data;
+    _Atomic uint64_t counted[CONTEXT_COUNTERS];
     int64_t started_ns; /* TG_OPEN_LATENCY, while it runs; else 0 */
     struct interrupt interrupt;
     bool in_syscall; /* the last event was a SYSCALL, kept in syscall */
@@ -67,6 +74,19 @@ void subprocess_drain(struct tg_subprocess *subprocess);
 /* Takes the context for running; false when it runs already. */
 bool context_take(struct tg_context *context);
 void context_give_back(struct tg_context *context);
+/* By whoever has taken the context. */
+static inline void context_count(struct tg_context *context, enum context_counter counter)
+{
+    _Atomic uint64_t *counted = &context->counted[counter];
+
+    atomic_store_explicit(counted, atomic_load_explicit(counted, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static inline uint64_t context_counted(const struct tg_context *context, enum context_counter counter)
+{
+    return atomic_load_explicit(&context->counted[counter], memory_order_relaxed);
+}
+
 /* The time until it is given back counts as a switch's. */
 void context_start_clock(struct tg_context *context);
 bool context_is_running(const struct tg_context *context);

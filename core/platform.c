@@ -138,8 +138,7 @@ int platform_probe(uint32_t backend, struct tg_probe *out)
     return 0;
 }
 
-/* Patched calls are what is neither: the fast path counts one number. Not read at once, so the sum may be off by some.
- */
+/* Patched calls are what is left: the fast path counts one number. Not read at once, so the sum may be off by some. */
 static void divide_calls(const struct tg_platform *platform, uint64_t numbers[COUNTERS])
 {
     uint64_t all = numbers[COUNTER_SYSCALLS];
@@ -150,6 +149,24 @@ static void divide_calls(const struct tg_platform *platform, uint64_t numbers[CO
     numbers[COUNTER_PATCHED_CALLS] = all - *unpatched;
 }
 
+/* What contexts have counted that are gone is in the platform's numbers already. */
+static void add_contexts(struct tg_platform *platform, uint64_t numbers[COUNTERS])
+{
+    const struct list *node;
+
+    pthread_mutex_lock(&platform->lock);
+    for (size_t i = 0; i < CONTEXT_COUNTERS; i++)
+        numbers[context_counters[i]] = atomic_load(&platform->counters[context_counters[i]]);
+    list_for_each(node, &platform->contexts)
+    {
+        const struct tg_context *context = container_of(node, struct tg_context, node);
+
+        for (size_t i = 0; i < CONTEXT_COUNTERS; i++)
+            numbers[context_counters[i]] += context_counted(context, i);
+    }
+    pthread_mutex_unlock(&platform->lock);
+}
+
 void platform_stats(const struct tg_platform *platform, struct tg_stats *out)
 {
     uint64_t numbers[COUNTERS];
@@ -157,6 +174,7 @@ void platform_stats(const struct tg_platform *platform, struct tg_stats *out)
     _Static_assert(sizeof(numbers) == sizeof(*out) - offsetof(struct tg_stats, subprocesses), "a counter a number");
     for (size_t i = 0; i < COUNTERS; i++)
         numbers[i] = atomic_load_explicit(&platform->counters[i], memory_order_relaxed);
+    add_contexts((struct tg_platform *)(uintptr_t)platform, numbers);
     divide_calls(platform, numbers);
     numbers[COUNTER_PATCH_SITES] = numbers[COUNTER_PATCH_SITES_BEFORE] + numbers[COUNTER_PATCH_SITES_AFTER];
     if (platform->ops->add_stub_numbers)

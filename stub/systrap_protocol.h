@@ -98,7 +98,7 @@ struct systrap_config {
     uint32_t fp_offset; /* in a slot */
     uint32_t fp_size;
     uint32_t spin_pauses; /* how often a worker pauses before it sleeps; 0: at once */
-    uint32_t ring_small;
+    uint32_t pad;
     uint64_t fp_features; /* what the stub saves and loads */
     uint64_t patching;    /* calls may be patched: workers hide where they are in a register */
     /* Each worker's signal stack as sigaltstack(2) takes it. */
@@ -147,19 +147,18 @@ struct systrap_worker {
     /* Statistics: for whoever wants to believe them. */
     uint64_t spins;
     uint64_t sleeps;
-    uint64_t wakes;
 };
 
 /*
  * Who owns a slot, and what is in it:
  *   FREE      the library
  *   READY     any worker may take it out of the run ring
- *   RUNNING   a worker runs it
+ *   RUNNING   a worker runs it, or the one that held it is about to
  *   HELD      an event is in it; the worker keeps the FP state
  *   ASLEEP    the same, and the worker must be woken to go on
  *   EVENT     an event is in it, and all of the context's state
  *   LOCKED    the library, which is about to change it; the worker keeps the FP state
- *   RESUMED   the worker that held it is to run it
+ *   RESUMED   the worker that held it and slept is to run it
  *   DROP      the worker that holds it is to save the FP state and forget it
  *   GONE      the stub is dead
  */
@@ -201,13 +200,12 @@ struct systrap_slot {
     uint64_t addr; /* si_addr or si_call_addr */
     int64_t syscall;
     uint64_t fault_error; /* of a page fault, as the processor gave it; ~0: none */
-    uint64_t fault_addr;
-    uint64_t resume; /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
-    uint64_t stack;  /* of the worker that runs it, for patched calls */
-    uint32_t hidden; /* the worker had a segment base of its own */
-    uint32_t worker; /* that runs it or did last */
-    uint32_t number; /* its own */
-    uint32_t fp_at;  /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
+    uint64_t resume;      /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
+    uint64_t stack;       /* of the worker that runs it, for patched calls */
+    uint32_t hidden;      /* the worker had a segment base of its own */
+    uint32_t worker;      /* that runs it or did last */
+    uint32_t number;      /* its own */
+    uint32_t fp_at;       /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
 };
 #endif
 

@@ -183,14 +183,14 @@ static void drop_held(const struct stub *stub, struct systrap_slot *slot)
 static bool still_ours(uint32_t state)
 {
     return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_LOCKED || state == SLOT_RESUMED ||
-           state == SLOT_DROP;
+           state == SLOT_RUNNING || state == SLOT_DROP;
 }
 
 static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
 {
     uint32_t state = held ? LOAD(held->state) : SLOT_HELD;
 
-    return state == SLOT_RESUMED || state == SLOT_DROP || work_waits(stub);
+    return state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP || work_waits(stub);
 }
 
 static bool spin(const struct stub *stub, const struct systrap_slot *held)
@@ -238,16 +238,17 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
 static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_slot *held)
 {
     for (;;) {
+        uint32_t state = held ? LOAD(held->state) : SLOT_FREE;
         struct systrap_slot *slot;
 
-        if (held && !still_ours(LOAD(held->state))) {
+        if (state == SLOT_RUNNING || (state == SLOT_RESUMED && change(&held->state, SLOT_RESUMED, SLOT_RUNNING))) {
+            return held;
+        } else if (held && !still_ours(state)) {
             stub->worker->running = 0;
             held = NULL;
-        } else if (held && LOAD(held->state) == SLOT_DROP) {
+        } else if (state == SLOT_DROP) {
             drop_held(stub, held);
             held = NULL;
-        } else if (held && change(&held->state, SLOT_RESUMED, SLOT_RUNNING)) {
-            return held;
         } else if (work_waits(stub)) {
             if (held && !give_up_held(stub, held))
                 continue;
@@ -401,7 +402,8 @@ void tg_systrap_patched_call(struct systrap_slot *slot)
 {
     const struct stub stub = locate((uint64_t)__builtin_frame_address(0));
 
-    arch_save_patched(slot, stub.worker, (uint64_t)stub.region + SYSTRAP_TRAMPOLINES);
+    uint64_t in_processor = arch_save_patched(slot, stub.worker, (uint64_t)stub.region + SYSTRAP_TRAMPOLINES);
+
     slot = report(&stub, slot, TRAP_PATCHED);
     for (;;) {
         slot = next_slot(&stub, slot);
@@ -412,7 +414,7 @@ void tg_systrap_patched_call(struct systrap_slot *slot)
             arch_load_live_fp(slot_fp(&stub, slot), stub.config->fp_features);
             slot->load_fp = 0;
         }
-        arch_restore_patched(slot);
+        in_processor = arch_restore_patched(slot, in_processor);
         /* Comes back when there is a kick. */
         tg_systrap_exit(slot);
         SWAP(slot->kick, 0);

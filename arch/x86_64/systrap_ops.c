@@ -28,6 +28,7 @@
 #define VSYSCALL_PAGE   0xffffffffff600000ull
 #define FAULT_WRITE     0x2
 #define FAULT_FETCH     0x10
+#define USER_RING       3 /* of a selector */
 
 void x86_systrap_pause(void)
 {
@@ -153,8 +154,9 @@ void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs)
     regs->r15 = slot->cold[COLD_R15];
     regs->fs_base = slot->cold[COLD_FS_BASE];
     regs->gs_base = slot->cold[COLD_GS_BASE];
-    regs->cs = (uint16_t)slot->cold[COLD_CS];
-    regs->ss = (uint16_t)slot->cold[COLD_SS];
+    /* As the processor would have it: what a guest made up for another ring could not be set again. */
+    regs->cs = (uint16_t)slot->cold[COLD_CS] | USER_RING;
+    regs->ss = (uint16_t)slot->cold[COLD_SS] | USER_RING;
     regs->ds = (uint16_t)slot->cold[COLD_DS];
     regs->es = (uint16_t)slot->cold[COLD_ES];
     regs->fs = (uint16_t)slot->cold[COLD_FS];
@@ -219,16 +221,14 @@ static void read_compat(const struct systrap_slot *slot, struct arch_syscall *ou
     out->args[5] = slot->cold[COLD_RBP];
 }
 
-bool x86_systrap_read_syscall(const struct systrap_slot *slot, struct arch_syscall *out)
+bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out)
 {
-    uint32_t arch = slot->syscall_arch;
-
     /* The vsyscall page is for x86_syscall_from_signal(). */
-    if (slot->addr >= VSYSCALL_PAGE)
+    if (trap->addr >= VSYSCALL_PAGE)
         return false;
-    if (arch == AUDIT_ARCH_X86_64)
+    if (trap->syscall_arch == AUDIT_ARCH_X86_64)
         read_native(slot, out);
-    else if (arch == AUDIT_ARCH_I386)
+    else if (trap->syscall_arch == AUDIT_ARCH_I386)
         read_compat(slot, out);
     else
         return false;

@@ -37,8 +37,8 @@
 #define SLOT_HOT(n)  (8 + 8 * (n))
 #define SLOT_COLD(n) (64 + 8 * (n))
 #define SLOT_KICK    240
-#define SLOT_RESUME  296
-#define SLOT_STACK   304
+#define SLOT_RESUME  288
+#define SLOT_STACK   296
 
 /*
  * A worker's %gs base is its struct's address minus this, which is an address

@@ -149,7 +149,6 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     slot->syscall = info->u.sys.syscall;
     slot->syscall_arch = info->u.sys.arch;
     slot->fault_error = frame->trapno == PAGE_FAULT ? frame->err : ~0ull;
-    slot->fault_addr = frame->cr2;
 }
 
 /* A patched call of a guest that has a %gs base of its own: what the kernel would have reported. */
@@ -166,14 +165,17 @@ static inline void arch_make_syscall(struct systrap_slot *slot)
     slot->syscall_arch = AUDIT_ARCH_NATIVE;
 }
 
-/* A patched call: what its entry has not saved. */
-static inline void arch_save_patched(struct systrap_slot *slot, struct systrap_worker *worker, uint64_t trampolines)
+/* A patched call: what its entry has not saved. What is in the processor and only the guest changes is returned. */
+static inline uint64_t arch_save_patched(struct systrap_slot *slot, struct systrap_worker *worker, uint64_t trampolines)
 {
+    const uint64_t fs_base = read_fs_base();
+
     slot->site = (uint16_t)((slot->resume - trampolines) / SYSTRAP_TRAMPOLINE);
-    slot->cold[COLD_FS_BASE] = read_fs_base();
+    slot->cold[COLD_FS_BASE] = fs_base;
     if (worker->stepping)
         slot->cold[COLD_EFLAGS] |= EFLAGS_TF;
     worker->stepping = 0;
+    return fs_base;
 }
 
 /* May the context go on as after a patched call? */
@@ -182,10 +184,14 @@ static inline int arch_resumable(const struct systrap_slot *slot)
     return slot->resume != 0 && !(slot->cold[COLD_EFLAGS] & EFLAGS_TF);
 }
 
-static inline void arch_restore_patched(const struct systrap_slot *slot)
+/* in_processor: as returned by the last of the two. */
+static inline uint64_t arch_restore_patched(const struct systrap_slot *slot, uint64_t in_processor)
 {
-    if (read_fs_base() != slot->cold[COLD_FS_BASE])
-        __asm__ volatile("wrfsbase %0" : : "r"(slot->cold[COLD_FS_BASE]));
+    const uint64_t fs_base = slot->cold[COLD_FS_BASE];
+
+    if (fs_base != in_processor)
+        __asm__ volatile("wrfsbase %0" : : "r"(fs_base));
+    return fs_base;
 }
 
 static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame,

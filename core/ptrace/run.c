@@ -58,7 +58,7 @@ static void syscall_event(struct ptrace_context *context, const struct arch_sysc
 {
     struct tg_context *base = &context->base;
 
-    count(base->platform, COUNTER_SYSCALLS);
+    context_count(base, CONTEXT_SYSCALLS);
     tgi_arch.regs_stopped(&base->regs, syscall);
     base->in_syscall = true;
     base->syscall = *syscall;
@@ -123,7 +123,7 @@ int run_start(struct ptrace_context *context, struct stub_thread *thread, struct
         event_interrupted(context, event);
         return 1;
     }
-    count(base->platform, COUNTER_SWITCHES);
+    context_count(base, CONTEXT_SWITCHES);
     err = stub_thread_resume_guest(thread, tgi_arch.single_stepping(&base->regs));
     if (!err)
         return 0;

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* A context in a subprocess: starting it, waiting for it, and making an event of what it left in its slot. */
 #include <errno.h>
-#include <linux/audit.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "core/clock.h"
 #include "core/event.h"
@@ -56,7 +54,7 @@ static void event_interrupted(struct systrap_context *context, struct tg_event *
 
 static void syscall_event(struct systrap_context *context, struct tg_event *event)
 {
-    count(context->base.platform, COUNTER_SYSCALLS);
+    context_count(&context->base, CONTEXT_SYSCALLS);
     context->base.in_syscall = true;
     event_syscall(event, &context->base, &context->base.syscall);
 }
@@ -74,14 +72,27 @@ static void fault_event(struct systrap_context *context, const siginfo_t *info, 
     event_fault(event, &context->base, info, access);
 }
 
-static siginfo_t siginfo_of(const struct systrap_slot *slot, int signo)
+static struct arch_trap read_trap(const struct systrap_slot *slot)
 {
-    siginfo_t info = {.si_signo = signo, .si_code = slot->code, .si_errno = slot->error_number};
+    return (struct arch_trap){
+        .code = SHARED_LOAD(slot->code),
+        .error_number = SHARED_LOAD(slot->error_number),
+        .addr = SHARED_LOAD(slot->addr),
+        .syscall = SHARED_LOAD(slot->syscall),
+        .syscall_arch = SHARED_LOAD(slot->syscall_arch),
+        .hidden = SHARED_LOAD(slot->hidden) != 0,
+        .fault_error = SHARED_LOAD(slot->fault_error),
+    };
+}
 
-    info.si_addr = (void *)(uintptr_t)slot->addr;
+static siginfo_t siginfo_of(const struct arch_trap *trap, int signo)
+{
+    siginfo_t info = {.si_signo = signo, .si_code = trap->code, .si_errno = trap->error_number};
+
+    info.si_addr = (void *)(uintptr_t)trap->addr;
     if (signo == SIGSYS) {
-        info.si_syscall = (int)slot->syscall;
-        info.si_arch = slot->syscall_arch;
+        info.si_syscall = (int)trap->syscall;
+        info.si_arch = trap->syscall_arch;
     }
     return info;
 }
@@ -108,32 +119,33 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const si
 
 /*
  * A guest used the segment register whose base is a worker's while the guest
- * has none. From now on it has its own, and no patched calls.
+ * has none. From now on it has its own, and no patched calls. Once for each
+ * start: a guest that says so again makes it up.
  */
-static bool met_hidden_base(struct systrap_context *context, const struct systrap_slot *slot, const siginfo_t *info)
+static bool met_hidden_base(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info)
 {
     bool no_address = info->si_code == SI_KERNEL || (int64_t)(uintptr_t)info->si_addr < 0;
 
-    if (info->si_signo != SIGSEGV || !no_address || !slot->hidden || !control_of(context->bound)->hide)
+    if (info->si_signo != SIGSEGV || !no_address || !trap->hidden || context->met_hidden_base)
         return false;
+    context->met_hidden_base = true;
     patches_turn_off(context->bound);
     return true;
 }
 
 /* False: nobody's business. */
-static bool signal_event(struct systrap_context *context, const struct systrap_slot *slot, int signo,
+static bool signal_event(struct systrap_context *context, const struct arch_trap *trap, int signo,
                          struct tg_event *event)
 {
     const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
-    const uint64_t fault_error = slot->fault_error;
-    const siginfo_t info = siginfo_of(slot, signo);
+    const siginfo_t info = siginfo_of(trap, signo);
     struct tg_context *base = &context->base;
     enum arch_patch_meaning meaning;
 
     base->in_syscall = false;
     slot_pull_regs(context);
     meaning = explain(context, &info);
-    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, slot, &info))
+    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info))
         return false;
     if (meaning == ARCH_PATCH_CONTINUE) {
         base->regs_place = REGS_HERE;
@@ -142,7 +154,7 @@ static bool signal_event(struct systrap_context *context, const struct systrap_s
     if (meaning == ARCH_PATCH_SYSCALL || tgi_arch.syscall_from_signal(&base->regs, &info, &guest, &base->syscall))
         other_syscall_event(context, event);
     else if (event_is_fault(&info))
-        fault_event(context, &info, fault_error, event);
+        fault_event(context, &info, trap->fault_error, event);
     else
         event_exception(event, base, &info);
     return true;
@@ -153,18 +165,22 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
                        struct tg_event *event)
 {
     struct tg_context *base = &context->base;
+    struct arch_trap details;
 
     if (trap == TRAP_PATCHED) {
-        tgi_arch.systrap.read_patched(slot, patches_return_ip(&context->bound->patches, slot->site), &base->syscall);
+        uint32_t site = SHARED_LOAD(slot->site);
+
+        tgi_arch.systrap.read_patched(slot, patches_return_ip(&context->bound->patches, site), &base->syscall);
         syscall_event(context, event);
-    } else if (trap == SIGSYS && slot->code == SYS_SECCOMP_CODE &&
-               tgi_arch.systrap.read_syscall(slot, &base->syscall)) {
-        count(base->platform, COUNTER_UNPATCHED_CALLS);
-        syscall_event(context, event);
-        patches_note_call(context->bound, &base->syscall);
-    } else {
-        return signal_event(context, slot, (int)trap, event);
+        return true;
     }
+    details = read_trap(slot);
+    if (trap != SIGSYS || details.code != SYS_SECCOMP_CODE ||
+        !tgi_arch.systrap.read_syscall(slot, &details, &base->syscall))
+        return signal_event(context, &details, (int)trap, event);
+    count(base->platform, COUNTER_UNPATCHED_CALLS);
+    syscall_event(context, event);
+    patches_note_call(context->bound, &base->syscall);
     return true;
 }
 
@@ -193,13 +209,11 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
         base->in_syscall = false;
         if (!interrupt_take(&base->interrupt))
             return false;
-        interrupt_disarm(&base->interrupt);
         event_interrupted(context, event);
         return true;
     }
     if (!read_event(context, slot, trap, event))
         return false;
-    interrupt_disarm(&base->interrupt);
     if (interrupt_pending(&base->interrupt))
         event->flags |= TG_FLAG_INTERRUPT_PENDING;
     return true;
@@ -215,6 +229,9 @@ static void hand_over(struct systrap_context *context)
     struct systrap_control *control = control_of(subprocess);
     uint32_t position;
 
+    /* The worker spins on it; it is the one word that its processor has to fetch. */
+    if (shared_change(&slot->state, SLOT_HELD, SLOT_RUNNING))
+        return;
     switch (shared_take_held(&slot->state, SLOT_RESUMED)) {
     case SLOT_HELD:
         return;
@@ -274,11 +291,12 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         return 1;
     }
     slot = slot_of(subprocess, context->number);
+    /* One that comes later finds the context running and kicks it: kick(). */
     if (atomic_load_explicit(&context->kicked, memory_order_relaxed)) {
         atomic_store(&context->kicked, false);
-        SHARED_STORE(slot->kick, 0);
+        SHARED_SWAP(slot->kick, 0);
     }
-    if (!interrupt_arm(&base->interrupt, 0, 1)) {
+    if (interrupt_pending(&base->interrupt) && interrupt_take(&base->interrupt)) {
         event_interrupted(context, event);
         return 1;
     }
@@ -287,8 +305,10 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         slot->queued = queued;
     context->queued = queued;
     context->stuck_since = 0;
-    atomic_store(&context->in_flight, queued);
-    count(base->platform, COUNTER_SWITCHES);
+    context->met_hidden_base = false;
+    if (atomic_load_explicit(&context->in_flight, memory_order_relaxed) != queued)
+        atomic_store_explicit(&context->in_flight, queued, memory_order_release);
+    context_count(base, CONTEXT_SWITCHES);
     hand_over(context);
     return 0;
 }
@@ -442,7 +462,6 @@ void systrap_lost(struct systrap_context *context, struct tg_event *event)
 {
     if (!systrap_is_dead(context->bound))
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
-    interrupt_disarm(&context->base.interrupt);
     context->base.regs_place = REGS_BACKEND;
     systrap_event_dead(context, event);
 }
@@ -468,12 +487,19 @@ int systrap_context_switch(struct tg_context *base, struct tg_subprocess *subpro
 
 /* ---- the context's own life ---- */
 
-/* Any thread, any signal handler. */
+/*
+ * Any thread, any signal handler. The context has a slot and keeps it until
+ * this returns. A start takes the context first and then looks for interrupts;
+ * this is called after the interrupt is pending: if the context seems to be at
+ * rest the start will see it.
+ */
 static void kick(struct interrupt *interrupt)
 {
     struct systrap_context *context = container_of(interrupt, struct systrap_context, base.interrupt);
     struct systrap_slot *slot = slot_of(context->bound, context->number);
 
+    if (!context_is_running(&context->base))
+        return;
     atomic_store(&context->kicked, true);
     SHARED_SWAP(slot->kick, 1);
     worker_kick(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);

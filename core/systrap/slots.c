@@ -7,6 +7,8 @@
 #include "core/clock.h"
 #include "core/systrap/systrap_backend.h"
 
+#define KICKED_THROUGH_SLOT 1 /* stands for a thread: interrupt.kick finds the worker */
+
 #define ANSWER_TIME_NS (2 * NS_PER_SECOND) /* a worker that is given the processor needs microseconds */
 
 static uint8_t *slot_fp(const struct systrap_context *context)
@@ -67,6 +69,7 @@ int slot_bind(struct systrap_context *context, struct systrap_subprocess *subpro
         slot_of(subprocess, context->number)->resume = 0;
         slot_of(subprocess, context->number)->fp_at = 0;
         SHARED_SWAP(slot_of(subprocess, context->number)->state, SLOT_EVENT);
+        interrupt_arm_waiting(&context->base.interrupt, 0, KICKED_THROUGH_SLOT);
     }
     pthread_mutex_unlock(&subprocess->lock);
     if (err == -EAGAIN)
@@ -105,6 +108,7 @@ void slot_unbind(struct systrap_context *context)
 
     if (!subprocess)
         return;
+    interrupt_disarm(&context->base.interrupt);
     slot_pull_regs(context);
     context->base.regs_place = REGS_HERE;
     /* Also when nobody wants the FP state: a worker must not hold a slot that becomes another's. */

@@ -104,6 +104,7 @@ struct systrap_context {
     enum fp_place fp_place;
     _Atomic bool kicked;   /* the slot's word for it must be cleared */
     bool queued;           /* what the slot says */
+    bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */
     /* While submitted to a queue: */

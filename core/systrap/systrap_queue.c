@@ -699,9 +699,7 @@ static void set_aside(struct systrap_context *context)
 
     if (!systrap_left_something(context)) {
         systrap_lost(context, &event);
-    } else if (!systrap_collect(context, &event)) {
-        interrupt_disarm(&context->base.interrupt);
-    } else if (event.kind == TG_EVENT_SYSCALL) {
+    } else if (systrap_collect(context, &event) && event.kind == TG_EVENT_SYSCALL) {
         context_restart_syscall(&context->base);
     }
     subprocess_leave(&context->seat->subprocess->base);

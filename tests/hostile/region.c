@@ -69,7 +69,6 @@ static const struct word {
     IN_WORKER(stepping),
     IN_WORKER(spins),
     IN_WORKER(sleeps),
-    IN_WORKER(wakes),
 #define IN_SLOT(member)                                                                                                \
     {                                                                                                                  \
         "slot." #member, SLOT, offsetof(struct systrap_slot, member), sizeof(((struct systrap_slot *)0)->member)       \
@@ -89,7 +88,6 @@ static const struct word {
     IN_SLOT(addr),
     IN_SLOT(syscall),
     IN_SLOT(fault_error),
-    IN_SLOT(fault_addr),
     IN_SLOT(resume),
     IN_SLOT(stack),
     IN_SLOT(hidden),
