@@ -12,6 +12,7 @@ use std::os::raw::{c_char, c_int, c_void};
 
 #[cfg(test)]
 mod header_test;
+#[allow(dead_code)] // old compilers do not see what constants without a name use
 mod layout;
 
 // ---------------------------------------------------------------------------

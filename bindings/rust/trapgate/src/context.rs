@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+use crate::handles::{ContextHandle, SharedContext};
+use crate::{sys, Event, Platform, Registers, Result, Subprocess};
+use std::fmt;
+use std::sync::Arc;
+
+/// The machine state of one guest thread: registers, FP state, thread-local storage. It belongs to no subprocess and
+/// may run in another one each time.
+pub struct Context {
+    pub(crate) handle: ContextHandle,
+}
+
+impl Context {
+    /// General registers zero, FP state as after execve(2).
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn new(platform: &Platform) -> Result<Self> {
+        ContextHandle::create(&platform.handle).map(|handle| Context { handle })
+    }
+
+    /// The platform that it belongs to.
+    pub fn platform(&self) -> Platform {
+        Platform { handle: Arc::clone(self.handle.platform()) }
+    }
+
+    /// Back to the state of a new context, then sets instruction and stack pointer.
+    ///
+    /// # Errors
+    /// `Busy`; see [`Context::set_one_thread`].
+    pub fn start(&mut self, ip: u64, sp: u64) -> Result<()> {
+        self.handle.start(ip, sp)
+    }
+
+    /// Takes over the registers, thread-local storage and FP state of another context: for fork and clone.
+    ///
+    /// # Errors
+    /// `Busy`; see [`Context::set_one_thread`].
+    pub fn copy_from(&mut self, from: &Context) -> Result<()> {
+        self.handle.copy_from(&from.handle)
+    }
+
+    /// Promises that only one thread switches the context, or one queue that one thread waits on. Its FP state then
+    /// stays in the stub between switches, which makes ptrace faster; until it is read there or the promise ends, other
+    /// threads that switch or copy the context or read its FP state get `Busy`.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub fn set_one_thread(&mut self, on: bool) -> Result<()> {
+        self.set_raw_flags(if on { sys::TG_CONTEXT_ONE_THREAD } else { 0 })
+    }
+
+    /// All `TG_CONTEXT_*` bits at once, those included that this crate has no name for.
+    ///
+    /// # Errors
+    /// `Invalid` for bits that the library does not know, `Busy`.
+    pub fn set_raw_flags(&mut self, flags: u32) -> Result<()> {
+        self.handle.set_flags(flags)
+    }
+
+    /// A number that comes back in every [`Completion`](crate::Completion) of the context; 0 at first.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub fn set_user_data(&mut self, user_data: u64) -> Result<()> {
+        self.handle.set_user_data(user_data)
+    }
+
+    /// That number.
+    pub fn user_data(&self) -> u64 {
+        self.handle.user_data()
+    }
+
+    /// The general registers as of the last event.
+    #[inline]
+    pub fn regs(&self) -> &Registers {
+        self.handle.regs()
+    }
+
+    /// The same for writing: the next switch takes what is in there.
+    #[inline]
+    pub fn regs_mut(&mut self) -> &mut Registers {
+        self.handle.regs_mut()
+    }
+
+    /// FP, vector and mask registers in the layout of the kernel's NT_X86_XSTATE or NT_PRFPREG register set:
+    /// [`Info::fpstate_size`](crate::Info::fpstate_size) bytes at least.
+    ///
+    /// # Errors
+    /// `Invalid` for a buffer that is too small, `Busy`.
+    pub fn read_fpstate(&mut self, buffer: &mut [u8]) -> Result<()> {
+        self.handle.get_fpstate(buffer)
+    }
+
+    /// The same in a new vector.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub fn fpstate(&mut self) -> Result<Vec<u8>> {
+        let size = self.handle.platform().info()?.fpstate_size;
+        let mut state = vec![0; size as usize];
+        self.read_fpstate(&mut state)?;
+        Ok(state)
+    }
+
+    /// Sets the FP state.
+    ///
+    /// # Errors
+    /// `Invalid` for another length than [`Info::fpstate_size`](crate::Info::fpstate_size) and for a state that the
+    /// processor would refuse; nothing is changed then. `Busy`.
+    pub fn set_fpstate(&mut self, state: &[u8]) -> Result<()> {
+        self.handle.set_fpstate(state)
+    }
+
+    /// The thread-local storage register: fs_base or tpidr_el0.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub fn tls(&self) -> Result<u64> {
+        self.handle.get_tls()
+    }
+
+    /// Sets it.
+    ///
+    /// # Errors
+    /// `Invalid` for an address that a guest cannot have.
+    pub fn set_tls(&mut self, tls: u64) -> Result<()> {
+        self.handle.set_tls(tls)
+    }
+
+    /// Sets the result of the system call that the context came back with: any value, or a negative errno.
+    ///
+    /// # Errors
+    /// None that are known.
+    #[inline]
+    pub fn set_return(&mut self, value: i64) -> Result<()> {
+        self.handle.set_return(value)
+    }
+
+    /// Makes the next switch raise the system call of the last event once more, with the registers it had.
+    ///
+    /// # Errors
+    /// `Invalid` when the last event was no system call, or the guest was moved since.
+    pub fn restart_syscall(&mut self) -> Result<()> {
+        self.handle.restart_syscall()
+    }
+
+    /// Runs the context in the subprocess until an event. The calling thread sleeps meanwhile.
+    ///
+    /// # Errors
+    /// `Invalid` (another platform's subprocess, registers that the processor refuses), `Busy`, `NoMemory`, `TryAgain`,
+    /// `Forbidden`, `Unexplained`. After an error the context is as it was.
+    #[inline]
+    pub fn switch(&mut self, subprocess: &Subprocess) -> Result<Event> {
+        self.handle.switch(&subprocess.handle)
+    }
+
+    /// Makes the next switch return [`Event::Interrupted`] at once.
+    pub fn interrupt(&self) {
+        self.handle.shared.interrupt()
+    }
+
+    /// What interrupts the context from elsewhere, also while it runs.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter { context: Arc::clone(&self.handle.shared) }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("user_data", &self.user_data()).field("regs", self.regs()).finish()
+    }
+}
+
+/// Interrupts a context from any thread and from signal handlers, while it runs and while it does not.
+///
+/// ```
+/// use trapgate::{Context, Event, Mapping, Platform, Protection, Subprocess};
+///
+/// # #[cfg(target_arch = "x86_64")]
+/// # fn main() -> trapgate::Result<()> {
+/// let platform = Platform::open()?;
+/// let subprocess = Subprocess::new(&platform)?;
+/// subprocess.map(0x10000, 4096, Protection::ALL, Mapping::zeros())?;
+/// subprocess.write(0x10000, b"\xeb\xfe")?; // jmp .
+/// let mut context = Context::new(&platform)?;
+/// context.start(0x10000, 0)?;
+/// let interrupter = context.interrupter();
+/// let thread = std::thread::spawn(move || interrupter.interrupt());
+/// assert!(matches!(context.switch(&subprocess)?, Event::Interrupted(_)));
+/// thread.join().unwrap();
+/// # Ok(())
+/// # }
+/// # #[cfg(not(target_arch = "x86_64"))]
+/// # fn main() {}
+/// ```
+///
+/// It keeps the context's memory, and so the platform, until it is dropped. Do not drop the last one in a signal
+/// handler.
+#[derive(Clone)]
+pub struct Interrupter {
+    context: Arc<SharedContext>,
+}
+
+impl Interrupter {
+    /// Makes the switch that runs now, or else the next one, return [`Event::Interrupted`]. Several calls before that
+    /// count as one. When another event comes first, its
+    /// [`interrupt_pending`](Event::interrupt_pending) is true and the next switch returns at once. Never blocks.
+    pub fn interrupt(&self) {
+        self.context.interrupt()
+    }
+}
+
+impl fmt::Debug for Interrupter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interrupter").finish_non_exhaustive()
+    }
+}

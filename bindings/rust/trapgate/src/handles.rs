@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The handles of the C library with safe functions: the only module with `unsafe`.
+//!
+//! Three facts make it sound. A handle is destroyed by `Drop` alone, so no call on it can follow. Every handle holds an
+//! `Arc` of its platform, so the platform closes behind all of them. A context that runs is owned by a queue, which
+//! stops it before it is dropped.
+
+use crate::event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall};
+use crate::{sys, Error, Platform, Registers, Result};
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::mem::MaybeUninit;
+use std::os::raw::{c_char, c_int, c_void};
+use std::os::unix::io::{BorrowedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) fn abi_version() -> u32 {
+    // SAFETY: no arguments, no state.
+    unsafe { sys::tg_abi_version() }
+}
+
+pub(crate) fn version() -> &'static str {
+    // SAFETY: a terminated text in static storage.
+    unsafe { CStr::from_ptr(sys::tg_version_string()) }.to_str().unwrap_or("")
+}
+
+pub(crate) fn strerror(errno: c_int) -> &'static str {
+    // SAFETY: any number is allowed; a terminated text in static storage.
+    unsafe { CStr::from_ptr(sys::tg_strerror(errno)) }.to_str().unwrap_or("")
+}
+
+pub(crate) fn probe(backend: u32) -> Result<sys::tg_probe> {
+    let mut out = sys::tg_probe::default();
+    // SAFETY: `out` is a struct of the size that it states.
+    match unsafe { sys::tg_platform_probe(backend, &mut out) } {
+        0 => Ok(out),
+        errno => Err(Error::new(errno, strerror(errno).into())),
+    }
+}
+
+/// The text before the first zero.
+pub(crate) fn text(chars: &[c_char]) -> String {
+    let bytes: Vec<u8> = chars.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// An open platform.
+pub(crate) struct PlatformHandle(NonNull<sys::tg_platform>);
+
+// SAFETY: every function on a platform may be called by any thread, and by several at once (docs/threading.md).
+unsafe impl Send for PlatformHandle {}
+// SAFETY: as above; closing is the last call because only Drop does it.
+unsafe impl Sync for PlatformHandle {}
+
+impl PlatformHandle {
+    pub(crate) fn open(backend: u32, flags: u64, spin_ns: u64) -> Result<Self> {
+        let mut message: [c_char; 512] = [0; 512];
+        let options = sys::tg_platform_options {
+            backend,
+            flags,
+            spin_ns,
+            message: message.as_mut_ptr(),
+            message_capacity: message.len() as u64,
+            ..Default::default()
+        };
+        let mut raw = ptr::null_mut();
+        // SAFETY: the options state their size, and `message` has the room that they say.
+        let result = unsafe { sys::tg_platform_open(&options, &mut raw) };
+        match (result, NonNull::new(raw)) {
+            (0, Some(raw)) => Ok(PlatformHandle(raw)),
+            (errno, _) => Err(Error::new(errno, with_default(text(&message), errno))),
+        }
+    }
+
+    pub(crate) fn info(&self) -> Result<sys::tg_info> {
+        let mut out = sys::tg_info::default();
+        // SAFETY: the handle is open; `out` is of the size that it states.
+        self.check(unsafe { sys::tg_platform_info(self.0.as_ptr(), &mut out) })?;
+        Ok(out)
+    }
+
+    pub(crate) fn stats(&self) -> Result<sys::tg_stats> {
+        let mut out = sys::tg_stats::default();
+        // SAFETY: as for `info`.
+        self.check(unsafe { sys::tg_platform_stats(self.0.as_ptr(), &mut out) })?;
+        Ok(out)
+    }
+
+    pub(crate) fn last_error(&self) -> String {
+        // SAFETY: the text lives as long as the platform. It is copied at once; were it overwritten by 17 failures of
+        // other threads meanwhile, the last byte of its buffer is zero still, so the copy would end there.
+        unsafe { CStr::from_ptr(sys::tg_platform_last_error(self.0.as_ptr())) }.to_string_lossy().into_owned()
+    }
+
+    /// A result of the library: 0 or a negative errno.
+    #[inline]
+    fn check(&self, result: c_int) -> Result<()> {
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(self.error(result))
+        }
+    }
+
+    #[cold]
+    fn error(&self, errno: c_int) -> Error {
+        Error::new(errno, with_default(self.last_error(), errno))
+    }
+}
+
+impl Platform {
+    /// Adds to a libseccomp filter the rules for every system call that the library makes in this program. For programs
+    /// that filter themselves: open the platform, build the filter, call this, load it.
+    ///
+    /// The one function of this crate that needs `unsafe`, because the filter is another library's pointer.
+    ///
+    /// # Errors
+    /// `Unsupported` when the library was built without, `NoMemory`, `Unexplained`.
+    ///
+    /// # Safety
+    /// `filter` is a live `scmp_filter_ctx`.
+    pub unsafe fn add_seccomp_rules(&self, filter: *mut c_void) -> Result<()> {
+        // SAFETY: the platform is open; the caller vouches for the filter.
+        let result = unsafe { sys::tg_platform_add_seccomp_rules(self.handle.0.as_ptr(), filter) };
+        self.handle.check(result)
+    }
+}
+
+impl Drop for PlatformHandle {
+    fn drop(&mut self) {
+        // SAFETY: everything made from the platform holds an Arc of it, so this is the last call on any of it.
+        unsafe { sys::tg_platform_close(self.0.as_ptr()) }
+    }
+}
+
+fn with_default(sentence: String, errno: c_int) -> String {
+    if sentence.is_empty() {
+        strerror(errno).into()
+    } else {
+        sentence
+    }
+}
+
+/// A guest address space.
+pub(crate) struct SubprocessHandle {
+    raw: NonNull<sys::tg_subprocess>,
+    pub(crate) platform: Arc<PlatformHandle>,
+}
+
+// SAFETY: every operation on a subprocess may be called by any thread, and by several at once.
+unsafe impl Send for SubprocessHandle {}
+// SAFETY: as above; destroying is the last call because only Drop does it.
+unsafe impl Sync for SubprocessHandle {}
+
+impl SubprocessHandle {
+    pub(crate) fn create(platform: &Arc<PlatformHandle>) -> Result<Self> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the platform is open; `raw` is written.
+        let result = unsafe { sys::tg_subprocess_create(platform.0.as_ptr(), &mut raw) };
+        Self::from_raw(result, raw, platform)
+    }
+
+    pub(crate) fn fork(&self) -> Result<Self> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the subprocess is not destroyed; `raw` is written.
+        let result = unsafe { sys::tg_subprocess_fork(self.raw.as_ptr(), &mut raw) };
+        Self::from_raw(result, raw, &self.platform)
+    }
+
+    fn from_raw(result: c_int, raw: *mut sys::tg_subprocess, platform: &Arc<PlatformHandle>) -> Result<Self> {
+        match (result, NonNull::new(raw)) {
+            (0, Some(raw)) => Ok(SubprocessHandle { raw, platform: Arc::clone(platform) }),
+            (errno, _) => Err(platform.error(errno)),
+        }
+    }
+
+    /// How many operations took effect, and what stopped the others.
+    pub(crate) fn apply(&self, operations: &[sys::tg_mem_op]) -> (usize, Result<()>) {
+        let mut done = 0;
+        // SAFETY: `operations` are so many structs of the size that they state; descriptors are checked by the kernel.
+        let result = unsafe {
+            sys::tg_subprocess_apply(self.raw.as_ptr(), operations.as_ptr(), operations.len(), &mut done)
+        };
+        (done, self.platform.check(result))
+    }
+
+    pub(crate) fn map(
+        &self,
+        addr: u64,
+        length: u64,
+        prot: u32,
+        flags: u32,
+        fd: RawFd,
+        offset: u64,
+    ) -> Result<()> {
+        // SAFETY: numbers only, which the library checks; they concern the guest's memory, never ours.
+        self.platform.check(unsafe {
+            sys::tg_subprocess_map(self.raw.as_ptr(), addr, length, prot, flags, fd, offset)
+        })
+    }
+
+    pub(crate) fn unmap(&self, addr: u64, length: u64) -> Result<()> {
+        // SAFETY: as for `map`.
+        self.platform.check(unsafe { sys::tg_subprocess_unmap(self.raw.as_ptr(), addr, length) })
+    }
+
+    pub(crate) fn protect(&self, addr: u64, length: u64, prot: u32) -> Result<()> {
+        // SAFETY: as for `map`.
+        self.platform.check(unsafe { sys::tg_subprocess_protect(self.raw.as_ptr(), addr, length, prot) })
+    }
+
+    pub(crate) fn read(&self, addr: u64, buffer: &mut [u8]) -> (usize, Result<()>) {
+        let mut done = 0;
+        // SAFETY: `buffer` may be written for its length.
+        let result = unsafe {
+            sys::tg_subprocess_read(
+                self.raw.as_ptr(),
+                addr,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                &mut done,
+            )
+        };
+        (done, self.platform.check(result))
+    }
+
+    pub(crate) fn write(&self, addr: u64, buffer: &[u8]) -> (usize, Result<()>) {
+        let mut done = 0;
+        // SAFETY: `buffer` may be read for its length.
+        let result = unsafe {
+            sys::tg_subprocess_write(self.raw.as_ptr(), addr, buffer.as_ptr().cast(), buffer.len(), &mut done)
+        };
+        (done, self.platform.check(result))
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        // SAFETY: the subprocess is not destroyed.
+        unsafe { sys::tg_subprocess_pid(self.raw.as_ptr()) }
+    }
+}
+
+impl Drop for SubprocessHandle {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the handle. The library allows contexts to be running in it: their queues hand out
+        // DEAD events.
+        unsafe { sys::tg_subprocess_destroy(self.raw.as_ptr()) }
+    }
+}
+
+/// A context that may be interrupted by anybody; all else goes through [`ContextHandle`].
+pub(crate) struct SharedContext {
+    raw: NonNull<sys::tg_context>,
+    platform: Arc<PlatformHandle>,
+}
+
+// SAFETY: the one function is tg_context_interrupt(), which any thread may call at any time. Drop may run in any thread.
+unsafe impl Send for SharedContext {}
+// SAFETY: as above.
+unsafe impl Sync for SharedContext {}
+
+impl SharedContext {
+    pub(crate) fn interrupt(&self) {
+        // SAFETY: the context is not destroyed. The only error is a null handle.
+        unsafe { sys::tg_context_interrupt(self.raw.as_ptr()) };
+    }
+}
+
+impl Drop for SharedContext {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the handle, and it does not run: a queue drops its contexts after it was destroyed,
+        // and a switch borrows the context.
+        unsafe { sys::tg_context_destroy(self.raw.as_ptr()) }
+    }
+}
+
+/// The one owner of a context's state. It is not `Sync`, because looking at a context may fetch what is looked at; the
+/// pointer in it sees to that.
+pub(crate) struct ContextHandle {
+    raw: NonNull<sys::tg_context>,
+    pub(crate) shared: Arc<SharedContext>,
+}
+
+// SAFETY: a context works in every thread, in one at a time, and there is one owner.
+unsafe impl Send for ContextHandle {}
+
+impl ContextHandle {
+    pub(crate) fn create(platform: &Arc<PlatformHandle>) -> Result<Self> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the platform is open; `raw` is written.
+        let result = unsafe { sys::tg_context_create(platform.0.as_ptr(), &mut raw) };
+        match (result, NonNull::new(raw)) {
+            (0, Some(raw)) => {
+                let shared = Arc::new(SharedContext { raw, platform: Arc::clone(platform) });
+                Ok(ContextHandle { raw, shared })
+            }
+            (errno, _) => Err(platform.error(errno)),
+        }
+    }
+
+    pub(crate) fn platform(&self) -> &Arc<PlatformHandle> {
+        &self.shared.platform
+    }
+
+    #[inline]
+    fn check(&self, result: c_int) -> Result<()> {
+        self.shared.platform.check(result)
+    }
+
+    pub(crate) fn start(&mut self, ip: u64, sp: u64) -> Result<()> {
+        // SAFETY: the context exists, and its owner calls.
+        self.check(unsafe { sys::tg_context_start(self.raw.as_ptr(), ip, sp) })
+    }
+
+    pub(crate) fn copy_from(&mut self, from: &ContextHandle) -> Result<()> {
+        // SAFETY: both exist, and their owner calls: `from` is not shared between threads.
+        self.check(unsafe { sys::tg_context_copy(self.raw.as_ptr(), from.raw.as_ptr()) })
+    }
+
+    pub(crate) fn set_flags(&mut self, flags: u32) -> Result<()> {
+        // SAFETY: as for `start`.
+        self.check(unsafe { sys::tg_context_set_flags(self.raw.as_ptr(), flags) })
+    }
+
+    pub(crate) fn set_user_data(&mut self, user_data: u64) -> Result<()> {
+        // SAFETY: as for `start`.
+        self.check(unsafe { sys::tg_context_set_user_data(self.raw.as_ptr(), user_data) })
+    }
+
+    pub(crate) fn user_data(&self) -> u64 {
+        // SAFETY: as for `start`.
+        unsafe { sys::tg_context_user_data(self.raw.as_ptr()) }
+    }
+
+    #[inline]
+    pub(crate) fn regs(&self) -> &Registers {
+        // SAFETY: the registers are the context's own memory, there until it is destroyed, and change only when it is
+        // switched, submitted or written, all of which want this handle mutably. `Registers` is transparent.
+        unsafe { &*sys::tg_context_regs(self.raw.as_ptr()).cast::<Registers>() }
+    }
+
+    #[inline]
+    pub(crate) fn regs_mut(&mut self) -> &mut Registers {
+        // SAFETY: as for `start`.
+        let registers = unsafe { sys::tg_context_regs_mut(self.raw.as_ptr()) }.cast::<Registers>();
+        // SAFETY: null only while the context runs, and then a queue owns it. Else as for `regs`.
+        unsafe { registers.as_mut() }.expect("a context that runs belongs to its queue")
+    }
+
+    pub(crate) fn get_fpstate(&mut self, buffer: &mut [u8]) -> Result<()> {
+        // SAFETY: `buffer` may be written for its length.
+        self.check(unsafe {
+            sys::tg_context_get_fpstate(self.raw.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+        })
+    }
+
+    pub(crate) fn set_fpstate(&mut self, state: &[u8]) -> Result<()> {
+        // SAFETY: `state` may be read for its length; what it says is checked.
+        self.check(unsafe {
+            sys::tg_context_set_fpstate(self.raw.as_ptr(), state.as_ptr().cast(), state.len())
+        })
+    }
+
+    pub(crate) fn get_tls(&self) -> Result<u64> {
+        let mut tls = 0;
+        // SAFETY: as for `start`; `tls` is written.
+        self.check(unsafe { sys::tg_context_get_tls(self.raw.as_ptr(), &mut tls) })?;
+        Ok(tls)
+    }
+
+    pub(crate) fn set_tls(&mut self, tls: u64) -> Result<()> {
+        // SAFETY: as for `start`; the value is checked.
+        self.check(unsafe { sys::tg_context_set_tls(self.raw.as_ptr(), tls) })
+    }
+
+    #[inline]
+    pub(crate) fn set_return(&mut self, value: i64) -> Result<()> {
+        // SAFETY: as for `start`.
+        self.check(unsafe { sys::tg_context_set_return(self.raw.as_ptr(), value) })
+    }
+
+    pub(crate) fn restart_syscall(&mut self) -> Result<()> {
+        // SAFETY: as for `start`.
+        self.check(unsafe { sys::tg_context_restart_syscall(self.raw.as_ptr()) })
+    }
+
+    #[inline]
+    pub(crate) fn switch(&mut self, subprocess: &SubprocessHandle) -> Result<Event> {
+        let mut event = unwritten_event();
+        // SAFETY: both handles exist until the call returns, because they are borrowed. The library asks the event for
+        // its size alone.
+        let result =
+            unsafe { sys::tg_context_switch(self.raw.as_ptr(), subprocess.raw.as_ptr(), event.as_mut_ptr()) };
+        self.check(result)?;
+        // SAFETY: after 0 the library has written an event.
+        Ok(decode(unsafe { &*event.as_ptr() }))
+    }
+}
+
+/// Room for an event that states its size. The rest is the library's to write.
+#[inline]
+fn unwritten_event() -> MaybeUninit<sys::tg_event> {
+    let mut event = MaybeUninit::<sys::tg_event>::uninit();
+    // SAFETY: `size` lies in the room; nothing is read.
+    unsafe {
+        ptr::addr_of_mut!((*event.as_mut_ptr()).size).write(std::mem::size_of::<sys::tg_event>() as u32)
+    };
+    event
+}
+
+#[inline]
+fn decode(raw: &sys::tg_event) -> Event {
+    let flags = EventFlags(raw.flags);
+    // SAFETY: `kind` says which member the library has written, and all members are integers.
+    unsafe {
+        match raw.kind {
+            sys::TG_EVENT_SYSCALL => {
+                let sys::tg_event_syscall { nr, args, ip } = raw.u.syscall;
+                Event::Syscall(Syscall { nr, args, ip, arch: raw.arch, flags })
+            }
+            sys::TG_EVENT_FAULT => {
+                let sys::tg_event_fault { addr, ip, access, signo, code, .. } = raw.u.fault;
+                Event::Fault(Fault { addr, ip, access: Access::from_raw(access), signal: signo, code, flags })
+            }
+            sys::TG_EVENT_EXCEPTION => {
+                let sys::tg_event_exception { addr, ip, signo, code, trap_errno, .. } = raw.u.exception;
+                Event::Exception(Exception { addr, ip, signal: signo, code, errno: trap_errno, flags })
+            }
+            sys::TG_EVENT_INTERRUPTED => Event::Interrupted(Interrupted { flags }),
+            sys::TG_EVENT_DEAD => Event::Dead(Dead { cause: DeathCause::from_raw(raw.u.dead), flags }),
+            _ => Event::Dead(Dead { cause: DeathCause::Unknown, flags }), // what the header asks for
+        }
+    }
+}
+
+/// How many events one wait can bring.
+pub(crate) const EVENTS_AT_ONCE: usize = 64;
+
+/// The C queue.
+struct RawQueue {
+    raw: NonNull<sys::tg_queue>,
+    platform: Arc<PlatformHandle>,
+}
+
+// SAFETY: submit, wake and descriptor are for any thread; a second waiter is refused by the library.
+unsafe impl Send for RawQueue {}
+// SAFETY: as above; destroying is the last call because only Drop does it.
+unsafe impl Sync for RawQueue {}
+
+impl Drop for RawQueue {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the handle.
+        unsafe { sys::tg_queue_destroy(self.raw.as_ptr()) }
+    }
+}
+
+/// A queue and the contexts that it runs, each under the address by which events name it. The order of the fields is
+/// the order in which they are dropped: contexts run no more when their turn comes.
+pub(crate) struct QueueHandle {
+    queue: RawQueue,
+    running: Mutex<HashMap<usize, ContextHandle, BuildHasherDefault<AddressHasher>>>,
+}
+
+impl QueueHandle {
+    pub(crate) fn create(platform: &Arc<PlatformHandle>) -> Result<Self> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the platform is open; `raw` is written.
+        let result = unsafe { sys::tg_queue_create(platform.0.as_ptr(), &mut raw) };
+        match (result, NonNull::new(raw)) {
+            (0, Some(raw)) => {
+                let queue = RawQueue { raw, platform: Arc::clone(platform) };
+                Ok(QueueHandle { queue, running: Mutex::default() })
+            }
+            (errno, _) => Err(platform.error(errno)),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, ContextHandle, BuildHasherDefault<AddressHasher>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the context and keeps it until its event comes. After an error it is given back.
+    pub(crate) fn submit(
+        &self,
+        context: ContextHandle,
+        subprocess: &SubprocessHandle,
+    ) -> Result<(), (ContextHandle, Error)> {
+        let raw = context.raw;
+        // Kept before it runs: another thread may have its event at once.
+        self.running().insert(raw.as_ptr() as usize, context);
+        // SAFETY: the context is kept until its event comes or the queue is gone, and nobody touches it meanwhile; the
+        // subprocess is borrowed, and may be destroyed while contexts run in it.
+        let result =
+            unsafe { sys::tg_queue_submit(self.queue.raw.as_ptr(), raw.as_ptr(), subprocess.raw.as_ptr()) };
+        if result == 0 {
+            return Ok(());
+        }
+        let error = self.queue.platform.error(result);
+        match self.running().remove(&(raw.as_ptr() as usize)) {
+            Some(context) => Err((context, error)),
+            None => Ok(()), // it ran all the same, and its event is on its way
+        }
+    }
+
+    /// Hands up to `limit` events to `found`, each with its context and the context's user data.
+    pub(crate) fn wait(
+        &self,
+        limit: usize,
+        timeout_ns: i64,
+        mut found: impl FnMut(ContextHandle, u64, Event),
+    ) -> Result<usize> {
+        let mut events = MaybeUninit::<[MaybeUninit<sys::tg_event>; EVENTS_AT_ONCE]>::uninit();
+        let first = events.as_mut_ptr().cast::<sys::tg_event>();
+        let mut count = 0;
+        // SAFETY: room for so many events, of which the library asks the first one for its size and no other for
+        // anything, because the size is the one it knows.
+        let result = unsafe {
+            ptr::addr_of_mut!((*first).size).write(std::mem::size_of::<sys::tg_event>() as u32);
+            let limit = limit.min(EVENTS_AT_ONCE);
+            sys::tg_queue_wait(self.queue.raw.as_ptr(), first, limit, timeout_ns, &mut count)
+        };
+        self.queue.platform.check(result)?;
+        if count == 0 {
+            return Ok(0);
+        }
+        let mut running = self.running();
+        for index in 0..count {
+            // SAFETY: the library has written so many events.
+            let event = unsafe { &*first.add(index) };
+            if let Some(context) = running.remove(&(event.context as usize)) {
+                found(context, event.user_data, decode(event));
+            }
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn wake(&self) {
+        // SAFETY: the queue is not destroyed. The only error is a null handle.
+        unsafe { sys::tg_queue_wake(self.queue.raw.as_ptr()) };
+    }
+
+    pub(crate) fn fd(&self) -> Result<BorrowedFd<'_>> {
+        // SAFETY: the queue is not destroyed.
+        let fd = unsafe { sys::tg_queue_fd(self.queue.raw.as_ptr()) };
+        if fd < 0 {
+            return Err(self.queue.platform.error(fd));
+        }
+        // SAFETY: the queue keeps the descriptor open until it is destroyed.
+        Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    pub(crate) fn running_count(&self) -> usize {
+        self.running().len()
+    }
+
+    /// Destroys the queue; what it ran is stopped and can be used again.
+    pub(crate) fn into_contexts(self) -> Vec<ContextHandle> {
+        let QueueHandle { queue, running } = self;
+        drop(queue);
+        let running = running.into_inner().unwrap_or_else(PoisonError::into_inner);
+        running.into_values().collect()
+    }
+}
+
+/// Addresses are their own hash but for their low bits, which are always zero.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        // The table takes its index from the low bits and a tag from the high ones: a product spreads over both.
+        self.0 = (self.0 ^ (address as u64 >> 4)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
