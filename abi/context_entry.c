@@ -195,18 +195,13 @@ static int switch_checked(tg_context *context, tg_subprocess *subprocess, tg_eve
         return platform_fail(context->platform, err,
                              "switch: a register of the context holds what the processor refuses (segment selectors, "
                              "segment bases)");
-    if (!subprocess_enter(subprocess)) {
-        event_dead(event, context, TG_DEAD_DESTROYED, 0);
-        return 0;
-    }
-    err = context->platform->ops->context_switch(context, subprocess, event);
-    subprocess_leave(subprocess);
-    return err;
+    return context->platform->ops->context_switch(context, subprocess, event);
 }
 
 int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *event)
 {
     tg_event result;
+    tg_event *target;
     int err;
 
     if (!context || !subprocess || !event)
@@ -216,12 +211,13 @@ int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *
     err = option_struct_check(event, offsetof(tg_event, u), sizeof(result));
     if (err)
         return platform_fail(context->platform, err, "switch: the event's size is wrong");
-    if (!context_take(context))
+    if (!context_take_to_switch(context))
         return busy(context);
     context_start_clock(context);
-    err = switch_checked(context, subprocess, &result);
+    target = event->size == sizeof(result) ? event : &result;
+    err = switch_checked(context, subprocess, target);
     context_give_back(context);
-    if (!err)
+    if (!err && target == &result)
         event_store(event, event->size, &result);
     return public_error(err);
 }

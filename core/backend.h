@@ -48,6 +48,7 @@ struct backend_ops {
     /* context->fp was changed. */
     void (*context_fp_changed)(struct tg_context *context);
     void (*context_destroy)(struct tg_context *context);
+    /* Goes through the subprocess's door itself: a shut one is a DEAD event. */
     int (*context_switch)(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
 
     int (*queue_create)(struct tg_queue *queue);

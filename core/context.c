@@ -7,11 +7,26 @@
 #include "core/backend.h"
 #include "core/clock.h"
 
-bool context_take(struct tg_context *context)
+static bool take_as(struct tg_context *context, enum context_state state)
 {
     uint32_t idle = CONTEXT_IDLE;
 
-    return atomic_compare_exchange_strong(&context->state, &idle, CONTEXT_RUNNING);
+    return atomic_compare_exchange_strong(&context->state, &idle, state);
+}
+
+bool context_take(struct tg_context *context)
+{
+    return take_as(context, CONTEXT_RUNNING);
+}
+
+bool context_take_to_switch(struct tg_context *context)
+{
+    return take_as(context, CONTEXT_SWITCHING);
+}
+
+bool context_is_switching(const struct tg_context *context)
+{
+    return atomic_load(&context->state) == CONTEXT_SWITCHING;
 }
 
 void context_start_clock(struct tg_context *context)

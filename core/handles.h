@@ -22,7 +22,8 @@ struct tg_subprocess {
 
 enum context_state {
     CONTEXT_IDLE,
-    CONTEXT_RUNNING,
+    CONTEXT_RUNNING,   /* somebody has taken it, for a queue or to change it */
+    CONTEXT_SWITCHING, /* a thread is in tg_context_switch() with it */
 };
 
 /* Where a context's general registers are up to date. */
@@ -73,6 +74,8 @@ void subprocess_drain(struct tg_subprocess *subprocess);
 
 /* Takes the context for running; false when it runs already. */
 bool context_take(struct tg_context *context);
+bool context_take_to_switch(struct tg_context *context);
+bool context_is_switching(const struct tg_context *context);
 void context_give_back(struct tg_context *context);
 /* By whoever has taken the context. */
 static inline void context_count(struct tg_context *context, enum context_counter counter)

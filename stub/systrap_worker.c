@@ -16,7 +16,8 @@
 #define FUTEX_WAIT  0
 #define FUTEX_WAKE  1
 #define EVERYBODY   0x7fffffff
-#define QUICK_LOOKS 256
+#define QUICK_LOOKS 512 /* at a state */
+#define RING_LOOKS  8   /* as many for each look at the rings */
 #define SIGTRAP     5
 #define SIGCHLD     17
 
@@ -202,7 +203,9 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
         return false;
     /* The answer to a patched call is often there before a pause would be over. */
     for (int i = 0; i < QUICK_LOOKS; i++) {
-        if (something_to_do(stub, held))
+        if (held && LOAD(held->state) != SLOT_HELD)
+            return true;
+        if (i % RING_LOOKS == 0 && work_waits(stub))
             return true;
     }
     ADD(stub->control->spinning, 1);

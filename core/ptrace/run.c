@@ -253,23 +253,35 @@ static int switch_on(struct ptrace_context *context, struct stub_thread *thread,
     return 0;
 }
 
-int ptrace_context_switch(struct tg_context *base, struct tg_subprocess *subprocess, struct tg_event *event)
+static int switch_in(struct ptrace_context *context, struct ptrace_subprocess *subprocess, struct tg_event *event)
 {
-    struct ptrace_context *context = to_ptrace_context(base);
-    struct tracer *tracer = tracer_current(base->platform);
+    struct tracer *tracer = tracer_current(context->base.platform);
     struct stub_thread *thread;
     int err;
 
     if (!tracer)
-        return platform_fail(base->platform, -ENOMEM, "switch: no memory");
-    err = tracer_acquire(tracer, to_ptrace_subprocess(subprocess), context, &thread);
+        return platform_fail(context->base.platform, -ENOMEM, "switch: no memory");
+    err = tracer_acquire(tracer, subprocess, context, &thread);
     if (err == -ESRCH) {
-        run_event_dead(context, to_ptrace_subprocess(subprocess), event);
+        run_event_dead(context, subprocess, event);
         return 0;
     }
     if (err)
         return err;
     err = switch_on(context, thread, event);
     tracer_release(thread);
+    return err;
+}
+
+int ptrace_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event)
+{
+    int err;
+
+    if (!subprocess_enter(subprocess)) {
+        event_dead(event, context, TG_DEAD_DESTROYED, 0);
+        return 0;
+    }
+    err = switch_in(to_ptrace_context(context), to_ptrace_subprocess(subprocess), event);
+    subprocess_leave(subprocess);
     return err;
 }

@@ -466,11 +466,34 @@ void systrap_lost(struct systrap_context *context, struct tg_event *event)
     systrap_event_dead(context, event);
 }
 
+/*
+ * The door of a context that has a slot is its own state: whoever destroys the
+ * subprocess shuts the door and then waits for the owners of slots that are
+ * switching (wait_for_switches()). False: it is shut.
+ */
+static bool go_in(struct systrap_context *context, struct systrap_subprocess *subprocess, int *err)
+{
+    *err = 0;
+    if (context->bound != subprocess) {
+        if (!subprocess_enter(&subprocess->base))
+            return false;
+        *err = slot_bind(context, subprocess);
+        subprocess_leave(&subprocess->base);
+    }
+    return *err || !subprocess_is_shut(&subprocess->base);
+}
+
 int systrap_context_switch(struct tg_context *base, struct tg_subprocess *subprocess, struct tg_event *event)
 {
     struct systrap_context *context = to_systrap_context(base);
-    int err = systrap_start(context, to_systrap_subprocess(subprocess), false, event);
+    int err;
 
+    if (!go_in(context, to_systrap_subprocess(subprocess), &err)) {
+        event_dead(event, base, TG_DEAD_DESTROYED, 0);
+        return 0;
+    }
+    if (!err)
+        err = systrap_start(context, to_systrap_subprocess(subprocess), false, event);
     if (err)
         return err < 0 ? err : 0;
     for (;;) {
@@ -536,8 +559,8 @@ void systrap_context_set_return(struct tg_context *base, int64_t value)
 
     if (base->regs_place != REGS_BACKEND)
         tgi_arch.set_return(&base->regs, value);
-    if (base->regs_place != REGS_HERE)
-        tgi_arch.systrap.set_return(slot_of(context->bound, context->number), value);
+    context->return_value = value;
+    context->return_set = true;
 }
 
 void systrap_context_fp_changed(struct tg_context *base)

@@ -132,6 +132,8 @@ void slot_pull_regs(struct systrap_context *context)
         return;
     tgi_arch.systrap.read_regs(slot_of(context->bound, context->number), &base->regs);
     tgi_arch.regs_stopped(&base->regs, base->in_syscall ? &base->syscall : NULL);
+    if (context->return_set)
+        tgi_arch.set_return(&base->regs, context->return_value);
     base->regs_place = patches_original_ip(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH;
 }
 
@@ -188,7 +190,12 @@ void slot_push_state(struct systrap_context *context)
     if (context->base.regs_place == REGS_HERE) {
         tgi_arch.systrap.write_regs(slot, &context->base.regs);
         tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base));
+        context->return_set = false;
     }
     if (context->fp_place == FP_BASE)
         push_fp(context, slot);
+    if (context->return_set) {
+        tgi_arch.systrap.set_return(slot, context->return_value);
+        context->return_set = false;
+    }
 }

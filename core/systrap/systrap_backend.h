@@ -102,8 +102,11 @@ struct systrap_context {
     struct systrap_subprocess *bound; /* where its slot is; NULL: none */
     uint32_t number;                  /* of the slot */
     enum fp_place fp_place;
-    _Atomic bool kicked;   /* the slot's word for it must be cleared */
-    bool queued;           /* what the slot says */
+    _Atomic bool kicked; /* the slot's word for it must be cleared */
+    bool queued;         /* what the slot says */
+    /* The result of a call, kept here until the start: a worker that spins would take the line away in between. */
+    bool return_set;
+    int64_t return_value;
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */

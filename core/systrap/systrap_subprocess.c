@@ -8,12 +8,15 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/memory_calls.h"
 #include "core/systrap/strangers.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
+
+#define YIELDS 64 /* before a thread that waits for others sleeps */
 
 /* ---- life ---- */
 
@@ -169,6 +172,30 @@ static void rescue_contexts(struct systrap_subprocess *subprocess)
     pthread_mutex_unlock(&subprocess->lock);
 }
 
+static bool is_switched_to(struct systrap_subprocess *subprocess)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot && !found; i++)
+        found = subprocess->owners[i] && context_is_switching(&subprocess->owners[i]->base);
+    pthread_mutex_unlock(&subprocess->lock);
+    return found;
+}
+
+/* They are awake: the subprocess is dead. */
+static void wait_for_switches(struct systrap_subprocess *subprocess)
+{
+    const struct timespec pause = {.tv_nsec = 50000};
+
+    for (unsigned int i = 0; is_switched_to(subprocess); i++) {
+        if (i < YIELDS)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
+    }
+}
+
 void systrap_subprocess_destroy(struct tg_subprocess *base)
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
@@ -181,6 +208,7 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
         subprocess_shut(base);
         systrap_queue_subprocess_dead(subprocess);
         subprocess_drain(base);
+        wait_for_switches(subprocess);
         keeper_forget(subprocess);
         systrap_subprocess_reap(subprocess, true);
         statistics_keep(subprocess);
