@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Measures what the safe interface adds to a switch: blocks of the C calls and blocks of the safe calls take turns,
+//! each pair of blocks gives a difference, and the median of the differences counts.
+//!
+//! usage: trapgate-overhead [ptrace|systrap [ROUNDS [CALLS]]]
+
+use std::os::raw::c_int;
+use std::ptr;
+use std::time::Instant;
+use trapgate::{sys, Backend, Context, Event, Mapping, Platform, Protection, Subprocess};
+
+const CODE_AT: u64 = 0x10000;
+
+#[cfg(target_arch = "x86_64")]
+const CODE: &[u8] = b"\xb8\x27\0\0\0\x0f\x05\xeb\xf7"; // again: mov $39, %eax; syscall; jmp again
+#[cfg(target_arch = "aarch64")]
+const CODE: &[u8] = b"\x88\x15\x80\xd2\x01\0\0\xd4\xfe\xff\xff\x17"; // again: mov x8, #172; svc #0; b again
+
+/// What both sides do for a call: switch, look at the number, set the result.
+trait Side {
+    fn serve_a_call(&mut self) -> u64;
+}
+
+struct Raw {
+    platform: *mut sys::tg_platform,
+    subprocess: *mut sys::tg_subprocess,
+    context: *mut sys::tg_context,
+}
+
+fn ok(result: c_int) {
+    assert_eq!(result, 0);
+}
+
+impl Raw {
+    fn open(backend: u32) -> Self {
+        let options = sys::tg_platform_options { backend, ..Default::default() };
+        let (mut platform, mut subprocess, mut context) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: handles are used in the order in which they are made, and closed once.
+        unsafe {
+            ok(sys::tg_platform_open(&options, &mut platform));
+            ok(sys::tg_subprocess_create(platform, &mut subprocess));
+            ok(sys::tg_subprocess_map(
+                subprocess,
+                CODE_AT,
+                4096,
+                sys::TG_PROT_READ | sys::TG_PROT_WRITE,
+                0,
+                -1,
+                0,
+            ));
+            ok(sys::tg_subprocess_write(
+                subprocess,
+                CODE_AT,
+                CODE.as_ptr().cast(),
+                CODE.len(),
+                ptr::null_mut(),
+            ));
+            ok(sys::tg_subprocess_protect(subprocess, CODE_AT, 4096, sys::TG_PROT_READ | sys::TG_PROT_EXEC));
+            ok(sys::tg_context_create(platform, &mut context));
+            ok(sys::tg_context_start(context, CODE_AT, 0));
+        }
+        Raw { platform, subprocess, context }
+    }
+}
+
+impl Side for Raw {
+    #[inline]
+    fn serve_a_call(&mut self) -> u64 {
+        let mut event = sys::tg_event::default();
+        // SAFETY: open handles; an event of the size that it states; SYSCALL says which member is there.
+        unsafe {
+            ok(sys::tg_context_switch(self.context, self.subprocess, &mut event));
+            assert_eq!(event.kind, sys::TG_EVENT_SYSCALL);
+            ok(sys::tg_context_set_return(self.context, 0));
+            event.u.syscall.nr
+        }
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: the last call.
+        unsafe { sys::tg_platform_close(self.platform) }
+    }
+}
+
+struct Safe {
+    subprocess: Subprocess,
+    context: Context,
+}
+
+impl Safe {
+    fn open(backend: Backend) -> trapgate::Result<Self> {
+        let platform = Platform::options().backend(backend).open()?;
+        let subprocess = Subprocess::new(&platform)?;
+        subprocess.map(CODE_AT, 4096, Protection::READ | Protection::WRITE, Mapping::zeros())?;
+        subprocess.write(CODE_AT, CODE)?;
+        subprocess.protect(CODE_AT, 4096, Protection::READ | Protection::EXECUTE)?;
+        let mut context = Context::new(&platform)?;
+        context.start(CODE_AT, 0)?;
+        Ok(Safe { subprocess, context })
+    }
+}
+
+impl Side for Safe {
+    #[inline]
+    fn serve_a_call(&mut self) -> u64 {
+        match self.context.switch(&self.subprocess) {
+            Ok(Event::Syscall(call)) => {
+                self.context.set_return(0).unwrap();
+                call.nr
+            }
+            other => panic!("{:?}", other),
+        }
+    }
+}
+
+/// Nanoseconds for each call of a block.
+fn block(side: &mut impl Side, calls: u32) -> f64 {
+    let start = Instant::now();
+    let mut numbers = 0;
+    for _ in 0..calls {
+        numbers += side.serve_a_call();
+    }
+    let elapsed = start.elapsed().as_nanos() as f64;
+    assert!(numbers > 0);
+    elapsed / f64::from(calls)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() -> trapgate::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let backend = match arguments.first().map(String::as_str) {
+        None => Platform::open()?.info()?.backend,
+        Some("ptrace") => Backend::Ptrace,
+        Some("systrap") => Backend::Systrap,
+        Some(other) => panic!("unknown backend {}", other),
+    };
+    let number =
+        |index: usize, default: u32| arguments.get(index).map_or(default, |text| text.parse().unwrap());
+    let (rounds, calls) = (number(1, 200), number(2, 1000));
+    let raw_backend =
+        if backend == Backend::Ptrace { sys::TG_BACKEND_PTRACE } else { sys::TG_BACKEND_SYSTRAP };
+
+    let mut raw = Raw::open(raw_backend);
+    let mut safe = Safe::open(backend)?;
+    block(&mut raw, calls);
+    block(&mut safe, calls);
+    let (mut floors, mut differences) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // The order changes, so that what a block leaves behind helps both alike.
+        let (first, second);
+        if round % 2 == 0 {
+            first = block(&mut raw, calls);
+            second = block(&mut safe, calls);
+        } else {
+            second = block(&mut safe, calls);
+            first = block(&mut raw, calls);
+        }
+        floors.push(first);
+        differences.push(second - first);
+    }
+    eprintln!("{:?}: the C call {:.1} ns", backend, median(floors));
+    println!(
+        "[{{\"name\":\"rust.switch_overhead\",\"unit\":\"ns\",\"value\":{:.2},\"floor\":0,\"ratio\":0}}]",
+        median(differences)
+    );
+    Ok(())
+}
