@@ -200,7 +200,7 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
     uint32_t trap = SHARED_LOAD(slot->trap);
 
     base->regs_place = REGS_BACKEND;
-    if (!is_possible_trap(trap)) {
+    if (trap != TRAP_PATCHED && !is_possible_trap(trap)) {
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
         systrap_lost(context, event);
         return true;
@@ -230,7 +230,7 @@ static void hand_over(struct systrap_context *context)
     uint32_t position;
 
     /* The worker spins on it; it is the one word that its processor has to fetch. */
-    if (shared_change(&slot->state, SLOT_HELD, SLOT_RUNNING))
+    if (SHARED_LOAD(slot->state) == SLOT_HELD && shared_change(&slot->state, SLOT_HELD, SLOT_RUNNING))
         return;
     switch (shared_take_held(&slot->state, SLOT_RESUMED)) {
     case SLOT_HELD:

@@ -109,6 +109,7 @@ void slot_unbind(struct systrap_context *context)
     if (!subprocess)
         return;
     interrupt_disarm(&context->base.interrupt);
+    systrap_queue_leave_seat(context);
     slot_pull_regs(context);
     context->base.regs_place = REGS_HERE;
     /* Also when nobody wants the FP state: a worker must not hold a slot that becomes another's. */

@@ -85,8 +85,7 @@ struct systrap_subprocess {
     int64_t backlog_since;
     _Atomic int64_t backlog_moved; /* when the run ring was seen to move last */
 
-    pthread_mutex_t done_lock;
-    _Atomic uint32_t done_head[RINGS]; /* changed under done_lock */
+    _Atomic uint32_t done_head[RINGS]; /* changed under lock */
     _Atomic uint32_t run_tail[RINGS];
 };
 
@@ -107,13 +106,13 @@ struct systrap_context {
     /* The result of a call, kept here until the start: a worker that spins would take the line away in between. */
     bool return_set;
     int64_t return_value;
+    struct seat *seat;     /* in the queue that it was submitted to last, while it has its slot */
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *queue;
-    struct seat *seat;
     _Atomic bool in_flight; /* whoever clears it hands out the event */
     struct tg_event event;  /* while it is in the ready list */
 };
@@ -151,11 +150,14 @@ struct systrap_platform {
 struct seat {
     struct seat *_Atomic next;
     struct systrap_subprocess *subprocess;
+    uint64_t queue_id;
+    _Atomic uint32_t refs; /* the queue's list and contexts */
     _Atomic uint32_t running;
 };
 
 struct systrap_queue {
     struct tg_queue base;
+    uint64_t id; /* never used again */
     pthread_mutex_t lock;
     struct seat *_Atomic seats; /* added under lock; removed, and walked along without lock, by the collecting thread */
     struct list ready;          /* systrap_context.of_queue: events that are written already */
@@ -163,7 +165,7 @@ struct systrap_queue {
     uint32_t word; /* changes to end a wait; a futex */
     _Atomic uint32_t sleeping;
     _Atomic bool woken;
-    bool waiting;
+    _Atomic bool waiting;
     uint32_t futile_spins;
     int64_t sweep_at; /* when to look for events that the rings do not name */
     /* After tg_queue_fd(): */
@@ -384,6 +386,8 @@ int systrap_queue_wake(struct tg_queue *queue);
 int systrap_queue_fd(struct tg_queue *queue);
 void systrap_queue_destroy(struct tg_queue *queue);
 void systrap_queue_subprocess_dead(struct systrap_subprocess *subprocess);
+/* Before the context loses its slot. */
+void systrap_queue_leave_seat(struct systrap_context *context);
 
 /* ---- statistics.c: what workers say of themselves, for whoever wants to believe them ---- */
 

@@ -27,6 +27,7 @@
 #define POLL_NS     (1000 * 1000) /* where one sleep cannot cover all words */
 #define DRAIN_MAX   64
 #define CHECK_EVERY 64
+#define QUICK_LOOKS 128
 #define FUTILE_MAX  8
 #define RETRY_EVERY 32
 #define STOP_NS     (2 * NS_PER_SECOND)
@@ -83,6 +84,14 @@ int systrap_queue_wake(struct tg_queue *base)
 
 /* ---- seats ---- */
 
+static void release_seat(struct seat *seat)
+{
+    if (atomic_fetch_sub(&seat->refs, 1) != 1)
+        return;
+    systrap_subprocess_release(seat->subprocess);
+    free(seat);
+}
+
 /* lock is held. */
 static struct seat *find_seat(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
@@ -96,25 +105,47 @@ static struct seat *find_seat(struct systrap_queue *queue, struct systrap_subpro
     if (!seat)
         return NULL;
     seat->subprocess = subprocess;
+    seat->queue_id = queue->id;
+    atomic_store(&seat->refs, 1);
     atomic_fetch_add(&subprocess->refs, 1);
     atomic_store(&seat->next, atomic_load(&queue->seats));
     atomic_store(&queue->seats, seat);
     return seat;
 }
 
-static struct seat *take_seat(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
+void systrap_queue_leave_seat(struct systrap_context *context)
 {
-    struct seat *seat;
+    if (context->seat)
+        release_seat(context->seat);
+    context->seat = NULL;
+}
 
-    pthread_mutex_lock(&queue->lock);
-    seat = find_seat(queue, subprocess);
+/* A context keeps its seat for the next time. One of a dead subprocess may be in no list any more: nothing runs there.
+ */
+static struct seat *take_seat(struct systrap_queue *queue, struct systrap_context *context,
+                              struct systrap_subprocess *subprocess)
+{
+    struct seat *seat = context->seat;
+
+    if (!seat || seat->queue_id != queue->id || seat->subprocess != subprocess) {
+        systrap_queue_leave_seat(context);
+        pthread_mutex_lock(&queue->lock);
+        seat = find_seat(queue, subprocess);
+        if (seat)
+            atomic_fetch_add(&seat->refs, 1);
+        pthread_mutex_unlock(&queue->lock);
+        context->seat = seat;
+    }
     if (seat)
         atomic_fetch_add(&seat->running, 1);
-    pthread_mutex_unlock(&queue->lock);
     return seat;
 }
 
-/* By the collecting thread; lock is held. Those that nobody uses, of the dead or of all. */
+/*
+ * By the collecting thread; lock is held. Those that nobody uses, of the dead
+ * or of all. Death is looked at first: who takes a seat counts itself and then
+ * looks at that, so that one of the two sees the other.
+ */
 static void remove_seats(struct systrap_queue *queue, bool all)
 {
     struct seat *_Atomic *link = &queue->seats;
@@ -122,13 +153,12 @@ static void remove_seats(struct systrap_queue *queue, bool all)
     while (*link) {
         struct seat *seat = *link;
 
-        if (atomic_load(&seat->running) || !(all || systrap_is_dead(seat->subprocess))) {
+        if (!(all || systrap_is_dead(seat->subprocess)) || atomic_load(&seat->running)) {
             link = &seat->next;
             continue;
         }
         atomic_store(link, atomic_load(&seat->next));
-        systrap_subprocess_release(seat->subprocess);
-        free(seat);
+        release_seat(seat);
     }
 }
 
@@ -148,7 +178,6 @@ static void finish(struct systrap_context *context)
 {
     atomic_fetch_sub(&context->seat->running, 1);
     context->queue = NULL;
-    context->seat = NULL;
     context_give_back(&context->base);
 }
 
@@ -207,7 +236,7 @@ static void deliver(struct systrap_context *context, struct systrap_queue *queue
     }
 }
 
-/* done_lock is held. A slot's number plus one from the ring, 0: none. */
+/* lock is held. A slot's number plus one from the ring, 0: none. */
 static uint32_t pop_done(struct systrap_subprocess *subprocess, unsigned int ring)
 {
     struct systrap_control *control = control_of(subprocess);
@@ -242,7 +271,6 @@ static size_t drain(struct systrap_subprocess *subprocess, struct systrap_contex
     size_t n = 0;
     uint32_t number;
 
-    pthread_mutex_lock(&subprocess->done_lock);
     pthread_mutex_lock(&subprocess->lock);
     for (unsigned int ring = 0; ring < RINGS; ring++) {
         while (n < max && (number = pop_done(subprocess, ring)) != 0) {
@@ -251,7 +279,6 @@ static size_t drain(struct systrap_subprocess *subprocess, struct systrap_contex
         }
     }
     pthread_mutex_unlock(&subprocess->lock);
-    pthread_mutex_unlock(&subprocess->done_lock);
     return n;
 }
 
@@ -358,15 +385,14 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
 {
     struct systrap_queue *queue = to_systrap_queue(base);
     struct systrap_context *context = to_systrap_context(base_context);
-    struct seat *seat = take_seat(queue, to_systrap_subprocess(subprocess));
-    int err;
+    int err = slot_bind(context, to_systrap_subprocess(subprocess));
+    struct seat *seat = err ? NULL : take_seat(queue, context, to_systrap_subprocess(subprocess));
 
     if (!seat) {
         subprocess_leave(subprocess);
-        return platform_fail(base->platform, -ENOMEM, "submit: no memory");
+        return err ? err : platform_fail(base->platform, -ENOMEM, "submit: no memory");
     }
     context->queue = queue;
-    context->seat = seat;
     err = systrap_start(context, to_systrap_subprocess(subprocess), true, &context->event);
     if (err)
         subprocess_leave(subprocess);
@@ -376,7 +402,6 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
     }
     if (err < 0) {
         context->queue = NULL;
-        context->seat = NULL;
         atomic_fetch_sub(&seat->running, 1);
         return err;
     }
@@ -397,6 +422,16 @@ static bool may_spin(const struct systrap_queue *queue)
     return queue->futile_spins < FUTILE_MAX || queue->futile_spins % RETRY_EVERY == 0;
 }
 
+/* A patched call is there before a pause would be over. */
+static bool look_quickly(const struct systrap_queue *queue)
+{
+    for (int i = 0; i < QUICK_LOOKS; i++) {
+        if (something_there(queue))
+            return true;
+    }
+    return false;
+}
+
 static bool spin(struct systrap_queue *queue)
 {
     struct systrap_platform *sp = systrap_platform(queue->base.platform);
@@ -407,6 +442,10 @@ static bool spin(struct systrap_queue *queue)
     if (!may_spin(queue)) {
         queue->futile_spins++;
         return false;
+    }
+    if (look_quickly(queue)) {
+        queue->futile_spins = 0;
+        return true;
     }
     if (atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max) {
         int64_t until = clock_monotonic_ns() + sp->spin_ns;
@@ -575,13 +614,12 @@ static void wait_on_fd(struct systrap_queue *queue, struct sink *sink, int64_t t
 
 static bool begin_wait(struct systrap_queue *queue)
 {
-    bool free;
+    return !atomic_exchange(&queue->waiting, true);
+}
 
-    pthread_mutex_lock(&queue->lock);
-    free = !queue->waiting;
-    queue->waiting = true;
-    pthread_mutex_unlock(&queue->lock);
-    return free;
+static void end_waiting(struct systrap_queue *queue)
+{
+    atomic_store_explicit(&queue->waiting, false, memory_order_release);
 }
 
 int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
@@ -599,9 +637,7 @@ int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_
         wait_for_events(queue, &sink, timeout_ns);
     if (!sink.count)
         atomic_store(&queue->woken, false);
-    pthread_mutex_lock(&queue->lock);
-    queue->waiting = false;
-    pthread_mutex_unlock(&queue->lock);
+    end_waiting(queue);
     *count = sink.count;
     return 0;
 }
@@ -642,9 +678,7 @@ int systrap_queue_fd(struct tg_queue *base)
     }
     if (!err && atomic_load(&queue->ready_count))
         ring_fd(queue);
-    pthread_mutex_lock(&queue->lock);
-    queue->waiting = false;
-    pthread_mutex_unlock(&queue->lock);
+    end_waiting(queue);
     return err ? platform_fail(base->platform, err, "queue descriptor: %s", strerror(-err)) : fd;
 }
 
@@ -656,6 +690,7 @@ int systrap_queue_create(struct tg_queue *base)
 
     pthread_mutex_init(&queue->lock, NULL);
     list_init(&queue->ready);
+    queue->id = atomic_fetch_add(&systrap_platform(base->platform)->next_id, 1);
     queue->fd = -1;
     return 0;
 }

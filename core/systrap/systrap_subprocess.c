@@ -45,7 +45,6 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess)
     patches_init(subprocess);
     init_recursive(&subprocess->order_lock);
     pthread_mutex_init(&subprocess->lock, NULL);
-    pthread_mutex_init(&subprocess->done_lock, NULL);
     return 0;
 }
 
@@ -57,7 +56,6 @@ void systrap_subprocess_release(struct systrap_subprocess *subprocess)
     patches_destroy(&subprocess->patches);
     pthread_mutex_destroy(&subprocess->order_lock);
     pthread_mutex_destroy(&subprocess->lock);
-    pthread_mutex_destroy(&subprocess->done_lock);
     free(subprocess->owners);
     free(subprocess->free_slots);
     free(subprocess);
@@ -341,7 +339,6 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
             patches_destroy(&child->patches);
             pthread_mutex_destroy(&child->order_lock);
             pthread_mutex_destroy(&child->lock);
-            pthread_mutex_destroy(&child->done_lock);
         }
     }
     subprocess_leave(&mother->base);
