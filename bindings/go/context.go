@@ -42,7 +42,6 @@ type contextHandle struct {
 	closing  atomic.Bool
 	running  atomic.Pointer[subprocessHandle] // while a switch runs
 	ptr      *C.tg_context
-	regs     *Registers  // the library's memory
 	event    *C.tg_event // malloc: where the library writes the events of Switch
 	platform *platformHandle
 	gone     chan struct{}
@@ -76,7 +75,6 @@ func (p *Platform) NewContext() (*Context, error) {
 	}
 	h := &contextHandle{
 		ptr:      ptr,
-		regs:     (*Registers)(unsafe.Pointer(C.tg_context_regs(ptr))),
 		event:    newEvents(1),
 		platform: p.h,
 		gone:     make(chan struct{}),
@@ -181,7 +179,12 @@ func (c *Context) Registers() (Registers, error) {
 		return Registers{}, err
 	}
 	defer c.release()
-	return *c.h.regs, nil
+	return *c.h.registers(), nil
+}
+
+// registers is the library's memory; each call makes it current.
+func (h *contextHandle) registers() *Registers {
+	return (*Registers)(unsafe.Pointer(C.tg_context_regs(h.ptr)))
 }
 
 // SetRegisters sets the general registers: the next switch takes them.
@@ -190,14 +193,13 @@ func (c *Context) SetRegisters(regs *Registers) error {
 		return err
 	}
 	defer c.release()
-	to := C.tg_context_regs_mut(c.h.ptr)
+	to := (*Registers)(unsafe.Pointer(C.tg_context_regs_mut(c.h.ptr)))
 	if to == nil {
 		return errBusy("set registers", "the context is running")
 	}
-	c.h.regs = (*Registers)(unsafe.Pointer(to))
-	size, arch := c.h.regs.size, c.h.regs.arch
-	*c.h.regs = *regs
-	c.h.regs.size, c.h.regs.arch = size, arch
+	size, arch := to.size, to.arch
+	*to = *regs
+	to.size, to.arch = size, arch
 	return nil
 }
 

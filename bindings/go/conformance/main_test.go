@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"trapgate.dev/go/trapgate"
+)
+
+const (
+	caseVariable  = "TRAPGATE_CASE"  // backend/case: run it and end
+	roleVariable  = "TRAPGATE_ROLE"  // backend/role: be what a case needs beside it
+	limitVariable = "TRAPGATE_LIMIT" // seconds for a case
+	exitSkipped   = 77
+
+	setChildSubreaper = 36 // PR_SET_CHILD_SUBREAPER
+	waitAll           = 0x40000000
+)
+
+type testCase struct {
+	name string
+	run  func(trapgate.Backend)
+}
+
+// Every file adds its cases, and may add roles.
+var (
+	areas    [][]testCase
+	roles    = map[string]func(trapgate.Backend){}
+	backends = []trapgate.Backend{trapgate.BackendPtrace, trapgate.BackendSystrap}
+)
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(caseVariable); name != "" {
+		runNamed(name, findCase)
+	}
+	if name := os.Getenv(roleVariable); name != "" {
+		runNamed(name, func(role string) func(trapgate.Backend) { return roles[role] })
+	}
+	os.Exit(m.Run())
+}
+
+// runNamed runs what backend/name means in this process, and ends it.
+func runNamed(name string, find func(string) func(trapgate.Backend)) {
+	for _, backend := range backends {
+		prefix := backend.String() + "/"
+		if len(name) > len(prefix) && name[:len(prefix)] == prefix {
+			if run := find(name[len(prefix):]); run != nil {
+				run(backend)
+				os.Exit(0)
+			}
+		}
+	}
+	fmt.Printf("nothing is called %s\n", name)
+	os.Exit(2)
+}
+
+func findCase(name string) func(trapgate.Backend) {
+	for _, area := range areas {
+		for _, test := range area {
+			if test.name == name {
+				return test.run
+			}
+		}
+	}
+	return nil
+}
+
+func limit() time.Duration {
+	if seconds, err := strconv.Atoi(os.Getenv(limitVariable)); err == nil && seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	return time.Minute
+}
+
+func TestConformance(t *testing.T) {
+	if os.Getenv(guestsVariable) == "" {
+		t.Skip(guestsVariable + " is not set")
+	}
+	// What a case leaves behind comes to us, and has to end by itself.
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	for _, backend := range backends {
+		t.Run(backend.String(), func(t *testing.T) {
+			for _, area := range areas {
+				for _, test := range area {
+					name := backend.String() + "/" + test.name
+					t.Run(test.name, func(t *testing.T) { runCase(t, name) })
+				}
+			}
+		})
+	}
+}
+
+func runCase(t *testing.T, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit())
+	defer cancel()
+	command := exec.CommandContext(ctx, "/proc/self/exe")
+	command.Env = append(os.Environ(), caseVariable+"="+name)
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	err := command.Run()
+	ended := descendantsEnd(limit())
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		t.Errorf("still running after %v\n%s", limit(), output.Bytes())
+	case !ended:
+		t.Errorf("left processes behind\n%s", output.Bytes())
+	case errors.As(err, &exit) && exit.ExitCode() == exitSkipped:
+		t.Skip(output.String())
+	case err != nil:
+		t.Errorf("%v\n%s", err, output.Bytes())
+	case output.Len() > 0:
+		t.Log(output.String())
+	}
+}
+
+func descendantsEnd(patience time.Duration) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		pid, err := syscall.Wait4(-1, nil, waitAll|syscall.WNOHANG, nil)
+		if err == syscall.ECHILD {
+			return true
+		}
+		if pid == 0 {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	return false
+}
+
+// Every case of the C table is here, or on the list of what Go cannot do; and nothing else is.
+func TestTableIsComplete(t *testing.T) {
+	readme, err := os.ReadFile("../../../tests/conformance/README.md")
+	if err != nil {
+		t.Skip("the table of the C tests is not there: ", err)
+	}
+	known := map[string]bool{}
+	for name, reason := range impossible {
+		if len(reason) < 20 {
+			t.Errorf("%s: %q is no reason", name, reason)
+		}
+		known[name] = true
+	}
+	for _, area := range areas {
+		for _, test := range area {
+			if known[test.name] {
+				t.Errorf("%s is there twice", test.name)
+			}
+			known[test.name] = true
+		}
+	}
+	wanted := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z0-9_.]+)` \\|").FindAllSubmatch(readme, -1) {
+		name := string(row[1])
+		wanted[name] = true
+		if !known[name] {
+			t.Errorf("%s is neither ported nor listed as impossible", name)
+		}
+	}
+	for name := range known {
+		if !wanted[name] {
+			t.Errorf("%s is not in the table of the C tests", name)
+		}
+	}
+}

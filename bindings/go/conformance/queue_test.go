@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package conformance
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"trapgate.dev/go/trapgate"
+)
+
+func init() {
+	areas = append(areas, []testCase{
+		{"queue.one_event_per_submit", oneEventPerSubmit},
+		{"queue.many_contexts", manyContexts},
+		{"queue.thousands", thousandsInAQueue},
+		{"queue.many_with_fd", manyThroughTheDescriptor},
+		{"queue.many_subprocesses", manySubprocesses},
+		{"queue.capacity", capacityIsKept},
+		{"queue.timeout", timeoutEndsTheWait},
+		{"queue.wake_sticky", wakeIsSticky},
+		{"queue.wake", wakeEndsAWait},
+		{"queue.submit_to_waiter", submitReachesAWaiter},
+		{"queue.second_waiter", secondWaiterIsBusy},
+		{"queue.submit_threads", submitsFromManyThreads},
+		{"queue.busy", runningContextIsBusy},
+		{"queue.interrupt", interruptsQueuedContexts},
+		{"queue.interrupt_before", interruptBeforeSubmit},
+		{"queue.spinners_share", spinnersShare},
+		{"queue.fd", descriptorWithPoll},
+		{"queue.fd_any_thread", descriptorFreesTheWaiter},
+		{"queue.fd_busy", descriptorWhileRunning},
+		{"queue.waiting_thread", waitingThreadChanges},
+		{"queue.destroy", destroyStopsContexts},
+		{"queue.destroy_with_events", fetchedEventsAreNotNeeded},
+		{"queue.death", deathComesAsEvents},
+		{"queue.side_by_side", queuesSideBySide},
+		{"queue.mixed_with_switch", mixesWithSwitch},
+	})
+}
+
+const forever = time.Duration(-1)
+
+func waitEvents(q *trapgate.Queue, events []trapgate.Event, timeout time.Duration) int {
+	count, err := q.Wait(background, events, timeout)
+	if err != nil {
+		fail(1, "%v", err)
+	}
+	return count
+}
+
+func waitOne(q *trapgate.Queue) trapgate.Event {
+	var events [1]trapgate.Event
+	equal(waitEvents(q, events[:], forever), 1)
+	return events[0]
+}
+
+func wantNoEvent(q *trapgate.Queue, timeout time.Duration) {
+	var events [1]trapgate.Event
+	if waitEvents(q, events[:], timeout) != 0 {
+		fail(1, "event is %v, not none", &events[0])
+	}
+}
+
+func openQueue(b trapgate.Backend, name string) (*guest, *trapgate.Queue) {
+	g := open(b, name)
+	return g, must(g.platform.NewQueue())
+}
+
+func createCounter(p *trapgate.Platform, index int) *trapgate.Context {
+	c := createStarted(p)
+	ok(c.SetUserData(uint64(index)))
+	return c
+}
+
+func oneEventPerSubmit(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	ok(g.context.SetUserData(0xabcdef))
+	for i := uint64(1); i <= 50; i++ {
+		ok(q.Submit(g.context, g.subprocess))
+		event := waitOne(q)
+		check(event.Context == g.context, "the event names its context")
+		equal(event.UserData, 0xabcdef)
+		wantCall(&event, guestCall)
+		equal(event.Syscall.Args[0], i)
+		wantNoEvent(q, 0)
+	}
+	q.Close()
+	g.close()
+}
+
+// driveMany checks that each context's events carry its own data and count, in its own order.
+func driveMany(g *guest, q *trapgate.Queue, contexts int, rounds uint64) {
+	all, seen := make([]*trapgate.Context, contexts), make([]uint64, contexts)
+	for i := range all {
+		all[i] = createCounter(g.platform, i)
+		ok(q.Submit(all[i], g.subprocess))
+	}
+	var events [64]trapgate.Event
+	for left := contexts * int(rounds); left > 0; {
+		count := waitEvents(q, events[:], forever)
+		check(count > 0, "a wait without a time limit brings events")
+		for i := range events[:count] {
+			event := &events[i]
+			index := event.UserData
+			check(event.Context == all[index], "the event names its context")
+			wantCall(event, guestCall)
+			seen[index]++
+			equal(event.Syscall.Args[0], seen[index])
+			left--
+			if seen[index] < rounds {
+				ok(q.Submit(all[index], g.subprocess))
+			}
+		}
+	}
+	wantNoEvent(q, 0)
+	for _, c := range all {
+		c.Close()
+	}
+}
+
+func manyContexts(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	driveMany(g, q, 200, 10)
+	q.Close()
+	g.close()
+}
+
+func thousandsInAQueue(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	driveMany(g, q, 4200, 2)
+	q.Close()
+	g.close()
+}
+
+func manyThroughTheDescriptor(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	must(q.Descriptor())
+	driveMany(g, q, 200, 10)
+	q.Close()
+	g.close()
+}
+
+func manySubprocesses(b trapgate.Backend) {
+	const many, rounds = 20, 10
+	platform := openPlatform(b, 0)
+	q := must(platform.NewQueue())
+	var subprocesses [many]*trapgate.Subprocess
+	for i := range subprocesses {
+		subprocesses[i] = createLoaded(platform, code("read_calls"))
+		storeWord(subprocesses[i], dataAt, 1000+uint64(i))
+		c := createCounter(platform, i)
+		setArg(c, 0, dataAt)
+		ok(q.Submit(c, subprocesses[i]))
+	}
+	for left := many*rounds - 1; left >= 0; left-- {
+		event := waitOne(q)
+		wantCall(&event, guestCall)
+		equal(event.Syscall.Args[1], 1000+event.UserData)
+		if left >= many {
+			ok(q.Submit(event.Context, subprocesses[event.UserData]))
+		}
+	}
+	q.Close()
+	platform.Close()
+}
+
+func capacityIsKept(b trapgate.Backend) {
+	const contexts = 10
+	g, q := openQueue(b, "counting_calls")
+	for i := 0; i < contexts; i++ {
+		ok(q.Submit(createCounter(g.platform, 0), g.subprocess))
+	}
+	events := make([]trapgate.Event, contexts+1)
+	total := 0
+	for total < contexts {
+		for i := range events {
+			events[i].Kind = 0xdddd
+		}
+		total += waitEvents(q, events[:3], forever)
+		equal(events[3].Kind, 0xdddd)
+	}
+	equal(total, contexts)
+	wantNoEvent(q, 0)
+	q.Close()
+	g.close()
+}
+
+func timeoutEndsTheWait(b trapgate.Backend) {
+	g, q := openQueue(b, "spin")
+	wantNoEvent(q, 0)
+	wantNoEvent(q, time.Millisecond)
+	ok(q.Submit(g.context, g.subprocess))
+	wantNoEvent(q, 0)
+	wantNoEvent(q, 5*time.Millisecond)
+	ok(g.context.Interrupt())
+	event := waitOne(q)
+	wantKind(&event, trapgate.KindInterrupted)
+	q.Close()
+	g.close()
+}
+
+func wakeIsSticky(b trapgate.Backend) {
+	g, q := openQueue(b, "call_loop")
+	ok(q.Wake())
+	wantNoEvent(q, forever)
+	ok(q.Submit(g.context, g.subprocess))
+	event := waitOne(q)
+	wantCall(&event, guestCall)
+	q.Close()
+	g.close()
+}
+
+// startWaiter waits for one event in a thread of its own; wait returns how many came, and which.
+func startWaiter(q *trapgate.Queue) (wait func() (int, trapgate.Event)) {
+	var events [1]trapgate.Event
+	count := 9999
+	started := make(chan struct{})
+	join := start(func() {
+		close(started)
+		count = waitEvents(q, events[:], forever)
+	})
+	<-started
+	time.Sleep(5 * time.Millisecond)
+	return func() (int, trapgate.Event) {
+		join()
+		return count, events[0]
+	}
+}
+
+func wakeEndsAWait(b trapgate.Backend) {
+	g, q := openQueue(b, "spin")
+	for running := 0; running < 2; running++ {
+		if running == 1 {
+			ok(q.Submit(g.context, g.subprocess))
+		}
+		wait := startWaiter(q)
+		ok(q.Wake())
+		count, _ := wait()
+		equal(count, 0)
+	}
+	q.Close()
+	g.close()
+}
+
+func submitReachesAWaiter(b trapgate.Backend) {
+	g, q := openQueue(b, "call_loop")
+	wait := startWaiter(q)
+	ok(q.Submit(g.context, g.subprocess))
+	count, event := wait()
+	equal(count, 1)
+	wantCall(&event, guestCall)
+	q.Close()
+	g.close()
+}
+
+func secondWaiterIsBusy(b trapgate.Backend) {
+	g, q := openQueue(b, "call_loop")
+	wait := startWaiter(q)
+	var events [1]trapgate.Event
+	_, err := q.Wait(background, events[:], forever)
+	refused(err, syscall.EBUSY)
+	_, err = q.Wait(background, events[:], 0)
+	refused(err, syscall.EBUSY)
+	ok(q.Wake())
+	wait()
+	q.Close()
+	g.close()
+}
+
+func submitsFromManyThreads(b trapgate.Backend) {
+	const threads, each = 4, 50
+	g, q := openQueue(b, "call_loop")
+	var joins []func()
+	for i := 0; i < threads; i++ {
+		first := i * each
+		joins = append(joins, start(func() {
+			for j := first; j < first+each; j++ {
+				ok(q.Submit(createCounter(g.platform, j), g.subprocess))
+			}
+		}))
+	}
+	var seen [threads * each]bool
+	for range seen {
+		event := waitOne(q)
+		wantCall(&event, guestCall)
+		check(!seen[event.UserData], "each comes once")
+		seen[event.UserData] = true
+	}
+	for _, join := range joins {
+		join()
+	}
+	q.Close()
+	g.close()
+}
+
+func runningContextIsBusy(b trapgate.Backend) {
+	g, q := openQueue(b, "spin")
+	other := must(g.platform.NewQueue())
+	ok(q.Submit(g.context, g.subprocess))
+	refused(q.Submit(g.context, g.subprocess), syscall.EBUSY)
+	refused(other.Submit(g.context, g.subprocess), syscall.EBUSY)
+	_, err := g.context.Switch(background, g.subprocess)
+	refused(err, syscall.EBUSY)
+	_, err = g.context.Registers()
+	refused(err, syscall.EBUSY)
+	refused(g.context.SetRegisters(&trapgate.Registers{}), syscall.EBUSY)
+	ok(g.context.Interrupt())
+	event := waitOne(q)
+	wantKind(&event, trapgate.KindInterrupted)
+	regs(g.context)
+	other.Close()
+	q.Close()
+	g.close()
+}
+
+func interruptsQueuedContexts(b trapgate.Backend) {
+	g, q := openQueue(b, "spin")
+	var contexts [20]*trapgate.Context
+	for i := range contexts {
+		contexts[i] = createCounter(g.platform, i)
+		ok(q.Submit(contexts[i], g.subprocess))
+	}
+	// One at a time, so that each answer must be the right one.
+	for i := len(contexts) - 1; i >= 0; i-- {
+		ok(contexts[i].Interrupt())
+		event := waitOne(q)
+		wantKind(&event, trapgate.KindInterrupted)
+		equal(event.UserData, uint64(i))
+	}
+	q.Close()
+	g.close()
+}
+
+func interruptBeforeSubmit(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	ok(g.context.Interrupt())
+	ok(q.Submit(g.context, g.subprocess))
+	event := waitOne(q)
+	wantKind(&event, trapgate.KindInterrupted)
+	ok(q.Submit(g.context, g.subprocess))
+	event = waitOne(q)
+	wantCall(&event, guestCall)
+	equal(event.Syscall.Args[0], 1)
+	q.Close()
+	g.close()
+}
+
+// More spinners than processors, and still every caller gets its turns.
+func spinnersShare(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	load(g.subprocess, otherCode, code("spin_counting"))
+	var spinners [16]*trapgate.Context
+	for i := range spinners {
+		spinners[i] = createAt(g.platform, otherCode)
+		setArg(spinners[i], 0, dataAt+8*uint64(i))
+		ok(q.Submit(spinners[i], g.subprocess))
+	}
+	for i := uint64(1); i <= 50; i++ {
+		ok(q.Submit(g.context, g.subprocess))
+		event := waitOne(q)
+		check(event.Context == g.context, "the caller has its turn")
+		equal(event.Syscall.Args[0], i)
+	}
+	// Nobody starves: every spinner has counted, or does while we wait.
+	for i := range spinners {
+		for loadWord(g.subprocess, dataAt+8*uint64(i)) == 0 {
+			wantNoEvent(q, time.Millisecond)
+		}
+	}
+	for _, spinner := range spinners {
+		ok(spinner.Interrupt())
+		event := waitOne(q)
+		wantKind(&event, trapgate.KindInterrupted)
+		check(event.Context == spinner, "the one that was interrupted answers")
+	}
+	q.Close()
+	g.close()
+}
+
+// readable says whether a descriptor is; with a negative time limit it waits until it is.
+func readable(fd, milliseconds int) bool {
+	pollfd := struct {
+		fd              int32
+		events, revents int16
+	}{fd: int32(fd), events: 1}
+	for {
+		count, _, errno := syscall.Syscall(syscall.SYS_POLL, uintptr(unsafe.Pointer(&pollfd)), 1, uintptr(milliseconds))
+		if errno == 0 {
+			return count > 0
+		}
+		if errno != syscall.EINTR {
+			fail(1, "poll: %v", errno)
+		}
+	}
+}
+
+func descriptorWithPoll(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	fd := must(q.Descriptor())
+	equal(must(q.Descriptor()), fd)
+	check(!readable(fd, 0), "nothing waits")
+	for i := uint64(1); i <= 50; i++ {
+		ok(q.Submit(g.context, g.subprocess))
+		check(readable(fd, -1), "an event comes")
+		var events [1]trapgate.Event
+		equal(waitEvents(q, events[:], 0), 1)
+		wantCall(&events[0], guestCall)
+		equal(events[0].Syscall.Args[0], i)
+		wantNoEvent(q, 0)
+		check(!readable(fd, 0), "nothing waits")
+	}
+	q.Close()
+	g.close()
+}
+
+func descriptorFreesTheWaiter(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	must(q.Descriptor())
+	for i := uint64(1); i <= 20; i++ {
+		ok(q.Submit(g.context, g.subprocess))
+		inThread(func() {
+			event := waitOne(q)
+			equal(event.Syscall.Args[0], i)
+		})
+	}
+	q.Close()
+	g.close()
+}
+
+func descriptorWhileRunning(b trapgate.Backend) {
+	g, q := openQueue(b, "spin")
+	ok(q.Submit(g.context, g.subprocess))
+	wantNoEvent(q, time.Millisecond)
+	// ptrace: what runs belongs to the thread that waited.
+	if b == trapgate.BackendPtrace {
+		_, err := q.Descriptor()
+		refused(err, syscall.EBUSY)
+		ok(g.context.Interrupt())
+	} else {
+		fd := must(q.Descriptor())
+		check(!readable(fd, 0), "nothing waits")
+		ok(g.context.Interrupt())
+		check(readable(fd, -1), "an event comes")
+	}
+	event := waitOne(q)
+	wantKind(&event, trapgate.KindInterrupted)
+	fd := must(q.Descriptor())
+	// Submitted by the thread that waited before, run by whoever waits now.
+	ok(q.Submit(g.context, g.subprocess))
+	ok(g.context.Interrupt())
+	check(readable(fd, -1), "an event comes")
+	event = waitOne(q)
+	wantKind(&event, trapgate.KindInterrupted)
+	q.Close()
+	g.close()
+}
+
+// With nothing running the waiting thread may change; with something running the tracer may not, on ptrace.
+func waitingThreadChanges(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	load(g.subprocess, otherCode, code("spin"))
+	for i := uint64(1); i <= 5; i++ {
+		submitAndTake := func() {
+			ok(q.Submit(g.context, g.subprocess))
+			event := waitOne(q)
+			equal(event.Syscall.Args[0], i)
+		}
+		if i%2 == 1 {
+			inThread(submitAndTake)
+		} else {
+			submitAndTake()
+		}
+	}
+	setIP(g.context, otherCode)
+	ok(q.Submit(g.context, g.subprocess))
+	wantNoEvent(q, time.Millisecond)
+	inThread(func() {
+		var events [1]trapgate.Event
+		_, err := q.Wait(background, events[:], 0)
+		if b == trapgate.BackendPtrace {
+			refused(err, syscall.EBUSY)
+		} else {
+			ok(err)
+		}
+	})
+	ok(g.context.Interrupt())
+	event := waitOne(q)
+	wantKind(&event, trapgate.KindInterrupted)
+	q.Close()
+	g.close()
+}
+
+func destroyStopsContexts(b trapgate.Backend) {
+	g := open(b, "spin")
+	load(g.subprocess, otherCode, code("counting_calls"))
+	for look := 0; look < 2; look++ {
+		q := must(g.platform.NewQueue())
+		var contexts [8]*trapgate.Context
+		for i := range contexts {
+			contexts[i] = createCounter(g.platform, i)
+			ok(q.Submit(contexts[i], g.subprocess))
+		}
+		if look == 1 {
+			wantNoEvent(q, 2*time.Millisecond)
+		}
+		q.Close()
+		for _, c := range contexts {
+			ok(c.Start(otherCode, stackTop))
+			event := run(c, g.subprocess)
+			wantCall(&event, guestCall)
+			equal(event.Syscall.Args[0], 1)
+			c.Close()
+		}
+	}
+	g.close()
+}
+
+func fetchedEventsAreNotNeeded(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	fd := must(q.Descriptor())
+	ok(q.Submit(g.context, g.subprocess))
+	check(readable(fd, -1), "an event comes")
+	// The event is there and nobody takes it.
+	q.Close()
+	g.call()
+	g.close()
+}
+
+func deathComesAsEvents(b trapgate.Backend) {
+	const contexts = 10
+	g, q := openQueue(b, "spin")
+	healthy := createLoaded(g.platform, code("call_loop"))
+	for i := 0; i < contexts; i++ {
+		ok(q.Submit(createCounter(g.platform, 1), g.subprocess))
+	}
+	wantNoEvent(q, time.Millisecond)
+	kill(g.subprocess)
+	ok(q.Submit(createCounter(g.platform, 2), healthy))
+	dead := 0
+	for i := 0; i < contexts+1; i++ {
+		event := waitOne(q)
+		if event.UserData == 2 {
+			wantCall(&event, guestCall)
+		} else {
+			wantDead(&event, trapgate.DeadKilled, int32(syscall.SIGKILL))
+			dead++
+		}
+	}
+	equal(dead, contexts)
+	ok(q.Submit(g.context, g.subprocess))
+	event := waitOne(q)
+	wantKind(&event, trapgate.KindDead)
+	q.Close()
+	healthy.Close()
+	g.close()
+}
+
+func queuesSideBySide(b trapgate.Backend) {
+	g := open(b, "call_loop")
+	var queues [3]*trapgate.Queue
+	for i := range queues {
+		queues[i] = must(g.platform.NewQueue())
+		ok(queues[i].Submit(createCounter(g.platform, i), g.subprocess))
+	}
+	for i := len(queues) - 1; i >= 0; i-- {
+		event := waitOne(queues[i])
+		wantCall(&event, guestCall)
+		equal(event.UserData, uint64(i))
+		wantNoEvent(queues[i], 0)
+	}
+	for _, q := range queues {
+		q.Close()
+	}
+	g.close()
+}
+
+// A context alternates between a queue and a plain switch, on one and on two threads.
+func mixesWithSwitch(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	submitAndTake := func() {
+		ok(q.Submit(g.context, g.subprocess))
+		g.event = waitOne(q)
+	}
+	for i := uint64(1); i <= 30; i++ {
+		switch i % 3 {
+		case 0:
+			g.run()
+		case 1:
+			submitAndTake()
+		case 2:
+			inThread(submitAndTake)
+		}
+		wantCall(&g.event, guestCall)
+		equal(g.event.Syscall.Args[0], i)
+	}
+	q.Close()
+	g.close()
+}
