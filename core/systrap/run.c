@@ -10,7 +10,7 @@
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
-#define QUICK_LOOKS      256
+#define QUICK_LOOKS      2048 /* about a microsecond */
 #define CHECK_EVERY      64 /* pauses between looks at the clock */
 #define PATIENCE_NS      (10 * 1000 * 1000)
 #define SYS_SECCOMP_CODE 1
