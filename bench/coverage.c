@@ -22,8 +22,8 @@
 #define LOADS_VARIABLE   "TG_BENCH_LOADS"
 
 /* Lines of the statistics: the words, blanks, the number. */
-#define PATCHED_LABEL   "patched calls"
-#define UNPATCHED_LABEL "unpatched calls"
+#define PATCHED_LABEL   "calls through patched sites"
+#define UNPATCHED_LABEL "other calls"
 
 #define ARGUMENTS_MAX 8
 #define PATH_TEXT_MAX 512

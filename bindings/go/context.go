@@ -38,13 +38,14 @@ const (
 )
 
 type contextHandle struct {
-	state    atomic.Int32
-	closing  atomic.Bool
-	running  atomic.Pointer[subprocessHandle] // while a switch runs
-	ptr      *C.tg_context
-	event    *C.tg_event // malloc: where the library writes the events of Switch
-	platform *platformHandle
-	gone     chan struct{}
+	state     atomic.Int32
+	closing   atomic.Bool
+	running   atomic.Pointer[subprocessHandle] // while a switch runs
+	oneThread atomic.Bool
+	ptr       *C.tg_context
+	event     *C.tg_event // malloc: where the library writes the events of Switch
+	platform  *platformHandle
+	gone      chan struct{}
 
 	// What is said here can be said at any time, and to a context that is being freed.
 	interrupts struct {
@@ -152,7 +153,31 @@ func (c *Context) SetFlags(flags ContextFlags) error {
 		return err
 	}
 	defer c.release()
-	return c.done("set flags", C.tg_context_set_flags(c.h.ptr, C.uint32_t(flags)))
+	result := C.tg_context_set_flags(c.h.ptr, C.uint32_t(flags))
+	if result == 0 {
+		c.h.oneThread.Store(flags&ContextOneThread != 0)
+	}
+	return c.done("set flags", result)
+}
+
+// letGo frees the contexts whose FP state the calling thread keeps in a stub, for it will not run them again.
+func (h *platformHandle) letGo() {
+	h.mu.RLock()
+	var kept []*contextHandle
+	for _, context := range h.contexts {
+		if context.oneThread.Load() {
+			kept = append(kept, context)
+		}
+	}
+	h.mu.RUnlock()
+	for _, context := range kept {
+		if context.state.CompareAndSwap(contextIdle, contextUsed) {
+			if C.tg_context_set_flags(context.ptr, 0) == 0 {
+				C.tg_context_set_flags(context.ptr, C.TG_CONTEXT_ONE_THREAD)
+			}
+			context.release()
+		}
+	}
 }
 
 // SetUserData sets a number that comes back in every event of the context; 0 at first.

@@ -196,9 +196,9 @@ func (h *runnerHandle) wake() {
 
 func (h *runnerHandle) serve() {
 	if h.platform.backend == BackendPtrace {
-		// What this thread starts it has to wait for. Never unlocked: the thread ends with this goroutine, and the library
-		// then hands its stub threads to others.
+		// What this thread starts it has to wait for.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 	}
 	for h.takeIncoming() {
 		h.turn()
@@ -379,6 +379,9 @@ func (h *runnerHandle) end() {
 	C.tg_queue_destroy(h.ptr)
 	h.ptr = nil
 	h.mu.Unlock()
+	if h.platform.backend == BackendPtrace {
+		h.platform.letGo()
+	}
 	C.free(unsafe.Pointer(h.starts))
 	C.free(unsafe.Pointer(h.events))
 	for _, t := range append(h.next, h.inside...) {

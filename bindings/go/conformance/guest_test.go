@@ -6,6 +6,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"runtime"
 	"sync"
@@ -275,13 +276,25 @@ func wantDead(event *trapgate.Event, reason trapgate.DeadReason, status int32) {
 
 // start runs the function in a thread of its own, which ends with it. join waits for that end.
 func start(run func()) (join func()) {
-	done := make(chan struct{})
+	thread := make(chan int)
 	go func() {
-		defer close(done)
+		defer close(thread)
 		runtime.LockOSThread() // and never unlocked, so that the thread goes too
 		run()
+		thread <- syscall.Gettid()
 	}()
-	return func() { <-done }
+	return func() {
+		tid := <-thread
+		<-thread
+		for tid != os.Getpid() && fileExists(fmt.Sprintf("/proc/self/task/%d", tid)) {
+			sleepMicroseconds(20) // Go's first thread stays, the others go
+		}
+	}
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func inThread(run func()) { start(run)() }
