@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Closing is complete: no process, thread, descriptor or mapping stays behind.
+
+use crate::cases::cases;
+use crate::host;
+use crate::support::*;
+use trapgate::*;
+
+cases! { close: unused, used, everything_alive, queue_fd, dead_stub, threads, failed_open, probe, subprocess }
+
+/// Descriptors, and mappings by number and size.
+fn take_stock() -> (usize, usize, u64) {
+    let mappings = host::mappings(std::process::id());
+    // The C library keeps what was freed as it likes.
+    let mine: Vec<_> = mappings.iter().filter(|mapping| mapping.name != "[heap]").collect();
+    let bytes = mine.iter().map(|mapping| mapping.end - mapping.start).sum();
+    (host::entries("/proc/self/fd"), mine.len(), bytes)
+}
+
+/// A thread that was joined may be listed a moment longer; one that stays makes the wait run into the time limit.
+fn wait_for_threads(expected: usize) {
+    while host::thread_count(std::process::id()) != expected {
+        host::sleep_us(1000);
+    }
+}
+
+/// The first rounds fill the caches of the C library; the others must not add anything.
+fn leaves_nothing(backend: Backend, used: fn(Backend)) {
+    let threads = host::thread_count(std::process::id());
+    host::one_heap();
+    used(backend);
+    used(backend);
+    host::check_no_child();
+    wait_for_threads(threads);
+    let before = take_stock();
+    for _ in 0..5 {
+        used(backend);
+        host::check_no_child();
+    }
+    wait_for_threads(threads);
+    assert_eq!(take_stock(), before);
+}
+
+fn unused(backend: Backend) {
+    leaves_nothing(backend, |backend| drop(open_platform(backend)));
+}
+
+fn used(backend: Backend) {
+    leaves_nothing(backend, |backend| {
+        let mut guest = Guest::open(backend, "call_loop");
+        guest.run_to_call();
+        let copy = guest.subprocess.fork().unwrap();
+        call(guest.context.switch(&copy).unwrap());
+    });
+}
+
+/// The platform's own handle goes first, and what runs in the queue goes with the queue.
+fn everything_alive(backend: Backend) {
+    leaves_nothing(backend, |backend| {
+        let Guest { context, subprocess, platform, .. } = Guest::open(backend, "spin");
+        let copy = subprocess.fork().unwrap();
+        let queue = Queue::new(&platform).unwrap();
+        for index in 0..5 {
+            let home = if index % 2 == 1 { &copy } else { &subprocess };
+            submit(&queue, started_context(&platform), home);
+        }
+        wait_nothing(&queue, MOMENT);
+        let idle = Subprocess::new(&platform).unwrap();
+        drop(platform);
+        drop((idle, context, copy, subprocess));
+        drop(queue);
+    });
+}
+
+fn queue_fd(backend: Backend) {
+    leaves_nothing(backend, |backend| {
+        let Guest { context, subprocess, platform, .. } = Guest::open(backend, "call_loop");
+        let queue = Queue::new(&platform).unwrap();
+        queue.fd().unwrap();
+        submit(&queue, context, &subprocess);
+        call(wait_one(&queue).event);
+    });
+}
+
+fn dead_stub(backend: Backend) {
+    leaves_nothing(backend, |backend| {
+        let mut guest = Guest::open(backend, "call_loop");
+        guest.run_to_call();
+        host::kill(guest.subprocess.pid().unwrap(), libc::SIGKILL);
+    });
+}
+
+fn threads(backend: Backend) {
+    leaves_nothing(backend, |backend| {
+        let mut guest = Guest::open(backend, "call_loop");
+        for _ in 0..5 {
+            in_thread(|| guest.run_to_call());
+        }
+    });
+}
+
+fn failed_open(backend: Backend) {
+    leaves_nothing(backend, |backend| {
+        fails(Platform::options().backend(backend).raw_flags(1 << 63).open(), libc::EINVAL);
+    });
+}
+
+fn probe(backend: Backend) {
+    leaves_nothing(backend, |backend| assert!(backend.probe().unwrap().available));
+}
+
+/// The same for one subprocess while its platform stays open.
+fn subprocess(backend: Backend) {
+    let threads = host::thread_count(std::process::id());
+    let platform = open_platform(backend);
+    let mut context = started_context(&platform);
+    let mut before = 0;
+    for round in 0..50 {
+        let subprocess = loaded_subprocess(&platform, "call_loop");
+        call(context.switch(&subprocess).unwrap());
+        drop(subprocess);
+        if round == 1 {
+            before = host::entries("/proc/self/fd");
+        }
+    }
+    assert_eq!(host::entries("/proc/self/fd"), before);
+    assert_eq!(platform.stats().unwrap().subprocesses, 0);
+    drop((context, platform));
+    wait_for_threads(threads);
+    host::check_no_child();
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the cases need of the host, as safe functions; each failure ends the case.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::unix::io::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::thread::RawPthread;
+use std::path::Path;
+use std::time::Duration;
+
+#[track_caller]
+fn checked(result: libc::c_int) -> libc::c_int {
+    assert!(result >= 0, "{}", io::Error::last_os_error());
+    result
+}
+
+pub fn sleep_us(us: u64) {
+    std::thread::sleep(Duration::from_micros(us));
+}
+
+/// Numbers without order that are the same in each run.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % limit
+    }
+}
+
+#[track_caller]
+pub fn memfd(name: &str, length: u64) -> File {
+    let name = CString::new(name).unwrap();
+    // SAFETY: a terminated name; the descriptor is ours.
+    let file = unsafe { File::from_raw_fd(checked(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC))) };
+    file.set_len(length).unwrap();
+    file
+}
+
+pub fn kill(pid: u32, signal: i32) {
+    // SAFETY: a signal to a process.
+    checked(unsafe { libc::kill(pid as i32, signal) });
+}
+
+pub fn signal_thread(thread: RawPthread, signal: i32) {
+    // SAFETY: the caller keeps the thread from being joined.
+    assert_eq!(unsafe { libc::pthread_kill(thread, signal) }, 0);
+}
+
+pub fn this_thread() -> RawPthread {
+    // SAFETY: no arguments.
+    unsafe { libc::pthread_self() }
+}
+
+/// Handlers may only do what signal handlers may.
+pub fn handle_signal(signal: i32, handler: extern "C" fn(libc::c_int), flags: libc::c_int) {
+    // SAFETY: zeros are an empty action; the handler has the type that the flags ask for.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = flags;
+        checked(libc::sigaction(signal, &action, std::ptr::null_mut()));
+    }
+}
+
+pub fn ignore_signal(signal: i32) {
+    // SAFETY: as documented.
+    assert_ne!(unsafe { libc::signal(signal, libc::SIG_IGN) }, libc::SIG_ERR);
+}
+
+pub fn block_all_signals() {
+    // SAFETY: a set that is filled before it is used.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        assert_eq!(libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()), 0);
+    }
+}
+
+/// Handler, flags, and whether it is blocked, of each signal.
+pub fn signal_dispositions() -> Vec<(usize, i32, i32)> {
+    // SAFETY: the structs are written before they are read.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        assert_eq!(libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut mask), 0);
+        let one = |signal| {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut action);
+            (action.sa_sigaction, action.sa_flags, libc::sigismember(&mask, signal))
+        };
+        (1..65).map(one).collect()
+    }
+}
+
+/// The processors that this thread may use.
+pub fn affinity() -> Vec<usize> {
+    // SAFETY: the set is written before it is read.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        checked(libc::sched_getaffinity(0, std::mem::size_of_val(&set), &mut set));
+        (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect()
+    }
+}
+
+/// A child that runs the function and exits with what it returns. Only for processes with one thread.
+pub fn fork(child: impl FnOnce() -> i32) -> u32 {
+    // SAFETY: the child goes on with its own copy of everything and leaves by _exit.
+    let pid = checked(unsafe { libc::fork() });
+    if pid == 0 {
+        let status = child();
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(status) }
+    }
+    pid as u32
+}
+
+pub fn exit_at_once(status: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(status) }
+}
+
+/// Pid and status, or the error of waitpid(2); interruptions are waited out.
+pub fn wait(pid: i32, flags: i32) -> Result<(i32, i32), i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is written.
+        let found = unsafe { libc::waitpid(pid, &mut status, flags) };
+        match io::Error::last_os_error().raw_os_error() {
+            _ if found >= 0 => return Ok((found, status)),
+            Some(libc::EINTR) => continue,
+            error => return Err(error.unwrap()),
+        }
+    }
+}
+
+/// The exit status of a child of ours.
+#[track_caller]
+pub fn exit_status(pid: u32) -> i32 {
+    let (found, status) = wait(pid as i32, 0).unwrap();
+    assert_eq!(found, pid as i32);
+    assert!(libc::WIFEXITED(status), "status {:#x}", status);
+    libc::WEXITSTATUS(status)
+}
+
+pub fn become_subreaper() {
+    // SAFETY: numbers only.
+    checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) });
+}
+
+/// Orphans come to a subreaper and have to end by themselves; one that lives on makes this run into the time limit.
+pub fn wait_for_orphans() {
+    while wait(-1, libc::__WALL).is_ok() {}
+    assert_eq!(wait(-1, libc::__WALL), Err(libc::ECHILD));
+}
+
+#[track_caller]
+pub fn check_no_child() {
+    assert_eq!(wait(-1, libc::__WALL | libc::WNOHANG), Err(libc::ECHILD));
+}
+
+pub fn pipe() -> (File, File) {
+    let mut ends = [0; 2];
+    // SAFETY: both descriptors are written and ours.
+    unsafe {
+        checked(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC));
+        (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
+    }
+}
+
+/// Does the descriptor become readable in time? None waits for ever.
+pub fn readable(descriptor: &impl AsRawFd, timeout: Option<Duration>) -> bool {
+    let mut ready = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let timeout = timeout.map_or(-1, |time| time.as_millis() as libc::c_int);
+    // SAFETY: one struct.
+    checked(unsafe { libc::poll(&mut ready, 1, timeout) }) == 1
+}
+
+pub fn pidfd(pid: u32) -> OwnedFd {
+    // SAFETY: the descriptor is ours.
+    unsafe { OwnedFd::from_raw_fd(checked(libc::syscall(libc::SYS_pidfd_open, pid, 0) as RawFd)) }
+}
+
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub fn new() -> Self {
+        // SAFETY: the descriptor is ours.
+        Epoll(unsafe { OwnedFd::from_raw_fd(checked(libc::epoll_create1(libc::EPOLL_CLOEXEC))) })
+    }
+
+    pub fn add(&self, descriptor: &impl AsRawFd) {
+        let mut interest = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        let (epoll, descriptor) = (self.0.as_raw_fd(), descriptor.as_raw_fd());
+        // SAFETY: the struct is read only.
+        checked(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, descriptor, &mut interest) });
+    }
+
+    pub fn wait(&self, timeout_ms: i32) -> i32 {
+        let mut ready = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: room for one event.
+        checked(unsafe { libc::epoll_wait(self.0.as_raw_fd(), &mut ready, 1, timeout_ms) })
+    }
+}
+
+/// From now on this thread, and what it makes, cannot copy the memory of other processes.
+pub fn forbid_memory_copies() {
+    let load = |offset| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: offset };
+    let equal = |value: i64, jt, jf| libc::sock_filter { code: 0x15, jt, jf, k: value as u32 };
+    let answer = |value| libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: value };
+    let mut program = [
+        load(0),
+        equal(libc::SYS_process_vm_readv, 1, 0),
+        equal(libc::SYS_process_vm_writev, 0, 1),
+        answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        answer(libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the program lives until it is loaded.
+    unsafe {
+        checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        checked(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter, 0, 0));
+    }
+}
+
+/// All memory of the C library in one heap, whose size the cases leave out.
+pub fn one_heap() {
+    // SAFETY: numbers only.
+    assert_eq!(unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) }, 1);
+}
+
+/// Are the bytes somewhere in there? The C library's search is fast in builds without optimisation, too.
+pub fn contains(memory: &[u8], bytes: &[u8]) -> bool {
+    // SAFETY: two areas with their lengths.
+    let found =
+        unsafe { libc::memmem(memory.as_ptr().cast(), memory.len(), bytes.as_ptr().cast(), bytes.len()) };
+    !found.is_null()
+}
+
+/// The letter of /proc/PID/stat, or None when there is no such process.
+pub fn process_state(pid: u32) -> Option<char> {
+    let line = std::fs::read_to_string(format!("/proc/{}/stat", pid)).ok()?;
+    line[line.rfind(')')? + 2..].chars().next()
+}
+
+pub fn is_alive(pid: u32) -> bool {
+    !matches!(process_state(pid), None | Some('Z') | Some('X'))
+}
+
+/// Waits until the process is gone or a zombie. The time limit ends a wait that never succeeds.
+pub fn wait_gone(pid: u32) {
+    while is_alive(pid) {
+        sleep_us(1000);
+    }
+}
+
+pub fn entries(folder: impl AsRef<Path>) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+pub fn thread_count(pid: u32) -> usize {
+    entries(format!("/proc/{}/task", pid))
+}
+
+#[derive(Debug)]
+pub struct HostMapping {
+    pub start: u64,
+    pub end: u64,
+    pub rights: String,
+    pub name: String,
+}
+
+pub fn mappings(pid: u32) -> Vec<HostMapping> {
+    let text = std::fs::read_to_string(format!("/proc/{}/maps", pid)).unwrap();
+    text.lines().map(parse_mapping).collect()
+}
+
+fn parse_mapping(line: &str) -> HostMapping {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next().and_then(|range| range.split_once('-')).expect("a range");
+    let rights = words.next().expect("rights").to_string();
+    let address = |text| u64::from_str_radix(text, 16).expect("an address");
+    let name = words.nth(3).unwrap_or("").to_string();
+    HostMapping { start: address(start), end: address(end), rights, name }
+}
+
+/// The resident bytes of the mapping that holds the address.
+pub fn resident(pid: u32, addr: u64) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/smaps", pid)).unwrap();
+    let mut inside = false;
+    for line in text.lines() {
+        let first = line.split_whitespace().next().unwrap_or("");
+        if first.contains('-') && !first.contains(':') {
+            let mapping = parse_mapping(line);
+            inside = mapping.start <= addr && addr < mapping.end;
+        } else if let (true, Some(rest)) = (inside, line.strip_prefix("Rss:")) {
+            let kib: u64 = rest.trim().trim_end_matches(" kB").trim().parse().unwrap();
+            return kib * 1024;
+        }
+    }
+    panic!("no mapping holds {:#x}", addr);
+}
