@@ -583,3 +583,88 @@ impl Hasher for AddressHasher {
         self.0 = (self.0 ^ (address as u64 >> 4)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! What needs no library, so that Miri can look at it, too.
+    use super::*;
+
+    fn raw(kind: u32) -> sys::tg_event {
+        sys::tg_event { kind, flags: sys::TG_FLAG_INTERRUPT_PENDING, arch: 7, ..Default::default() }
+    }
+
+    #[test]
+    fn events_carry_what_their_kind_says() {
+        let mut event = raw(sys::TG_EVENT_SYSCALL);
+        event.u.syscall = sys::tg_event_syscall { nr: 1, args: [2, 3, 4, 5, 6, 7], ip: 8 };
+        match decode(&event) {
+            Event::Syscall(Syscall { nr: 1, args: [2, 3, 4, 5, 6, 7], ip: 8, arch: 7, flags }) => {
+                assert!(flags.interrupt_pending() && !flags.patched())
+            }
+            other => panic!("{:?}", other),
+        }
+        let mut event = raw(sys::TG_EVENT_FAULT);
+        event.u.fault =
+            sys::tg_event_fault { addr: 1, ip: 2, access: sys::TG_ACCESS_EXEC, signo: 11, code: 3, pad: 0 };
+        match decode(&event) {
+            Event::Fault(Fault { addr: 1, ip: 2, access: Access::Execute, signal: 11, code: 3, .. }) => (),
+            other => panic!("{:?}", other),
+        }
+        let mut event = raw(sys::TG_EVENT_EXCEPTION);
+        event.u.exception =
+            sys::tg_event_exception { addr: 1, ip: 2, signo: 4, code: 5, trap_errno: 6, pad: 0 };
+        match decode(&event) {
+            Event::Exception(Exception { addr: 1, ip: 2, signal: 4, code: 5, errno: 6, .. }) => (),
+            other => panic!("{:?}", other),
+        }
+        assert!(matches!(decode(&raw(sys::TG_EVENT_INTERRUPTED)), Event::Interrupted(_)));
+        assert!(decode(&raw(sys::TG_EVENT_INTERRUPTED)).interrupt_pending());
+    }
+
+    #[test]
+    fn deaths_are_told_apart_and_the_unknown_is_one() {
+        let cause = |kind, reason, status| {
+            let mut event = raw(kind);
+            event.u.dead = sys::tg_event_dead { reason, status };
+            match decode(&event) {
+                Event::Dead(dead) => dead.cause,
+                other => panic!("{:?}", other),
+            }
+        };
+        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_KILLED, 9), DeathCause::Killed { signal: 9 });
+        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_EXITED, 3), DeathCause::Exited { status: 3 });
+        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_DESTROYED, 0), DeathCause::Destroyed);
+        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_CORRUPT, 0), DeathCause::Corrupt);
+        assert_eq!(cause(sys::TG_EVENT_DEAD, 99, 0), DeathCause::Unknown);
+        assert_eq!(cause(99, 0, 0), DeathCause::Unknown);
+    }
+
+    #[test]
+    fn an_event_begins_with_its_size() {
+        let event = unwritten_event();
+        // SAFETY: the size alone is written, and the size alone is read.
+        let size = unsafe { ptr::addr_of!((*event.as_ptr()).size).read() };
+        assert_eq!(size as usize, std::mem::size_of::<sys::tg_event>());
+    }
+
+    #[test]
+    fn texts_end_at_the_first_zero() {
+        assert_eq!(text(&[b'a' as c_char, b'b' as c_char, 0, b'c' as c_char]), "ab");
+        assert_eq!(text(&[b'a' as c_char]), "a");
+        assert_eq!(text(&[]), "");
+    }
+
+    #[test]
+    fn addresses_spread_over_the_table() {
+        let hash = |address| {
+            let mut hasher = AddressHasher::default();
+            hasher.write_usize(address);
+            hasher.finish()
+        };
+        let hashes: Vec<u64> = (0..256).map(|index| hash(0x5500_0000_0000 + index * 512)).collect();
+        let distinct =
+            |part: fn(&u64) -> u64| hashes.iter().map(part).collect::<std::collections::HashSet<_>>().len();
+        assert!(distinct(|hash| hash & 0xff) > 128);
+        assert!(distinct(|hash| hash >> 57) > 64);
+    }
+}

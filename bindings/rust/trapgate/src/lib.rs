@@ -52,6 +52,42 @@
 //! | [`Context`] | yes | no | it works in every thread, in one at a time |
 //! | [`Interrupter`] | yes | yes | interrupting is allowed at any time, in signal handlers too |
 //!
+//! What is wrong does not compile. A context that runs in a queue cannot be touched:
+//!
+//! ```compile_fail,E0382
+//! # fn f(queue: trapgate::Queue, mut context: trapgate::Context, home: trapgate::Subprocess) -> trapgate::Result<()> {
+//! queue.submit(context, &home)?;
+//! context.switch(&home)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Two threads cannot look at one context, and a switch holds on to its subprocess:
+//!
+//! ```compile_fail,E0277
+//! fn is_sync<T: Sync>() {}
+//! is_sync::<trapgate::Context>();
+//! ```
+//!
+//! ```compile_fail,E0505
+//! # fn f(mut context: trapgate::Context, home: trapgate::Subprocess) {
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| context.switch(&home));
+//!     drop(home);
+//! });
+//! # }
+//! ```
+//!
+//! A descriptor stays open until it is mapped:
+//!
+//! ```compile_fail,E0505
+//! # fn f(file: std::fs::File, home: trapgate::Subprocess) {
+//! let mapping = trapgate::Mapping::of(&file, 0);
+//! drop(file);
+//! home.map(0x10000, 4096, trapgate::Protection::READ, mapping);
+//! # }
+//! ```
+//!
 //! A thread that ends by the raw exit(2) system call kills the ptrace subprocesses that it used; that costs guests
 //! and no memory safety. Programs that call `waitpid(-1)` while another thread switches should read the project's page
 //! about threads first.
@@ -62,7 +98,7 @@
 //! `tokio` adds [`AsyncQueue`](https://docs.rs/tokio): a queue that is awaited.
 
 #![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
-#![warn(missing_debug_implementations)]
+#![warn(missing_debug_implementations, clippy::undocumented_unsafe_blocks)]
 
 #[cfg(feature = "tokio")]
 mod async_queue;
