@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package conformance
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"trapgate.dev/go/trapgate"
+)
+
+func init() {
+	areas = append(areas, []testCase{
+		{"close.unused", leavesNothing(openAndClose)},
+		{"close.used", leavesNothing(useAndClose)},
+		{"close.everything_alive", leavesNothing(useAndLeaveBehind)},
+		{"close.queue_fd", leavesNothing(useTheDescriptor)},
+		{"close.dead_stub", leavesNothing(killAndClose)},
+		{"close.threads", leavesNothing(useFromThreads)},
+		{"close.failed_open", leavesNothing(failToOpen)},
+		{"close.probe", leavesNothing(lookWhetherItWorks)},
+		{"close.subprocess", subprocessLeavesNothing},
+	})
+}
+
+// holdings are what the library could leave behind. Go makes threads and maps memory as it likes, so threads are
+// compared over many rounds, and of mappings those that have a name: the library's memory is files in memory.
+type holdings struct{ descriptors, files int }
+
+func takeStock() holdings {
+	now := holdings{descriptors: openDescriptors()}
+	for _, m := range mappings(os.Getpid()) {
+		if strings.Contains(m.name, "memfd:") || strings.Contains(m.name, "(deleted)") {
+			now.files++
+		}
+	}
+	return now
+}
+
+func wantNoChild() {
+	pid, err := syscall.Wait4(-1, nil, waitAll|syscall.WNOHANG, nil)
+	if pid > 0 || err != syscall.ECHILD {
+		fail(1, "there is a child: %d, %v", pid, err)
+	}
+}
+
+func leavesNothing(use func(trapgate.Backend)) func(trapgate.Backend) {
+	const first, rounds = 5, 15
+	return func(b trapgate.Backend) {
+		for i := 0; i < first; i++ {
+			use(b)
+		}
+		wantNoChild()
+		takeStock() // Go opens descriptors of its own when it first reads files
+		threads, before := threadCount(os.Getpid()), takeStock()
+		for i := 0; i < rounds; i++ {
+			use(b)
+			wantNoChild()
+		}
+		equal(takeStock(), before)
+		// Each round that left one would show; what Go made for itself in between is less.
+		for end := time.Now().Add(5 * time.Second); threadCount(os.Getpid()) >= threads+rounds-3; {
+			check(time.Now().Before(end), "no thread is left in each round")
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func openAndClose(b trapgate.Backend) { ok(openPlatform(b, 0).Close()) }
+
+func useAndClose(b trapgate.Backend) {
+	g := open(b, "call_loop")
+	g.call()
+	copied := forkOf(g.subprocess)
+	run(g.context, copied)
+	copied.Close()
+	g.close()
+}
+
+// Everything that was made goes with the platform.
+func useAndLeaveBehind(b trapgate.Backend) {
+	g, q := openQueue(b, "spin")
+	both := []*trapgate.Subprocess{g.subprocess, forkOf(g.subprocess)}
+	for i := 0; i < 5; i++ {
+		ok(q.Submit(createStarted(g.platform), both[i%2]))
+	}
+	wantNoEvent(q, time.Millisecond)
+	createSubprocess(g.platform)
+	runner := must(g.platform.NewRunner())
+	other := createLoaded(g.platform, code("spin"))
+	join := start(func() {
+		_, err := runner.Switch(background, g.context, other)
+		refused(err, syscall.EINVAL)
+	})
+	time.Sleep(time.Millisecond)
+	ok(g.platform.Close())
+	join()
+}
+
+func useTheDescriptor(b trapgate.Backend) {
+	g, q := openQueue(b, "call_loop")
+	must(q.Descriptor())
+	ok(q.Submit(g.context, g.subprocess))
+	waitOne(q)
+	q.Close()
+	g.close()
+}
+
+func killAndClose(b trapgate.Backend) {
+	g := open(b, "call_loop")
+	g.call()
+	kill(g.subprocess)
+	g.close()
+}
+
+func useFromThreads(b trapgate.Backend) {
+	g := open(b, "call_loop")
+	for i := 0; i < 5; i++ {
+		inThread(g.call)
+	}
+	g.close()
+}
+
+func failToOpen(b trapgate.Backend) {
+	_, err := trapgate.Open(trapgate.Options{Backend: b, Flags: 1 << 63})
+	refused(err, syscall.EINVAL)
+}
+
+func lookWhetherItWorks(b trapgate.Backend) {
+	check(must(trapgate.Probe(b)).Available, "the backend works")
+}
+
+// The same for one subprocess while its platform stays open.
+func subprocessLeavesNothing(b trapgate.Backend) {
+	platform := openPlatform(b, 0)
+	c := createStarted(platform)
+	var before holdings
+	for i := 0; i < 50; i++ {
+		s := createLoaded(platform, code("call_loop"))
+		event := run(c, s)
+		wantCall(&event, guestCall)
+		s.Close()
+		if i == 1 {
+			before = takeStock()
+		}
+	}
+	equal(takeStock().descriptors, before.descriptors)
+	equal(must(platform.Stats()).Subprocesses, 0)
+	platform.Close()
+	wantNoChild()
+}
