@@ -82,11 +82,6 @@ static const uint8_t *window_at(const struct window *window, uint64_t addr)
     return window->code + (addr - window->start);
 }
 
-static bool in_one_page(uint64_t start, uint64_t length)
-{
-    return start >> PAGE_SHIFT == (start + length - 1) >> PAGE_SHIFT;
-}
-
 static unsigned int aligned_block(uint64_t start)
 {
     for (unsigned int block = 8; block <= 16; block *= 2)
@@ -276,24 +271,28 @@ static enum patch_refusal register_refusal(const ZydisDecodedOperand *op)
     return is_syscall_scratch(reg) && !overwrites(op) ? PATCH_REFUSED_REGISTER : PATCH_OK;
 }
 
-static enum patch_refusal memory_refusal(const ZydisDecodedOperand *op)
+/* What a patched call hides from a guest's own accesses is the base of gs. */
+static enum patch_refusal memory_refusal(const ZydisDecodedOperand *op, bool accesses_allowed)
 {
     if (op->mem.base == ZYDIS_REGISTER_RIP || op->mem.base == ZYDIS_REGISTER_EIP)
         return PATCH_REFUSED_RELATIVE;
-    if (op->mem.type != ZYDIS_MEMOP_TYPE_AGEN)
+    if (op->mem.type != ZYDIS_MEMOP_TYPE_AGEN && (!accesses_allowed || op->mem.segment == ZYDIS_REGISTER_GS))
         return PATCH_REFUSED_MEMORY;
     return is_syscall_scratch(op->mem.base) || is_syscall_scratch(op->mem.index) ? PATCH_REFUSED_REGISTER : PATCH_OK;
 }
 
-static enum patch_refusal operand_refusal(const ZydisDecodedOperand *op)
+static enum patch_refusal operand_refusal(const ZydisDecodedOperand *op, bool accesses_allowed)
 {
     if (op->type == ZYDIS_OPERAND_TYPE_MEMORY)
-        return memory_refusal(op);
+        return memory_refusal(op, accesses_allowed);
     return op->type == ZYDIS_OPERAND_TYPE_REGISTER ? register_refusal(op) : PATCH_OK;
 }
 
-/* Can the instruction be executed at another address, without fault, with the same effect? */
-static enum patch_refusal neighbour_refusal(const struct decoded *d)
+/*
+ * Can the instruction be executed at another address, with the same effect,
+ * and without fault unless accesses are allowed?
+ */
+static enum patch_refusal neighbour_refusal(const struct decoded *d, bool accesses_allowed)
 {
     if (leaves_the_line(&d->instruction))
         return PATCH_REFUSED_RELATIVE;
@@ -301,14 +300,15 @@ static enum patch_refusal neighbour_refusal(const struct decoded *d)
     if (d->instruction.mnemonic == ZYDIS_MNEMONIC_NOP)
         return PATCH_OK;
     for (size_t i = 0; i < d->instruction.operand_count; i++) {
-        const enum patch_refusal refusal = operand_refusal(&d->operands[i]);
+        const enum patch_refusal refusal = operand_refusal(&d->operands[i], accesses_allowed);
         if (refusal != PATCH_OK)
             return refusal;
     }
     return is_listed(d->instruction.mnemonic) ? PATCH_OK : PATCH_REFUSED_UNLISTED;
 }
 
-static enum patch_refusal decode_neighbour(const struct window *window, uint64_t addr, struct decoded *d)
+static enum patch_refusal decode_neighbour(const struct window *window, uint64_t addr, bool accesses_allowed,
+                                           struct decoded *d)
 {
     size_t length = window->end - addr;
     ZyanStatus status;
@@ -318,12 +318,12 @@ static enum patch_refusal decode_neighbour(const struct window *window, uint64_t
     status = ZydisDecoderDecodeFull(&window->decoder, window_at(window, addr), length, &d->instruction, d->operands);
     if (status == ZYDIS_STATUS_NO_MORE_DATA)
         return PATCH_REFUSED_UNKNOWN_BYTES;
-    return ZYAN_FAILED(status) ? PATCH_REFUSED_UNDECODABLE : neighbour_refusal(d);
+    return ZYAN_FAILED(status) ? PATCH_REFUSED_UNDECODABLE : neighbour_refusal(d, accesses_allowed);
 }
 
 /* Fills the plan's site and replacement. */
 static enum patch_refusal plan_after(const struct patch_request *request, const struct window *window,
-                                     struct patch_plan *plan)
+                                     bool accesses_allowed, struct patch_plan *plan)
 {
     const uint64_t addr = request->ip - SYSCALL_LENGTH;
     uint8_t length = SYSCALL_LENGTH;
@@ -333,7 +333,7 @@ static enum patch_refusal plan_after(const struct patch_request *request, const 
     memset(plan->replacement, TRAP_FILL, sizeof(plan->replacement));
     put_jump(plan->replacement, true, request->table_entry);
     while (length < PATCH_JUMP_LENGTH) {
-        const enum patch_refusal refusal = decode_neighbour(window, addr + length, &d);
+        const enum patch_refusal refusal = decode_neighbour(window, addr + length, accesses_allowed, &d);
         if (refusal != PATCH_OK)
             return refusal;
         if (!byte_traps(plan->replacement[length]))
@@ -341,8 +341,6 @@ static enum patch_refusal plan_after(const struct patch_request *request, const 
         boundaries |= (uint8_t)(1u << length);
         length += d.instruction.length;
     }
-    if (!in_one_page(addr, length))
-        return PATCH_REFUSED_PAGE_EDGE;
     plan->site.pattern = PATCH_AFTER;
     plan->site.start = addr;
     plan->site.length = length;
@@ -475,8 +473,6 @@ static enum patch_refusal plan_mov(const struct patch_request *request, const st
     const uint8_t length = form->length > PATCH_JUMP_LENGTH ? form->length : PATCH_JUMP_LENGTH;
     enum patch_refusal refusal;
 
-    if (!in_one_page(mov_addr, length))
-        return PATCH_REFUSED_PAGE_EDGE;
     refusal = decoy_refusal(window, mov_addr, syscall_addr, request->nr);
     if (refusal != PATCH_OK)
         return refusal;
@@ -572,14 +568,25 @@ static enum patch_refusal site_refusal(const struct patch_request *request, cons
     return PATCH_OK;
 }
 
-/* Code behind the syscall can be decoded with certainty, so that it is tried first. */
+/*
+ * Code behind the syscall can be decoded with certainty, so that it is tried
+ * first. Displacing an instruction that can fault is the last resort: who looks
+ * at the code of such a fault finds the jump there.
+ */
 static enum patch_refusal choose(const struct patch_request *request, const struct window *window,
                                  struct patch_plan *plan)
 {
-    plan->refusal_after = plan_after(request, window, plan);
+    plan->refusal_after = plan_after(request, window, false, plan);
     if (plan->refusal_after == PATCH_OK)
         return PATCH_OK;
     plan->refusal_before = plan_before(request, window, plan);
+    if (plan->refusal_before == PATCH_OK)
+        return PATCH_OK;
+    if (plan->refusal_after == PATCH_REFUSED_MEMORY) {
+        plan->refusal_after = plan_after(request, window, true, plan);
+        if (plan->refusal_after == PATCH_OK)
+            return PATCH_OK;
+    }
     return plan->refusal_before == PATCH_REFUSED_NO_MOV ? plan->refusal_after : plan->refusal_before;
 }
 

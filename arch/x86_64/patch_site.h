@@ -17,7 +17,8 @@
  *                                      .quad back
  *
  * A site has either a displaced instruction before the syscall or some behind
- * it, never both. The common entry may use rcx and r11, which the instruction
+ * it, never both. Those behind it may fault, as the last resort; a thread that
+ * does so stands for one at the original instruction. The common entry may use rcx and r11, which the instruction
  * it stands for clobbers, finds the original instruction pointer at -8(%rcx)
  * and continues at rcx.
  *
@@ -62,10 +63,10 @@ enum patch_refusal {
     PATCH_REFUSED_UNKNOWN_BYTES, /* the answer depends on bytes that could not be read */
     PATCH_REFUSED_NO_MOV,        /* what is before the syscall does not set the number that was seen */
     PATCH_REFUSED_DECOY,         /* what looks like that mov can be the end of other instructions */
-    PATCH_REFUSED_PAGE_EDGE,     /* the replaced bytes lie in two pages */
+    PATCH_REFUSED_PAGE_EDGE,     /* two pages that may not both be changed: the caller knows */
     PATCH_REFUSED_UNDECODABLE,   /* no instruction behind the syscall */
     PATCH_REFUSED_RELATIVE,      /* a neighbour jumps, calls, traps or uses rip */
-    PATCH_REFUSED_MEMORY,        /* a neighbour could fault */
+    PATCH_REFUSED_MEMORY,        /* a neighbour uses memory in a way that differs behind a patched call */
     PATCH_REFUSED_REGISTER,      /* a neighbour changes rsp, or sees what the trampoline left in rcx or r11 */
     PATCH_REFUSED_UNLISTED,      /* a neighbour that is not on the list of those known to be harmless */
     PATCH_REFUSED_NO_ROOM,       /* a neighbour starts at a byte of the jump that does not trap */

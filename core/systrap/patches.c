@@ -132,12 +132,28 @@ static uint64_t add_data(struct batch *batch, const void *data, size_t size)
     return at;
 }
 
+static uint64_t page_of(const struct systrap_subprocess *subprocess, uint64_t addr)
+{
+    return addr & ~(uint64_t)(subprocess->base.platform->info.page_size - 1);
+}
+
+static uint64_t last_byte(const struct arch_patch *patch)
+{
+    return patch->start + patch->length - 1;
+}
+
+static bool in_two_pages(const struct systrap_subprocess *subprocess, const struct arch_patch *patch)
+{
+    return page_of(subprocess, patch->start) != page_of(subprocess, last_byte(patch));
+}
+
 static void add_protect(struct batch *batch, const struct arch_patch *site, int protection)
 {
-    uint64_t page = batch->subprocess->base.platform->info.page_size;
+    uint64_t start = page_of(batch->subprocess, site->start);
+    uint64_t end = page_of(batch->subprocess, last_byte(site)) + batch->subprocess->base.platform->info.page_size;
 
-    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.mprotect,
-                                       .args = {site->start & ~(page - 1), page, (uint64_t)protection}});
+    add_call(batch,
+             (struct stub_call){.nr = tgi_arch.syscalls.mprotect, .args = {start, end - start, (uint64_t)protection}});
 }
 
 static void add_barrier(struct batch *batch, int command)
@@ -310,6 +326,9 @@ static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_
     refusal = plan(subprocess, syscall, patches->count, &site->patch);
     if (refusal)
         return refuse(subprocess, refusal - 1);
+    if (in_two_pages(subprocess, &site->patch) &&
+        (!may_change(subprocess, site->patch.start) || !may_change(subprocess, last_byte(&site->patch))))
+        return refuse(subprocess, TG_PATCH_REFUSED_PAGE_EDGE);
     site->undone = false;
     atomic_store(&patches->return_ips[patches->count], tgi_arch.systrap.patch_return_ip(&site->patch));
     patches->count++;
@@ -374,6 +393,13 @@ static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t e
     return !site->undone && site->patch.start < end && start < site->patch.start + site->patch.length;
 }
 
+/* Where the bytes stay but may be changed by the guest, and where one of two pages goes. */
+static bool must_be_original(const struct systrap_subprocess *subprocess, const struct patched_site *site,
+                             const struct tg_mem_op *op)
+{
+    return (op->kind == TG_MEM_PROTECT && op->prot & TG_PROT_WRITE) || in_two_pages(subprocess, &site->patch);
+}
+
 /* What the operation does to the code that sites are in. order_lock is held. */
 void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
 {
@@ -389,7 +415,7 @@ void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_me
 
         if (!overlaps(site, op->addr, end))
             continue;
-        if (op->kind == TG_MEM_PROTECT && op->prot & TG_PROT_WRITE)
+        if (must_be_original(subprocess, site, op))
             restore(subprocess, site);
         else if (op->kind != TG_MEM_PROTECT)
             site->undone = true;

@@ -11,7 +11,7 @@
 #include "core/systrap/watchdog.h"
 
 #define QUICK_LOOKS      2048 /* about a microsecond */
-#define CHECK_EVERY      64 /* pauses between looks at the clock */
+#define CHECK_EVERY      64   /* pauses between looks at the clock */
 #define PATIENCE_NS      (10 * 1000 * 1000)
 #define SYS_SECCOMP_CODE 1
 #define FUTILE_MAX       8 /* from then on only each RETRY_EVERYth wait spins */
@@ -106,12 +106,15 @@ static void other_syscall_event(struct systrap_context *context, struct tg_event
     syscall_event(context, event);
 }
 
-/* Did the thread trap because code was patched? */
+/* Did the thread trap because code was patched? In a trampoline it did what the original code would have done. */
 static enum arch_patch_meaning explain(struct systrap_context *context, const siginfo_t *info)
 {
     struct tg_context *base = &context->base;
     bool trapped = info->si_signo == SIGTRAP && info->si_code == SI_KERNEL;
+    bool was_in_trampoline = base->regs_place == REGS_HERE;
 
+    if (was_in_trampoline)
+        return ARCH_PATCH_NOT_OURS;
     if (!trapped && info->si_signo != SIGILL && info->si_signo != SIGSEGV)
         return ARCH_PATCH_NOT_OURS;
     return patches_explain(context->bound, trapped, &base->regs, &base->syscall);
