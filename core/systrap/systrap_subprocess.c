@@ -48,16 +48,22 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess)
     return 0;
 }
 
-void systrap_subprocess_release(struct systrap_subprocess *subprocess)
+/* All that systrap_subprocess_init() has made, and what came since. */
+static void undo_init(struct systrap_subprocess *subprocess)
 {
-    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
-        return;
     stub_memory_destroy(subprocess);
     patches_destroy(&subprocess->patches);
     pthread_mutex_destroy(&subprocess->order_lock);
     pthread_mutex_destroy(&subprocess->lock);
     free(subprocess->owners);
     free(subprocess->free_slots);
+}
+
+void systrap_subprocess_release(struct systrap_subprocess *subprocess)
+{
+    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
+        return;
+    undo_init(subprocess);
     free(subprocess);
 }
 
@@ -309,6 +315,8 @@ static int make_process(struct systrap_subprocess *child, struct systrap_subproc
         SHARED_SWAP(orders->go, mother->sequence);
         shared_futex_wake(&orders->go);
         err = orders_first_answer(child, &answer);
+        if (err)
+            uncount(child->base.platform, COUNTER_STUB_THREADS);
     }
     if (err) {
         systrap_subprocess_die(child, TG_DEAD_DESTROYED, 0);
@@ -334,12 +342,8 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
         pthread_mutex_lock(&mother->order_lock);
         err = make_process(child, mother);
         pthread_mutex_unlock(&mother->order_lock);
-        if (err) {
-            stub_memory_destroy(child);
-            patches_destroy(&child->patches);
-            pthread_mutex_destroy(&child->order_lock);
-            pthread_mutex_destroy(&child->lock);
-        }
+        if (err)
+            undo_init(child);
     }
     subprocess_leave(&mother->base);
     if (err == -ESRCH && !from)
