@@ -26,7 +26,8 @@ struct corruption {
     uint32_t pad;
 };
 
-#define CORRUPTIONS_MAX 64
+#define CORRUPTIONS_MAX 1024
+#define CORRUPTIONS_FEW 64
 #define QUEUED          3
 
 /* What the hostile guest and the embedder share. */

@@ -301,7 +301,8 @@ static void fill_plan(struct actor *actor)
 {
     const struct storm *storm = actor->life->storm;
     const char *name = "";
-    actor->plan_size = 1 + next_number(&actor->random) % CORRUPTIONS_MAX;
+    /* Short ones, that are over before anything notices, and long ones, that go on while it does. */
+    actor->plan_size = 1 + next_number(&actor->random) % (one_in(actor, 3) ? CORRUPTIONS_MAX : CORRUPTIONS_FEW);
     for (size_t i = 0; i < actor->plan_size; i++) {
         struct corruption *corruption = &storm->plan->corruptions[i];
         corruption->addr = region_pick_word(&storm->region, storm->names, &actor->random, &name);
