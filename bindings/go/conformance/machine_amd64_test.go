@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+package conformance
+
+import (
+	"encoding/binary"
+	"os"
+	"strings"
+
+	"trapgate.dev/go/trapgate/internal/native"
+)
+
+// has says what this processor and kernel let user code do, by the names of /proc/cpuinfo.
+func has(feature string) bool {
+	if feature == "" {
+		return true
+	}
+	if feature == "fsgsbase" { // the kernel has to allow it: AT_HWCAP2, bit 1
+		auxv := must(os.ReadFile("/proc/self/auxv"))
+		for ; len(auxv) >= 16; auxv = auxv[16:] {
+			if binary.LittleEndian.Uint64(auxv) == 26 {
+				return binary.LittleEndian.Uint64(auxv[8:])&2 != 0
+			}
+		}
+		return false
+	}
+	for _, line := range strings.Split(string(must(os.ReadFile("/proc/cpuinfo"))), "\n") {
+		if strings.HasPrefix(line, "flags") {
+			return strings.Contains(line+" ", " "+feature+" ")
+		}
+	}
+	return false
+}
+
+func runNative(name string) native.Signal {
+	seen, done := native.Run(code(name))
+	check(done, "the code can be run natively")
+	return seen
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The child runs nothing of Go: it sets handlers of its own and jumps into the code, with a page of zeroes as the first
+ * argument. Memory behind the code traps, which is its end.
+ */
+#define _GNU_SOURCE
+#include "native_amd64.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define AREA_SIZE     65536
+#define LIMIT_SECONDS 10
+#define INT3          0xcc
+
+struct run {
+    struct native_signal seen;
+    size_t length;
+    unsigned char code[AREA_SIZE];
+    unsigned char data[AREA_SIZE];
+    unsigned char stack[AREA_SIZE];
+    unsigned char handler_stack[AREA_SIZE];
+};
+
+static struct run *current;
+
+static void *pages(size_t length, int flags)
+{
+    void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void record(int number, siginfo_t *info, void *frame)
+{
+    const greg_t *regs = ((const ucontext_t *)frame)->uc_mcontext.gregs;
+    uint64_t start = (uint64_t)current->code;
+    uint64_t addr = (uint64_t)info->si_addr;
+    uint64_t ip = (uint64_t)regs[REG_RIP] - start;
+    struct native_signal *seen = &current->seen;
+
+    /* The alignment check flag stays set in handlers. */
+    __asm__ volatile("pushf\n\tandl $~0x40000, (%%rsp)\n\tpopf" ::: "memory", "cc");
+    if (number == SIGTRAP && ip > current->length && ip < AREA_SIZE)
+        _exit(0);
+    seen->number = number;
+    seen->code = info->si_code;
+    seen->addr_in_code = addr - start < AREA_SIZE;
+    seen->addr = seen->addr_in_code ? addr - start : addr;
+    seen->ip = ip;
+    seen->writes = (regs[REG_ERR] & 2) != 0;
+    _exit(0);
+}
+
+static void run_and_record(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    stack_t alternate = {.ss_sp = current->handler_stack, .ss_size = AREA_SIZE};
+    struct sigaction action = {.sa_sigaction = record, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigaltstack(&alternate, NULL);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        sigaction(signals[i], &action, NULL);
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    alarm(LIMIT_SECONDS);
+    if (mprotect(current->code, AREA_SIZE, PROT_READ | PROT_EXEC))
+        _exit(1);
+    __asm__ volatile("mov %[stack], %%rsp\n\tjmp *%[code]"
+                     :
+                     : [code] "r"(current->code), [stack] "r"(current->stack + AREA_SIZE), "D"(current->data)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+/* Calls come one at a time. Code of another width reaches the low addresses, too. */
+int native_run(const void *code, size_t length, struct native_signal *seen)
+{
+    size_t head = 4096; /* so that the code is at the beginning of a page */
+    size_t size = head + sizeof(struct run);
+    unsigned char *memory = pages(size, MAP_SHARED | MAP_32BIT);
+    int status = -1;
+    pid_t child;
+
+    if (!memory || length > AREA_SIZE)
+        return -1;
+    current = (struct run *)(memory + head - offsetof(struct run, code));
+    current->length = length;
+    memset(current->code, INT3, AREA_SIZE);
+    memcpy(current->code, code, length);
+    child = fork();
+    if (child == 0)
+        run_and_record();
+    if (child > 0)
+        waitpid(child, &status, 0);
+    *seen = current->seen;
+    munmap(memory, size);
+    if (child < 0)
+        return -1;
+    if (WIFSIGNALED(status))
+        *seen = (struct native_signal){.number = WTERMSIG(status)};
+    return WIFSIGNALED(status) || status == 0 ? 0 : -1;
+}
+
+int native_updates_are_writes(void)
+{
+    static const unsigned char update[] = {0x31, 0xff, 0x83, 0x07, 0x01}; /* xor %edi, %edi; addl $1, (%rdi) */
+    struct native_signal seen;
+
+    return native_run(update, sizeof(update), &seen) == 0 && seen.number == SIGSEGV && seen.writes;
+}
