@@ -7,6 +7,7 @@
 #define TRAPGATE_OTHER_LIBC_H
 
 #include <linux/prctl.h>
+#include <malloc.h>
 #include <pthread.h>
 
 /* musl's <sys/prctl.h> says again what the kernel's header says, so that a file cannot include both. */
@@ -23,6 +24,16 @@ static inline int pthread_rwlockattr_setkind_np(pthread_rwlockattr_t *attr, int 
 {
     (void)attr, (void)kind;
     return 0;
+}
+#endif
+
+/* glibc's knob for the number of its heaps. */
+#ifndef M_ARENA_MAX
+#define M_ARENA_MAX (-8)
+static inline int mallopt(int parameter, int value)
+{
+    (void)parameter, (void)value;
+    return 1;
 }
 #endif
 
