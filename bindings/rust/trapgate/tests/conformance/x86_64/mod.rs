@@ -1,3 +1,15 @@
-pub fn areas() -> [&'static [crate::cases::Case]; 0] {
-    []
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What only x86-64 has.
+
+use crate::cases::Case;
+
+mod access;
+mod compat;
+mod exceptions;
+mod fp;
+pub mod native;
+mod segments;
+
+pub fn areas() -> [&'static [Case]; 6] {
+    [access::CASES, exceptions::CASES, fp::CASES, segments::CASES, compat::COMPAT, compat::VSYSCALL]
 }
