@@ -21,6 +21,7 @@ static const struct stress_case {
     {"many_platforms", stress_many_platforms},
     {"shared_subprocesses", stress_shared_subprocesses},
     {"queue_of_many", stress_queue_of_many},
+    {"ten_thousand", stress_ten_thousand},
     {"interrupt_storm", stress_interrupt_storm},
     {"interrupt_storm_on_queue", stress_interrupt_storm_on_queue},
     {"killed_beside_idle", stress_killed_beside_idle},

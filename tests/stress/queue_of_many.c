@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* One thread drives a thousand contexts: exactly one event for each submit, none lost, none mixed up. */
+/* One thread drives a thousand contexts, or ten thousand: exactly one event for each submit, none lost, none mixed up.
+ */
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "footprint.h"
 #include "soak.h"
 #include "stress.h"
 
-#define CONTEXTS     1000
-#define SUBPROCESSES 4
-#define TURNS        100 /* of each context */
-#define BATCH        64
-#define FOREVER      (-1)
+#define SUBPROCESSES_MAX 4
+#define BATCH            64
+#define FOREVER          (-1)
 
 struct queued {
     struct soaker soaker;
@@ -21,9 +21,11 @@ struct queued {
 struct crowd {
     tg_platform *platform;
     tg_queue *queue;
-    tg_subprocess *subprocesses[SUBPROCESSES];
-    struct queued members[CONTEXTS];
-    size_t turns;
+    tg_subprocess *subprocesses[SUBPROCESSES_MAX];
+    size_t subprocess_count;
+    struct queued *members;
+    size_t size;
+    size_t turns; /* of each context */
     size_t in_flight;
 };
 
@@ -34,12 +36,12 @@ static void submit(struct crowd *crowd, size_t index)
     member->submitted = true;
     crowd->in_flight++;
     CHECK_OK(tg_queue_submit(crowd->queue, member->soaker.context,
-                             crowd->subprocesses[(index + member->soaker.turns) % SUBPROCESSES]));
+                             crowd->subprocesses[(index + member->soaker.turns) % crowd->subprocess_count]));
 }
 
 static void take_event(struct crowd *crowd, const tg_event *event)
 {
-    CHECK(event->user_data < CONTEXTS);
+    CHECK(event->user_data < crowd->size);
     struct queued *member = &crowd->members[event->user_data];
     CHECK(member->submitted);
     member->submitted = false;
@@ -65,11 +67,12 @@ static size_t wait_for_events(struct crowd *crowd, int64_t timeout_ns)
 static void crowd_open(struct crowd *crowd, uint32_t backend)
 {
     crowd->platform = open_platform(backend, 0);
-    crowd->turns = scaled(TURNS);
+    crowd->members = calloc(crowd->size, sizeof(*crowd->members));
+    CHECK(crowd->members);
     CHECK_OK(tg_queue_create(crowd->platform, &crowd->queue));
-    for (size_t i = 0; i < SUBPROCESSES; i++)
+    for (size_t i = 0; i < crowd->subprocess_count; i++)
         crowd->subprocesses[i] = create_loaded_subprocess(crowd->platform, soak_code());
-    for (size_t i = 0; i < CONTEXTS; i++) {
+    for (size_t i = 0; i < crowd->size; i++) {
         soaker_open(&crowd->members[i].soaker, crowd->platform, i << 32);
         CHECK_OK(tg_context_set_user_data(crowd->members[i].soaker.context, i));
     }
@@ -78,28 +81,39 @@ static void crowd_open(struct crowd *crowd, uint32_t backend)
 static void crowd_close(struct crowd *crowd)
 {
     tg_queue_destroy(crowd->queue);
-    for (size_t i = 0; i < CONTEXTS; i++)
+    for (size_t i = 0; i < crowd->size; i++)
         soaker_close(&crowd->members[i].soaker);
-    for (size_t i = 0; i < SUBPROCESSES; i++)
+    for (size_t i = 0; i < crowd->subprocess_count; i++)
         tg_subprocess_destroy(crowd->subprocesses[i]);
     tg_platform_close(crowd->platform);
+    free(crowd->members);
 }
 
-void stress_queue_of_many(uint32_t backend)
+static void drive(uint32_t backend, struct crowd crowd)
 {
-    static struct crowd crowd;
     tg_platform_close(open_platform(backend, 0));
     const struct footprint before = footprint_take();
 
     crowd_open(&crowd, backend);
-    for (size_t i = 0; i < CONTEXTS; i++)
+    for (size_t i = 0; i < crowd.size; i++)
         submit(&crowd, i);
     while (crowd.in_flight > 0)
         wait_for_events(&crowd, FOREVER);
     CHECK_EQ(wait_for_events(&crowd, 0), 0);
-    for (size_t i = 0; i < CONTEXTS; i++)
+    for (size_t i = 0; i < crowd.size; i++)
         CHECK_EQ(crowd.members[i].soaker.turns, crowd.turns);
     crowd_close(&crowd);
     footprint_check(&before);
-    printf("%zu turns of each of %d contexts\n", crowd.turns, CONTEXTS);
+    printf("%zu turns of each of %zu contexts in %zu subprocesses\n", crowd.turns, crowd.size, crowd.subprocess_count);
+}
+
+void stress_queue_of_many(uint32_t backend)
+{
+    drive(backend, (struct crowd){.size = 1000, .subprocess_count = 4, .turns = scaled(100)});
+}
+
+/* More than the 4,095 that fit the numbers of some, and all in one subprocess. */
+void stress_ten_thousand(uint32_t backend)
+{
+    drive(backend, (struct crowd){.size = 10000, .subprocess_count = 1, .turns = scaled(10)});
 }

@@ -29,6 +29,7 @@ void stress_fork_chain(uint32_t backend);
 void stress_many_platforms(uint32_t backend);
 void stress_shared_subprocesses(uint32_t backend);
 void stress_queue_of_many(uint32_t backend);
+void stress_ten_thousand(uint32_t backend);
 void stress_interrupt_storm(uint32_t backend);
 void stress_interrupt_storm_on_queue(uint32_t backend);
 void stress_killed_beside_idle(uint32_t backend);
