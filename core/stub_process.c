@@ -47,6 +47,29 @@ int stub_process_unregister_rseq(void)
 #endif
 }
 
+int stub_process_map(uint64_t addr, uint64_t length, uint64_t protection, uint64_t flags, int64_t file, uint64_t offset)
+{
+    long at = syscall(SYS_mmap, addr, length, protection, flags, file, offset);
+
+    if (at == -1)
+        return -errno;
+    return (uint64_t)at == addr ? 0 : -EEXIST;
+}
+
+int stub_process_protect(uint64_t start, uint64_t end, uint64_t protection)
+{
+    return syscall(SYS_mprotect, start, end - start, protection) ? -errno : 0;
+}
+
+/* Volatile, so that no compiler makes a call of memcpy() of it. */
+void stub_process_copy(uint64_t to, const uint8_t *from, const uint8_t *from_end)
+{
+    volatile uint8_t *byte = (volatile uint8_t *)(uintptr_t)to;
+
+    while (from < from_end)
+        *byte++ = *from++;
+}
+
 int stub_process_random(void *out, size_t size)
 {
     return getrandom(out, size, 0) == (ssize_t)size ? 0 : -EIO;

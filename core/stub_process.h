@@ -2,7 +2,9 @@
 /*
  * What a copy of the embedder does on its way to being a stub process. Apart
  * from stub_process_random() these run in the new process: no locks, no
- * allocation, nothing but system calls. All return 0 or -errno.
+ * allocation, nothing but system calls; not the C library's functions either
+ * where sanitizers have their own, which would wait for locks that nobody in
+ * the new process holds. All that return something return 0 or -errno.
  */
 #ifndef CORE_STUB_PROCESS_H
 #define CORE_STUB_PROCESS_H
@@ -10,6 +12,11 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 
 #define STUB_SIGNAL_BIT(number) (1ull << ((number)-1))
 
@@ -23,6 +30,12 @@ int stub_process_reset_signals(uint64_t unblocked);
 
 /* The kernel would go on writing to the registered area, which is about to be unmapped, and kill the stub. */
 int stub_process_unregister_rseq(void);
+
+/* As mmap(2), at that address; -EEXIST: it gave another one. */
+int stub_process_map(uint64_t addr, uint64_t length, uint64_t protection, uint64_t flags, int64_t file,
+                     uint64_t offset);
+int stub_process_protect(uint64_t start, uint64_t end, uint64_t protection);
+void stub_process_copy(uint64_t to, const uint8_t *from, const uint8_t *from_end);
 
 int stub_process_random(void *out, size_t size);
 

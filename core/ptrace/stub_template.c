@@ -10,16 +10,10 @@
  * parent thread, and the thread that opens a platform may end before it.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,137 +23,48 @@
 #include "core/ptrace/ptrace_backend.h"
 #include "core/quiet_thread.h"
 #include "core/stub_process.h"
+#include "core/stub_setup.h"
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
 #define PLACE_TRIES  32
 #define PLACE_WINDOW ((uint64_t)1 << 34) /* how far below the end of user space the stub may lie */
 
 extern const uint8_t tgi_stub_blob[];
 extern const uint8_t tgi_stub_blob_end[];
 
-enum setup_step {
-    STEP_NONE,
-    STEP_SESSION,
-    STEP_SIGNALS,
-    STEP_RSEQ,
-    STEP_MAP,
-    STEP_PROTECT,
-    STEP_TRAP_CPUID,
-    STEP_TRAP_TSC,
-    STEP_NO_NEW_PRIVS,
-    STEP_FILTER,
-};
-
-static const char *const step_names[] = {
-    [STEP_NONE] = "enter the stub",
-    [STEP_SESSION] = "start a session",
-    [STEP_SIGNALS] = "reset signals",
-    [STEP_RSEQ] = "unregister restartable sequences",
-    [STEP_MAP] = "map the stub",
-    [STEP_PROTECT] = "protect the stub",
-    [STEP_TRAP_CPUID] = "trap CPUID",
-    [STEP_TRAP_TSC] = "trap RDTSC",
-    [STEP_NO_NEW_PRIVS] = "give up new privileges",
-    [STEP_FILTER] = "load the stub's seccomp filter",
-};
-
-/* Shared between the keeper and the process it makes, which unmaps it with the rest. */
-struct setup_report {
-    _Atomic int step; /* where it failed */
-    _Atomic int err;
-};
-
-struct setup {
-    struct tg_platform *platform;
-    uint64_t flags; /* TG_OPEN_* */
-    struct sock_fprog filter;
-    struct setup_report *report;
+/* One try to make the process. */
+struct start {
+    const struct stub_setup *setup;
     pid_t pid; /* out */
     int err;   /* out */
     _Atomic uint32_t done;
 };
 
-static int fail(struct setup_report *report, enum setup_step step, int err)
+/* ---- in the new process: no locks, no allocation, nothing but system calls ---- */
+
+static int map_stub(const struct tg_platform *platform)
 {
-    atomic_store(&report->step, (int)step);
-    atomic_store(&report->err, err);
+    const struct ptrace_platform *pp = ptrace_platform(platform);
+    int err = stub_process_map(pp->stub_start, pp->stub_end - pp->stub_start, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (!err)
+        stub_process_copy(pp->stub_start, tgi_stub_blob, tgi_stub_blob_end);
     return err;
 }
 
-/* ---- in the new process: no locks, no allocation, nothing but system calls ---- */
-
-static int map_stub(const struct ptrace_platform *pp)
+static int protect_stub(const struct tg_platform *platform)
 {
-    size_t size = (size_t)(pp->stub_end - pp->stub_start);
-    void *at = mmap((void *)(uintptr_t)pp->stub_start, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    const struct ptrace_platform *pp = ptrace_platform(platform);
+    int err = stub_process_protect(pp->stub_start, pp->batch, PROT_READ | PROT_EXEC);
 
-    if (at == MAP_FAILED)
-        return -errno;
-    if (at != (void *)(uintptr_t)pp->stub_start)
-        return -EEXIST;
-    memcpy(at, tgi_stub_blob, (size_t)(tgi_stub_blob_end - tgi_stub_blob));
-    return 0;
+    return err ? err : stub_process_protect(pp->batch, pp->stub_end, PROT_READ);
 }
 
-static int protect_stub(const struct ptrace_platform *pp)
-{
-    if (mprotect((void *)(uintptr_t)pp->stub_start, (size_t)(pp->batch - pp->stub_start), PROT_READ | PROT_EXEC))
-        return -errno;
-    return mprotect((void *)(uintptr_t)pp->batch, (size_t)(pp->stub_end - pp->batch), PROT_READ) ? -errno : 0;
-}
-
-static int set_traps(const struct setup *setup)
-{
-    int err;
-
-    if (setup->flags & TG_OPEN_TRAP_CPUID) {
-        err = tgi_arch.stub_trap_cpuid();
-        if (err)
-            return fail(setup->report, STEP_TRAP_CPUID, err);
-    }
-    if (setup->flags & TG_OPEN_TRAP_TSC) {
-        err = tgi_arch.stub_trap_tsc();
-        if (err)
-            return fail(setup->report, STEP_TRAP_TSC, err);
-    }
-    return 0;
-}
-
-static int become_stub(const struct setup *setup)
-{
-    const struct ptrace_platform *pp = ptrace_platform(setup->platform);
-    int err;
-
-    if (setsid() < 0)
-        return fail(setup->report, STEP_SESSION, -errno);
-    if ((err = stub_process_reset_signals(STUB_SIGNALS_OF_GUESTS | STUB_SIGNAL_BIT(INTERRUPT_KICK_SIGNAL))))
-        return fail(setup->report, STEP_SIGNALS, err);
-    if ((err = stub_process_unregister_rseq()))
-        return fail(setup->report, STEP_RSEQ, err);
-    if ((err = map_stub(pp)))
-        return fail(setup->report, STEP_MAP, err);
-    if ((err = protect_stub(pp)))
-        return fail(setup->report, STEP_PROTECT, err);
-    if (set_traps(setup))
-        return -1;
-    prctl(PR_SET_NAME, "trapgate-stub");
-    /* Nothing of the embedder's stays in here, and its tracers must get in whatever its own setting is. */
-    prctl(PR_SET_DUMPABLE, 1);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        return fail(setup->report, STEP_NO_NEW_PRIVS, -errno);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &setup->filter))
-        return fail(setup->report, STEP_FILTER, -errno);
-    return 0;
-}
-
-__attribute__((noreturn)) static void stub_process(const struct setup *setup)
+__attribute__((noreturn)) static void stub_process(const struct stub_setup *setup)
 {
     const struct ptrace_platform *pp = ptrace_platform(setup->platform);
 
-    if (!become_stub(setup))
+    if (!stub_setup_run(setup))
         stub_enter(pp->stub_start, pp->stub_end, pp->cookie, setup->platform->owner);
     for (;;)
         syscall(SYS_exit_group, 1);
@@ -169,35 +74,34 @@ __attribute__((noreturn)) static void stub_process(const struct setup *setup)
 
 static void *keeper_main(void *arg)
 {
-    struct setup *setup = arg;
-    struct ptrace_platform *pp = ptrace_platform(setup->platform);
+    struct start *start = arg;
+    struct ptrace_platform *pp = ptrace_platform(start->setup->platform);
     /* No CLONE_VM: a copy. CLONE_FILES: see STUB_CLONE_PROCESS_FLAGS. No exit signal. */
     long pid = syscall(SYS_clone, (unsigned long)CLONE_FILES, NULL, NULL, NULL, NULL);
 
     if (pid == 0)
-        stub_process(setup);
-    setup->err = pid < 0 ? -errno : 0;
-    setup->pid = (pid_t)pid;
-    atomic_store(&setup->done, 1);
-    futex_wake_all(&setup->done);
-    /* The setup is the opener's and gone from here on. */
+        stub_process(start->setup);
+    start->err = pid < 0 ? -errno : 0;
+    start->pid = (pid_t)pid;
+    atomic_store(&start->done, 1);
+    futex_wake_all(&start->done);
+    /* What started it is the opener's and gone from here on. */
     while (atomic_load(&pp->template.keep))
         futex_wait(&pp->template.keep, 1);
     return NULL;
 }
 
 /* It takes no signal of the embedder's, so its stub starts with none pending. */
-static int start_keeper(struct setup *setup)
+static int start_keeper(struct ptrace_platform *pp, struct start *start)
 {
-    struct ptrace_platform *pp = ptrace_platform(setup->platform);
     int err;
 
     atomic_store(&pp->template.keep, 1);
-    err = quiet_thread_create(&pp->template.keeper, keeper_main, setup);
+    err = quiet_thread_create(&pp->template.keeper, keeper_main, start);
     if (err)
         return err;
-    while (!atomic_load(&setup->done))
-        futex_wait(&setup->done, 0);
+    while (!atomic_load(&start->done))
+        futex_wait(&start->done, 0);
     return 0;
 }
 
@@ -225,17 +129,6 @@ static int choose_place(struct tg_platform *platform)
     return 0;
 }
 
-static void report_step(struct open_report *report, int step, int err)
-{
-    const char *remedy = "report this as a bug with the kernel's version";
-
-    if (step == STEP_TRAP_CPUID || step == STEP_TRAP_TSC)
-        remedy = "open the platform without that flag: this processor or kernel has no such trap";
-    else if (step == STEP_FILTER)
-        remedy = "use a kernel with CONFIG_SECCOMP_FILTER, and allow seccomp(2) and prctl(2) in the container";
-    open_report_fill(report, step_names[step], remedy, "the new stub process failed: %s", strerror(-err));
-}
-
 /* Its children's mother must be in the park loop before anybody copies it: attaching waits for that. */
 static int adopt_template(struct tg_platform *platform, pid_t pid, struct open_report *report)
 {
@@ -259,63 +152,95 @@ static int adopt_template(struct tg_platform *platform, pid_t pid, struct open_r
     return 0;
 }
 
-/* One try at one address. */
-static int start_at(struct setup *setup, struct open_report *report)
+/* The keeper and the process. 0 or -errno, and then there is neither. */
+static int start_process(const struct stub_setup *setup, pid_t *pid, struct open_report *report)
 {
+    static const char remedy[] = "raise RLIMIT_NPROC or the pids limit of the cgroup";
     struct ptrace_platform *pp = ptrace_platform(setup->platform);
+    struct start start = {.setup = setup};
+    int err = start_keeper(pp, &start);
+
+    if (err) {
+        open_report_fill(report, "start a thread", remedy, "%s", strerror(-err));
+        return err;
+    }
+    if (start.err) {
+        stop_keeper(pp);
+        open_report_fill(report, "start the stub process", remedy, "%s", strerror(-start.err));
+        return start.err;
+    }
+    *pid = start.pid;
+    return 0;
+}
+
+/* When it can be traced it lives, and has got past all steps. */
+static int try_tracing(struct tg_platform *platform)
+{
+    struct tracer *tracer = tracer_current(platform);
+    struct stub_thread *thread;
     int err;
-    int step;
 
-    atomic_store(&setup->report->step, STEP_NONE);
-    atomic_store(&setup->done, 0);
-    err = start_keeper(setup);
-    if (err) {
-        open_report_fill(report, "start a thread", "raise RLIMIT_NPROC or the pids limit of the cgroup", "%s",
-                         strerror(-err));
-        return err;
-    }
-    if (setup->err) {
-        stop_keeper(pp);
-        open_report_fill(report, "start the stub process", "raise RLIMIT_NPROC or the pids limit of the cgroup", "%s",
-                         strerror(-setup->err));
-        return setup->err;
-    }
-    err = adopt_template(setup->platform, setup->pid, report);
-    if (err) {
-        stop_keeper(pp);
-        return err;
-    }
-    /* A failure shows in the report once the process is gone; when it lives, it has got past all steps soon. */
-    err = tracer_current(setup->platform) ? 0 : -ENOMEM;
-    if (!err) {
-        struct stub_thread *thread;
+    if (!tracer)
+        return -ENOMEM;
+    err = tracer_acquire(tracer, ptrace_platform(platform)->template.subprocess, NULL, &thread);
+    if (!err)
+        tracer_release(thread);
+    return err;
+}
 
-        err = tracer_acquire(tracer_current(setup->platform), pp->template.subprocess, NULL, &thread);
-        if (!err) {
-            tracer_release(thread);
-            return 0;
-        }
-    }
-    step = atomic_load(&setup->report->step);
-    if (err == -ESRCH && step != STEP_NONE) {
-        err = atomic_load(&setup->report->err);
-        report_step(report, step, err);
-    } else if (err == -EPERM) {
+/* err: from tracing; what it gives instead is the cause. */
+static int tracing_failed(const struct stub_setup *setup, int err, struct open_report *report)
+{
+    int cause = err == -ESRCH ? stub_setup_failed(setup, report) : 0;
+
+    if (cause)
+        return cause;
+    if (err == -EPERM) {
         open_report_fill(report, "trace the stub process",
                          "allow ptrace(2): Yama's ptrace_scope at most 1, no seccomp filter or LSM rule against it, or "
                          "add CAP_SYS_PTRACE",
                          "PTRACE_SEIZE is forbidden");
-    } else {
-        open_report_fill(report, "trace the stub process", "see the reason", "%s",
-                         err == -ESRCH ? "it died while it set itself up" : strerror(-err));
-        if (err == -ESRCH)
-            err = -EIO;
+        return err;
     }
-    stub_template_stop(setup->platform);
-    if (err == -EEXIST && step == STEP_MAP)
-        return -EEXIST;
-    if (step == STEP_TRAP_CPUID || step == STEP_TRAP_TSC)
-        return -EOPNOTSUPP;
+    open_report_fill(report, "trace the stub process", "see the reason", "%s",
+                     err == -ESRCH ? "it died while it set itself up" : strerror(-err));
+    return err == -ESRCH ? -EIO : err;
+}
+
+/* One try at one address; -EEXIST: something else is there. */
+static int start_at(const struct stub_setup *setup, struct open_report *report)
+{
+    pid_t pid = 0;
+    int err;
+
+    stub_setup_reset(setup);
+    err = start_process(setup, &pid, report);
+    if (err)
+        return err;
+    err = adopt_template(setup->platform, pid, report);
+    if (err) {
+        stop_keeper(ptrace_platform(setup->platform));
+        return err;
+    }
+    err = try_tracing(setup->platform);
+    if (err) {
+        err = tracing_failed(setup, err, report);
+        stub_template_stop(setup->platform);
+    }
+    return err;
+}
+
+static int start_somewhere(const struct stub_setup *setup, struct open_report *report)
+{
+    int err = -EIO;
+
+    for (int i = 0; i < PLACE_TRIES; i++) {
+        err = choose_place(setup->platform);
+        if (!err)
+            err = start_at(setup, report);
+        if (err != -EEXIST)
+            break;
+    }
     return err;
 }
 
@@ -323,7 +248,13 @@ int stub_template_start(struct tg_platform *platform, const struct tg_platform_o
                         struct open_report *report)
 {
     struct ptrace_platform *pp = ptrace_platform(platform);
-    struct setup setup = {.platform = platform, .flags = options->flags};
+    struct stub_setup setup = {
+        .platform = platform,
+        .flags = options->flags,
+        .unblocked_signals = STUB_SIGNALS_OF_GUESTS | STUB_SIGNAL_BIT(INTERRUPT_KICK_SIGNAL),
+        .map = map_stub,
+        .protect = protect_stub,
+    };
     int err = stub_process_random(&pp->cookie, sizeof(pp->cookie));
 
     if (!err)
@@ -332,20 +263,11 @@ int stub_template_start(struct tg_platform *platform, const struct tg_platform_o
         open_report_fill(report, "build the stub's seccomp filter", "report this as a bug", "%s", strerror(-err));
         return err;
     }
-    setup.report = mmap(NULL, sizeof(*setup.report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (setup.report == MAP_FAILED) {
-        free(setup.filter.filter);
-        open_report_fill(report, "allocate", "free some memory", "%s", strerror(errno));
-        return -ENOMEM;
+    err = stub_setup_open(&setup, report);
+    if (!err) {
+        err = start_somewhere(&setup, report);
+        stub_setup_close(&setup);
     }
-    for (int i = 0; i < PLACE_TRIES; i++) {
-        err = choose_place(platform);
-        if (!err)
-            err = start_at(&setup, report);
-        if (err != -EEXIST)
-            break;
-    }
-    munmap(setup.report, sizeof(*setup.report));
     free(setup.filter.filter);
     return err;
 }
