@@ -37,6 +37,7 @@ extern const struct test_case access_cases[];
 extern const struct test_case compat_cases[];
 extern const struct test_case exception_cases[];
 extern const struct test_case fp_cases[];
+extern const struct test_case patch_cases[];
 extern const struct test_case segment_cases[];
 
 /* The areas of the processor the tests are built for; ends with NULL. */

@@ -4,5 +4,5 @@
 #include "../cases.h"
 
 const struct test_case *const arch_areas[] = {
-    access_cases, exception_cases, fp_cases, segment_cases, compat_cases, NULL,
+    access_cases, exception_cases, fp_cases, segment_cases, compat_cases, patch_cases, NULL,
 };

@@ -45,4 +45,44 @@ GUEST_DECLARE(code32);
 GUEST_DECLARE(vsyscall_loop);
 extern const unsigned char guest_code32_first[], guest_vsyscall_behind[];
 
+/* One call with its neighbours: where what comes before it starts, the call, and what is behind it. */
+#define GUEST_PATTERN_DECLARE(name)                                                                                    \
+    GUEST_DECLARE(patch_##name);                                                                                       \
+    extern const unsigned char guest_patch_##name##_start[], guest_patch_##name##_call[], guest_patch_##name##_behind[]
+
+GUEST_PATTERN_DECLARE(mov_eax);
+GUEST_PATTERN_DECLARE(mov_rax);
+GUEST_PATTERN_DECLARE(movabs);
+GUEST_PATTERN_DECLARE(mov_return);
+GUEST_PATTERN_DECLARE(libc_inline);
+GUEST_PATTERN_DECLARE(libc_wrapper);
+GUEST_PATTERN_DECLARE(go_wrapper);
+GUEST_PATTERN_DECLARE(two_shorts);
+GUEST_PATTERN_DECLARE(nops_behind);
+GUEST_PATTERN_DECLARE(long_lea);
+GUEST_PATTERN_DECLARE(to_scratch);
+GUEST_PATTERN_DECLARE(refused_relative);
+GUEST_PATTERN_DECLARE(refused_rcx);
+GUEST_PATTERN_DECLARE(refused_rsp);
+GUEST_PATTERN_DECLARE(refused_no_room);
+GUEST_PATTERN_DECLARE(refused_unlisted);
+GUEST_PATTERN_DECLARE(refused_decoy);
+GUEST_PATTERN_DECLARE(refused_undecodable);
+
+GUEST_DECLARE(patch_flags_before);
+GUEST_DECLARE(patch_flags_behind);
+GUEST_DECLARE(patch_fp);
+GUEST_DECLARE(patch_store);
+GUEST_DECLARE(patch_add);
+GUEST_DECLARE(patch_load);
+GUEST_DECLARE(patch_read_code);
+GUEST_DECLARE(patch_jit);
+GUEST_DECLARE(patch_between);
+GUEST_DECLARE(patch_rewritten);
+extern const unsigned char guest_patch_store_behind[], guest_patch_add_behind[], guest_patch_load_behind[];
+extern const unsigned char guest_patch_read_code_start[], guest_patch_between_behind[], guest_patch_rewritten_behind[];
+extern const unsigned char guest_patch_between_read_gs[], guest_patch_between_get_base[];
+extern const unsigned char guest_patch_between_set_base[], guest_patch_between_load_null[];
+extern const unsigned char guest_patch_between_set_steps[], guest_patch_between_clear_steps[];
+
 #endif
