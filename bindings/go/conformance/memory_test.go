@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"runtime"
+	"strings"
 	"syscall"
+	"unsafe"
 
 	"trapgate.dev/go/trapgate"
 )
@@ -19,6 +22,7 @@ func init() {
 		{"memory.partial_long", partialAfterManyPages},
 		{"memory.rights", rightsAreRespected},
 		{"memory.out_of_reach", addressesOutOfReach},
+		{"memory.forbidden", hostForbidsCopies},
 		{"memory.reserved", libraryPagesAreNotGuestMemory},
 		{"memory.edges", edgesOfUserSpace},
 		{"memory.noreplace", noReplaceKeepsWhatIsThere},
@@ -387,4 +391,78 @@ func mapUnderARunningGuest(b trapgate.Backend) {
 	join()
 	wantKind(&g.event, trapgate.KindInterrupted)
 	g.close()
+}
+
+// forbidCopies is like a container's profile, and like Yama's settings 2 and 3; for all threads of this program.
+func forbidCopies() {
+	const (
+		loadNumber = 0x20 // BPF_LD | BPF_W | BPF_ABS
+		jumpEqual  = 0x15 // BPF_JMP | BPF_JEQ | BPF_K
+		give       = 0x06 // BPF_RET | BPF_K
+
+		setNoNewPrivs    = 38 // PR_SET_NO_NEW_PRIVS
+		setModeFilter    = 1  // SECCOMP_SET_MODE_FILTER
+		allThreads       = 1  // SECCOMP_FILTER_FLAG_TSYNC
+		withErrno, allow = 0x00050000, 0x7fff0000
+	)
+	type instruction struct {
+		code   uint16
+		jt, jf uint8
+		k      uint32
+	}
+	program := []instruction{
+		{code: loadNumber},
+		{jumpEqual, 1, 0, sysProcessVMReadv},
+		{jumpEqual, 0, 1, sysProcessVMWritev},
+		{code: give, k: withErrno | uint32(syscall.EPERM)},
+		{code: give, k: allow},
+	}
+	filter := struct {
+		length  uint16
+		program *instruction
+	}{uint16(len(program)), &program[0]}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, setNoNewPrivs, 1, 0, 0, 0, 0)
+	equal(errno, 0)
+	_, _, errno = syscall.RawSyscall(sysSeccomp, setModeFilter, allThreads, uintptr(unsafe.Pointer(&filter)))
+	equal(errno, 0)
+}
+
+// Registers cannot stand in for memory: an error that says what to allow.
+func copiesAreRefused(b trapgate.Backend) {
+	platform := openPlatform(b, 0)
+	s := createSubprocess(platform)
+	mapPages(s, holeAt, 4096, protRW)
+	done, err := s.ReadMemory(holeAt, make([]byte, 8))
+	partial(done, err, 0, syscall.EPERM)
+	check(strings.Contains(err.Error(), "process_vm_readv"), "the sentence says what to allow")
+	done, err = s.WriteMemory(holeAt, make([]byte, 8))
+	partial(done, err, 0, syscall.EPERM)
+	platform.Close()
+}
+
+func callsAreStillPatched(b trapgate.Backend) {
+	g := open(b, "call_loop")
+	for i := 0; i < 100; i++ {
+		g.call()
+	}
+	if g.info().Capabilities&trapgate.CapPatching != 0 {
+		equal(g.stats().PatchSites, 1)
+	}
+	g.close()
+}
+
+func hostForbidsCopies(b trapgate.Backend) {
+	forbidCopies()
+	if b == trapgate.BackendPtrace {
+		copiesAreRefused(b)
+		return
+	}
+	copiesAnyLength(b)
+	partialAtAHole(b)
+	partialAfterManyPages(b)
+	rightsAreRespected(b)
+	addressesOutOfReach(b)
+	callsAreStillPatched(b)
 }

@@ -3,6 +3,8 @@
 package conformance
 
 const (
-	sysMemfdCreate = 319
-	sysPause       = 34
+	sysMemfdCreate     = 319
+	sysSeccomp         = 317
+	sysProcessVMReadv  = 310
+	sysProcessVMWritev = 311
 )

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+// Command overhead measures what Go adds to the library: switches and runners beside the same loops in C, in turns within
+// one run. It prints a JSON array; ratios are what counts.
+package main
+
+// #cgo pkg-config: trapgate
+// #include "loops.h"
+import "C"
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"sort"
+	"sync"
+	"time"
+
+	"trapgate.dev/go/trapgate"
+)
+
+const codeAt = 0x10000
+
+// x86-64: mov $39, %eax; syscall; jmp to the start. The same is in loops.c.
+var callLoop = []byte{0xb8, 0x27, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7}
+
+type result struct {
+	Name  string  `json:"name"`
+	Unit  string  `json:"unit"`
+	Value float64 `json:"value"`
+	Floor float64 `json:"floor"`
+	Ratio float64 `json:"ratio"`
+}
+
+var errC = errors.New("the loop in C failed")
+
+// both are the same guests for C and for Go.
+type both struct {
+	c          *C.struct_loops
+	platform   *trapgate.Platform
+	subprocess *trapgate.Subprocess
+	contexts   []*trapgate.Context
+}
+
+func open(backend trapgate.Backend, contexts int) (*both, error) {
+	b := &both{c: C.loops_open(C.uint32_t(backend), C.uint32_t(contexts))}
+	if b.c == nil {
+		return nil, errC
+	}
+	var err error
+	if b.platform, err = trapgate.Open(trapgate.Options{Backend: backend}); err != nil {
+		return nil, err
+	}
+	if b.subprocess, err = b.platform.NewSubprocess(); err != nil {
+		return nil, err
+	}
+	prot := trapgate.ProtRead | trapgate.ProtExec
+	if err = b.subprocess.Map(codeAt, 4096, prot|trapgate.ProtWrite, 0); err != nil {
+		return nil, err
+	}
+	if _, err = b.subprocess.WriteMemory(codeAt, callLoop); err != nil {
+		return nil, err
+	}
+	if err = b.subprocess.Protect(codeAt, 4096, prot); err != nil {
+		return nil, err
+	}
+	for len(b.contexts) < contexts {
+		c, err := b.platform.NewContext()
+		if err != nil {
+			return nil, err
+		}
+		if err = c.Start(codeAt, 0); err != nil {
+			return nil, err
+		}
+		b.contexts = append(b.contexts, c)
+	}
+	return b, nil
+}
+
+func (b *both) close() {
+	b.platform.Close()
+	C.loops_close(b.c)
+}
+
+func (b *both) switchC(count int) (float64, error) {
+	ns := float64(C.loops_switch(b.c, C.uint64_t(count)))
+	if ns < 0 {
+		return 0, errC
+	}
+	return ns / float64(count), nil
+}
+
+func (b *both) switchGo(count int) (float64, error) {
+	ctx, cancel := context.WithCancel(context.Background()) // the usual kind: one that can end
+	defer cancel()
+	start := time.Now()
+	for i := 0; i < count; i++ {
+		event, err := b.contexts[0].Switch(ctx, b.subprocess)
+		if err != nil {
+			return 0, err
+		}
+		if event.Kind != trapgate.KindSyscall {
+			return 0, fmt.Errorf("event is %v", &event)
+		}
+	}
+	return float64(time.Since(start)) / float64(count), nil
+}
+
+func (b *both) queueC(count int) (float64, error) {
+	ns := float64(C.loops_queue(b.c, C.uint64_t(count)))
+	if ns < 0 {
+		return 0, errC
+	}
+	return float64(count) / ns * 1e9, nil
+}
+
+// runnerGo has a goroutine for each context, and a handler that answers most of the calls.
+func (b *both) runnerGo(count int) (float64, error) {
+	runner, err := b.platform.NewRunner()
+	if err != nil {
+		return 0, err
+	}
+	defer runner.Close()
+	each := count / len(b.contexts)
+	failures := make(chan error, len(b.contexts))
+	var all sync.WaitGroup
+	start := time.Now()
+	for _, c := range b.contexts {
+		all.Add(1)
+		go func(c *trapgate.Context) {
+			defer all.Done()
+			left := each
+			_, err := runner.Run(context.Background(), c, b.subprocess, func(event *trapgate.Event) trapgate.Next {
+				left--
+				if left == 0 {
+					return trapgate.Stop(nil)
+				}
+				if event.Kind != trapgate.KindSyscall {
+					return trapgate.Stop(fmt.Errorf("event is %v", event))
+				}
+				return trapgate.Return(0)
+			})
+			if err != nil {
+				failures <- err
+			}
+		}(c)
+	}
+	all.Wait()
+	ns := float64(time.Since(start))
+	select {
+	case err := <-failures:
+		return 0, err
+	default:
+	}
+	return float64(each*len(b.contexts)) / ns * 1e9, nil
+}
+
+func median(values []float64) float64 {
+	sort.Float64s(values)
+	return values[len(values)/2]
+}
+
+// measure runs two loops in turns and gives the medians.
+func measure(rounds, count int, c, g func(int) (float64, error)) (inC, inGo float64, err error) {
+	var cs, gs []float64
+	for i := 0; i < rounds; i++ {
+		for _, loop := range []struct {
+			run func(int) (float64, error)
+			to  *[]float64
+		}{{c, &cs}, {g, &gs}} {
+			value, err := loop.run(count)
+			if err != nil {
+				return 0, 0, err
+			}
+			*loop.to = append(*loop.to, value)
+		}
+	}
+	return median(cs), median(gs), nil
+}
+
+func run(backend trapgate.Backend, rounds, count int) ([]result, error) {
+	b, err := open(backend, 1)
+	if err != nil {
+		return nil, err
+	}
+	inC, inGo, err := measure(rounds, count, b.switchC, b.switchGo)
+	if err != nil {
+		return nil, err
+	}
+	b.close()
+	results := []result{{Name: "go.switch_overhead", Unit: "ns", Value: inGo - inC}}
+	for _, contexts := range []int{1, 16, 256} {
+		b, err := open(backend, contexts)
+		if err != nil {
+			return nil, err
+		}
+		inC, inGo, err := measure(rounds, count, b.queueC, b.runnerGo)
+		if err != nil {
+			return nil, err
+		}
+		b.close()
+		results = append(results, result{fmt.Sprintf("go.runner.%d", contexts), "calls/s", inGo, inC, inGo / inC})
+	}
+	return results, nil
+}
+
+func main() {
+	rounds := flag.Int("rounds", 9, "how often each loop runs")
+	count := flag.Int("count", 100000, "calls in each")
+	ptrace := flag.Bool("ptrace", false, "measure the ptrace backend")
+	flag.Parse()
+	backend := trapgate.BackendAuto
+	if *ptrace {
+		backend = trapgate.BackendPtrace
+	}
+	runtime.LockOSThread() // as a loop of switches should
+	results, err := run(backend, *rounds, *count)
+	if err == nil {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(results)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "overhead:", err)
+		os.Exit(1)
+	}
+}
