@@ -8,8 +8,17 @@ mod compat;
 mod exceptions;
 mod fp;
 pub mod native;
+mod patching;
 mod segments;
 
-pub fn areas() -> [&'static [Case]; 6] {
-    [access::CASES, exceptions::CASES, fp::CASES, segments::CASES, compat::COMPAT, compat::VSYSCALL]
+pub fn areas() -> [&'static [Case]; 7] {
+    [
+        access::CASES,
+        exceptions::CASES,
+        fp::CASES,
+        segments::CASES,
+        compat::COMPAT,
+        compat::VSYSCALL,
+        patching::CASES,
+    ]
 }
