@@ -97,6 +97,17 @@ struct loop {
     uint64_t calls;
 };
 
+static const struct pattern *find_pattern(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        if (strcmp(patched[i].name, name) == 0)
+            return &patched[i];
+    }
+    check_failed(CHECK_HERE, "no pattern %s", name);
+}
+
 static uint64_t number_of(const struct pattern *pattern)
 {
     return pattern->number ? pattern->number : GUEST_CALL;
@@ -543,6 +554,620 @@ static void calls_restart(uint32_t backend)
     }
 }
 
+/* ---- code in pages of its own ---- */
+
+#define CODE_LENGTH(loop) ((size_t)((loop)->pattern->code.end - (loop)->pattern->code.start))
+
+static uint64_t page_down(const struct guest *guest, uint64_t addr)
+{
+    return addr & ~(guest->page - 1);
+}
+
+/* The code at any address, in fresh pages. */
+static void put_code(const struct guest *guest, uint64_t addr, struct guest_code code, uint32_t prot)
+{
+    size_t length = (size_t)(code.end - code.start);
+    uint64_t first = page_down(guest, addr);
+    uint64_t last = page_down(guest, addr + length - 1);
+
+    map_pages(guest->subprocess, first, last - first + guest->page, PROT_RW);
+    CHECK_OK(tg_subprocess_write(guest->subprocess, addr, code.start, length, NULL));
+    CHECK_OK(tg_subprocess_protect(guest->subprocess, first, last - first + guest->page, prot));
+}
+
+static void protect_page(const struct guest *guest, uint64_t addr, uint32_t prot)
+{
+    CHECK_OK(tg_subprocess_protect(guest->subprocess, page_down(guest, addr), guest->page, prot));
+}
+
+/* The part of the pattern's code that lies in this page is what it was. */
+static void check_original_in_page(const struct loop *loop, uint64_t page)
+{
+    uint64_t from = page > loop->at ? page : loop->at;
+    uint64_t to = loop->at + CODE_LENGTH(loop);
+    unsigned char now[256];
+
+    if (to > page + loop->guest.page)
+        to = page + loop->guest.page;
+    CHECK_OK(tg_subprocess_read(loop->guest.subprocess, from, now, to - from, NULL));
+    CHECK_BYTES(now, loop->pattern->code.start + (from - loop->at), to - from);
+}
+
+/* The part in this page, written again. */
+static void fill_page(const struct loop *loop, uint64_t page)
+{
+    uint64_t from = page > loop->at ? page : loop->at;
+    uint64_t to = loop->at + CODE_LENGTH(loop);
+
+    if (to > page + loop->guest.page)
+        to = page + loop->guest.page;
+    CHECK_OK(tg_subprocess_write(loop->guest.subprocess, from, loop->pattern->code.start + (from - loop->at), to - from,
+                                 NULL));
+}
+
+enum change {
+    WRITABLE,
+    UNMAPPED,
+    REPLACED,
+    CHANGES,
+};
+
+static void change_page(const struct loop *loop, uint64_t page, enum change change)
+{
+    const struct guest *guest = &loop->guest;
+
+    switch (change) {
+    case WRITABLE:
+        protect_page(guest, page, PROT_RW);
+        break;
+    case UNMAPPED:
+        CHECK_OK(tg_subprocess_unmap(guest->subprocess, page, guest->page));
+        break;
+    default:
+        map_pages(guest->subprocess, page, guest->page, PROT_RW);
+        break;
+    }
+}
+
+/* The other page has its bytes; the code stops where this one is missed, and runs on when it is back. */
+static void change_and_go_on(struct loop *loop, uint64_t page, uint64_t other, enum change change)
+{
+    const struct guest *guest = &loop->guest;
+
+    loop_warm(loop);
+    change_page(loop, page, change);
+    check_original_in_page(loop, other);
+    if (change == WRITABLE)
+        check_original_in_page(loop, page);
+    guest_run(&loop->guest);
+    CHECK_KIND(&guest->event, TG_EVENT_FAULT);
+    CHECK_EQ(guest->event.u.fault.access, TG_ACCESS_EXEC);
+    CHECK_EQ(page_down(guest, guest->event.u.fault.addr), page);
+    if (change == UNMAPPED)
+        map_pages(guest->subprocess, page, guest->page, PROT_RW);
+    if (change != WRITABLE)
+        fill_page(loop, page);
+    protect_page(guest, page, PROT_RX);
+    loop_calls(loop, WARM_CALLS);
+}
+
+static void at_page_edge(uint32_t backend, const struct pattern *pattern, uint64_t in_first)
+{
+    const unsigned char *site = pattern->taken == BEFORE ? pattern->start : pattern->call;
+    uint64_t offset = (uint64_t)(site - pattern->code.start);
+    struct loop loop;
+    uint64_t edge;
+    int change;
+
+    check_context("%s, %u bytes in the first page", pattern->name, (unsigned int)in_first);
+    loop_open(&loop, backend, 0, pattern);
+    edge = GUEST_HOLE_AT + loop.guest.page;
+    loop.at = edge - offset - in_first;
+    put_code(&loop.guest, loop.at, pattern->code, PROT_RX);
+    loop_start(&loop, 2);
+    for (change = WRITABLE; change < CHANGES; change++) {
+        change_and_go_on(&loop, edge, edge - loop.guest.page, (enum change)change);
+        change_and_go_on(&loop, edge - loop.guest.page, edge, (enum change)change);
+    }
+    loop_warm(&loop);
+    CHECK_EQ(platform_stats(loop.guest.platform).deaths, 0);
+    loop_close(&loop);
+}
+
+static void page_edges_work(uint32_t backend)
+{
+    static const char *const names[] = {"mov_eax", "mov_rax", "movabs", "libc_wrapper", "two_shorts"};
+    uint64_t in_first;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        for (in_first = 1; in_first < 7; in_first++)
+            at_page_edge(backend, find_pattern(names[i]), in_first);
+    }
+}
+
+/* Its second page is one that may not be changed. */
+static void page_edge_is_refused(uint32_t backend)
+{
+    const struct pattern *pattern = find_pattern("libc_wrapper");
+    struct loop loop;
+    uint64_t edge;
+
+    loop_open(&loop, backend, 0, pattern);
+    edge = GUEST_HOLE_AT + loop.guest.page;
+    loop.at = edge - (uint64_t)(pattern->call - pattern->code.start) - 4;
+    put_code(&loop.guest, loop.at, pattern->code, PROT_RX);
+    protect_page(&loop.guest, edge, PROT_RW | TG_PROT_EXEC);
+    loop_start(&loop, 2);
+    loop_calls(&loop, MANY_CALLS);
+    CHECK(code_is_original(&loop));
+    check_refused(&loop.guest, TG_PATCH_REFUSED_PAGE_EDGE);
+    loop_close(&loop);
+}
+
+/* ---- displaced instructions that fault ---- */
+
+#define DATA_WORD (GUEST_DATA_AT + 0x800)
+
+struct memory_operand {
+    struct guest_code code;
+    uint64_t behind; /* the instruction that accesses DATA_WORD */
+    uint32_t access;
+};
+
+static void start_at_word(struct guest *guest, uint64_t rsp, uint64_t rbp)
+{
+    tg_regs *regs = tg_context_regs_mut(guest->context);
+
+    regs->rbx = GUEST_CALL;
+    regs->rsp = rsp;
+    regs->rbp = rbp;
+    guest_store(guest->subprocess, DATA_WORD, 0);
+}
+
+static void run_to_call_with_result(struct guest *guest, uint64_t result)
+{
+    GUEST_RUN_TO_CALL(guest);
+    CHECK_OK(tg_context_set_return(guest->context, (int64_t)result));
+}
+
+/* The fault comes with the original place and the registers of behind the call, and as often as it runs again. */
+static void check_operand_fault(struct guest *guest, const struct memory_operand *operand, int code)
+{
+    tg_regs before = *tg_context_regs(guest->context);
+    const tg_regs *regs;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        guest_run(guest);
+        CHECK_FAULT(&guest->event, DATA_WORD, operand->access, SIGSEGV, code);
+        CHECK_EQ(guest->event.u.fault.ip, operand->behind);
+        regs = tg_context_regs(guest->context);
+        CHECK_EQ(regs->rip, operand->behind);
+        CHECK_EQ(regs->rax, before.rax);
+        CHECK_EQ(regs->rdx, before.rdx);
+        CHECK_EQ(regs->rsp, before.rsp);
+        CHECK_EQ(regs->r15, before.r15);
+        CHECK_EQ(regs->gs_base, 0);
+    }
+}
+
+static void take_data_page(struct guest *guest, bool unmap)
+{
+    if (unmap)
+        CHECK_OK(tg_subprocess_unmap(guest->subprocess, GUEST_DATA_AT, guest->page));
+    else
+        protect_page(guest, GUEST_DATA_AT, TG_PROT_NONE);
+}
+
+static void give_data_page(struct guest *guest, bool unmapped, uint64_t word)
+{
+    if (unmapped)
+        map_pages(guest->subprocess, GUEST_DATA_AT, guest->page, PROT_RW);
+    else
+        protect_page(guest, GUEST_DATA_AT, PROT_RW);
+    guest_store(guest->subprocess, DATA_WORD, word);
+}
+
+static void check_operand_patched(const struct guest *guest)
+{
+    CHECK_EQ(!!(guest->event.flags & TG_FLAG_PATCHED), can_patch(guest));
+    if (can_patch(guest))
+        check_sites(guest, 0, 1);
+}
+
+static void displaced_store_faults(uint32_t backend)
+{
+    const struct memory_operand store = {GUEST_CODE(patch_store), GUEST_PLACE(patch_store, patch_store_behind),
+                                         TG_ACCESS_WRITE};
+    struct guest guest;
+    uint64_t i;
+
+    guest_open(&guest, backend, store.code);
+    start_at_word(&guest, DATA_WORD - 0x28, 0);
+    for (i = 1; i <= WARM_CALLS; i++) {
+        run_to_call_with_result(&guest, i);
+        CHECK_EQ(guest_load(guest.subprocess, DATA_WORD), i - 1);
+    }
+    check_operand_patched(&guest);
+    for (; i < 40; i++) {
+        take_data_page(&guest, i % 2);
+        check_operand_fault(&guest, &store, i % 2 ? SEGV_MAPERR : SEGV_ACCERR);
+        give_data_page(&guest, i % 2, 0);
+        run_to_call_with_result(&guest, i);
+        CHECK_EQ(guest_load(guest.subprocess, DATA_WORD), i - 1);
+        CHECK_EQ(tg_context_regs(guest.context)->r15, i);
+    }
+    guest_close(&guest);
+}
+
+/* The instruction in front of it was carried out, once, and the sum shows that nothing was added twice. */
+static void displaced_add_faults(uint32_t backend)
+{
+    const struct memory_operand add = {GUEST_CODE(patch_add), GUEST_PLACE(patch_add, patch_add_behind),
+                                       TG_ACCESS_WRITE};
+    struct guest guest;
+    uint64_t sum = 0;
+    uint64_t i;
+
+    guest_open(&guest, backend, add.code);
+    start_at_word(&guest, GUEST_STACK_TOP, DATA_WORD);
+    for (i = 1; i <= WARM_CALLS; i++) {
+        run_to_call_with_result(&guest, i);
+        CHECK_EQ(guest_load(guest.subprocess, DATA_WORD), sum);
+        sum += i;
+    }
+    check_operand_patched(&guest);
+    for (; i < 40; i++) {
+        take_data_page(&guest, i % 2);
+        check_operand_fault(&guest, &add, i % 2 ? SEGV_MAPERR : SEGV_ACCERR);
+        CHECK_EQ(tg_context_regs(guest.context)->r14, i - 1);
+        give_data_page(&guest, i % 2, sum - i + 1);
+        run_to_call_with_result(&guest, i);
+        CHECK_EQ(guest_load(guest.subprocess, DATA_WORD), sum);
+        CHECK_EQ(tg_context_regs(guest.context)->r14, i - 1);
+        CHECK_EQ(tg_context_regs(guest.context)->r15, i);
+        sum += i;
+    }
+    guest_close(&guest);
+}
+
+static void displaced_load_faults(uint32_t backend)
+{
+    const struct memory_operand load = {GUEST_CODE(patch_load), GUEST_PLACE(patch_load, patch_load_behind),
+                                        TG_ACCESS_READ};
+    struct guest guest;
+    uint64_t i;
+
+    guest_open(&guest, backend, load.code);
+    start_at_word(&guest, GUEST_STACK_TOP, DATA_WORD - 0x100);
+    for (i = 1; i <= WARM_CALLS; i++)
+        run_to_call_with_result(&guest, i);
+    check_operand_patched(&guest);
+    for (; i < 40; i++) {
+        take_data_page(&guest, i % 2);
+        check_operand_fault(&guest, &load, i % 2 ? SEGV_MAPERR : SEGV_ACCERR);
+        give_data_page(&guest, i % 2, 1000 + i);
+        run_to_call_with_result(&guest, i);
+        CHECK_EQ(guest.event.u.syscall.args[2], 1000 + i);
+        CHECK_EQ(tg_context_regs(guest.context)->r15, i);
+    }
+    guest_close(&guest);
+}
+
+/* ---- code that changes ---- */
+
+static void writable_is_original(uint32_t backend)
+{
+    struct loop loop;
+    size_t i;
+    int round;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        check_context("%s", patched[i].name);
+        loop_open(&loop, backend, 0, &patched[i]);
+        for (round = 1; round <= 5; round++) {
+            loop_warm(&loop);
+            if (can_patch(&loop.guest))
+                CHECK_EQ(platform_stats(loop.guest.platform).patch_sites, round);
+            protect_page(&loop.guest, loop.at, PROT_RW);
+            CHECK(code_is_original(&loop));
+            protect_page(&loop.guest, loop.at, PROT_RX);
+            CHECK(code_is_original(&loop));
+        }
+        loop_close(&loop);
+    }
+}
+
+static void check_code_words(const struct guest *guest, const unsigned char *code)
+{
+    uint64_t words[2];
+
+    memcpy(words, code, sizeof(words));
+    CHECK_EQ(guest->event.u.syscall.args[0], words[0]);
+    CHECK_EQ(guest->event.u.syscall.args[1], words[1]);
+}
+
+/* Made writable and executable at once it is never patched again, and the guest finds its own bytes. */
+static void guest_reads_original(uint32_t backend)
+{
+    struct guest guest;
+    bool patched_once;
+    int i;
+
+    guest_open(&guest, backend, GUEST_CODE(patch_read_code));
+    GUEST_RUN_TO_CALL(&guest);
+    check_code_words(&guest, guest_patch_read_code_start);
+    for (i = 0; i < WARM_CALLS; i++)
+        GUEST_RUN_TO_CALL(&guest);
+    patched_once = guest.event.flags & TG_FLAG_PATCHED;
+    CHECK_EQ(patched_once, can_patch(&guest));
+    protect_page(&guest, GUEST_CODE_AT, PROT_RW | TG_PROT_EXEC);
+    for (i = 0; i < MANY_CALLS; i++) {
+        GUEST_RUN_TO_CALL(&guest);
+        check_code_words(&guest, guest_patch_read_code_start);
+        CHECK_EQ(guest.event.flags & TG_FLAG_PATCHED, 0);
+    }
+    if (can_patch(&guest))
+        CHECK_EQ(platform_stats(guest.platform).patch_refusals[TG_PATCH_REFUSED_MAPPING], 1);
+    guest_close(&guest);
+}
+
+#define JIT_AT     GUEST_HOLE_AT
+#define JIT_ROUNDS 150
+#define JIT_CALLS  10
+
+/* mov $0,%eax; syscall, and in the second word what goes before a return. */
+static void set_jit_template(struct guest *guest, bool behind)
+{
+    static const unsigned char with_return[16] = {0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0xc3};
+    static const unsigned char with_test[16] = {0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0x48, 0x85, 0xc0, 0x48, 0x85, 0xc0, 0xc3};
+    tg_regs *regs = tg_context_regs_mut(guest->context);
+
+    memcpy(&regs->r14, behind ? with_test : with_return, 8);
+    memcpy(&regs->rbp, (behind ? with_test : with_return) + 8, 8);
+}
+
+static void serve_jit_protect(struct guest *guest)
+{
+    guest_run(guest);
+    CHECK_CALL(&guest->event, SYS_mprotect);
+    CHECK_EQ(guest->event.u.syscall.args[0], JIT_AT);
+    CHECK_OK(tg_subprocess_protect(guest->subprocess, JIT_AT, guest->page, (uint32_t)guest->event.u.syscall.args[2]));
+    CHECK_OK(tg_context_set_return(guest->context, 0));
+}
+
+/* A guest that writes code, runs it and writes other code to the same place. */
+static void guest_rewrites_code(uint32_t backend)
+{
+    struct guest guest;
+    uint64_t round;
+    int i;
+
+    guest_open(&guest, backend, GUEST_CODE(patch_jit));
+    map_pages(guest.subprocess, JIT_AT, guest.page, PROT_RW);
+    tg_context_regs_mut(guest.context)->rbx = JIT_AT;
+    tg_context_regs_mut(guest.context)->r12 = 1000;
+    set_jit_template(&guest, false);
+    for (round = 1; round <= JIT_ROUNDS; round++) {
+        serve_jit_protect(&guest);
+        for (i = 0; i < JIT_CALLS; i++) {
+            guest_run(&guest);
+            CHECK_CALL(&guest.event, 1000 + round);
+        }
+        serve_jit_protect(&guest);
+        set_jit_template(&guest, round % 3 == 0);
+    }
+    /* One each round, apart from those of the guest itself. */
+    if (can_patch(&guest))
+        CHECK(platform_stats(guest.platform).patch_sites >= JIT_ROUNDS);
+    guest_close(&guest);
+}
+
+/* While the context waits in its call, the code behind it is written anew: that is what runs when it goes on. */
+static void rewritten_during_call(uint32_t backend)
+{
+    const uint64_t immediate = GUEST_PLACE(patch_rewritten, patch_rewritten_behind) + 3;
+    uint64_t expected = 0;
+    struct guest guest;
+    uint32_t value = 0x101;
+    int i;
+
+    guest_open(&guest, backend, GUEST_CODE(patch_rewritten));
+    tg_context_regs_mut(guest.context)->rbx = GUEST_CALL;
+    for (i = 0; i < 60; i++) {
+        GUEST_RUN_TO_CALL(&guest);
+        CHECK_EQ(tg_context_regs(guest.context)->r15, expected);
+        if (i % 10 == 9) {
+            value++;
+            protect_page(&guest, GUEST_CODE_AT, PROT_RW);
+            CHECK_OK(tg_subprocess_write(guest.subprocess, immediate, &value, sizeof(value), NULL));
+            protect_page(&guest, GUEST_CODE_AT, PROT_RX);
+        }
+        expected += value;
+    }
+    guest_close(&guest);
+}
+
+/* The same with nothing there any more: it faults right behind the call. */
+static void gone_during_call(uint32_t backend)
+{
+    struct loop loop;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        check_context("%s", patched[i].name);
+        loop_open(&loop, backend, 0, &patched[i]);
+        loop_warm(&loop);
+        CHECK_OK(tg_subprocess_unmap(loop.guest.subprocess, loop.at, loop.guest.page));
+        guest_run(&loop.guest);
+        CHECK_FAULT(&loop.guest.event, place(&loop, patched[i].behind), TG_ACCESS_EXEC, SIGSEGV, SEGV_MAPERR);
+        CHECK_EQ(loop.guest.event.u.fault.ip, place(&loop, patched[i].behind));
+        put_code(&loop.guest, loop.at, patched[i].code, PROT_RX);
+        loop_warm(&loop);
+        loop_close(&loop);
+    }
+}
+
+/* Everything of a site works: it can be arrived at inside, and has its bytes when it is made writable. */
+static void check_site_is_whole(struct loop *loop)
+{
+    loop_call(loop);
+    loop_jump_to_call(loop, 1234);
+    loop_jump_behind(loop, 0, 1);
+    loop_call(loop);
+    protect_page(&loop->guest, loop->at, PROT_RW);
+    CHECK(code_is_original(loop));
+    protect_page(&loop->guest, loop->at, PROT_RX);
+    loop_warm(loop);
+}
+
+/* Advice that leaves the bytes alone leaves sites alone. */
+static void advice_keeps_sites(uint32_t backend)
+{
+    static const int advice[] = {MADV_WILLNEED, MADV_NOHUGEPAGE, MADV_HUGEPAGE};
+    struct loop loop;
+    size_t i;
+    size_t j;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        loop_open(&loop, backend, 0, &patched[i]);
+        for (j = 0; j < ARRAY_SIZE(advice); j++) {
+            tg_mem_op op = {.size = sizeof(op), .kind = TG_MEM_ADVISE, .addr = loop.at, .advice = advice[j]};
+
+            check_context("%s, advice %d", patched[i].name, advice[j]);
+            op.length = loop.guest.page;
+            loop_warm(&loop);
+            /* Not every kernel knows the one about huge pages. */
+            tg_subprocess_apply(loop.guest.subprocess, &op, 1, NULL);
+            check_site_is_whole(&loop);
+        }
+        loop_close(&loop);
+    }
+}
+
+/* Operations that fail, or come behind one that fails, change nothing. */
+static void failed_operations_keep_sites(uint32_t backend)
+{
+    struct loop loop;
+    size_t done;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        check_context("%s", patched[i].name);
+        loop_open(&loop, backend, 0, &patched[i]);
+        loop_warm(&loop);
+        {
+            tg_mem_op ops[] = {
+                {.size = sizeof(ops[0]), .kind = TG_MEM_MAP, .addr = loop.at, .length = loop.guest.page, .fd = -1},
+                {.size = sizeof(ops[0]), .kind = TG_MEM_UNMAP, .addr = loop.at, .length = loop.guest.page},
+            };
+
+            ops[0].flags = TG_MAP_NOREPLACE;
+            CHECK_RESULT(tg_subprocess_apply(loop.guest.subprocess, ops, ARRAY_SIZE(ops), &done), -EEXIST);
+            CHECK_EQ(done, 0);
+        }
+        check_site_is_whole(&loop);
+        loop_close(&loop);
+    }
+}
+
+/* Pages that nobody can read for a while: made writable from there, the bytes are the original ones. */
+static void unreadable_then_writable(uint32_t backend)
+{
+    struct loop loop;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        check_context("%s", patched[i].name);
+        loop_open(&loop, backend, 0, &patched[i]);
+        loop_warm(&loop);
+        protect_page(&loop.guest, loop.at, TG_PROT_NONE);
+        protect_page(&loop.guest, loop.at, PROT_RW);
+        CHECK(code_is_original(&loop));
+        protect_page(&loop.guest, loop.at, PROT_RX);
+        loop_warm(&loop);
+        protect_page(&loop.guest, loop.at, TG_PROT_NONE);
+        protect_page(&loop.guest, loop.at, PROT_RX);
+        check_site_is_whole(&loop);
+        loop_close(&loop);
+    }
+}
+
+/* ---- mappings that are left alone ---- */
+
+static int code_file(struct guest_code code)
+{
+    size_t length = (size_t)(code.end - code.start);
+    int file = CHECK_SYSTEM(memfd_create("code", MFD_CLOEXEC));
+
+    CHECK_SYSTEM(ftruncate(file, GUEST_CODE_SIZE));
+    CHECK_EQ(CHECK_SYSTEM(pwrite(file, code.start, length, 0)), length);
+    return file;
+}
+
+static void check_file(int file, struct guest_code code)
+{
+    size_t length = (size_t)(code.end - code.start);
+    unsigned char now[256];
+
+    CHECK(length <= sizeof(now));
+    CHECK_EQ(CHECK_SYSTEM(pread(file, now, length, 0)), length);
+    CHECK_BYTES(now, code.start, length);
+}
+
+static void run_in_file(uint32_t backend, const struct pattern *pattern, uint32_t prot, uint32_t flags, bool is_patched)
+{
+    int file = code_file(pattern->code);
+    struct loop loop;
+
+    loop_open(&loop, backend, 0, pattern);
+    loop.at = GUEST_HOLE_AT;
+    CHECK_OK(tg_subprocess_map(loop.guest.subprocess, loop.at, loop.guest.page, prot, flags, file, 0));
+    loop_start(&loop, 3);
+    loop_calls(&loop, MANY_CALLS);
+    is_patched &= can_patch(&loop.guest);
+    CHECK_EQ(last_was_patched(&loop), is_patched);
+    CHECK_EQ(code_is_original(&loop), !is_patched);
+    check_file(file, pattern->code);
+    if (!is_patched)
+        check_refused(&loop.guest, TG_PATCH_REFUSED_MAPPING);
+    loop_close(&loop);
+    check_file(file, pattern->code);
+    close(file);
+}
+
+static void shared_is_left_alone(uint32_t backend)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        check_context("%s", patched[i].name);
+        run_in_file(backend, &patched[i], PROT_RX, TG_MAP_SHARED, false);
+    }
+}
+
+static void writable_is_left_alone(uint32_t backend)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        check_context("%s", patched[i].name);
+        run_in_file(backend, &patched[i], PROT_RW | TG_PROT_EXEC, 0, false);
+        run_in_file(backend, &patched[i], PROT_RW | TG_PROT_EXEC, TG_MAP_SHARED, false);
+    }
+}
+
+static void private_files_keep_bytes(uint32_t backend)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(patched); i++) {
+        check_context("%s", patched[i].name);
+        run_in_file(backend, &patched[i], PROT_RX, 0, true);
+    }
+}
+
 const struct test_case patch_cases[] = {
     {"patch.patterns", "Calls with neighbours of every kind are patched and keep every register", patterns_work},
     {"patch.left_alone", "Calls whose neighbours forbid it are not, and the statistics say why", others_are_left_alone},
@@ -555,5 +1180,27 @@ const struct test_case patch_cases[] = {
     {"patch.embedder_moves_inside", "So does one whose instruction pointer the embedder sets there",
      embedder_moves_inside},
     {"patch.restart", "A patched call can be restarted, and comes back with what it had", calls_restart},
+    {"patch.page_edge", "Sites in two pages work, and lose no byte when one of the pages changes", page_edges_work},
+    {"patch.page_edge_refused", "Sites in two pages are left alone when one may not be changed", page_edge_is_refused},
+    {"patch.store_faults", "A store behind a patched call faults at its place, and is made once",
+     displaced_store_faults},
+    {"patch.add_faults", "So does an addition to memory that is not the first instruction behind it",
+     displaced_add_faults},
+    {"patch.load_faults", "So does a load", displaced_load_faults},
+    {"patch.made_writable", "Code that is made writable has its original bytes", writable_is_original},
+    {"patch.guest_reads", "A guest finds the original bytes in code that it may write", guest_reads_original},
+    {"patch.rewritten", "Code that is rewritten again and again at one address makes the calls it says",
+     guest_rewrites_code},
+    {"patch.rewritten_during_call", "Code that is rewritten behind a call that is being served runs as rewritten",
+     rewritten_during_call},
+    {"patch.gone_during_call", "Code that is unmapped under a call that is being served faults right behind it",
+     gone_during_call},
+    {"patch.advice", "Advice about the memory of code changes nothing", advice_keeps_sites},
+    {"patch.failed_operations", "Memory operations that fail change nothing", failed_operations_keep_sites},
+    {"patch.no_access", "Code without access rights for a while is what it was", unreadable_then_writable},
+    {"patch.shared_mapping", "Code in a shared mapping is never written to", shared_is_left_alone},
+    {"patch.writable_mapping", "Nor is code that is writable", writable_is_left_alone},
+    {"patch.private_file", "Code in a private mapping of a file is, and the file keeps its bytes",
+     private_files_keep_bytes},
     {0},
 };

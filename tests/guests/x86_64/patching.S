@@ -154,7 +154,8 @@ GUEST patch_jit
     or %r14, %rax
     mov %rax, %r15
     mov %rax, (%rbx)
-    mov %rbp, 8(%rbx)
+    mov %rbp, %r9
+    mov %r9, 8(%rbx)
     mov %rbx, %rdi
     mov $5, %edx
     mov $10, %eax
@@ -169,7 +170,7 @@ GUEST patch_jit
     syscall
     cmp %r15, (%rbx)
     jne 3f
-    cmp %rbp, 8(%rbx)
+    cmp %r9, 8(%rbx)
     je 1b
 3:  mov $4242, %eax
     syscall
