@@ -7,15 +7,13 @@
 #include "core/clock.h"
 #include "core/event.h"
 #include "core/guest_maps.h"
+#include "core/systrap/spinning.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
 #define QUICK_LOOKS      2048 /* about a microsecond */
-#define CHECK_EVERY      64   /* pauses between looks at the clock */
 #define PATIENCE_NS      (10 * 1000 * 1000)
 #define SYS_SECCOMP_CODE 1
-#define FUTILE_MAX       8 /* from then on only each RETRY_EVERYth wait spins */
-#define RETRY_EVERY      32
 
 /* ---- looking at the guest ---- */
 
@@ -365,24 +363,6 @@ int64_t systrap_before_sleep(struct systrap_subprocess *subprocess)
     return now + PATIENCE_NS;
 }
 
-static bool may_spin(struct systrap_context *context)
-{
-    if (!systrap_platform(context->base.platform)->spin_ns)
-        return false;
-    return context->futile_spins < FUTILE_MAX || context->futile_spins % RETRY_EVERY == 0;
-}
-
-static bool spin_a_while(const struct systrap_slot *slot)
-{
-    bool arrived = false;
-
-    for (int i = 0; i < CHECK_EVERY && !arrived; i++) {
-        tgi_arch.systrap.pause();
-        arrived = has_arrived(slot);
-    }
-    return arrived;
-}
-
 /* A patched call is there before a pause would be over. */
 static bool look_quickly(const struct systrap_slot *slot)
 {
@@ -393,29 +373,24 @@ static bool look_quickly(const struct systrap_slot *slot)
     return false;
 }
 
+static bool slot_has_arrived(const void *slot)
+{
+    return has_arrived(slot);
+}
+
 static bool spin(struct systrap_context *context, const struct systrap_slot *slot)
 {
-    struct systrap_platform *sp = systrap_platform(context->base.platform);
-    int64_t until;
-    bool arrived = false;
+    struct tg_platform *platform = context->base.platform;
 
-    if (!may_spin(context)) {
+    if (!spin_is_worth_it(systrap_platform(platform), context->futile_spins)) {
         context->futile_spins++;
         return has_arrived(slot);
     }
-    arrived = look_quickly(slot);
-    if (!arrived) {
-        if (atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max) {
-            arrived = spin_a_while(slot);
-            for (until = clock_monotonic_ns() + sp->spin_ns; !arrived && clock_monotonic_ns() < until;)
-                arrived = spin_a_while(slot);
-        }
-        atomic_fetch_sub(&sp->spinners, 1);
+    if (look_quickly(slot)) {
+        context->futile_spins = 0;
+        return true;
     }
-    context->futile_spins = arrived ? 0 : context->futile_spins + 1;
-    if (!arrived)
-        count(context->base.platform, COUNTER_FAILED_SPINS);
-    return arrived;
+    return spin_until(platform, &context->futile_spins, slot_has_arrived, slot);
 }
 
 /* One sleep, with a look after those that should end it. */

@@ -16,6 +16,7 @@
 #include "core/clock.h"
 #include "core/event.h"
 #include "core/quiet_thread.h"
+#include "core/systrap/spinning.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
@@ -26,10 +27,7 @@
 #define WAITV_MAX   128
 #define POLL_NS     (1000 * 1000) /* where one sleep cannot cover all words */
 #define DRAIN_MAX   64
-#define CHECK_EVERY 64
 #define QUICK_LOOKS 128
-#define FUTILE_MAX  8
-#define RETRY_EVERY 32
 #define STOP_NS     (2 * NS_PER_SECOND)
 
 /* What futex_waitv(2) takes. */
@@ -415,13 +413,6 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
 
 /* ---- waiting ---- */
 
-static bool may_spin(const struct systrap_queue *queue)
-{
-    if (!systrap_platform(queue->base.platform)->spin_ns)
-        return false;
-    return queue->futile_spins < FUTILE_MAX || queue->futile_spins % RETRY_EVERY == 0;
-}
-
 /* A patched call is there before a pause would be over. */
 static bool look_quickly(const struct systrap_queue *queue)
 {
@@ -432,14 +423,18 @@ static bool look_quickly(const struct systrap_queue *queue)
     return false;
 }
 
+static bool queue_has_something(const void *queue)
+{
+    return something_there(queue);
+}
+
 static bool spin(struct systrap_queue *queue)
 {
-    struct systrap_platform *sp = systrap_platform(queue->base.platform);
-    bool found = false;
+    struct tg_platform *platform = queue->base.platform;
 
     if (!anything_runs(queue))
         return false;
-    if (!may_spin(queue)) {
+    if (!spin_is_worth_it(systrap_platform(platform), queue->futile_spins)) {
         queue->futile_spins++;
         return false;
     }
@@ -447,21 +442,7 @@ static bool spin(struct systrap_queue *queue)
         queue->futile_spins = 0;
         return true;
     }
-    if (atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max) {
-        int64_t until = clock_monotonic_ns() + sp->spin_ns;
-
-        do {
-            for (int i = 0; i < CHECK_EVERY && !found; i++) {
-                tgi_arch.systrap.pause();
-                found = something_there(queue);
-            }
-        } while (!found && clock_monotonic_ns() < until);
-    }
-    atomic_fetch_sub(&sp->spinners, 1);
-    queue->futile_spins = found ? 0 : queue->futile_spins + 1;
-    if (!found)
-        count(queue->base.platform, COUNTER_FAILED_SPINS);
-    return found;
+    return spin_until(platform, &queue->futile_spins, queue_has_something, queue);
 }
 
 static void wait_for_words(struct waitv *words, size_t n, bool all, int64_t until_ns)

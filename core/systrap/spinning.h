@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * How a thread of the embedder spins before it sleeps, and when it does not:
+ * where spinning has been futile for long, or others spin already. First a
+ * waiter looks for what it waits for without a pause, each in its own way
+ * since that is what a patched call is measured by; what comes then is here.
+ */
+#ifndef CORE_SYSTRAP_SPINNING_H
+#define CORE_SYSTRAP_SPINNING_H
+
+#include "core/systrap/systrap_backend.h"
+
+#define SPIN_CHECK_EVERY 64 /* pauses between looks at the clock */
+#define SPIN_FUTILE_MAX  8  /* from then on only each SPIN_RETRY_EVERYth wait spins */
+#define SPIN_RETRY_EVERY 32
+
+/* futile: waits in a row for which spinning was too short, or was not tried. */
+static inline bool spin_is_worth_it(const struct systrap_platform *sp, uint32_t futile)
+{
+    return sp->spin_ns && (futile < SPIN_FUTILE_MAX || futile % SPIN_RETRY_EVERY == 0);
+}
+
+/* One more thread spins; false: it must not, there are enough. spin_end() follows in any case. */
+bool spin_begin(struct systrap_platform *sp);
+/* After a round of pauses: is there time for another? until_ns: 0 before the first. */
+bool spin_goes_on(const struct systrap_platform *sp, int64_t *until_ns);
+void spin_end(struct tg_platform *platform, uint32_t *futile, bool found);
+
+/* Looks again and again, with pauses. Inlined with its condition, so that no look costs a call. */
+__attribute__((always_inline)) static inline bool spin_until(struct tg_platform *platform, uint32_t *futile,
+                                                             bool (*is_there)(const void *arg), const void *arg)
+{
+    struct systrap_platform *sp = systrap_platform(platform);
+    int64_t until_ns = 0;
+    bool found = false;
+
+    if (spin_begin(sp)) {
+        do {
+            for (int i = 0; i < SPIN_CHECK_EVERY && !found; i++) {
+                tgi_arch.systrap.pause();
+                found = is_there(arg);
+            }
+        } while (!found && spin_goes_on(sp, &until_ns));
+    }
+    spin_end(platform, futile, found);
+    return found;
+}
+
+#endif
