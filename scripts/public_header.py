@@ -31,9 +31,9 @@ class Declarations:
         self.constants = set(CONSTANT.findall(macros)) - {"TG_API"}
 
 
-def of_header(include_dir):
+def of_header(include_dir, *options):
     text = "#include <trapgate/trapgate.h>\n"
-    return Declarations(preprocess(text, include_dir), preprocess(text, include_dir, "-dM"))
+    return Declarations(preprocess(text, include_dir, *options), preprocess(text, include_dir, "-dM", *options))
 
 
 class Report:
