@@ -8,10 +8,11 @@ mod compat;
 mod exceptions;
 mod fp;
 pub mod native;
+mod patched_memory;
 mod patching;
 mod segments;
 
-pub fn areas() -> [&'static [Case]; 7] {
+pub fn areas() -> [&'static [Case]; 8] {
     [
         access::CASES,
         exceptions::CASES,
@@ -20,5 +21,6 @@ pub fn areas() -> [&'static [Case]; 7] {
         compat::COMPAT,
         compat::VSYSCALL,
         patching::CASES,
+        patched_memory::CASES,
     ]
 }

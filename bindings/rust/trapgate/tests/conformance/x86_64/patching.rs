@@ -9,8 +9,8 @@ use crate::support::*;
 use trapgate::*;
 
 /// By then a call that is to be patched is.
-const WARM_CALLS: u64 = 12;
-const MANY_CALLS: u64 = 300;
+pub const WARM_CALLS: u64 = 12;
+pub const MANY_CALLS: u64 = 300;
 const DECOY_NUMBER: u64 = 0x113c_9090;
 
 cases! { patch:
@@ -19,7 +19,7 @@ cases! { patch:
 
 /// What of the neighbours is taken when the call is patched.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Taken {
+pub enum Taken {
     Before,
     Behind,
     Nothing(PatchRefusal),
@@ -27,14 +27,14 @@ enum Taken {
 
 /// A guest of patching.S: one call and its neighbours, for ever.
 #[derive(Clone, Copy)]
-struct Pattern {
-    name: &'static str,
-    taken: Taken,
-    number: u64,
+pub struct Pattern {
+    pub name: &'static str,
+    pub taken: Taken,
+    pub number: u64,
     /// Where the second instruction behind the call is, from the first, and what r15 grows by from there.
-    inner: Option<(u64, u64)>,
+    pub inner: Option<(u64, u64)>,
     /// The guest cannot run what is behind the call.
-    moved: bool,
+    pub moved: bool,
 }
 
 const fn pattern(name: &'static str, taken: Taken) -> Pattern {
@@ -53,7 +53,7 @@ const fn refused(name: &'static str, reason: PatchRefusal) -> Pattern {
     pattern(name, Taken::Nothing(reason))
 }
 
-const PATCHED: &[Pattern] = &[
+pub const PATCHED: &[Pattern] = &[
     before("mov_eax"),
     before("mov_rax"),
     before("movabs"),
@@ -84,15 +84,17 @@ fn inverted(context: &Context) -> [u64; 10] {
     [r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r12, r.r14]
 }
 
-fn can_patch(guest: &Guest) -> bool {
+pub fn can_patch(guest: &Guest) -> bool {
     guest.platform.info().unwrap().capabilities.patching()
 }
 
 /// A context that runs a pattern, and what it has to look like.
-struct Loop<'a> {
-    guest: Guest,
-    pattern: &'a Pattern,
-    code: String,
+pub struct Loop<'a> {
+    pub guest: Guest,
+    pub pattern: &'a Pattern,
+    /// The name of the guest, and where it is.
+    pub code: String,
+    pub at: u64,
     words: [u64; 10],
     r15: u64,
     /// At a call, with what is behind it to come.
@@ -102,19 +104,41 @@ struct Loop<'a> {
 }
 
 impl<'a> Loop<'a> {
-    fn open(options: Options, pattern: &'a Pattern) -> Self {
+    pub fn open(options: Options, pattern: &'a Pattern) -> Self {
         println!("{}", pattern.name);
         let code = format!("patch_{}", pattern.name);
-        let mut guest = Guest::open_with(options, &code);
-        fill_registers(&mut guest.context, 1);
-        guest.context.regs_mut().rbx = pattern.number;
-        guest.context.regs_mut().r13 = place(&code, &format!("{}_start", code));
-        let (words, r15) = (inverted(&guest.context), guest.context.regs().r15);
-        Loop { guest, pattern, code, words, r15, stopped: false, calls: 0, last: None }
+        let guest = Guest::open_with(options, &code);
+        let mut started = Loop {
+            guest,
+            pattern,
+            code,
+            at: CODE_AT,
+            words: [0; 10],
+            r15: 0,
+            stopped: false,
+            calls: 0,
+            last: None,
+        };
+        started.start_at(CODE_AT, 1);
+        started
     }
 
-    fn place(&self, label: &str) -> u64 {
-        place(&self.code, &format!("{}_{}", self.code, label))
+    /// Puts the context at the code, wherever it is now, with registers of its own.
+    pub fn start_at(&mut self, at: u64, seed: u64) {
+        self.at = at;
+        self.guest.context.start(at, STACK_TOP).unwrap();
+        fill_registers(&mut self.guest.context, seed);
+        let start = self.place("start");
+        self.guest.context.regs_mut().rbx = self.pattern.number;
+        self.guest.context.regs_mut().r13 = start;
+        self.words = inverted(&self.guest.context);
+        self.r15 = self.guest.context.regs().r15;
+        self.stopped = false;
+        self.calls = 0;
+    }
+
+    pub fn place(&self, label: &str) -> u64 {
+        self.at + code::offset(&self.code, &format!("{}_{}", self.code, label))
     }
 
     fn invert(&mut self) {
@@ -139,7 +163,7 @@ impl<'a> Loop<'a> {
     }
 
     /// From call to call once round the loop.
-    fn call(&mut self) {
+    pub fn call(&mut self) {
         let results = [0, 7, -22, -4095, -4096, i64::MIN, i64::MAX];
         if self.stopped && self.pattern.moved {
             let start = self.place("start");
@@ -152,37 +176,47 @@ impl<'a> Loop<'a> {
         self.guest.context.set_return(results[self.calls % results.len()]).unwrap();
     }
 
-    fn calls(&mut self, count: u64) {
+    pub fn calls(&mut self, count: u64) {
         (0..count).for_each(|_| self.call());
     }
 
-    fn code_is_original(&self) -> bool {
+    pub fn code_is_original(&self) -> bool {
         let original = code::guest(&self.code);
         let mut now = vec![0; original.len()];
-        self.guest.subprocess.read(CODE_AT, &mut now).unwrap();
+        self.guest.subprocess.read(self.at, &mut now).unwrap();
         now == original
     }
 
-    fn last_was_patched(&self) -> bool {
+    pub fn last_was_patched(&self) -> bool {
         self.last.as_ref().map_or(false, |call| call.flags.patched())
     }
 
     /// Calls until the site is patched, where that is what happens to it.
-    fn warm(&mut self) {
+    pub fn warm(&mut self) {
         let expected = can_patch(&self.guest) && !matches!(self.pattern.taken, Taken::Nothing(_));
         self.calls(WARM_CALLS);
         assert_eq!(self.last_was_patched(), expected);
         assert_eq!(self.code_is_original(), !expected);
     }
 
-    fn check_sites(&self, before: u64, behind: u64) {
+    pub fn check_sites(&self, before: u64, behind: u64) {
         let stats = self.guest.platform.stats().unwrap();
         assert_eq!((stats.patch_sites_before, stats.patch_sites_after), (before, behind));
         assert_eq!(stats.patch_sites, before + behind);
     }
 
+    /// One site was looked at, and left alone for this reason.
+    pub fn check_refused(&self, reason: PatchRefusal) {
+        if can_patch(&self.guest) {
+            let stats = self.guest.platform.stats().unwrap();
+            assert_eq!(stats.refused(reason), 1);
+            assert_eq!(stats.patch_refusals.iter().sum::<u64>(), 1);
+            self.check_sites(0, 0);
+        }
+    }
+
     /// To the call itself, with the number as the result of the call before.
-    fn jump_to_call(&mut self, number: u64) {
+    pub fn jump_to_call(&mut self, number: u64) {
         self.guest.context.set_return(number as i64).unwrap();
         let to = self.place("call");
         self.guest.context.regs_mut().r13 = to;
@@ -192,7 +226,7 @@ impl<'a> Loop<'a> {
     }
 
     /// Behind it, without a call; from there it comes round to the start.
-    fn jump_behind(&mut self, offset: u64, adds: u64) {
+    pub fn jump_behind(&mut self, offset: u64, adds: u64) {
         let to = self.place("behind") + offset;
         self.guest.context.regs_mut().r13 = to;
         self.r15 = self.r15.wrapping_add(1 + adds);
@@ -200,7 +234,7 @@ impl<'a> Loop<'a> {
     }
 }
 
-fn for_each_patched(backend: Backend, scenario: impl Fn(&mut Loop<'_>)) {
+pub fn for_each_patched(backend: Backend, scenario: impl Fn(&mut Loop<'_>)) {
     for pattern in PATCHED {
         let mut guest = Loop::open(Platform::options().backend(backend), pattern);
         guest.warm();
@@ -225,13 +259,9 @@ fn left_alone(backend: Backend) {
         guest.warm();
         guest.calls(MANY_CALLS);
         assert!(guest.code_is_original());
-        let stats = guest.guest.platform.stats().unwrap();
-        assert_eq!(stats.patched_calls, 0);
-        if let (true, Taken::Nothing(reason)) = (can_patch(&guest.guest), pattern.taken) {
-            // One site was looked at, and left alone for this reason.
-            assert_eq!(stats.refused(reason), 1);
-            assert_eq!(stats.patch_refusals.iter().sum::<u64>(), 1);
-            guest.check_sites(0, 0);
+        assert_eq!(guest.guest.platform.stats().unwrap().patched_calls, 0);
+        if let Taken::Nothing(reason) = pattern.taken {
+            guest.check_refused(reason);
         }
     }
 }
