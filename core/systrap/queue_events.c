@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What contexts of a queue have left: finding it, and handing it out once, whoever finds it. */
+#include "core/event.h"
+#include "core/systrap/systrap_queue.h"
+
+static void put_event(struct sink *sink, const struct tg_event *event)
+{
+    event_store(sink->next, sink->stride, event);
+    sink->next += sink->stride;
+    sink->left--;
+    sink->count++;
+}
+
+void systrap_queue_finish(struct systrap_context *context)
+{
+    atomic_fetch_sub(&context->seat->running, 1);
+    context->queue = NULL;
+    context_give_back(&context->base);
+}
+
+void systrap_queue_make_ready(struct systrap_context *context)
+{
+    struct systrap_queue *queue = context->queue;
+
+    pthread_mutex_lock(&queue->lock);
+    list_add_last(&queue->ready, &context->of_queue);
+    atomic_fetch_add(&queue->ready_count, 1);
+    pthread_mutex_unlock(&queue->lock);
+    if (queue->fd >= 0)
+        systrap_queue_ring_fd(queue);
+    else
+        systrap_queue_rouse(queue);
+}
+
+void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink)
+{
+    if (!atomic_load(&queue->ready_count))
+        return;
+    pthread_mutex_lock(&queue->lock);
+    while (sink->left && !list_empty(&queue->ready)) {
+        struct systrap_context *context = container_of(queue->ready.next, struct systrap_context, of_queue);
+
+        list_remove(&context->of_queue);
+        atomic_fetch_sub(&queue->ready_count, 1);
+        put_event(sink, &context->event);
+        systrap_queue_finish(context);
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue *queue, struct sink *sink)
+{
+    /* Not the context's own: a thousand of them would not stay in the cache. */
+    struct tg_event event;
+
+    if (!systrap_left_something(context)) {
+        systrap_lost(context, &event);
+    } else if (!systrap_collect(context, &event)) {
+        atomic_store(&context->in_flight, true);
+        systrap_run_again(context);
+        return;
+    }
+    subprocess_leave(&context->seat->subprocess->base);
+    if (context->queue == queue && sink->next && sink->left) {
+        put_event(sink, &event);
+        systrap_queue_finish(context);
+    } else {
+        sink->count += context->queue == queue;
+        context->event = event;
+        systrap_queue_make_ready(context);
+    }
+}
+
+/* lock is held. A slot's number plus one from the ring, 0: none. */
+static uint32_t pop_done(struct systrap_subprocess *subprocess, unsigned int ring)
+{
+    struct systrap_control *control = control_of(subprocess);
+    uint32_t position = subprocess->done_head[ring];
+    uint32_t *entry =
+        ring == 0 ? &control->done_small[position % RING_SMALL] : &control->done_large[position % RING_LARGE];
+    uint32_t number = SHARED_LOAD(*entry);
+
+    if (number) {
+        SHARED_STORE(*entry, 0);
+        atomic_store_explicit(&subprocess->done_head[ring], position + 1, memory_order_relaxed);
+    }
+    return number;
+}
+
+/* Claims the context that a guest's number names; a number that names none is a guest's nonsense. */
+static struct systrap_context *claim(struct systrap_subprocess *subprocess, uint32_t number)
+{
+    struct systrap_context *context = NULL;
+    bool flying = true;
+
+    if (number <= subprocess->next_slot)
+        context = subprocess->owners[number - 1];
+    if (!context || !systrap_left_something(context) ||
+        !atomic_compare_exchange_strong(&context->in_flight, &flying, false))
+        return NULL;
+    return context;
+}
+
+static size_t drain(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
+{
+    size_t n = 0;
+    uint32_t number;
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (unsigned int ring = 0; ring < RINGS; ring++) {
+        while (n < max && (number = pop_done(subprocess, ring)) != 0) {
+            out[n] = claim(subprocess, number);
+            n += out[n] != NULL;
+        }
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    return n;
+}
+
+size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
+{
+    bool dead = systrap_is_dead(subprocess);
+    size_t n = 0;
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot && n < max; i++) {
+        struct systrap_context *context = subprocess->owners[i];
+        bool flying = true;
+
+        if (context && (dead || systrap_left_something(context)) &&
+            atomic_compare_exchange_strong(&context->in_flight, &flying, false))
+            out[n++] = context;
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    return n;
+}
+
+static void collect_seat(struct systrap_queue *queue, struct seat *seat, bool all, struct sink *sink)
+{
+    struct systrap_context *contexts[DRAIN_MAX];
+    size_t max = sink->left < DRAIN_MAX ? sink->left : DRAIN_MAX;
+    size_t n = drain(seat->subprocess, contexts, max);
+
+    if (n == 0 && (all || systrap_is_dead(seat->subprocess)))
+        n = systrap_queue_sweep(seat->subprocess, contexts, max);
+    for (size_t i = 0; i < n; i++)
+        systrap_queue_deliver(contexts[i], queue, sink);
+}
+
+void systrap_queue_collect(struct systrap_queue *queue, bool all, struct sink *sink)
+{
+    bool dead = false;
+
+    if (sink->next)
+        systrap_queue_take_ready(queue, sink);
+    for (struct seat *seat = queue->seats; seat && sink->left; seat = seat->next) {
+        if (atomic_load(&seat->running) && (all || systrap_seat_has_events(seat)))
+            collect_seat(queue, seat, all, sink);
+        dead = dead || systrap_is_dead(seat->subprocess);
+    }
+    if (dead) {
+        pthread_mutex_lock(&queue->lock);
+        systrap_seats_remove(queue, false);
+        pthread_mutex_unlock(&queue->lock);
+    }
+}
+
+void systrap_queue_subprocess_dead(struct systrap_subprocess *subprocess)
+{
+    struct systrap_context *contexts[DRAIN_MAX];
+    size_t n;
+
+    /* Their DEAD events wait in their queues; nothing of them needs the subprocess any more. */
+    while ((n = systrap_queue_sweep(subprocess, contexts, DRAIN_MAX)) != 0) {
+        for (size_t i = 0; i < n; i++) {
+            systrap_lost(contexts[i], &contexts[i]->event);
+            subprocess_leave(&subprocess->base);
+            systrap_queue_make_ready(contexts[i]);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Waiting for what contexts of a queue leave, and what ends a wait. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/systrap/spinning.h"
+#include "core/systrap/systrap_queue.h"
+#include "core/systrap/watchdog.h"
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+#define WAITV_32    2
+#define WAITV_MAX   128
+#define POLL_NS     (1000 * 1000) /* where one sleep cannot cover all words */
+#define QUICK_LOOKS 128
+
+/* What futex_waitv(2) takes. */
+struct waitv {
+    uint64_t value;
+    uint64_t address;
+    uint32_t flags;
+    uint32_t reserved;
+};
+
+void systrap_queue_rouse(struct systrap_queue *queue)
+{
+    SHARED_ADD(queue->word, 1);
+    shared_futex_wake(&queue->word);
+}
+
+void systrap_queue_ring_fd(const struct systrap_queue *queue)
+{
+    const uint64_t one = 1;
+
+    while (queue->fd >= 0 && write(queue->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+int systrap_queue_wake(struct tg_queue *base)
+{
+    struct systrap_queue *queue = to_systrap_queue(base);
+    int saved_errno = errno;
+
+    atomic_store(&queue->woken, true);
+    systrap_queue_rouse(queue);
+    systrap_queue_ring_fd(queue);
+    errno = saved_errno;
+    return 0;
+}
+
+/* For the thread that collects. */
+static bool something_there(const struct systrap_queue *queue)
+{
+    if (queue->fd >= 0 ? atomic_load(&queue->stopping) : atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
+        return true;
+    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+        if (atomic_load(&seat->running) && systrap_seat_has_events(seat))
+            return true;
+    }
+    return false;
+}
+
+/* A patched call is there before a pause would be over. */
+static bool look_quickly(const struct systrap_queue *queue)
+{
+    for (int i = 0; i < QUICK_LOOKS; i++) {
+        if (something_there(queue))
+            return true;
+    }
+    return false;
+}
+
+static bool queue_has_something(const void *queue)
+{
+    return something_there(queue);
+}
+
+static bool spin(struct systrap_queue *queue)
+{
+    struct tg_platform *platform = queue->base.platform;
+
+    if (!systrap_seats_any_running(queue))
+        return false;
+    if (!spin_is_worth_it(systrap_platform(platform), queue->futile_spins)) {
+        queue->futile_spins++;
+        return false;
+    }
+    if (look_quickly(queue)) {
+        queue->futile_spins = 0;
+        return true;
+    }
+    return spin_until(platform, &queue->futile_spins, queue_has_something, queue);
+}
+
+static void wait_for_words(struct waitv *words, size_t n, bool all, int64_t until_ns)
+{
+    struct timespec until = {.tv_sec = until_ns / NS_PER_SECOND, .tv_nsec = until_ns % NS_PER_SECOND};
+    int64_t soon;
+
+    if (n == 1 && all) {
+        shared_futex_wait((uint32_t *)(uintptr_t)words[0].address, (uint32_t)words[0].value, until_ns);
+        return;
+    }
+    if (all && (syscall(SYS_futex_waitv, words, n, 0, until_ns == INT64_MAX ? NULL : &until, CLOCK_MONOTONIC) >= 0 ||
+                errno != ENOSYS))
+        return;
+    soon = clock_monotonic_ns() + POLL_NS;
+    shared_futex_wait((uint32_t *)(uintptr_t)words[0].address, (uint32_t)words[0].value,
+                      soon < until_ns ? soon : until_ns);
+}
+
+static struct waitv waitv_of(const uint32_t *word)
+{
+    return (struct waitv){.value = SHARED_LOAD(*word), .address = (uint64_t)(uintptr_t)word, .flags = WAITV_32};
+}
+
+/* From one and the same seat on before and after a sleep: others may have been put in front of it meanwhile. */
+static void add_sleepers(struct seat *first, uint32_t sleepers)
+{
+    for (struct seat *seat = first; seat; seat = seat->next)
+        SHARED_ADD(control_of(seat->subprocess)->sleepers, sleepers);
+}
+
+/* The words that end a sleep; false: they are not all. */
+static bool fill_words(const struct systrap_queue *queue, struct seat *first, struct waitv words[WAITV_MAX], size_t *n)
+{
+    bool all = true;
+
+    words[(*n)++] = waitv_of(&queue->word);
+    for (struct seat *seat = first; seat; seat = seat->next) {
+        if (!atomic_load(&seat->running))
+            continue;
+        if (*n < WAITV_MAX)
+            words[(*n)++] = waitv_of(&control_of(seat->subprocess)->doorbell);
+        else
+            all = false;
+    }
+    return all;
+}
+
+/* What must be seen to before a sleep, and how long that may be. */
+static int64_t prepare_seats(struct systrap_queue *queue, int64_t until_ns)
+{
+    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+        int64_t check = atomic_load(&seat->running) ? systrap_before_sleep(seat->subprocess) : INT64_MAX;
+
+        until_ns = check < until_ns ? check : until_ns;
+    }
+    return until_ns;
+}
+
+/* Sleeps until one of the seats' doorbells or somebody else wakes it. A seat that comes meanwhile wakes it too. */
+static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
+{
+    struct seat *first = queue->seats;
+    struct waitv words[WAITV_MAX];
+    size_t n = 0;
+    bool all;
+
+    atomic_store(&queue->sleeping, 1);
+    add_sleepers(first, 1);
+    all = fill_words(queue, first, words, &n);
+    if (!something_there(queue) && queue->seats == first) {
+        count(queue->base.platform, COUNTER_FUTEX_SLEEPS);
+        wait_for_words(words, n, all, prepare_seats(queue, until_ns));
+    }
+    add_sleepers(first, (uint32_t)-1);
+    atomic_store(&queue->sleeping, 0);
+}
+
+/* Once in a while: events that no ring names, and contexts that are stuck. */
+static void look_after_seats(struct systrap_queue *queue, int64_t now, struct sink *sink)
+{
+    if (queue->sweep_at && now < queue->sweep_at)
+        return;
+    if (queue->sweep_at) {
+        systrap_queue_collect(queue, true, sink);
+        systrap_seats_watch(queue, now);
+    }
+    queue->sweep_at = now + WATCHDOG_ROUND_NS;
+}
+
+bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until)
+{
+    if (!spin(queue)) {
+        int64_t now = clock_monotonic_ns();
+
+        look_after_seats(queue, now, sink);
+        if (now >= until)
+            return false;
+        if (!sink->count)
+            sleep_until(queue, systrap_seats_any_running(queue) && queue->sweep_at < until ? queue->sweep_at : until);
+    }
+    systrap_queue_collect(queue, false, sink);
+    return true;
+}
+
+static int64_t deadline_of(int64_t timeout_ns)
+{
+    int64_t now;
+
+    if (timeout_ns < 0)
+        return INT64_MAX;
+    now = clock_monotonic_ns();
+    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int64_t timeout_ns)
+{
+    int64_t until;
+
+    systrap_queue_collect(queue, false, sink);
+    if (sink->count)
+        return;
+    if (timeout_ns == 0) {
+        look_after_seats(queue, clock_monotonic_ns(), sink);
+        return;
+    }
+    until = deadline_of(timeout_ns);
+    while (!sink->count && !atomic_load(&queue->woken) && systrap_queue_wait_once(queue, sink, until))
+        ;
+}
+
+/* Nothing is ready any more: the descriptor is not readable either. */
+static void clear_fd(struct systrap_queue *queue)
+{
+    uint64_t count;
+
+    pthread_mutex_lock(&queue->lock);
+    if (list_empty(&queue->ready) && read(queue->fd, &count, sizeof(count)) < 0)
+        errno = 0; /* it was not readable: fine */
+    pthread_mutex_unlock(&queue->lock);
+}
+
+/* Until the descriptor is readable; false: the time is over. */
+static bool sleep_on_fd(const struct systrap_queue *queue, int64_t until)
+{
+    struct pollfd poll_fd = {.fd = queue->fd, .events = POLLIN};
+    struct timespec left = {0};
+    int64_t ns = until == INT64_MAX ? INT64_MAX : until - clock_monotonic_ns();
+
+    if (ns <= 0)
+        return false;
+    left.tv_sec = ns / NS_PER_SECOND;
+    left.tv_nsec = ns % NS_PER_SECOND;
+    ppoll(&poll_fd, 1, until == INT64_MAX ? NULL : &left, NULL);
+    return true;
+}
+
+/* The service collects; here only its results are taken. */
+static void wait_on_fd(struct systrap_queue *queue, struct sink *sink, int64_t timeout_ns)
+{
+    int64_t until = deadline_of(timeout_ns);
+
+    do {
+        systrap_queue_take_ready(queue, sink);
+        clear_fd(queue);
+    } while (!sink->count && !atomic_load(&queue->woken) && sleep_on_fd(queue, until));
+}
+
+int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
+                       size_t *count)
+{
+    struct systrap_queue *queue = to_systrap_queue(base);
+    struct sink sink = {.next = events, .stride = stride, .left = capacity};
+
+    *count = 0;
+    if (!systrap_queue_enter_wait(queue))
+        return platform_fail(base->platform, -EBUSY, "wait: another thread waits on this queue");
+    if (queue->fd >= 0)
+        wait_on_fd(queue, &sink, timeout_ns);
+    else
+        wait_for_events(queue, &sink, timeout_ns);
+    if (!sink.count)
+        atomic_store(&queue->woken, false);
+    systrap_queue_leave_wait(queue);
+    *count = sink.count;
+    return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The subprocesses in which contexts of a queue run. */
+#include <stdlib.h>
+
+#include "core/systrap/systrap_queue.h"
+#include "core/systrap/watchdog.h"
+
+static void release_seat(struct seat *seat)
+{
+    if (atomic_fetch_sub(&seat->refs, 1) != 1)
+        return;
+    systrap_subprocess_release(seat->subprocess);
+    free(seat);
+}
+
+/* lock is held. */
+static struct seat *find_seat(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
+{
+    struct seat *seat;
+
+    for (seat = queue->seats; seat; seat = seat->next) {
+        if (seat->subprocess == subprocess)
+            return seat;
+    }
+    seat = calloc(1, sizeof(*seat));
+    if (!seat)
+        return NULL;
+    seat->subprocess = subprocess;
+    seat->queue_id = queue->id;
+    atomic_store(&seat->refs, 1);
+    atomic_fetch_add(&subprocess->refs, 1);
+    atomic_store(&seat->next, atomic_load(&queue->seats));
+    atomic_store(&queue->seats, seat);
+    return seat;
+}
+
+void systrap_queue_leave_seat(struct systrap_context *context)
+{
+    if (context->seat)
+        release_seat(context->seat);
+    context->seat = NULL;
+}
+
+struct seat *systrap_seat_take(struct systrap_queue *queue, struct systrap_context *context,
+                               struct systrap_subprocess *subprocess)
+{
+    struct seat *seat = context->seat;
+
+    if (!seat || seat->queue_id != queue->id || seat->subprocess != subprocess) {
+        systrap_queue_leave_seat(context);
+        pthread_mutex_lock(&queue->lock);
+        seat = find_seat(queue, subprocess);
+        if (seat)
+            atomic_fetch_add(&seat->refs, 1);
+        pthread_mutex_unlock(&queue->lock);
+        context->seat = seat;
+    }
+    if (seat)
+        atomic_fetch_add(&seat->running, 1);
+    return seat;
+}
+
+/* Death is looked at first: who takes a seat counts itself and then looks at that, so that one of the two sees the
+ * other.
+ */
+void systrap_seats_remove(struct systrap_queue *queue, bool all)
+{
+    struct seat *_Atomic *link = &queue->seats;
+
+    while (*link) {
+        struct seat *seat = *link;
+
+        if (!(all || systrap_is_dead(seat->subprocess)) || atomic_load(&seat->running)) {
+            link = &seat->next;
+            continue;
+        }
+        atomic_store(link, atomic_load(&seat->next));
+        release_seat(seat);
+    }
+}
+
+/* Is a context of the seat's stuck for good? */
+static bool seat_is_stuck(const struct seat *seat, int64_t now)
+{
+    struct systrap_subprocess *subprocess = seat->subprocess;
+    bool stuck = false;
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot && !stuck; i++) {
+        struct systrap_context *context = subprocess->owners[i];
+
+        stuck = context && atomic_load(&context->in_flight) && watchdog_gives_up(context, now);
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    return stuck;
+}
+
+void systrap_seats_watch(struct systrap_queue *queue, int64_t now)
+{
+    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+        if (atomic_load(&seat->running) && seat_is_stuck(seat, now))
+            systrap_subprocess_die(seat->subprocess, TG_DEAD_CORRUPT, 0);
+    }
+}

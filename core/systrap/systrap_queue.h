@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Queues: many contexts for one waiting thread. Workers push the numbers of
+ * slots with events into their subprocess's done ring; the waiter looks at the
+ * rings of the subprocesses in which contexts of its queue run, its seats.
+ *
+ * For the files that make up the queue; what others call is in systrap_backend.h.
+ */
+#ifndef CORE_SYSTRAP_QUEUE_H
+#define CORE_SYSTRAP_QUEUE_H
+
+#include "core/systrap/systrap_backend.h"
+
+#define DRAIN_MAX 64 /* events that are taken from a subprocess at once */
+
+/* Where events go: to the caller's array, or to the ready list. */
+struct sink {
+    char *next; /* NULL: the ready list */
+    size_t stride;
+    size_t left;
+    size_t count;
+};
+
+/* ---- seats.c ---- */
+
+/*
+ * The seat of a context that is about to run, which counts as running. A
+ * context keeps its seat for the next time. One of a dead subprocess may be in
+ * no list any more: nothing runs there. NULL: no memory.
+ */
+struct seat *systrap_seat_take(struct systrap_queue *queue, struct systrap_context *context,
+                               struct systrap_subprocess *subprocess);
+/* By the collecting thread; lock is held. Those that nobody uses, of the dead or of all. */
+void systrap_seats_remove(struct systrap_queue *queue, bool all);
+/* By the collecting thread: ends subprocesses in which a context is stuck for good. */
+void systrap_seats_watch(struct systrap_queue *queue, int64_t now);
+
+/* For the collecting thread. */
+static inline bool systrap_seats_any_running(const struct systrap_queue *queue)
+{
+    for (const struct seat *seat = queue->seats; seat; seat = seat->next) {
+        if (atomic_load(&seat->running))
+            return true;
+    }
+    return false;
+}
+
+static inline bool systrap_seat_has_events(const struct seat *seat)
+{
+    struct systrap_subprocess *subprocess = seat->subprocess;
+    const struct systrap_control *control = control_of(subprocess);
+    uint32_t small = atomic_load_explicit(&subprocess->done_head[0], memory_order_relaxed) % RING_SMALL;
+    uint32_t large = atomic_load_explicit(&subprocess->done_head[1], memory_order_relaxed) % RING_LARGE;
+
+    return SHARED_LOAD(control->done_small[small]) || SHARED_LOAD(control->done_large[large]) ||
+           systrap_is_dead(subprocess);
+}
+
+/* ---- queue_events.c ---- */
+
+/* The context is the embedder's again. */
+void systrap_queue_finish(struct systrap_context *context);
+/* The event is written in the context. */
+void systrap_queue_make_ready(struct systrap_context *context);
+void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink);
+/* A context whose in_flight the caller has cleared: its event goes where its queue's events go. */
+void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue *queue, struct sink *sink);
+/*
+ * Claims what is in flight in a dead subprocess, and what has left an event
+ * that a spoilt ring does not name. How many.
+ */
+size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max);
+/* By the collecting thread. all: what no ring names too. */
+void systrap_queue_collect(struct systrap_queue *queue, bool all, struct sink *sink);
+
+/* ---- queue_wait.c ---- */
+
+/* Whoever sleeps for the queue looks again. */
+void systrap_queue_rouse(struct systrap_queue *queue);
+/* The descriptor, if there is one, becomes readable. */
+void systrap_queue_ring_fd(const struct systrap_queue *queue);
+/* One round: spin, sleep, collect. False: the time is over. */
+bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until);
+
+/* One thread waits at a time. */
+static inline bool systrap_queue_enter_wait(struct systrap_queue *queue)
+{
+    return !atomic_exchange(&queue->waiting, true);
+}
+
+static inline void systrap_queue_leave_wait(struct systrap_queue *queue)
+{
+    atomic_store_explicit(&queue->waiting, false, memory_order_release);
+}
+
+#endif
