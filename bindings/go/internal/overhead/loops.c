@@ -3,6 +3,7 @@
 #include "loops.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -21,7 +22,23 @@ struct loops {
     tg_queue *queue;
     tg_context *contexts[MOST_CONTEXTS];
     uint32_t count;
+    char error[160];
 };
+
+const char *loops_error(const struct loops *loops)
+{
+    return loops->error;
+}
+
+static double failed(struct loops *loops, int result, const tg_event *event)
+{
+    if (result)
+        snprintf(loops->error, sizeof(loops->error), "%s", tg_platform_last_error(loops->platform));
+    else
+        snprintf(loops->error, sizeof(loops->error), "event of kind %u, reason %d, status %d", event->kind,
+                 event->u.dead.reason, event->u.dead.status);
+    return -1;
+}
 
 static double now_ns(void)
 {
@@ -74,8 +91,10 @@ double loops_switch(struct loops *loops, uint64_t count)
     double start = now_ns();
 
     for (uint64_t i = 0; i < count; i++) {
-        if (tg_context_switch(loops->contexts[0], loops->subprocess, &event) || event.kind != TG_EVENT_SYSCALL)
-            return -1;
+        int result = tg_context_switch(loops->contexts[0], loops->subprocess, &event);
+
+        if (result || event.kind != TG_EVENT_SYSCALL)
+            return failed(loops, result, &event);
     }
     return now_ns() - start;
 }
@@ -91,22 +110,22 @@ double loops_queue(struct loops *loops, uint64_t count)
         events[i].size = sizeof(events[i]);
     while (running < loops->count) {
         if (tg_queue_submit(loops->queue, loops->contexts[running++], loops->subprocess))
-            return -1;
+            return failed(loops, -1, NULL);
     }
     while (running > 0) {
         size_t found = 0;
 
         if (tg_queue_wait(loops->queue, events, EVENTS_AT_ONCE, -1, &found))
-            return -1;
+            return failed(loops, -1, NULL);
         for (size_t i = 0; i < found; i++) {
             if (events[i].kind != TG_EVENT_SYSCALL)
-                return -1;
+                return failed(loops, 0, &events[i]);
             left -= left > 0;
             if (left < loops->count)
                 running--;
             else if (tg_context_set_return(events[i].context, 0) ||
                      tg_queue_submit(loops->queue, events[i].context, loops->subprocess))
-                return -1;
+                return failed(loops, -1, NULL);
         }
     }
     return now_ns() - start;

@@ -11,6 +11,8 @@ struct loops;
 /* A platform of its own with a guest that makes calls for ever. NULL when something fails. */
 struct loops *loops_open(uint32_t backend, uint32_t contexts);
 void loops_close(struct loops *loops);
+/* What went wrong. */
+const char *loops_error(const struct loops *loops);
 
 /* So many switches; the time they took in ns, or -1. */
 double loops_switch(struct loops *loops, uint64_t count);

@@ -89,7 +89,7 @@ func (b *both) close() {
 func (b *both) switchC(count int) (float64, error) {
 	ns := float64(C.loops_switch(b.c, C.uint64_t(count)))
 	if ns < 0 {
-		return 0, errC
+		return 0, fmt.Errorf("%w: %s", errC, C.GoString(C.loops_error(b.c)))
 	}
 	return ns / float64(count), nil
 }
@@ -113,7 +113,7 @@ func (b *both) switchGo(count int) (float64, error) {
 func (b *both) queueC(count int) (float64, error) {
 	ns := float64(C.loops_queue(b.c, C.uint64_t(count)))
 	if ns < 0 {
-		return 0, errC
+		return 0, fmt.Errorf("%w: %s", errC, C.GoString(C.loops_error(b.c)))
 	}
 	return float64(count) / ns * 1e9, nil
 }
