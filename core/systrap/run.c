@@ -1,224 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* A context in a subprocess: starting it, waiting for it, and making an event of what it left in its slot. */
+/* A context in a subprocess: starting it, and waiting for what it leaves in its slot. */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "core/clock.h"
 #include "core/event.h"
-#include "core/guest_maps.h"
 #include "core/systrap/spinning.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
-#define QUICK_LOOKS      2048 /* about a microsecond */
-#define PATIENCE_NS      (10 * 1000 * 1000)
-#define SYS_SECCOMP_CODE 1
-
-/* ---- looking at the guest ---- */
-
-static size_t read_guest(void *arg, uint64_t addr, void *buffer, size_t length)
-{
-    struct systrap_subprocess *subprocess = arg;
-    size_t done = 0;
-
-    subprocess_read(&subprocess->base, addr, buffer, length, &done);
-    return done;
-}
-
-static bool guest_executable(void *arg, uint64_t addr)
-{
-    const struct systrap_subprocess *subprocess = arg;
-
-    return guest_maps_executable(atomic_load(&subprocess->base.pid), addr);
-}
-
-/* ---- events ---- */
-
-void systrap_event_dead(struct systrap_context *context, struct tg_event *event)
-{
-    const struct systrap_subprocess *subprocess = context->bound;
-
-    context->base.in_syscall = false;
-    event_dead(event, &context->base, subprocess->death_reason, subprocess->death_status);
-}
-
-static void event_interrupted(struct systrap_context *context, struct tg_event *event)
-{
-    context->base.in_syscall = false;
-    count(context->base.platform, COUNTER_INTERRUPTS);
-    event_begin(event, &context->base, TG_EVENT_INTERRUPTED);
-}
-
-static void syscall_event(struct systrap_context *context, struct tg_event *event)
-{
-    context_count(&context->base, CONTEXT_SYSCALLS);
-    context->base.in_syscall = true;
-    event_syscall(event, &context->base, &context->base.syscall);
-}
-
-/* The page fault's error code says what the access was; for other faults the instruction does. */
-static void fault_event(struct systrap_context *context, const siginfo_t *info, uint64_t fault_error,
-                        struct tg_event *event)
-{
-    const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
-    uint64_t addr = (uint64_t)(uintptr_t)info->si_addr;
-    uint32_t access = tgi_arch.systrap.error_access(fault_error);
-
-    if (!access)
-        access = tgi_arch.fault_access(&context->base.regs, addr, &guest);
-    event_fault(event, &context->base, info, access);
-}
-
-static struct arch_trap read_trap(const struct systrap_slot *slot)
-{
-    return (struct arch_trap){
-        .code = SHARED_LOAD(slot->code),
-        .error_number = SHARED_LOAD(slot->error_number),
-        .addr = SHARED_LOAD(slot->addr),
-        .syscall = SHARED_LOAD(slot->syscall),
-        .syscall_arch = SHARED_LOAD(slot->syscall_arch),
-        .hidden = SHARED_LOAD(slot->hidden) != 0,
-        .fault_error = SHARED_LOAD(slot->fault_error),
-    };
-}
-
-static siginfo_t siginfo_of(const struct arch_trap *trap, int signo)
-{
-    siginfo_t info = {.si_signo = signo, .si_code = trap->code, .si_errno = trap->error_number};
-
-    info.si_addr = (void *)(uintptr_t)trap->addr;
-    if (signo == SIGSYS) {
-        info.si_syscall = (int)trap->syscall;
-        info.si_arch = trap->syscall_arch;
-    }
-    return info;
-}
-
-/* A system call that came in another way than by its instruction, registers in the handle. */
-static void other_syscall_event(struct systrap_context *context, struct tg_event *event)
-{
-    tgi_arch.regs_stopped(&context->base.regs, &context->base.syscall);
-    context->base.regs_place = REGS_HERE;
-    count(context->base.platform, COUNTER_UNPATCHED_CALLS);
-    syscall_event(context, event);
-}
-
-/* Did the thread trap because code was patched? In a trampoline it did what the original code would have done. */
-static enum arch_patch_meaning explain(struct systrap_context *context, const siginfo_t *info)
-{
-    struct tg_context *base = &context->base;
-    bool trapped = info->si_signo == SIGTRAP && info->si_code == SI_KERNEL;
-    bool was_in_trampoline = base->regs_place == REGS_HERE;
-
-    if (was_in_trampoline)
-        return ARCH_PATCH_NOT_OURS;
-    if (!trapped && info->si_signo != SIGILL && info->si_signo != SIGSEGV)
-        return ARCH_PATCH_NOT_OURS;
-    return patches_explain(context->bound, trapped, &base->regs, &base->syscall);
-}
-
-/*
- * A guest used the segment register whose base is a worker's while the guest
- * has none. From now on it has its own, and no patched calls. Once for each
- * start: a guest that says so again makes it up.
- */
-static bool met_hidden_base(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info)
-{
-    bool no_address = info->si_code == SI_KERNEL || (int64_t)(uintptr_t)info->si_addr < 0;
-
-    if (info->si_signo != SIGSEGV || !no_address || !trap->hidden || context->met_hidden_base)
-        return false;
-    context->met_hidden_base = true;
-    patches_turn_off(context->bound);
-    return true;
-}
-
-/* False: nobody's business. */
-static bool signal_event(struct systrap_context *context, const struct arch_trap *trap, int signo,
-                         struct tg_event *event)
-{
-    const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
-    const siginfo_t info = siginfo_of(trap, signo);
-    struct tg_context *base = &context->base;
-    enum arch_patch_meaning meaning;
-
-    base->in_syscall = false;
-    slot_pull_regs(context);
-    meaning = explain(context, &info);
-    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info))
-        return false;
-    if (meaning == ARCH_PATCH_CONTINUE) {
-        base->regs_place = REGS_HERE;
-        return false;
-    }
-    if (meaning == ARCH_PATCH_SYSCALL || tgi_arch.syscall_from_signal(&base->regs, &info, &guest, &base->syscall))
-        other_syscall_event(context, event);
-    else if (event_is_fault(&info))
-        fault_event(context, &info, trap->fault_error, event);
-    else
-        event_exception(event, base, &info);
-    return true;
-}
-
-/* The context is at rest with an event in its slot; false: it is to run again. */
-static bool read_event(struct systrap_context *context, struct systrap_slot *slot, uint32_t trap,
-                       struct tg_event *event)
-{
-    struct tg_context *base = &context->base;
-    struct arch_trap details;
-
-    if (trap == TRAP_PATCHED) {
-        uint32_t site = SHARED_LOAD(slot->site);
-
-        tgi_arch.systrap.read_patched(slot, patches_return_ip(&context->bound->patches, site), &base->syscall);
-        syscall_event(context, event);
-        return true;
-    }
-    details = read_trap(slot);
-    if (trap != SIGSYS || details.code != SYS_SECCOMP_CODE ||
-        !tgi_arch.systrap.read_syscall(slot, &details, &base->syscall))
-        return signal_event(context, &details, (int)trap, event);
-    count(base->platform, COUNTER_UNPATCHED_CALLS);
-    syscall_event(context, event);
-    patches_note_call(context->bound, &base->syscall);
-    return true;
-}
-
-/* What a worker's handler can have been called for; anything else a guest has put there. */
-static bool is_possible_trap(uint32_t trap)
-{
-    static const uint8_t traps[] = {SIGSYS,      SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, INTERRUPT_KICK_SIGNAL,
-                                    TRAP_PATCHED};
-
-    return memchr(traps, (int)trap, sizeof(traps)) != NULL;
-}
-
-bool systrap_collect(struct systrap_context *context, struct tg_event *event)
-{
-    struct tg_context *base = &context->base;
-    struct systrap_slot *slot = slot_of(context->bound, context->number);
-    uint32_t trap = SHARED_LOAD(slot->trap);
-
-    base->regs_place = REGS_BACKEND;
-    if (trap != TRAP_PATCHED && !is_possible_trap(trap)) {
-        systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
-        systrap_lost(context, event);
-        return true;
-    }
-    if (trap == INTERRUPT_KICK_SIGNAL) {
-        base->in_syscall = false;
-        if (!interrupt_take(&base->interrupt))
-            return false;
-        event_interrupted(context, event);
-        return true;
-    }
-    if (!read_event(context, slot, trap, event))
-        return false;
-    if (interrupt_pending(&base->interrupt))
-        event->flags |= TG_FLAG_INTERRUPT_PENDING;
-    return true;
-}
+#define QUICK_LOOKS 2048 /* about a microsecond */
+#define PATIENCE_NS (10 * 1000 * 1000)
 
 /* ---- starting ---- */
 
@@ -298,7 +90,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         SHARED_SWAP(slot->kick, 0);
     }
     if (interrupt_pending(&base->interrupt) && interrupt_take(&base->interrupt)) {
-        event_interrupted(context, event);
+        systrap_event_interrupted(context, event);
         return 1;
     }
     slot_push_state(context);
@@ -426,22 +218,6 @@ static void wait_until_arrived(struct systrap_context *context)
     while (!systrap_is_dead(subprocess) && !has_arrived(slot))
         sleep_for_event(context, slot, &look_at);
     SHARED_STORE(slot->waiting, 0);
-}
-
-/* Did the context leave something, or has it died with the subprocess? */
-bool systrap_left_something(const struct systrap_context *context)
-{
-    uint32_t state = SHARED_LOAD(slot_of(context->bound, context->number)->state);
-
-    return state_has_event(state);
-}
-
-void systrap_lost(struct systrap_context *context, struct tg_event *event)
-{
-    if (!systrap_is_dead(context->bound))
-        systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
-    context->base.regs_place = REGS_BACKEND;
-    systrap_event_dead(context, event);
 }
 
 /*

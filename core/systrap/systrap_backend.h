@@ -352,6 +352,21 @@ int slot_pull_fp(struct systrap_context *context);
 /* Puts the handle's state where the context will run. The context is bound and at rest. */
 void slot_push_state(struct systrap_context *context);
 
+/* ---- events.c ---- */
+
+/* Is there something in the slot? */
+static inline bool systrap_left_something(const struct systrap_context *context)
+{
+    return state_has_event(SHARED_LOAD(slot_of(context->bound, context->number)->state));
+}
+
+/* Something is in the slot: makes an event of it. False: it is nobody's business, and the context is to run again. */
+bool systrap_collect(struct systrap_context *context, struct tg_event *event);
+/* The subprocess died under it. */
+void systrap_lost(struct systrap_context *context, struct tg_event *event);
+void systrap_event_dead(struct systrap_context *context, struct tg_event *event);
+void systrap_event_interrupted(struct systrap_context *context, struct tg_event *event);
+
 /* ---- run.c ---- */
 
 /* 0: it runs. 1: the event is written. <0: an error, nothing has changed. */
@@ -359,14 +374,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
                   struct tg_event *event);
 /* Lets a context go on that left the guest for nothing. */
 void systrap_run_again(struct systrap_context *context);
-/* Something is in the slot: makes an event of it. False: it is nobody's business, and the context is to run again. */
-bool systrap_collect(struct systrap_context *context, struct tg_event *event);
-void systrap_event_dead(struct systrap_context *context, struct tg_event *event);
 int systrap_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
-/* The subprocess died under it. */
-void systrap_lost(struct systrap_context *context, struct tg_event *event);
-/* Is there something in the slot? */
-bool systrap_left_something(const struct systrap_context *context);
 int systrap_context_create(struct tg_context *context);
 int systrap_context_pull_fp(struct tg_context *context);
 void systrap_context_pull_regs(struct tg_context *context);
@@ -376,7 +384,7 @@ void systrap_context_destroy(struct tg_context *context);
 /* Before it sleeps, a waiter sees to it that the guests can go on; until when it may sleep. */
 int64_t systrap_before_sleep(struct systrap_subprocess *subprocess);
 
-/* ---- systrap_queue.c ---- */
+/* ---- the queue: systrap_queue.c; what its files share is in systrap_queue.h ---- */
 
 int systrap_queue_create(struct tg_queue *queue);
 int systrap_queue_submit(struct tg_queue *queue, struct tg_context *context, struct tg_subprocess *subprocess);
