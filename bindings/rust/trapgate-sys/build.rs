@@ -89,6 +89,11 @@ fn cmake() -> Command {
 }
 
 fn configure(source: &Path, build: &Path) {
+    // CMake refuses a build folder of sources that were elsewhere: a package unpacked anew.
+    let home = format!("CMAKE_HOME_DIRECTORY:INTERNAL={}\n", source.display());
+    if !fs::read_to_string(build.join("CMakeCache.txt")).map_or(true, |cache| cache.contains(&home)) {
+        fs::remove_dir_all(build).expect("the build folder can be emptied");
+    }
     // CMake itself reads CC, CFLAGS, CMAKE_GENERATOR and, for other machines, CMAKE_TOOLCHAIN_FILE.
     let options = [
         "-DCMAKE_BUILD_TYPE=Release",

@@ -227,6 +227,16 @@ pub fn forbid_memory_copies() {
     }
 }
 
+/// A page of this process at an address where nothing is; it stays.
+pub fn page_at(addr: u64) -> u64 {
+    let (rights, flags) =
+        (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE);
+    // SAFETY: a new page, where nothing was.
+    let page = unsafe { libc::mmap(addr as *mut libc::c_void, 4096, rights, flags, -1, 0) };
+    assert_eq!(page as u64, addr);
+    addr
+}
+
 /// All memory of the C library in one heap, whose size the cases leave out.
 pub fn one_heap() {
     // SAFETY: numbers only.
