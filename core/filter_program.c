@@ -17,6 +17,18 @@ int filter_add_rules(scmp_filter_ctx filter, const struct filter_rule *rules, si
     return err;
 }
 
+int filter_allow_calls(scmp_filter_ctx filter, const int *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+
+        /* The filter's default allows already. */
+        if (err && err != -EACCES)
+            return err;
+    }
+    return 0;
+}
+
 /* What libseccomp wrote into the file; all jumps are relative, so it runs behind any prefix. */
 static int read_program(int fd, const struct sock_filter *prefix, size_t prefix_length, struct sock_fprog *program)
 {

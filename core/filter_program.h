@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* seccomp programs: rules from tables for libseccomp, and the result as the kernel takes it. */
+/* seccomp programs: rules from tables for libseccomp, and the result as the kernel takes it. All return 0 or -errno. */
 #ifndef CORE_FILTER_PROGRAM_H
 #define CORE_FILTER_PROGRAM_H
 
@@ -18,13 +18,15 @@ struct filter_rule {
     struct scmp_arg_cmp args[6];
 };
 
-/* 0 or -errno; the rules before the one that failed stay. */
+/* The rules before the one that failed stay. */
 int filter_add_rules(scmp_filter_ctx filter, const struct filter_rule *rules, size_t n);
+
+/* Lets these calls pass a filter of the embedder's, whatever their arguments are. */
+int filter_allow_calls(scmp_filter_ctx filter, const int *calls, size_t n);
 
 /*
  * `prefix` (may be empty) and behind it what libseccomp makes of `filter`,
- * to be freed with free(program->filter). 0 or -errno; on an error
- * program->filter is NULL.
+ * to be freed with free(program->filter), which is NULL on an error.
  */
 int filter_program_export(scmp_filter_ctx filter, const struct sock_filter *prefix, size_t prefix_length,
                           struct sock_fprog *program);

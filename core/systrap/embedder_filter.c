@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* What an embedder that filters its own system calls must allow for this backend. */
-#include <errno.h>
 #include <seccomp.h>
 
+#include "core/filter_program.h"
 #include "core/systrap/systrap_backend.h"
 
 static const int calls[] = {
@@ -52,12 +52,5 @@ static const int calls[] = {
 int systrap_add_seccomp_rules(const struct tg_platform *platform, void *filter)
 {
     (void)platform;
-    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-        int err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
-
-        /* The filter's default allows already. */
-        if (err && err != -EACCES)
-            return err;
-    }
-    return 0;
+    return filter_allow_calls(filter, calls, sizeof(calls) / sizeof(calls[0]));
 }
