@@ -140,7 +140,7 @@ func descendantsEnd(patience time.Duration) bool {
 	return false
 }
 
-// Every case of the C table is here, or on the list of what Go cannot do; and nothing else is.
+// Every case of the C table is here, or on the list of what Go cannot do, or left to C; and nothing else is.
 func TestTableIsComplete(t *testing.T) {
 	readme, err := os.ReadFile("../../../tests/conformance/README.md")
 	if err != nil {
@@ -165,7 +165,7 @@ func TestTableIsComplete(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z0-9_.]+)` \\|").FindAllSubmatch(readme, -1) {
 		name := string(row[1])
 		wanted[name] = true
-		if !known[name] {
+		if !known[name] && !isLeftToC(name) {
 			t.Errorf("%s is neither ported nor listed as impossible", name)
 		}
 	}
