@@ -255,7 +255,7 @@ func notWanted(b trapgate.Backend) {
 
 func flagsSurvivePatching(b trapgate.Backend) {
 	const watched = 0x8d5 | 0x400 | 0x40000 | 0x200000 // the arithmetic ones, DF, AC, ID
-	runtime.LockOSThread() // ptrace(2) cannot move ID from one stub thread to another
+	runtime.LockOSThread()                             // ptrace(2) cannot move ID from one stub thread to another
 	for _, name := range []string{"patch_flags_before", "patch_flags_behind"} {
 		g := open(b, name)
 		change(g.context, func(r *trapgate.Registers) { r.RBX = dataAt })
