@@ -19,7 +19,10 @@ struct backend_ops {
     size_t context_size;
     size_t queue_size;
 
-    /* Fills platform->backend and platform->info. On an error everything is undone and the report filled. */
+    /*
+     * Fills platform->backend and the part of platform->info that is its own: user_end, reserved ranges, FP state,
+     * capabilities of the backend alone. On an error everything is undone and the report filled.
+     */
     int (*open)(struct tg_platform *platform, const struct tg_platform_options *options, struct open_report *report);
     void (*close)(struct tg_platform *platform);
     int (*add_seccomp_rules)(const struct tg_platform *platform, void *filter);
@@ -63,6 +66,13 @@ struct backend_ops {
 
 extern const struct backend_ops ptrace_backend;
 extern const struct backend_ops systrap_backend;
+
+/*
+ * The sentence for a subprocess that could not be made, and what the embedder gets. from: NULL for a copy of the
+ * template; where: what failed, in front of errors that have no sentence of their own.
+ */
+int subprocess_create_failed(struct tg_platform *platform, const struct tg_subprocess *from, const char *where,
+                             int err);
 
 void open_report_fill(struct open_report *report, const char *step, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/backend.h"
+#include "core/lowest_address.h"
 
 static _Atomic uint64_t next_platform_id = 1;
 
@@ -57,6 +58,18 @@ static void platform_free(struct tg_platform *platform)
     free(platform);
 }
 
+/* What no backend has to say; it may have said more. */
+static void fill_info(struct tg_info *info, uint64_t flags)
+{
+    info->size = sizeof(*info);
+    info->user_start = lowest_address(info->page_size);
+    info->capabilities |= TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP | TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL;
+    if (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid())
+        info->capabilities |= TG_CAP_TRAP_CPUID;
+    if (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc())
+        info->capabilities |= TG_CAP_TRAP_TSC;
+}
+
 static int open_backend(const struct backend_ops *ops, const struct tg_platform_options *options,
                         struct open_report *report, struct tg_platform **out)
 {
@@ -78,12 +91,14 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     list_init(&platform->queues);
     platform->info.backend = ops->backend;
     platform->info.arch = tgi_arch.audit_arch;
+    platform->info.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 
     err = ops->open(platform, options, report);
     if (err) {
         platform_free(platform);
         return err;
     }
+    fill_info(&platform->info, options->flags);
     *out = platform;
     return 0;
 }

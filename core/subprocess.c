@@ -2,6 +2,7 @@
 /* The life of a subprocess and the door through which operations go in. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/backend.h"
 #include "core/futex.h"
@@ -39,6 +40,26 @@ void subprocess_drain(struct tg_subprocess *subprocess)
 
     while ((use = atomic_load(&subprocess->use)) != SHUT)
         futex_wait(&subprocess->use, use);
+}
+
+int subprocess_create_failed(struct tg_platform *platform, const struct tg_subprocess *from, const char *where, int err)
+{
+    switch (err) {
+    case -EAGAIN:
+        return platform_fail(platform, err,
+                             "create a subprocess: the host refuses another process; raise RLIMIT_NPROC or the pids "
+                             "limit of the cgroup");
+    case -ENOMEM:
+        return platform_fail(platform, err, "create a subprocess: the host has no memory for another process");
+    case -ESRCH:
+        if (from)
+            return platform_fail(platform, err, "create a subprocess: the stub that it is made from is dead");
+        return platform_fail(platform, -EIO,
+                             "create a subprocess: the platform's template stub is dead; close the platform and open "
+                             "another one");
+    default:
+        return platform_fail(platform, -EIO, "create a subprocess: %s%s", where, strerror(-err));
+    }
 }
 
 int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, struct tg_subprocess **out)

@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/ptrace/ptrace_backend.h"
 
-#define NS_PER_S  1000000000
 #define SLOT_SIZE (2 * sizeof(uint64_t)) /* a struct timespec */
 
 static struct ptrace_subprocess *template_of(const struct tg_platform *platform)
@@ -73,15 +73,15 @@ static int sleep_until(struct tracer *tracer, int64_t until_ns)
     int err = 0;
 
     if (until_ns != INT64_MAX) {
-        int64_t left = until_ns - monotonic_ns();
+        int64_t left = until_ns - clock_monotonic_ns();
         uint64_t time[2] = {0, 0};
 
         if (!bell->slot)
             return platform_fail(tracer->platform, -EAGAIN, "wait with a time limit: more than %d threads wait already",
                                  BELL_SLOTS);
         if (left > 0) {
-            time[0] = (uint64_t)(left / NS_PER_S);
-            time[1] = (uint64_t)(left % NS_PER_S);
+            time[0] = (uint64_t)(left / NS_PER_SECOND);
+            time[1] = (uint64_t)(left % NS_PER_SECOND);
         }
         request.batch = pp->batch + (bell->slot - 1) * SLOT_SIZE;
         err = stub_thread_poke(bell->thread, request.batch, time, 2);

@@ -13,22 +13,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/ptrace/ptrace_backend.h"
 
 #define YIELD_NS         50000  /* when nothing has stopped by then, guests compute */
 #define SHORT_RUN_NS     200000 /* a run that free threads may take and still count as short */
 #define YIELD_MISSES_MAX 8      /* so many waits in a row yielded in vain, and yielding is given up ... */
 #define YIELD_PAUSE      64     /* ... for that many waits; then one more is tried */
-
-int64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
-}
 
 static bool set_affinity(struct stub_thread *thread, const cpu_set_t *cpus)
 {
@@ -94,7 +86,7 @@ bool placement_yield(struct tracer *tracer, int64_t started_ns)
         count_pause(tracer);
         return false;
     }
-    if (monotonic_ns() - started_ns > YIELD_NS)
+    if (clock_monotonic_ns() - started_ns > YIELD_NS)
         return false;
     sched_yield();
     return true;
@@ -103,7 +95,7 @@ bool placement_yield(struct tracer *tracer, int64_t started_ns)
 void placement_note_run(struct stub_thread *thread, int64_t started_ns)
 {
     if (thread->long_run)
-        thread->long_run = monotonic_ns() - started_ns >= SHORT_RUN_NS;
+        thread->long_run = clock_monotonic_ns() - started_ns >= SHORT_RUN_NS;
 }
 
 static pid_t wait_for(struct stub_thread *thread, int *status, int options)
@@ -131,7 +123,7 @@ static pid_t wait_yielding(struct stub_thread *thread, int *status)
             return tid;
         }
     }
-    started = monotonic_ns();
+    started = clock_monotonic_ns();
     while (placement_yield(tracer, started)) {
         tid = wait_for(thread, status, WNOHANG);
         if (tid) {
@@ -145,10 +137,10 @@ static pid_t wait_yielding(struct stub_thread *thread, int *status)
 /* Asleep until it stops. Returning soon means that it was no computing guest. */
 static pid_t wait_sleeping(struct stub_thread *thread, int *status, bool yielded)
 {
-    int64_t started = monotonic_ns();
+    int64_t started = clock_monotonic_ns();
     pid_t tid = wait_for(thread, status, 0);
 
-    thread->long_run = monotonic_ns() - started >= SHORT_RUN_NS;
+    thread->long_run = clock_monotonic_ns() - started >= SHORT_RUN_NS;
     if (yielded && !thread->long_run)
         thread->tracer->yield_misses++;
     return tid;

@@ -176,8 +176,6 @@ static inline struct ptrace_queue *to_ptrace_queue(struct tg_queue *queue)
     return container_of(queue, struct ptrace_queue, base);
 }
 
-int64_t monotonic_ns(void);
-
 /* ---- stub_filter.c ---- */
 
 struct sock_fprog;

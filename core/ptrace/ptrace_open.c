@@ -4,15 +4,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-#include "core/lowest_address.h"
 #include "core/ptrace/ptrace_backend.h"
 
-#define FP_SIZE_MAX            ((size_t)64 * 1024)
-#define MMAP_MIN_ADDR_FALLBACK 65536
+#define FP_SIZE_MAX ((size_t)64 * 1024)
 
 /* The FP state's size and what a new thread's looks like, from a stub thread. */
 static int learn_fpstate(struct tg_platform *platform, struct stub_thread *thread)
@@ -56,19 +51,6 @@ static int learn_from_stub(struct tg_platform *platform, struct open_report *rep
     return err == -EIO || err == -EINVAL ? -EOPNOTSUPP : err;
 }
 
-static void fill_info(struct tg_platform *platform, uint64_t flags)
-{
-    struct tg_info *info = &platform->info;
-
-    info->size = sizeof(*info);
-    info->user_start = lowest_address(info->page_size);
-    info->capabilities = TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP | TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL;
-    if (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid())
-        info->capabilities |= TG_CAP_TRAP_CPUID;
-    if (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc())
-        info->capabilities |= TG_CAP_TRAP_TSC;
-}
-
 static struct ptrace_platform *new_platform(uint64_t flags)
 {
     struct ptrace_platform *pp = calloc(1, sizeof(*pp));
@@ -105,7 +87,6 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
         return -ENOMEM;
     }
     platform->backend = pp;
-    platform->info.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
     tracers_init();
     err = stub_template_start(platform, options, report);
     if (!err) {
@@ -113,12 +94,9 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
         if (err)
             stub_template_stop(platform);
     }
-    if (err) {
+    if (err)
         free_platform(pp);
-        return err;
-    }
-    fill_info(platform, options->flags);
-    return 0;
+    return err;
 }
 
 static void ptrace_close(struct tg_platform *platform)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "core/clock.h"
 #include "core/ptrace/ptrace_queue.h"
 
 int ptrace_queue_create(struct tg_queue *base)
@@ -53,8 +54,8 @@ int ptrace_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t
 
     if (timeout_ns == 0)
         until = 0;
-    else if (timeout_ns > 0 && timeout_ns < NEVER - monotonic_ns())
-        until = monotonic_ns() + timeout_ns;
+    else if (timeout_ns > 0 && timeout_ns < NEVER - clock_monotonic_ns())
+        until = clock_monotonic_ns() + timeout_ns;
     pthread_mutex_lock(&queue->lock);
     busy = queue->waiting;
     queue->waiting = true;

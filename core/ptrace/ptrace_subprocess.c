@@ -142,22 +142,12 @@ void ptrace_subprocess_destroy(struct tg_subprocess *base)
 
 /* ---- creation ---- */
 
-static int create_failed(struct tg_platform *platform, int err)
+static int create_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err)
 {
-    switch (err) {
-    case -EAGAIN:
-        return platform_fail(platform, err,
-                             "create a subprocess: the host refuses another process; raise RLIMIT_NPROC or the pids "
-                             "limit of the cgroup");
-    case -ENOMEM:
-        return platform_fail(platform, err, "create a subprocess: the host has no memory for another process");
-    case -ESRCH:
-        return platform_fail(platform, err, "create a subprocess: the stub that it is made from is dead");
-    case -EPERM:
+    /* ptrace(2) was refused, which has its sentence in tracer.c. */
+    if (err == -EPERM)
         return err;
-    default:
-        return platform_fail(platform, -EIO, "create a subprocess: clone(2) in the stub: %s", strerror(-err));
-    }
+    return subprocess_create_failed(platform, from, "clone(2) in the stub: ", err);
 }
 
 /* clone(2) inside the stub; the child sets itself up and goes to the park loop without anybody's help. */
@@ -197,22 +187,18 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
     int err;
 
     if (!tracer)
-        return create_failed(platform, -ENOMEM);
+        return create_failed(platform, from, -ENOMEM);
     if (!subprocess_enter(&mother->base))
-        return create_failed(platform, -ESRCH);
+        return create_failed(platform, from, -ESRCH);
     err = clone_process(tracer, mother, &pid);
     subprocess_leave(&mother->base);
-    if (err == -ESRCH && !from)
-        return platform_fail(platform, -EIO,
-                             "create a subprocess: the platform's template stub is dead; close the "
-                             "platform and open another one");
     if (err)
-        return create_failed(platform, err);
+        return create_failed(platform, from, err);
     err = ptrace_subprocess_adopt(to_ptrace_subprocess(base), pid);
     if (err) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, __WALL);
-        return create_failed(platform, err);
+        return create_failed(platform, from, err);
     }
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/event.h"
 #include "core/ptrace/ptrace_queue.h"
 
@@ -26,7 +27,7 @@ void ptrace_queue_make_running(struct ptrace_queue *queue, struct ptrace_context
 {
     context->thread = thread;
     context->preempt = false;
-    context->started_ns = monotonic_ns();
+    context->started_ns = clock_monotonic_ns();
     list_remove(&context->of_queue);
     list_add_last(&queue->running, &context->of_queue);
     queue->running_count++;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/ptrace/ptrace_queue.h"
 
 static void drain_fd(struct ptrace_queue *queue)
@@ -35,12 +36,12 @@ int ptrace_queue_wait_on_fd(struct ptrace_queue *queue, char *events, size_t str
         if (*n || atomic_exchange(&queue->woken, false))
             return 0;
         if (until_ns != NEVER) {
-            int64_t ns = until_ns - monotonic_ns();
+            int64_t ns = until_ns - clock_monotonic_ns();
 
             if (ns <= 0)
                 return 0;
-            left.tv_sec = ns / 1000000000;
-            left.tv_nsec = ns % 1000000000;
+            left.tv_sec = ns / NS_PER_SECOND;
+            left.tv_nsec = ns % NS_PER_SECOND;
         }
         ppoll(&poll_fd, 1, until_ns == NEVER ? NULL : &left, NULL);
     }

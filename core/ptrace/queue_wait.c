@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/ptrace/ptrace_queue.h"
 
 #define SLICE_NS 10000000 /* a turn, when others wait */
@@ -11,7 +12,7 @@
 /* Placed stub threads run while this thread gives way. */
 static void collect_yielding(struct ptrace_queue *queue)
 {
-    int64_t started = monotonic_ns();
+    int64_t started = clock_monotonic_ns();
 
     while (!ptrace_queue_has_ready(queue) && placement_yield(queue->owner, started))
         ptrace_queue_collect(queue);
@@ -20,7 +21,7 @@ static void collect_yielding(struct ptrace_queue *queue)
 /* Those that still run compute: they may go elsewhere. With others waiting, a turn ends. Returns when the next does. */
 static int64_t settle_running(struct ptrace_queue *queue)
 {
-    int64_t now = monotonic_ns();
+    int64_t now = clock_monotonic_ns();
     int64_t next = NEVER;
     bool crowded = !list_empty(&queue->incoming);
     struct list *node;
@@ -147,7 +148,7 @@ int ptrace_queue_wait_as_owner(struct ptrace_queue *queue, char *events, size_t 
         if (err)
             break;
         *n = ptrace_queue_hand_out(queue, events, stride, capacity);
-        if (*n || atomic_exchange(&queue->woken, false) || (until_ns != NEVER && monotonic_ns() >= until_ns))
+        if (*n || atomic_exchange(&queue->woken, false) || (until_ns != NEVER && clock_monotonic_ns() >= until_ns))
             break;
     }
     return err;

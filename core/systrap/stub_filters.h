@@ -13,8 +13,10 @@
 #include <sched.h>
 #include <stdint.h>
 
+#include "stub/systrap_protocol.h"
+
 /* All stub memory of a platform lies in one region of this size, aligned to it. */
-#define STUB_REGION_SIZE (1ull << 30)
+#define STUB_REGION_SIZE ((uint64_t)SYSTRAP_REGION_SIZE)
 
 /* The two clone(2) calls of stub code; BASE allows exactly these flags. */
 #define SYSTRAP_CLONE_PROCESS_FLAGS (CLONE_PARENT | CLONE_FILES) /* a new stub process, without an exit signal */

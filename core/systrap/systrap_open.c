@@ -2,10 +2,8 @@
 /* Opening and closing the backend, and its operations table. */
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/lowest_address.h"
@@ -109,23 +107,12 @@ static void free_platform(struct systrap_platform *sp)
     free(sp);
 }
 
-static void fill_info(struct tg_platform *platform, uint64_t flags)
+static void promise_patching(struct tg_info *info)
 {
-    struct tg_info *info = &platform->info;
-
-    info->size = sizeof(*info);
-    info->user_start = lowest_address(info->page_size);
-    info->capabilities = TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP | TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL;
-    if (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid())
-        info->capabilities |= TG_CAP_TRAP_CPUID;
-    if (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc())
-        info->capabilities |= TG_CAP_TRAP_TSC;
-    if (systrap_platform(platform)->config.patching) {
-        info->capabilities |= TG_CAP_PATCHING;
-        info->reserved[0].start = tgi_arch.systrap.table_start;
-        info->reserved[0].end = tgi_arch.systrap.table_start + tgi_arch.systrap.table_size;
-        info->reserved_count = 1;
-    }
+    info->capabilities |= TG_CAP_PATCHING;
+    info->reserved[0].start = tgi_arch.systrap.table_start;
+    info->reserved[0].end = tgi_arch.systrap.table_start + tgi_arch.systrap.table_size;
+    info->reserved_count = 1;
 }
 
 static int open_steps(struct tg_platform *platform, const struct tg_platform_options *options,
@@ -161,13 +148,13 @@ static int systrap_open(struct tg_platform *platform, const struct tg_platform_o
         return -ENOMEM;
     }
     platform->backend = sp;
-    platform->info.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
     err = open_steps(platform, options, report);
     if (err) {
         free_platform(sp);
         return err;
     }
-    fill_info(platform, options->flags);
+    if (sp->config.patching)
+        promise_patching(&platform->info);
     return 0;
 }
 

@@ -224,13 +224,9 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
 
 /* ---- creation ---- */
 
-static int create_failed(struct tg_platform *platform, int err)
+static int create_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err)
 {
     switch (err) {
-    case -EAGAIN:
-        return platform_fail(platform, err,
-                             "create a subprocess: the host refuses another process; raise RLIMIT_NPROC or the pids "
-                             "limit of the cgroup");
     case -EMFILE:
     case -ENFILE:
         return platform_fail(platform, -EAGAIN,
@@ -239,12 +235,8 @@ static int create_failed(struct tg_platform *platform, int err)
     case -EFBIG:
         return platform_fail(platform, -EAGAIN,
                              "create a subprocess: RLIMIT_FSIZE is below the size of the memory shared with it");
-    case -ENOMEM:
-        return platform_fail(platform, err, "create a subprocess: the host has no memory for another process");
-    case -ESRCH:
-        return platform_fail(platform, err, "create a subprocess: the stub that it is made from is dead");
     default:
-        return platform_fail(platform, -EIO, "create a subprocess: %s", strerror(-err));
+        return subprocess_create_failed(platform, from, "", err);
     }
 }
 
@@ -336,7 +328,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
     int err;
 
     if (!subprocess_enter(&mother->base))
-        return create_failed(platform, -ESRCH);
+        return create_failed(platform, from, -ESRCH);
     err = systrap_subprocess_init(child);
     if (!err) {
         pthread_mutex_lock(&mother->order_lock);
@@ -346,11 +338,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
             undo_init(child);
     }
     subprocess_leave(&mother->base);
-    if (err == -ESRCH && !from)
-        return platform_fail(platform, -EIO,
-                             "create a subprocess: the platform's template stub is dead; close the platform and open "
-                             "another one");
-    return err ? create_failed(platform, err) : 0;
+    return err ? create_failed(platform, from, err) : 0;
 }
 
 /* ---- memory operations ---- */
