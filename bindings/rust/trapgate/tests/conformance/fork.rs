@@ -76,7 +76,7 @@ fn generations(backend: Backend) {
     // The ancestors go first: nobody depends on them.
     for index in 1..12 {
         store(&subprocess, DATA_AT + 8 * index, index);
-        subprocess = subprocess.fork().unwrap();
+        subprocess = std::sync::Arc::new(subprocess.fork().unwrap());
     }
     for index in 1..12 {
         assert_eq!(load(&subprocess, DATA_AT + 8 * index), index);

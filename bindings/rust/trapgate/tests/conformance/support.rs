@@ -4,7 +4,7 @@
 
 use crate::{code, host};
 use std::os::unix::thread::RawPthread;
-use std::sync::mpsc;
+use std::sync::{mpsc, Arc};
 use std::thread;
 use std::time::Duration;
 use trapgate::*;
@@ -120,7 +120,8 @@ pub fn place(name: &str, label: &str) -> u64 {
 
 pub struct Guest {
     pub context: Context,
-    pub subprocess: Subprocess,
+    /// Shared by the contexts that run in it.
+    pub subprocess: Arc<Subprocess>,
     pub platform: Platform,
     pub page: u64,
 }
@@ -132,10 +133,20 @@ impl Guest {
 
     pub fn open_with(options: Options, name: &str) -> Self {
         let platform = options.open().unwrap();
-        let subprocess = loaded_subprocess(&platform, name);
+        let subprocess = Arc::new(loaded_subprocess(&platform, name));
         let context = started_context(&platform);
         let page = platform.info().unwrap().page_size;
         Guest { context, subprocess, platform, page }
+    }
+
+    /// Another context in the same subprocess, standing at the first instruction.
+    pub fn beside(&self) -> Guest {
+        Guest {
+            context: started_context(&self.platform),
+            subprocess: Arc::clone(&self.subprocess),
+            platform: self.platform.clone(),
+            page: self.page,
+        }
     }
 
     /// Back to the first instruction, with a new context's registers.
@@ -177,7 +188,7 @@ impl Guest {
         let Guest { context, subprocess, platform, .. } = self;
         let interrupter = context.interrupter();
         let (report, thread) = mpsc::channel();
-        let subprocess = &*subprocess;
+        let subprocess: &Subprocess = subprocess;
         thread::scope(|scope| {
             let runner = scope.spawn(move || {
                 report.send(host::this_thread()).unwrap();

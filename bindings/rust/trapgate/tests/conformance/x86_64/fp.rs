@@ -153,9 +153,9 @@ fn across_subprocesses(guest: &Guest, part: &Part, one_thread: bool) {
     let mut fp = Fp::new(&guest.platform, part, 0);
     let mut noise = Fp::new(&guest.platform, part, 1);
     fp.context.set_one_thread(one_thread).unwrap();
+    let home: &Subprocess = &guest.subprocess;
     for round in 0..6 {
-        let (from, to) =
-            if round % 2 == 1 { (&other, &guest.subprocess) } else { (&guest.subprocess, &other) };
+        let (from, to) = if round % 2 == 1 { (&other, home) } else { (home, &other) };
         noise.load(to);
         fp.load(from);
         noise.check(to);

@@ -8,11 +8,14 @@ mod compat;
 mod exceptions;
 mod fp;
 pub mod native;
+mod patched_guests;
 mod patched_memory;
+mod patched_random;
+mod patched_runs;
 mod patching;
 mod segments;
 
-pub fn areas() -> [&'static [Case]; 8] {
+pub fn areas() -> [&'static [Case]; 11] {
     [
         access::CASES,
         exceptions::CASES,
@@ -22,5 +25,8 @@ pub fn areas() -> [&'static [Case]; 8] {
         compat::VSYSCALL,
         patching::CASES,
         patched_memory::CASES,
+        patched_runs::CASES,
+        patched_guests::CASES,
+        patched_random::CASES,
     ]
 }

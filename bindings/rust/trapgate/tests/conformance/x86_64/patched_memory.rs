@@ -15,7 +15,7 @@ cases! { patch:
     private_file,
 }
 
-fn find(name: &str) -> &'static Pattern {
+pub fn find(name: &str) -> &'static Pattern {
     PATCHED.iter().find(|pattern| pattern.name == name).unwrap()
 }
 
@@ -23,12 +23,12 @@ fn page_of(guest: &Guest, addr: u64) -> u64 {
     addr & !(guest.page - 1)
 }
 
-fn protect_page(guest: &Guest, addr: u64, protection: Protection) {
+pub fn protect_page(guest: &Guest, addr: u64, protection: Protection) {
     guest.subprocess.protect(page_of(guest, addr), guest.page, protection).unwrap();
 }
 
 /// The code at any address, in fresh pages.
-fn put_code(guest: &Guest, addr: u64, code: &[u8]) {
+pub fn put_code(guest: &Guest, addr: u64, code: &[u8]) {
     let first = page_of(guest, addr);
     let length = page_of(guest, addr + code.len() as u64 - 1) + guest.page - first;
     map_pages(&guest.subprocess, first, length, RW);
@@ -340,7 +340,7 @@ fn gone_during_call(backend: Backend) {
 }
 
 /// Everything of a site works: it can be arrived at inside, and has its bytes when it is made writable.
-fn check_site_is_whole(looped: &mut Loop<'_>) {
+pub fn check_site_is_whole(looped: &mut Loop<'_>) {
     looped.call();
     looped.jump_to_call(1234);
     looped.jump_behind(0, 1);

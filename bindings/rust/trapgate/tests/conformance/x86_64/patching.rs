@@ -96,10 +96,10 @@ pub struct Loop<'a> {
     pub code: String,
     pub at: u64,
     words: [u64; 10],
-    r15: u64,
+    pub r15: u64,
     /// At a call, with what is behind it to come.
-    stopped: bool,
-    calls: usize,
+    pub stopped: bool,
+    pub calls: usize,
     last: Option<Syscall>,
 }
 
@@ -137,6 +137,19 @@ impl<'a> Loop<'a> {
         self.calls = 0;
     }
 
+    /// The same loop, at the same place in it, of another guest.
+    pub fn with_guest(&self, guest: Guest) -> Loop<'a> {
+        let (code, last) = (self.code.clone(), self.last.clone());
+        Loop { guest, code, last, ..*self }
+    }
+
+    /// From now on it runs another pattern, which somebody has put there.
+    pub fn start_pattern(&mut self, pattern: &'a Pattern, at: u64, seed: u64) {
+        self.pattern = pattern;
+        self.code = format!("patch_{}", pattern.name);
+        self.start_at(at, seed);
+    }
+
     pub fn place(&self, label: &str) -> u64 {
         self.at + code::offset(&self.code, &format!("{}_{}", self.code, label))
     }
@@ -149,6 +162,11 @@ impl<'a> Loop<'a> {
     #[track_caller]
     fn run_to(&mut self, number: u64) {
         let event = self.guest.run();
+        self.check(event, number);
+    }
+
+    #[track_caller]
+    fn check(&mut self, event: Event, number: u64) {
         let call = call_of(event, number);
         let registers = self.guest.context.regs();
         assert_eq!(call.ip, self.place("behind"));
@@ -162,9 +180,8 @@ impl<'a> Loop<'a> {
         self.calls += 1;
     }
 
-    /// From call to call once round the loop.
-    pub fn call(&mut self) {
-        let results = [0, 7, -22, -4095, -4096, i64::MIN, i64::MAX];
+    /// Once round the loop, from call to call: what it has to look like at the next one.
+    pub fn expect(&mut self) {
         if self.stopped && self.pattern.moved {
             let start = self.place("start");
             self.guest.context.regs_mut().rip = start;
@@ -172,8 +189,20 @@ impl<'a> Loop<'a> {
             self.r15 = self.r15.wrapping_add(u64::from(self.stopped));
             self.invert();
         }
-        self.run_to(self.pattern.number);
+    }
+
+    /// The event is the call that is expected; it gets a result.
+    #[track_caller]
+    pub fn answer(&mut self, event: Event) {
+        let results = [0, 7, -22, -4095, -4096, i64::MIN, i64::MAX];
+        self.check(event, self.pattern.number);
         self.guest.context.set_return(results[self.calls % results.len()]).unwrap();
+    }
+
+    pub fn call(&mut self) {
+        self.expect();
+        let event = self.guest.run();
+        self.answer(event);
     }
 
     pub fn calls(&mut self, count: u64) {
