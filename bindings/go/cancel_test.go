@@ -5,6 +5,8 @@ package trapgate_test
 import (
 	"context"
 	"errors"
+	"io"
+	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -175,6 +177,10 @@ func TestQueueWaitEndsWithItsContext(t *testing.T) {
 func TestSignalsOfTheRuntime(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *trapgate.Platform, do switcher) {
 		s, c := newSubprocess(t, p), newContext(t, p, countAt)
+		if err := pprof.StartCPUProfile(io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		defer pprof.StopCPUProfile()
 		stop := make(chan struct{})
 		done := make(chan struct{})
 		go func() {

@@ -40,7 +40,7 @@ const (
 type contextHandle struct {
 	state     atomic.Int32
 	closing   atomic.Bool
-	running   atomic.Pointer[subprocessHandle] // while a switch runs
+	lastIn    atomic.Pointer[subprocessHandle] // where Switch ran it last, or runs it
 	oneThread atomic.Bool
 	ptr       *C.tg_context
 	event     *C.tg_event // malloc: where the library writes the events of Switch
@@ -301,14 +301,15 @@ func (c *Context) Switch(ctx context.Context, s *Subprocess) (event Event, err e
 	}
 	// Who ends something shuts its gate and then looks who is running; we say that we run and then pass the gate. So one
 	// of us sees the other, here and with the end of ctx.
-	c.h.running.Store(s.h)
+	if c.h.lastIn.Load() != s.h {
+		c.h.lastIn.Store(s.h)
+	}
 	if s.h.enter() {
 		err = c.switchInside(ctx, s.h, &event)
 		s.leave()
 	} else {
 		err = errClosed("switch")
 	}
-	c.h.running.Store(nil)
 	c.release()
 	return event, err
 }
@@ -364,6 +365,11 @@ func (c *Context) Interrupt() error {
 	}
 	i.user = true
 	return c.done("interrupt", C.tg_context_interrupt(c.h.ptr))
+}
+
+// maybeRunning reports whether a switch may be running: in the subprocess, or in any if that is nil.
+func (h *contextHandle) maybeRunning(in *subprocessHandle) bool {
+	return h.state.Load() == contextUsed && (in == nil || h.lastIn.Load() == in)
 }
 
 // callBack interrupts for this package's own reasons.

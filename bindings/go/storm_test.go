@@ -5,10 +5,12 @@ package trapgate_test
 import (
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"trapgate.dev/go/trapgate"
 )
@@ -298,5 +300,67 @@ func TestRunnerLetsGo(t *testing.T) {
 			wantCall(t, &event, err, i+1)
 			r.Close()
 		}
+	})
+}
+
+// A queue is driven by a goroutine that does not hold its thread, while others keep it moving: Wait sees to that.
+func TestQueueHoldsItsThread(t *testing.T) {
+	onEach(t, func(t *testing.T, p *trapgate.Platform) {
+		const contexts, rounds = 20, 20
+		s := newSubprocess(t, p)
+		q, err := p.NewQueue()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stop atomic.Bool
+		var busy sync.WaitGroup
+		for i := 0; i < 4; i++ {
+			busy.Add(1)
+			go func() {
+				defer busy.Done()
+				for !stop.Load() {
+					runtime.Gosched()
+				}
+			}()
+		}
+		submitted := make(chan struct{})
+		go func() { // others may submit
+			defer close(submitted)
+			for i := 0; i < contexts; i++ {
+				c := newContext(t, p, countAt)
+				if err := q.Submit(c, s); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		events := make([]trapgate.Event, 3)
+		seen := map[*trapgate.Context]uint64{}
+		soon(t, "the queue", func() {
+			for left := contexts * rounds; left > 0; {
+				count, err := q.Wait(background, events, -1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i := range events[:count] {
+					c := events[i].Context
+					seen[c]++
+					left--
+					if events[i].Syscall.Args[0] != seen[c] {
+						t.Errorf("event is %v", &events[i])
+					}
+					if seen[c] < rounds {
+						if err := q.Submit(c, s); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+				time.Sleep(100 * time.Microsecond) // another thread could take over here
+			}
+			q.Close()
+		})
+		<-submitted
+		stop.Store(true)
+		busy.Wait()
 	})
 }

@@ -273,7 +273,7 @@ func (h *platformHandle) nudge(subprocess *subprocessHandle) {
 	var inside []*contextHandle
 	h.mu.RLock()
 	for _, context := range h.contexts {
-		if context.running.Load() == subprocess {
+		if context.maybeRunning(subprocess) {
 			inside = append(inside, context)
 		}
 	}

@@ -18,7 +18,7 @@ func (w *watch) arm(ctx context.Context, done <-chan struct{}, h *contextHandle)
 	w.disarm()
 	w.done = done
 	w.stop = afterFunc(ctx, func() {
-		if h.running.Load() != nil {
+		if h.maybeRunning(nil) {
 			h.callBack()
 		}
 	})

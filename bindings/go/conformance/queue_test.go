@@ -385,13 +385,18 @@ func readable(fd, milliseconds int) bool {
 		fd              int32
 		events, revents int16
 	}{fd: int32(fd), events: 1}
+	timeout := unsafe.Pointer(nil)
+	if milliseconds >= 0 {
+		limit := syscall.NsecToTimespec(int64(milliseconds) * 1e6)
+		timeout = unsafe.Pointer(&limit)
+	}
 	for {
-		count, _, errno := syscall.Syscall(syscall.SYS_POLL, uintptr(unsafe.Pointer(&pollfd)), 1, uintptr(milliseconds))
+		count, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&pollfd)), 1, uintptr(timeout), 0, 0, 0)
 		if errno == 0 {
 			return count > 0
 		}
 		if errno != syscall.EINTR {
-			fail(1, "poll: %v", errno)
+			fail(1, "ppoll: %v", errno)
 		}
 	}
 }
