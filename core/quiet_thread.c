@@ -3,7 +3,7 @@
 
 #include "core/quiet_thread.h"
 
-#define STACK_SIZE (256 * 1024)
+#define STACK_SIZE ((size_t)256 * 1024)
 
 int quiet_thread_create(pthread_t *thread, void *(*main)(void *arg), void *arg)
 {

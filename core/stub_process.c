@@ -12,8 +12,10 @@
 #define KERNEL_SIGSET_SIZE 8
 
 /* glibc's registration for restartable sequences, where there is one. */
+/* NOLINTBEGIN(cert-dcl51-cpp): the names are glibc's */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
+/* NOLINTEND(cert-dcl51-cpp) */
 
 int stub_process_reset_signals(uint64_t unblocked)
 {

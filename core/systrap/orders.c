@@ -9,7 +9,6 @@
  * guest can write; a hint without an answer is a guest that forges.
  */
 #include <errno.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -18,12 +17,7 @@
 #define SPIN_NS  20000
 #define FIRST    1
 #define LEFT_MAX 0x7f
-#define HINT_NS  (100 * 1000 * 1000)
-
-static void cpu_pause(void)
-{
-    tgi_arch.systrap.pause();
-}
+#define HINT_NS  (NS_PER_SECOND / 10)
 
 static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t sequence)
 {
@@ -37,7 +31,7 @@ static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t
         for (int i = 0; i < 64; i++) {
             if (SHARED_LOAD(*reply) == sequence)
                 return true;
-            cpu_pause();
+            tgi_arch.systrap.pause();
         }
     } while (clock_monotonic_ns() < until);
     return false;

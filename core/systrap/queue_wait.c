@@ -16,7 +16,7 @@
 #endif
 #define WAITV_32    2
 #define WAITV_MAX   128
-#define POLL_NS     (1000 * 1000) /* where one sleep cannot cover all words */
+#define POLL_NS     (NS_PER_SECOND / 1000) /* where one sleep cannot cover all words */
 #define QUICK_LOOKS 128
 
 /* What futex_waitv(2) takes. */

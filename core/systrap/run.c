@@ -10,7 +10,7 @@
 #include "core/systrap/watchdog.h"
 
 #define QUICK_LOOKS 2048 /* about a microsecond */
-#define PATIENCE_NS (10 * 1000 * 1000)
+#define PATIENCE_NS (NS_PER_SECOND / 100)
 
 /* ---- starting ---- */
 

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <dirent.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "core/systrap/strangers.h"
+
+#define PATIENCE_S 1 /* a birth takes far less, unless somebody has stopped the mother */
 
 /* The process's group, from /proc/PID/stat; 0: it has gone. */
 static pid_t group_of(const char *pid)
@@ -44,7 +50,8 @@ static bool is_known(struct systrap_platform *sp, pid_t pid)
     return known;
 }
 
-pid_t find_stranger(struct tg_platform *platform)
+/* 0: there is none. birth_lock is held for writing, so that none is about to be known. */
+static pid_t find_stranger(struct tg_platform *platform)
 {
     struct systrap_platform *sp = systrap_platform(platform);
     pid_t stranger = 0;
@@ -61,4 +68,33 @@ pid_t find_stranger(struct tg_platform *platform)
     }
     closedir(processes);
     return stranger;
+}
+
+/*
+ * Alone with the stubs: no birth goes on, and none begins. Not at any price,
+ * for a mother that somebody has stopped (SIGSTOP) gives birth when she goes
+ * on, and those of other mothers would have to wait for that too.
+ */
+static bool stop_births(struct systrap_platform *sp)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    return pthread_rwlock_timedwrlock(&sp->birth_lock, &until) == 0;
+}
+
+void kill_strangers(struct tg_platform *platform)
+{
+    struct systrap_platform *sp = systrap_platform(platform);
+    pid_t stranger;
+
+    if (!stop_births(sp))
+        return;
+    while ((stranger = find_stranger(platform)) > 0) {
+        kill(stranger, SIGKILL);
+        while (waitpid(stranger, NULL, __WALL) < 0 && errno == EINTR)
+            ;
+    }
+    pthread_rwlock_unlock(&sp->birth_lock);
 }

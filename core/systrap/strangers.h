@@ -5,9 +5,11 @@
 #include "core/systrap/systrap_backend.h"
 
 /*
- * A process of the stubs' group that no subprocess of the platform is, 0: none.
- * birth_lock is held for writing, so that none is about to be known.
+ * Kills whatever is in the stubs' process group and is no subprocess of the
+ * platform: its mother died before she could tell of it. What cannot be done
+ * soon is left to the next death of a mother, or to closing, which kills the
+ * whole group. birth_lock is not held.
  */
-pid_t find_stranger(struct tg_platform *platform);
+void kill_strangers(struct tg_platform *platform);
 
 #endif

@@ -8,7 +8,8 @@
  * once and checked, and nothing that the library must rely on is kept there.
  *
  * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
- * systrap_subprocess.order_lock, systrap_patches.lock, systrap_subprocess.lock.
+ * systrap_subprocess.order_lock, systrap_platform.birth_lock,
+ * systrap_patches.lock, systrap_platform.watch_lock, systrap_subprocess.lock.
  */
 #ifndef CORE_SYSTRAP_BACKEND_H
 #define CORE_SYSTRAP_BACKEND_H
@@ -132,15 +133,15 @@ struct systrap_platform {
     struct systrap_config config;
     struct systrap_subprocess *template;
     pid_t group;                 /* of all stubs: the template's number */
-    pthread_rwlock_t birth_lock; /* read: a stub is being born; outermost but for order_lock */
+    pthread_rwlock_t birth_lock; /* read: a stub is being born; write: strangers.c */
     void *fp_initial;
     _Atomic uint64_t next_id;
     /* keeper.c */
     pthread_t keeper;
     bool keeper_runs;
-    int watch; /* epoll */
-    int stop;  /* eventfd */
-    pthread_mutex_t watch_lock;
+    int watch;                  /* epoll */
+    int stop;                   /* eventfd */
+    pthread_mutex_t watch_lock; /* the list */
     struct list watched;
 };
 
@@ -206,7 +207,7 @@ static inline struct systrap_control *control_of(const struct systrap_subprocess
 
 static inline struct systrap_worker *worker_of(const struct systrap_subprocess *subprocess, uint32_t index)
 {
-    return (struct systrap_worker *)(subprocess->memory + SYSTRAP_WORKERS + (index + 1) * SYSTRAP_WORKER_SIZE -
+    return (struct systrap_worker *)(subprocess->memory + SYSTRAP_WORKERS + (size_t)(index + 1) * SYSTRAP_WORKER_SIZE -
                                      WORKER_STRUCT_SIZE);
 }
 

@@ -9,11 +9,11 @@
 #include "core/lowest_address.h"
 #include "core/systrap/systrap_backend.h"
 
-#define FP_SIZE_MAX     (64 * 1024)
+#define FP_SIZE_MAX     ((size_t)64 * 1024)
 #define FP_ALIGNMENT    64
 #define SLOT_FP_OFFSET  512
 #define SPIN_NS         20000 /* about what a sleep and a wake-up cost on both sides */
-#define SPIN_NS_MAX     (100 * 1000 * 1000)
+#define SPIN_NS_MAX     (NS_PER_SECOND / 10)
 #define CALIBRATE_ROUND 2000
 
 _Static_assert(sizeof(struct systrap_slot) <= SLOT_FP_OFFSET, "the FP state lies behind the rest of a slot");

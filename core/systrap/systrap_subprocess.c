@@ -266,21 +266,6 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     return answer.result < 0 ? (int)answer.result : 0;
 }
 
-/* Whatever is in the stubs' process group and is not known: its mother died before she could tell of it. */
-static void kill_strangers(struct tg_platform *platform)
-{
-    struct systrap_platform *sp = systrap_platform(platform);
-    pid_t stranger;
-
-    pthread_rwlock_wrlock(&sp->birth_lock);
-    while ((stranger = find_stranger(platform)) > 0) {
-        kill(stranger, SIGKILL);
-        while (waitpid(stranger, NULL, __WALL) < 0 && errno == EINTR)
-            ;
-    }
-    pthread_rwlock_unlock(&sp->birth_lock);
-}
-
 /* From its birth until the library knows it: no stranger. */
 static int give_birth(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {

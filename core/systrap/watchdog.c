@@ -4,23 +4,26 @@
 
 #include "core/systrap/watchdog.h"
 
-#define PATIENCE_NS (5 * (int64_t)WATCHDOG_ROUND_NS)
+#define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
 
 static char process_state(pid_t pid)
 {
     char path[32];
     char line[256];
     const char *behind_name = NULL;
+    char state = '?';
     FILE *file;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     file = fopen(path, "re");
     if (!file)
-        return '?';
+        return state;
     if (fgets(line, sizeof(line), file))
         behind_name = strrchr(line, ')');
     fclose(file);
-    return behind_name && behind_name[1] == ' ' ? behind_name[2] : '?';
+    if (behind_name && behind_name[1] == ' ')
+        state = behind_name[2];
+    return state;
 }
 
 /* Of the unified hierarchy: "0::/path". */

@@ -3,10 +3,11 @@
 #ifndef CORE_SYSTRAP_WATCHDOG_H
 #define CORE_SYSTRAP_WATCHDOG_H
 
+#include "core/clock.h"
 #include "core/systrap/systrap_backend.h"
 
 /* A waiter looks this often after what it waits for. */
-#define WATCHDOG_ROUND_NS (1000 * 1000 * 1000)
+#define WATCHDOG_ROUND_NS NS_PER_SECOND
 
 /*
  * The context is in flight. True: it has been stuck for so long, in a stub that
