@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Many patched system calls, and several contexts at one. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../cases.h"
+#include "patching.h"
+#include "threads.h"
+
+/* ---- many sites ---- */
+
+#define MANY_AT      0x50000000ull
+#define SITE_BYTES   16
+#define FIRST_NUMBER 1000
+#define HOT_CALLS    5
+#define TABLE_SITES  16384
+
+/* The sites of even numbers have their test behind, the others a jump. The last is followed by a jump to the first. */
+static unsigned char *make_sites(uint32_t count)
+{
+    static const unsigned char even[SITE_BYTES] = {0xb8, 0,    0,    0,    0,    0x0f, 0x05, 0x48,
+                                                   0x85, 0xc0, 0x48, 0x85, 0xc0, 0x90, 0x90, 0x90};
+    static const unsigned char odd[SITE_BYTES] = {0xb8, 0,    0,    0,    0,    0x0f, 0x05, 0xeb,
+                                                  0x07, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90};
+    unsigned char *code = calloc(count + 1, SITE_BYTES);
+    const int32_t back = -(int32_t)(count * SITE_BYTES + 5);
+    uint32_t number;
+    uint32_t i;
+
+    CHECK(code != NULL);
+    for (i = 0; i < count; i++) {
+        number = FIRST_NUMBER + i;
+        memcpy(code + (size_t)i * SITE_BYTES, i % 2 ? odd : even, SITE_BYTES);
+        memcpy(code + (size_t)i * SITE_BYTES + 1, &number, sizeof(number));
+    }
+    code[(size_t)count * SITE_BYTES] = 0xe9;
+    memcpy(code + (size_t)count * SITE_BYTES + 1, &back, sizeof(back));
+    return code;
+}
+
+static void check_site_call(struct guest *guest, uint32_t site)
+{
+    guest_run(guest);
+    CHECK_CALL(&guest->event, FIRST_NUMBER + site);
+    CHECK_EQ(guest->event.u.syscall.ip, MANY_AT + (uint64_t)site * SITE_BYTES + 7);
+}
+
+static void heat_sites(struct guest *guest, uint32_t count)
+{
+    uint32_t site;
+    int i;
+
+    for (site = 0; site < count; site++) {
+        for (i = 0; i < HOT_CALLS; i++) {
+            arch_set_ip(guest->context, MANY_AT + (uint64_t)site * SITE_BYTES);
+            check_site_call(guest, site);
+        }
+    }
+}
+
+static uint64_t run_through_sites(struct guest *guest, uint32_t count)
+{
+    uint64_t flagged = 0;
+    uint32_t site;
+
+    arch_set_ip(guest->context, MANY_AT);
+    for (site = 0; site < count; site++) {
+        check_site_call(guest, site);
+        flagged += !!(guest->event.flags & TG_FLAG_PATCHED);
+    }
+    return flagged;
+}
+
+static void check_many_bytes(const struct guest *guest, const unsigned char *code, size_t length)
+{
+    unsigned char *now = malloc(length);
+
+    CHECK(now != NULL);
+    CHECK_OK(tg_subprocess_protect(guest->subprocess, MANY_AT, length, PROT_RW));
+    CHECK_OK(tg_subprocess_read(guest->subprocess, MANY_AT, now, length, NULL));
+    CHECK_BYTES(now, code, length);
+    CHECK_OK(tg_subprocess_protect(guest->subprocess, MANY_AT, length, PROT_RX));
+    free(now);
+}
+
+/* A number can make its mov look like the end of other instructions: a few are left alone. */
+static uint64_t check_many_sites(const struct guest *guest, uint32_t count)
+{
+    tg_stats stats = platform_stats(guest->platform);
+    uint64_t decoys = stats.patch_refusals[TG_PATCH_REFUSED_DECOY];
+    uint64_t fitting = count - decoys;
+    uint64_t expected = fitting < TABLE_SITES ? fitting : TABLE_SITES;
+
+    if (!can_patch(guest))
+        return 0;
+    CHECK(decoys <= count / 1000);
+    CHECK_EQ(stats.patch_sites, expected);
+    CHECK(stats.patch_sites_after * 2 >= expected && stats.patch_sites_before * 2 >= expected - 2 * decoys);
+    CHECK_EQ(stats.patch_refusals[TG_PATCH_REFUSED_FULL], fitting - expected);
+    CHECK_EQ(refusals(guest), count - expected);
+    return expected;
+}
+
+static void many_sites(uint32_t backend, uint32_t count)
+{
+    size_t length = (size_t)(count + 1) * SITE_BYTES;
+    unsigned char *code = make_sites(count);
+    struct guest guest;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    put_code(&guest, MANY_AT, (struct guest_code){code, code + length}, PROT_RX);
+    heat_sites(&guest, count);
+    CHECK_EQ(run_through_sites(&guest, count), check_many_sites(&guest, count));
+    check_many_bytes(&guest, code, length);
+    run_through_sites(&guest, count);
+    guest_close(&guest);
+    free(code);
+}
+
+static void thousands_of_sites(uint32_t backend)
+{
+    many_sites(backend, 5000);
+}
+
+static void more_sites_than_fit(uint32_t backend)
+{
+    tg_platform *platform = open_platform(backend, 0);
+    bool patching = platform_info(platform).capabilities & TG_CAP_PATCHING;
+
+    tg_platform_close(platform);
+    many_sites(backend, patching ? TABLE_SITES + 300 : 300);
+}
+
+/* ---- several at one site ---- */
+
+#define RUNNERS      4
+#define RUNNER_CALLS 25
+#define FRESH_ROUNDS 66
+
+struct runner {
+    struct loop loop;
+    pthread_barrier_t *start;
+    const _Atomic bool *over;
+};
+
+static void *run_loop(void *argument)
+{
+    struct runner *runner = argument;
+
+    pthread_barrier_wait(runner->start);
+    loop_calls(&runner->loop, RUNNER_CALLS);
+    return NULL;
+}
+
+static void runners_start(struct runner runners[RUNNERS], const struct loop *loop, pthread_barrier_t *start)
+{
+    int i;
+
+    for (i = 0; i < RUNNERS; i++) {
+        runners[i] = (struct runner){.loop = *loop, .start = start};
+        runners[i].loop.guest.context = create_context(loop->guest.platform);
+        loop_start(&runners[i].loop, (uint64_t)i * 100);
+    }
+}
+
+static void runners_end(struct runner runners[RUNNERS])
+{
+    int i;
+
+    for (i = 0; i < RUNNERS; i++)
+        tg_context_destroy(runners[i].loop.guest.context);
+}
+
+/* Four threads meet a site that nobody has been at; each round the code is new, and some lies in two pages. */
+static void fresh_code(struct loop *loop, unsigned int round)
+{
+    loop->pattern = &patched_patterns[round % ARRAY_SIZE(patched_patterns)];
+    loop->at = GUEST_HOLE_AT + loop->guest.page - round % (uint64_t)CODE_LENGTH(loop);
+    check_context("round %u, %s", round, loop->pattern->name);
+    put_code(&loop->guest, loop->at, loop->pattern->code, PROT_RX);
+}
+
+static void threads_at_fresh_site(uint32_t backend)
+{
+    struct runner runners[RUNNERS];
+    pthread_t threads[RUNNERS];
+    pthread_barrier_t start;
+    struct loop loop;
+    unsigned int round;
+    int i;
+
+    CHECK_EQ(pthread_barrier_init(&start, NULL, RUNNERS), 0);
+    loop_open(&loop, backend, 0, &patched_patterns[0]);
+    for (round = 0; round < FRESH_ROUNDS; round++) {
+        fresh_code(&loop, round);
+        runners_start(runners, &loop, &start);
+        for (i = 0; i < RUNNERS; i++)
+            threads[i] = start_thread(run_loop, &runners[i]);
+        for (i = 0; i < RUNNERS; i++)
+            join_thread(threads[i]);
+        CHECK_EQ(code_is_original(&loop), !can_patch(&loop.guest));
+        runners_end(runners);
+    }
+    if (can_patch(&loop.guest))
+        CHECK_EQ(platform_stats(loop.guest.platform).patch_sites, FRESH_ROUNDS);
+    loop_close(&loop);
+    pthread_barrier_destroy(&start);
+}
+
+static void submit_runner(tg_queue *queue, struct runner *runner)
+{
+    loop_expect(&runner->loop);
+    CHECK_OK(tg_queue_submit(queue, runner->loop.guest.context, runner->loop.guest.subprocess));
+}
+
+static void run_queue(tg_queue *queue, struct runner runners[RUNNERS])
+{
+    unsigned int left = RUNNERS;
+    struct loop *loop;
+    tg_event event;
+    size_t count;
+
+    while (left > 0) {
+        event = new_event();
+        CHECK_OK(tg_queue_wait(queue, &event, 1, -1, &count));
+        CHECK_EQ(count, 1);
+        CHECK(event.user_data < RUNNERS);
+        loop = &runners[event.user_data].loop;
+        loop->guest.event = event;
+        loop_answer(loop);
+        if (loop->calls == RUNNER_CALLS)
+            left--;
+        else
+            submit_runner(queue, &runners[event.user_data]);
+    }
+}
+
+static void queue_at_fresh_site(uint32_t backend)
+{
+    struct runner runners[RUNNERS];
+    tg_queue *queue = NULL;
+    struct loop loop;
+    unsigned int round;
+    uint64_t i;
+
+    loop_open(&loop, backend, 0, &patched_patterns[0]);
+    CHECK_OK(tg_queue_create(loop.guest.platform, &queue));
+    for (round = 0; round < FRESH_ROUNDS; round++) {
+        fresh_code(&loop, round);
+        runners_start(runners, &loop, NULL);
+        for (i = 0; i < RUNNERS; i++) {
+            CHECK_OK(tg_context_set_user_data(runners[i].loop.guest.context, i));
+            submit_runner(queue, &runners[i]);
+        }
+        run_queue(queue, runners);
+        CHECK_EQ(code_is_original(&loop), !can_patch(&loop.guest));
+        runners_end(runners);
+    }
+    tg_queue_destroy(queue);
+    loop_close(&loop);
+}
+
+/* ---- arriving while it changes ---- */
+
+#define CHANGE_ROUNDS 400
+
+/* Runs into the place behind the call again and again; the code may be away meanwhile. */
+static void *arrive_behind(void *argument)
+{
+    struct runner *runner = argument;
+    struct loop *loop = &runner->loop;
+
+    while (!*runner->over) {
+        if (loop->stopped && loop->calls % 2)
+            arch_set_ip(loop->guest.context, place(loop, loop->pattern->behind));
+        loop_expect(loop);
+        do {
+            guest_run(&loop->guest);
+            if (loop->guest.event.kind == TG_EVENT_FAULT)
+                CHECK_EQ(loop->guest.event.u.fault.access, TG_ACCESS_EXEC);
+        } while (loop->guest.event.kind == TG_EVENT_FAULT);
+        loop_answer(loop);
+    }
+    return NULL;
+}
+
+static void take_away_and_put_back(const struct loop *loop)
+{
+    CHECK_OK(tg_subprocess_unmap(loop->guest.subprocess, page_down(&loop->guest, loop->at), loop->guest.page));
+    put_code(&loop->guest, loop->at, loop->pattern->code, PROT_RX);
+}
+
+static void make_writable_and_back(const struct loop *loop)
+{
+    protect_page(&loop->guest, loop->at, PROT_RW);
+    CHECK(code_is_original(loop));
+    protect_page(&loop->guest, loop->at, PROT_RX);
+}
+
+static void change_under(uint32_t backend, const char *name, void (*change)(const struct loop *loop))
+{
+    _Atomic bool over = false;
+    struct runner runners[2];
+    pthread_t threads[2];
+    struct loop loop;
+    int i;
+
+    check_context("%s", name);
+    loop_open(&loop, backend, 0, find_pattern(name));
+    for (i = 0; i < 2; i++) {
+        runners[i] = (struct runner){.loop = loop, .over = &over};
+        runners[i].loop.guest.context = create_context(loop.guest.platform);
+        loop_start(&runners[i].loop, (uint64_t)i * 100);
+        threads[i] = start_thread(arrive_behind, &runners[i]);
+    }
+    for (i = 0; i < CHANGE_ROUNDS; i++) {
+        change(&loop);
+        /* Long enough for the code to be patched once more, now and then. */
+        nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
+    }
+    over = true;
+    for (i = 0; i < 2; i++) {
+        join_thread(threads[i]);
+        tg_context_destroy(runners[i].loop.guest.context);
+    }
+    CHECK_EQ(platform_stats(loop.guest.platform).exceptions, 0);
+    /* Nor did the library take any of it for something that forbids patching. */
+    loop_start(&loop, 1000);
+    loop_warm(&loop);
+    loop_close(&loop);
+}
+
+static void unmapped_under_arrivals(uint32_t backend)
+{
+    change_under(backend, "libc_wrapper", take_away_and_put_back);
+    change_under(backend, "mov_eax", take_away_and_put_back);
+}
+
+static void writable_under_arrivals(uint32_t backend)
+{
+    change_under(backend, "libc_wrapper", make_writable_and_back);
+    change_under(backend, "mov_eax", make_writable_and_back);
+}
+
+const struct test_case patch_many_cases[] = {
+    {"patch.thousands", "Five thousand sites are patched, called and undone", thousands_of_sites},
+    {"patch.full", "Sites that find no place are left alone, and all calls are right", more_sites_than_fit},
+    {"patch.threads", "Four threads run through a site while it is patched", threads_at_fresh_site},
+    {"patch.queue", "So do four contexts of one queue", queue_at_fresh_site},
+    {"patch.unmapped_under", "Contexts that arrive at code while it is unmapped and comes back see nothing else",
+     unmapped_under_arrivals},
+    {"patch.writable_under", "Nor do they while it is made writable and executable again", writable_under_arrivals},
+    {0},
+};
