@@ -31,6 +31,8 @@ void x86_syscall_entered(struct arch_syscall *syscall)
         for (size_t i = 0; i < sizeof(syscall->args) / sizeof(syscall->args[0]); i++)
             syscall->args[i] = (uint32_t)syscall->args[i];
     } else {
+        /* The kernel takes the lower half of the register, with its sign. */
+        syscall->nr = (uint64_t)(int64_t)(int32_t)syscall->nr;
         /* Negative numbers have the bit too, and are no x32 calls. */
         syscall->flags = ((uint32_t)syscall->nr & X32_SYSCALL_BIT) && (int32_t)syscall->nr > 0 ? TG_FLAG_X32 : 0;
     }

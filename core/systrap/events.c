@@ -99,17 +99,26 @@ static void other_syscall_event(struct systrap_context *context, struct tg_event
 }
 
 /* Did the thread trap because code was patched? In a trampoline it did what the original code would have done. */
-static enum arch_patch_meaning explain(struct systrap_context *context, const siginfo_t *info)
+static enum arch_patch_meaning explain(struct systrap_context *context, const struct arch_trap *trap,
+                                       const siginfo_t *info)
 {
     struct tg_context *base = &context->base;
     bool trapped = info->si_signo == SIGTRAP && info->si_code == SI_KERNEL;
     bool was_in_trampoline = base->regs_place == REGS_HERE;
+    bool is_page_fault = tgi_arch.systrap.error_access(trap->fault_error) != 0;
+    enum arch_patch_meaning meaning;
 
-    if (was_in_trampoline)
+    if (was_in_trampoline || is_page_fault)
         return ARCH_PATCH_NOT_OURS;
     if (!trapped && info->si_signo != SIGILL && info->si_signo != SIGSEGV)
         return ARCH_PATCH_NOT_OURS;
-    return patches_explain(context->bound, trapped, &base->regs, &base->syscall);
+    meaning = patches_explain(context->bound, trapped, &base->regs, &base->syscall);
+    if (meaning != ARCH_PATCH_TRY_AGAIN)
+        return meaning;
+    if (context->tried_again == tgi_arch.ip(&base->regs))
+        return ARCH_PATCH_NOT_OURS;
+    context->tried_again = tgi_arch.ip(&base->regs);
+    return ARCH_PATCH_CONTINUE;
 }
 
 /*
@@ -128,6 +137,20 @@ static bool met_hidden_base(struct systrap_context *context, const struct arch_t
     return true;
 }
 
+/*
+ * A guest that steps itself does so through the original code from now on.
+ * True: it has come to a trampoline, which is no step of its own.
+ */
+static bool met_own_step(struct systrap_context *context, const siginfo_t *info)
+{
+    bool was_in_trampoline = context->base.regs_place == REGS_HERE;
+
+    if (info->si_signo != SIGTRAP || info->si_code != TRAP_TRACE)
+        return false;
+    patches_turn_off(context->bound);
+    return was_in_trampoline;
+}
+
 /* False: nobody's business. */
 static bool signal_event(struct systrap_context *context, const struct arch_trap *trap, int signo,
                          struct tg_event *event)
@@ -139,7 +162,9 @@ static bool signal_event(struct systrap_context *context, const struct arch_trap
 
     base->in_syscall = false;
     slot_pull_regs(context);
-    meaning = explain(context, &info);
+    if (met_own_step(context, &info))
+        return false;
+    meaning = explain(context, trap, &info);
     if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info))
         return false;
     if (meaning == ARCH_PATCH_CONTINUE) {
@@ -166,6 +191,7 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
         uint32_t site = SHARED_LOAD(slot->site);
 
         tgi_arch.systrap.read_patched(slot, patches_return_ip(&context->bound->patches, site), &base->syscall);
+        context->undone_seen = patches_undone(&context->bound->patches);
         syscall_event(context, event);
         return true;
     }

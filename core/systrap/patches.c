@@ -386,6 +386,7 @@ static void restore(struct systrap_subprocess *subprocess, struct patched_site *
         change_code(subprocess, &site->patch, site->patch.original) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     site->undone = true;
+    atomic_fetch_add(&subprocess->patches.undone, 1);
 }
 
 static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t end)
@@ -393,14 +394,12 @@ static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t e
     return !site->undone && site->patch.start < end && start < site->patch.start + site->patch.length;
 }
 
-/* Where the bytes stay but may be changed by the guest, and where one of two pages goes. */
-static bool must_be_original(const struct systrap_subprocess *subprocess, const struct patched_site *site,
-                             const struct tg_mem_op *op)
-{
-    return (op->kind == TG_MEM_PROTECT && op->prot & TG_PROT_WRITE) || in_two_pages(subprocess, &site->patch);
-}
-
-/* What the operation does to the code that sites are in. order_lock is held. */
+/*
+ * An operation on the pages of a site: they get the original bytes back before
+ * it, whatever it is. It may fail, or leave the bytes there for others to read
+ * or to write, or take the right to read away, or one of two pages.
+ * order_lock is held.
+ */
 void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
 {
     struct systrap_patches *patches = &subprocess->patches;
@@ -411,17 +410,10 @@ void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_me
         return;
     pthread_mutex_lock(&patches->lock);
     for (uint32_t i = 0; i < patches->count; i++) {
-        struct patched_site *site = &patches->sites[i];
-
-        if (!overlaps(site, op->addr, end))
-            continue;
-        if (must_be_original(subprocess, site, op))
-            restore(subprocess, site);
-        else if (op->kind != TG_MEM_PROTECT)
-            site->undone = true;
+        if (overlaps(&patches->sites[i], op->addr, end))
+            restore(subprocess, &patches->sites[i]);
     }
-    if (op->kind != TG_MEM_PROTECT || op->prot & TG_PROT_WRITE)
-        memset(patches->heat, 0, sizeof(patches->heat));
+    memset(patches->heat, 0, sizeof(patches->heat));
     pthread_mutex_unlock(&patches->lock);
 }
 
@@ -499,45 +491,46 @@ bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs)
     return found;
 }
 
-/* It met the byte that traps while the others were written: once more. */
-static enum arch_patch_meaning explain_trap(struct systrap_patches *patches, tg_regs *regs)
+/* It met the byte that traps while the others were written: once more. If it is there still, it is the guest's own. */
+static enum arch_patch_meaning explain_trap(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
+                                            tg_regs *regs)
 {
-    uint64_t start = tgi_arch.ip(regs) - tgi_arch.systrap.trap_length;
-    const struct patched_site *site = find_site(patches, start);
+    const uint64_t start = tgi_arch.ip(regs) - tgi_arch.systrap.trap_length;
+    uint8_t now = tgi_arch.systrap.trap_byte;
+    size_t done;
 
-    if (!site || site->patch.start != start || site->patch.original[0] == tgi_arch.systrap.trap_byte)
+    if (patch->start != start || patch->original[0] == tgi_arch.systrap.trap_byte ||
+        subprocess_read(&subprocess->base, start, &now, sizeof(now), &done) || now == tgi_arch.systrap.trap_byte)
         return ARCH_PATCH_NOT_OURS;
     tgi_arch.systrap.set_ip(regs, start);
     return ARCH_PATCH_CONTINUE;
 }
 
-/* undone: filled where the meaning depends on whether the original bytes are back. */
-static enum arch_patch_meaning explain_fault(struct systrap_patches *patches, tg_regs *regs, struct arch_syscall *out,
-                                             struct arch_patch *undone)
+/* Of the newest site there, by the bytes that are there now: who changed them last may have been the guest. */
+static enum arch_patch_meaning explain_fault(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
+                                             tg_regs *regs, struct arch_syscall *out)
 {
-    const struct patched_site *site = find_site(patches, tgi_arch.ip(regs));
-
-    if (!site)
-        return ARCH_PATCH_NOT_OURS;
-    if (!site->undone)
-        return tgi_arch.systrap.patch_explain(&site->patch, regs, out);
-    *undone = site->patch;
-    return ARCH_PATCH_NOT_OURS;
+    if (has_bytes(subprocess, patch, patch->replacement))
+        return tgi_arch.systrap.patch_explain(patch, regs, out);
+    /* It will have been in the bytes that have gone. */
+    return has_bytes(subprocess, patch, patch->original) ? ARCH_PATCH_TRY_AGAIN : ARCH_PATCH_NOT_OURS;
 }
 
 enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
                                         struct arch_syscall *out)
 {
+    const uint64_t ip = tgi_arch.ip(regs) - (trapped ? tgi_arch.systrap.trap_length : 0);
     struct systrap_patches *patches = &subprocess->patches;
-    struct arch_patch undone = {.length = 0};
-    enum arch_patch_meaning meaning;
+    const struct patched_site *site;
+    struct arch_patch patch;
 
     /* Whoever changes code holds this until it is done. */
     pthread_mutex_lock(&patches->lock);
-    meaning = trapped ? explain_trap(patches, regs) : explain_fault(patches, regs, out, &undone);
+    site = find_site(patches, ip);
+    if (site)
+        patch = site->patch;
     pthread_mutex_unlock(&patches->lock);
-    /* The original instructions cannot have trapped: it was in the bytes that have gone. */
-    if (undone.length && has_bytes(subprocess, &undone, undone.original))
-        return ARCH_PATCH_CONTINUE;
-    return meaning;
+    if (!site)
+        return ARCH_PATCH_NOT_OURS;
+    return trapped ? explain_trap(subprocess, &patch, regs) : explain_fault(subprocess, &patch, regs, out);
 }

@@ -184,14 +184,23 @@ static bool goes_on_behind_patched_call(const struct tg_context *base)
            !tgi_arch.single_stepping(&base->regs);
 }
 
+/* Behind a call through a site that is undone meanwhile there may be other code than in its trampoline. */
+static bool is_code_unchanged(const struct systrap_context *context)
+{
+    return context->undone_seen == patches_undone(&context->bound->patches);
+}
+
 void slot_push_state(struct systrap_context *context)
 {
     struct systrap_slot *slot = slot_of(context->bound, context->number);
 
     if (context->base.regs_place == REGS_HERE) {
         tgi_arch.systrap.write_regs(slot, &context->base.regs);
-        tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base));
+        tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base) && is_code_unchanged(context));
         context->return_set = false;
+    } else if (!is_code_unchanged(context)) {
+        tgi_arch.systrap.keep_resume(slot, false);
+        context->undone_seen = patches_undone(&context->bound->patches);
     }
     if (context->fp_place == FP_BASE)
         push_fp(context, slot);

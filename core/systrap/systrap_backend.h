@@ -52,6 +52,7 @@ struct systrap_patches {
     _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions */
     uint32_t count;
     uint32_t capacity;
+    _Atomic uint32_t undone; /* how often one was */
     struct systrap_heat heat[PATCH_HEATS];
 };
 
@@ -108,6 +109,8 @@ struct systrap_context {
     bool return_set;
     int64_t return_value;
     struct seat *seat;     /* in the queue that it was submitted to last, while it has its slot */
+    uint32_t undone_seen;  /* systrap_patches.undone, when it left the guest through a patched call */
+    uint64_t tried_again;  /* since it was started: address of code that trapped where a site had been; 0: none */
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */
@@ -323,6 +326,11 @@ void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 /* ---- patches.c ---- */
 
 void patches_init(struct systrap_subprocess *subprocess);
+static inline uint32_t patches_undone(const struct systrap_patches *patches)
+{
+    return atomic_load_explicit(&patches->undone, memory_order_relaxed);
+}
+
 /* By the number of a trampoline, which a guest may have made up: 0, or an address behind a call. */
 uint64_t patches_return_ip(const struct systrap_patches *patches, uint32_t number);
 void patches_destroy(struct systrap_patches *patches);
