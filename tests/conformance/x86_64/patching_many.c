@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Many patched system calls, and several contexts at one. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -344,11 +345,120 @@ static void writable_under_arrivals(uint32_t backend)
     change_under(backend, "mov_eax", make_writable_and_back);
 }
 
+/* ---- one context in several subprocesses ---- */
+
+/* The same code at the same place, patched by calls of others, behind so many other sites. */
+static tg_subprocess *warm_subprocess(const struct loop *loop, unsigned int other_sites)
+{
+    struct loop other = *loop;
+    unsigned int i;
+
+    other.guest.subprocess = create_loaded_subprocess(loop->guest.platform, loop->pattern->code);
+    other.guest.context = create_context(loop->guest.platform);
+    for (i = 0; i < other_sites; i++) {
+        other.at = GUEST_HOLE_AT + i * loop->guest.page;
+        put_code(&other.guest, other.at, loop->pattern->code, PROT_RX);
+        loop_start(&other, i);
+        loop_warm(&other);
+    }
+    other.at = loop->at;
+    loop_start(&other, other_sites);
+    loop_warm(&other);
+    tg_context_destroy(other.guest.context);
+    return other.guest.subprocess;
+}
+
+/* Stopped in a patched call of one subprocess it goes on in another, where that site has another number, or is none. */
+static void context_wanders(uint32_t backend)
+{
+    tg_subprocess *subprocesses[4];
+    struct loop loop;
+    size_t i;
+    int n;
+
+    for (i = 0; i < PATCHED_PATTERNS; i++) {
+        check_context("%s", patched_patterns[i].name);
+        loop_open(&loop, backend, 0, &patched_patterns[i]);
+        subprocesses[0] = loop.guest.subprocess;
+        subprocesses[1] = warm_subprocess(&loop, 1);
+        subprocesses[2] = warm_subprocess(&loop, 2);
+        subprocesses[3] = create_loaded_subprocess(loop.guest.platform, loop.pattern->code);
+        loop_warm(&loop);
+        for (n = 0; n < 60; n++) {
+            loop.guest.subprocess = subprocesses[n % 4];
+            loop_call(&loop);
+        }
+        for (n = 1; n < 4; n++)
+            tg_subprocess_destroy(subprocesses[n]);
+        loop.guest.subprocess = subprocesses[0];
+        loop_call(&loop);
+        loop_close(&loop);
+    }
+}
+
+/* A copy of a context that is stopped in a patched call. */
+static void copies_go_on(uint32_t backend)
+{
+    struct loop loop;
+    struct loop copy;
+    size_t i;
+    int n;
+
+    for (i = 0; i < PATCHED_PATTERNS; i++) {
+        check_context("%s", patched_patterns[i].name);
+        loop_open(&loop, backend, 0, &patched_patterns[i]);
+        loop_warm(&loop);
+        copy = loop;
+        copy.guest.context = create_context(loop.guest.platform);
+        for (n = 0; n < 10; n++) {
+            copy = (struct loop){
+                .guest = copy.guest, .pattern = loop.pattern, .at = loop.at, .r15 = loop.r15, .stopped = loop.stopped};
+            memcpy(copy.words, loop.words, sizeof(copy.words));
+            CHECK_OK(tg_context_copy(copy.guest.context, loop.guest.context));
+            loop_calls(&copy, 3);
+            loop_call(&loop);
+            loop_jump_to_call(&copy, 77);
+        }
+        tg_context_destroy(copy.guest.context);
+        loop_close(&loop);
+    }
+}
+
+/* Its subprocess dies; in another one the context goes on with what it had. */
+static void context_survives_death(uint32_t backend)
+{
+    tg_subprocess *dead;
+    struct loop loop;
+    size_t i;
+    int n;
+
+    for (i = 0; i < PATCHED_PATTERNS; i++) {
+        check_context("%s", patched_patterns[i].name);
+        loop_open(&loop, backend, 0, &patched_patterns[i]);
+        for (n = 0; n < 4; n++) {
+            loop_warm(&loop);
+            dead = loop.guest.subprocess;
+            CHECK_SYSTEM(kill(tg_subprocess_pid(dead), SIGKILL));
+            guest_run(&loop.guest);
+            CHECK_DEAD(&loop.guest.event, TG_DEAD_KILLED, SIGKILL);
+            loop.guest.subprocess =
+                n % 2 ? warm_subprocess(&loop, 1) : create_loaded_subprocess(loop.guest.platform, loop.pattern->code);
+            tg_subprocess_destroy(dead);
+        }
+        loop_calls(&loop, WARM_CALLS);
+        loop_close(&loop);
+    }
+}
+
 const struct test_case patch_many_cases[] = {
     {"patch.thousands", "Five thousand sites are patched, called and undone", thousands_of_sites},
     {"patch.full", "Sites that find no place are left alone, and all calls are right", more_sites_than_fit},
     {"patch.threads", "Four threads run through a site while it is patched", threads_at_fresh_site},
     {"patch.queue", "So do four contexts of one queue", queue_at_fresh_site},
+    {"patch.subprocesses", "A context that goes from one subprocess to another in a patched call goes on there",
+     context_wanders},
+    {"patch.copy", "So does a copy of it", copies_go_on},
+    {"patch.death", "So does one whose subprocess was killed", context_survives_death},
     {"patch.unmapped_under", "Contexts that arrive at code while it is unmapped and comes back see nothing else",
      unmapped_under_arrivals},
     {"patch.writable_under", "Nor do they while it is made writable and executable again", writable_under_arrivals},
