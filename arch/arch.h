@@ -129,7 +129,7 @@ enum arch_patch_meaning {
     ARCH_PATCH_NOT_OURS,
     ARCH_PATCH_SYSCALL,
     ARCH_PATCH_CONTINUE,
-    ARCH_PATCH_TRY_AGAIN, /* as before, once: what trapped may be the original code after all */
+    ARCH_PATCH_TRY_AGAIN, /* as before, once: what trapped may be other code after all */
 };
 
 /* What the systrap backend needs. A slot is memory that a guest can write: each word is read once. */

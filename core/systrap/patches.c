@@ -491,29 +491,32 @@ bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs)
     return found;
 }
 
-/* It met the byte that traps while the others were written: once more. If it is there still, it is the guest's own. */
+/*
+ * It met the byte that traps while the others were written: once more. Nobody
+ * changes code now, so what is there still is the guest's own.
+ */
 static enum arch_patch_meaning explain_trap(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
                                             tg_regs *regs)
 {
     const uint64_t start = tgi_arch.ip(regs) - tgi_arch.systrap.trap_length;
-    uint8_t now = tgi_arch.systrap.trap_byte;
+    uint8_t now = 0;
     size_t done;
 
-    if (patch->start != start || patch->original[0] == tgi_arch.systrap.trap_byte ||
-        subprocess_read(&subprocess->base, start, &now, sizeof(now), &done) || now == tgi_arch.systrap.trap_byte)
+    if (patch->start != start || patch->original[0] == tgi_arch.systrap.trap_byte)
+        return ARCH_PATCH_NOT_OURS;
+    if (!subprocess_read(&subprocess->base, start, &now, sizeof(now), &done) && now == tgi_arch.systrap.trap_byte)
         return ARCH_PATCH_NOT_OURS;
     tgi_arch.systrap.set_ip(regs, start);
     return ARCH_PATCH_CONTINUE;
 }
 
-/* Of the newest site there, by the bytes that are there now: who changed them last may have been the guest. */
+/* Of the newest site there, by the bytes that are there now. Where its own have gone, it may have been in them. */
 static enum arch_patch_meaning explain_fault(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
                                              tg_regs *regs, struct arch_syscall *out)
 {
     if (has_bytes(subprocess, patch, patch->replacement))
         return tgi_arch.systrap.patch_explain(patch, regs, out);
-    /* It will have been in the bytes that have gone. */
-    return has_bytes(subprocess, patch, patch->original) ? ARCH_PATCH_TRY_AGAIN : ARCH_PATCH_NOT_OURS;
+    return ARCH_PATCH_TRY_AGAIN;
 }
 
 enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
@@ -521,16 +524,17 @@ enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, b
 {
     const uint64_t ip = tgi_arch.ip(regs) - (trapped ? tgi_arch.systrap.trap_length : 0);
     struct systrap_patches *patches = &subprocess->patches;
+    enum arch_patch_meaning meaning = ARCH_PATCH_NOT_OURS;
     const struct patched_site *site;
-    struct arch_patch patch;
 
-    /* Whoever changes code holds this until it is done. */
+    /* Whoever changes code, or its mapping, holds these until it is done. */
+    pthread_mutex_lock(&subprocess->order_lock);
     pthread_mutex_lock(&patches->lock);
     site = find_site(patches, ip);
     if (site)
-        patch = site->patch;
+        meaning =
+            trapped ? explain_trap(subprocess, &site->patch, regs) : explain_fault(subprocess, &site->patch, regs, out);
     pthread_mutex_unlock(&patches->lock);
-    if (!site)
-        return ARCH_PATCH_NOT_OURS;
-    return trapped ? explain_trap(subprocess, &patch, regs) : explain_fault(subprocess, &patch, regs, out);
+    pthread_mutex_unlock(&subprocess->order_lock);
+    return meaning;
 }
