@@ -6,6 +6,9 @@
 
 #include "core/stub_process.h"
 
+#ifndef SYS_mseal
+#define SYS_mseal 462 /* Linux 6.10, the same number everywhere */
+#endif
 #define RSEQ_SIGNATURE     0x53053053u
 #define RSEQ_UNREGISTER    1
 #define LAST_SIGNAL        64
@@ -61,6 +64,11 @@ int stub_process_map(uint64_t addr, uint64_t length, uint64_t protection, uint64
 int stub_process_protect(uint64_t start, uint64_t end, uint64_t protection)
 {
     return syscall(SYS_mprotect, start, end - start, protection) ? -errno : 0;
+}
+
+void stub_process_seal(uint64_t start, uint64_t end)
+{
+    syscall(SYS_mseal, start, end - start, 0);
 }
 
 /* Volatile, so that no compiler makes a call of memcpy() of it. */

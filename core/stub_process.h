@@ -35,6 +35,8 @@ int stub_process_unregister_rseq(void);
 int stub_process_map(uint64_t addr, uint64_t length, uint64_t protection, uint64_t flags, int64_t file,
                      uint64_t offset);
 int stub_process_protect(uint64_t start, uint64_t end, uint64_t protection);
+/* From here on nobody changes or unmaps these pages, here and in copies: mseal(2), where the kernel has it. */
+void stub_process_seal(uint64_t start, uint64_t end);
 void stub_process_copy(uint64_t to, const uint8_t *from, const uint8_t *from_end);
 
 int stub_process_random(void *out, size_t size);

@@ -57,7 +57,11 @@ static int protect_stub(const struct tg_platform *platform)
     const struct ptrace_platform *pp = ptrace_platform(platform);
     int err = stub_process_protect(pp->stub_start, pp->batch, PROT_READ | PROT_EXEC);
 
-    return err ? err : stub_process_protect(pp->batch, pp->stub_end, PROT_READ);
+    if (!err)
+        err = stub_process_protect(pp->batch, pp->stub_end, PROT_READ);
+    if (!err)
+        stub_process_seal(pp->stub_start, pp->stub_end);
+    return err;
 }
 
 __attribute__((noreturn)) static void stub_process(const struct stub_setup *setup)

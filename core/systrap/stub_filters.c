@@ -159,6 +159,9 @@ static int build_program(const struct stub_filter_layout *layout, bool for_guest
         return -ENOMEM;
     build_prefix(layout, prefix);
     /* Stub code in the wrong mode of the processor is a guest that jumped there: an event, and no death. */
+    /* Each unpatched call needs the first, each sleep the second: they are asked for before the others. */
+    seccomp_syscall_priority(filter, SCMP_SYS(rt_sigreturn), 255);
+    seccomp_syscall_priority(filter, SCMP_SYS(futex), 200);
     err = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_TRAP);
     if (!err)
         err = add_worker_rules(filter, layout);

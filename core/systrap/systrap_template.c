@@ -63,7 +63,11 @@ static int protect_text(const struct tg_platform *platform)
 {
     const struct systrap_platform *sp = systrap_platform(platform);
 
-    return stub_process_protect(sp->region, sp->region + sp->text_size, PROT_READ | PROT_EXEC);
+    int err = stub_process_protect(sp->region, sp->region + sp->text_size, PROT_READ | PROT_EXEC);
+
+    if (!err)
+        stub_process_seal(sp->region, sp->region + sp->text_size);
+    return err;
 }
 
 /* What a processor raises, and the kick: one handler, on the worker's own stack, all of them blocked meanwhile. */
