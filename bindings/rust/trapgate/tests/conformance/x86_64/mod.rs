@@ -10,12 +10,13 @@ mod fp;
 pub mod native;
 mod patched_guests;
 mod patched_memory;
+mod patched_moves;
 mod patched_random;
 mod patched_runs;
 mod patching;
 mod segments;
 
-pub fn areas() -> [&'static [Case]; 11] {
+pub fn areas() -> [&'static [Case]; 12] {
     [
         access::CASES,
         exceptions::CASES,
@@ -28,5 +29,6 @@ pub fn areas() -> [&'static [Case]; 11] {
         patched_runs::CASES,
         patched_guests::CASES,
         patched_random::CASES,
+        patched_moves::CASES,
     ]
 }

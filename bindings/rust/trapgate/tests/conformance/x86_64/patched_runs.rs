@@ -165,7 +165,7 @@ fn interrupts(backend: Backend) {
                     (0..random.below(20_000)).for_each(|_| std::hint::spin_loop());
                 }
             });
-            while interrupts < 400 && looped.calls < 200_000 {
+            while interrupts < 200 {
                 looped.expect();
                 let mut event = looped.guest.run();
                 while let Event::Interrupted(_) = event {
@@ -177,7 +177,6 @@ fn interrupts(backend: Backend) {
             }
             over.store(true, SeqCst);
         });
-        assert!(interrupts >= 400);
     }
 }
 
