@@ -629,7 +629,7 @@ static void check_interrupted(const struct loop *loop)
         CHECK(regs->r15 + 1 - loop->r15 <= 1);
 }
 
-#define INTERRUPTS 200
+#define INTERRUPTS 100
 
 /* Each call arrives once and in order, however often the loop is interrupted on its way through the site. */
 static void interrupted_everywhere(uint32_t backend, const struct pattern *pattern)

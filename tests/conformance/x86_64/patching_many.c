@@ -15,7 +15,7 @@
 #define MANY_AT      0x50000000ull
 #define SITE_BYTES   16
 #define FIRST_NUMBER 1000
-#define HOT_CALLS    5
+#define HOT_CALLS    4 /* the last one finds the site hot */
 #define TABLE_SITES  16384
 
 /* The sites of even numbers have their test behind, the others a jump. The last is followed by a jump to the first. */
@@ -104,7 +104,7 @@ static uint64_t check_many_sites(const struct guest *guest, uint32_t count)
     return expected;
 }
 
-static void many_sites(uint32_t backend, uint32_t count)
+static void many_sites(uint32_t backend, uint32_t count, bool undo)
 {
     size_t length = (size_t)(count + 1) * SITE_BYTES;
     unsigned char *code = make_sites(count);
@@ -114,15 +114,17 @@ static void many_sites(uint32_t backend, uint32_t count)
     put_code(&guest, MANY_AT, (struct guest_code){code, code + length}, PROT_RX);
     heat_sites(&guest, count);
     CHECK_EQ(run_through_sites(&guest, count), check_many_sites(&guest, count));
-    check_many_bytes(&guest, code, length);
-    run_through_sites(&guest, count);
+    if (undo) {
+        check_many_bytes(&guest, code, length);
+        run_through_sites(&guest, count);
+    }
     guest_close(&guest);
     free(code);
 }
 
 static void thousands_of_sites(uint32_t backend)
 {
-    many_sites(backend, 5000);
+    many_sites(backend, 5000, true);
 }
 
 static void more_sites_than_fit(uint32_t backend)
@@ -131,7 +133,7 @@ static void more_sites_than_fit(uint32_t backend)
     bool patching = platform_info(platform).capabilities & TG_CAP_PATCHING;
 
     tg_platform_close(platform);
-    many_sites(backend, patching ? TABLE_SITES + 300 : 300);
+    many_sites(backend, patching ? TABLE_SITES + 300 : 300, false);
 }
 
 /* ---- several at one site ---- */
