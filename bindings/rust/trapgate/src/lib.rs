@@ -95,7 +95,7 @@
 //! # Features
 //!
 //! `static` links the archive of an installed library, `vendored` builds the library from sources in the package, and
-//! `tokio` adds [`AsyncQueue`](https://docs.rs/tokio): a queue that is awaited.
+//! `tokio` adds `AsyncQueue`, a queue that is awaited.
 
 #![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations, clippy::undocumented_unsafe_blocks)]

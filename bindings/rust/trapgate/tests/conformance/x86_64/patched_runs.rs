@@ -165,7 +165,7 @@ fn interrupts(backend: Backend) {
                     (0..random.below(20_000)).for_each(|_| std::hint::spin_loop());
                 }
             });
-            while interrupts < 200 {
+            while interrupts < 100 {
                 looped.expect();
                 let mut event = looped.guest.run();
                 while let Event::Interrupted(_) = event {
