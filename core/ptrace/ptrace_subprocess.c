@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* A stub process: made by a call inside another one, changed by calls inside it, killed and reaped for real. */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "core/memory_calls.h"
 #include "core/ptrace/ptrace_backend.h"
 #include "core/ptrace/stub_clone.h"
 
-#define SMALLEST_PAGE 4096
-#define BATCH_MAX     (SMALLEST_PAGE / sizeof(struct stub_call)) /* what the batch page holds */
+#define SMALLEST_PAGE       4096
+#define REAP_TRIES_YIELDING 64 /* before a thread that waits for a death sleeps */
+#define BATCH_MAX           (SMALLEST_PAGE / sizeof(struct stub_call)) /* what the batch page holds */
 
 /* ---- life ---- */
 
@@ -69,19 +72,39 @@ void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason,
         kill(pid, SIGKILL);
 }
 
+/*
+ * A tracee can be waited for from any thread of its tracer's process. But not
+ * asleep: when its tracer ends meanwhile, the kernel reaps the tracee in that
+ * thread's name and wakes nobody who waits for it. Stops in between are of no
+ * interest. -GROUP: everything that is in there.
+ */
+static bool is_gone(pid_t which)
+{
+    const struct timespec pause = {.tv_nsec = 50000};
+
+    for (int i = 0;; i++) {
+        int status;
+        pid_t tid = waitpid(which, &status, __WALL | WNOHANG);
+
+        if (tid < 0 && errno != EINTR)
+            return true;
+        if (tid > 0)
+            return which > 0 && stub_status_is_death(status);
+        if (i < REAP_TRIES_YIELDING)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
+    }
+}
+
 static void reap_thread(struct stub_thread *thread)
 {
-    int status;
-    pid_t tid;
-
     fp_forget_thread(thread);
     uncount(thread->subprocess->base.platform, COUNTER_STUB_THREADS);
     if (thread->reaped)
         return;
-    /* A tracee can be waited for from any thread of its tracer's process. Stops in between are of no interest. */
-    do
-        tid = waitpid(thread->tid, &status, __WALL);
-    while ((tid < 0 && errno == EINTR) || (tid > 0 && !stub_status_is_death(status)));
+    while (!is_gone(thread->tid))
+        ;
     stub_thread_reaped(thread);
 }
 
@@ -104,11 +127,8 @@ static void reap(struct ptrace_subprocess *subprocess)
 /* Everything that this process traces or has made in the group; returns when nothing is left. */
 static void reap_group(pid_t group)
 {
-    pid_t tid;
-
-    do
-        tid = waitpid(-group, NULL, __WALL);
-    while (tid > 0 || errno == EINTR);
+    while (!is_gone(-group))
+        ;
 }
 
 void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t group)

@@ -160,6 +160,8 @@ static void stop_seat(struct systrap_queue *queue, struct seat *seat)
         pthread_mutex_unlock(&subprocess->lock);
         n = sweep_aside(queue, subprocess);
         if (found && n == 0) {
+            /* They may have to wait until those who run let them. */
+            systrap_before_sleep(subprocess);
             if (clock_monotonic_ns() > until)
                 systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
             usleep(20);

@@ -157,23 +157,37 @@ bool systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait)
     return reaped;
 }
 
-/* Contexts stay usable elsewhere: what workers hold of them comes home while there are workers. */
-static void rescue_contexts(struct systrap_subprocess *subprocess)
+/* The next context from slot number on that nobody runs, taken; NULL: there is no other. */
+static struct systrap_context *take_owner(struct systrap_subprocess *subprocess, uint32_t *number)
 {
+    struct systrap_context *taken = NULL;
+
     pthread_mutex_lock(&subprocess->lock);
-    for (uint32_t i = 0; i < subprocess->next_slot && !systrap_is_dead(subprocess); i++) {
-        struct systrap_context *context = subprocess->owners[i];
+    for (; !taken && *number < subprocess->next_slot; ++*number) {
+        struct systrap_context *context = subprocess->owners[*number];
 
-        bool silent;
-
-        if (!context || !context_take(&context->base))
-            continue;
-        silent = slot_pull_fp(context) == -EIO;
-        context_give_back(&context->base);
-        if (silent)
-            break;
+        if (context && context_take(&context->base))
+            taken = context;
     }
     pthread_mutex_unlock(&subprocess->lock);
+    return taken;
+}
+
+/*
+ * Contexts stay usable elsewhere: what workers hold of them comes home while
+ * there are workers. Waited for without the lock, which whoever finds out that
+ * they are dead needs to say so.
+ */
+static void rescue_contexts(struct systrap_subprocess *subprocess)
+{
+    struct systrap_context *context;
+    bool silent = false;
+    uint32_t number = 0;
+
+    while (!silent && !systrap_is_dead(subprocess) && (context = take_owner(subprocess, &number))) {
+        silent = slot_pull_fp(context) == -EIO;
+        context_give_back(&context->base);
+    }
 }
 
 static bool is_switched_to(struct systrap_subprocess *subprocess)
