@@ -194,6 +194,8 @@ struct arch_ops {
     int (*regs_check)(const tg_regs *regs);
     /* Called on what the kernel reported before it becomes visible; syscall may be NULL. */
     void (*regs_stopped)(tg_regs *regs, const struct arch_syscall *syscall);
+    /* A copy of a context's registers becomes what a tracee is given. */
+    void (*regs_resumed)(tg_regs *regs);
     bool (*single_stepping)(const tg_regs *regs);
     uint64_t (*ip)(const tg_regs *regs);
     void (*set_start)(tg_regs *regs, uint64_t ip, uint64_t sp);

@@ -36,6 +36,7 @@ const struct arch_ops tgi_arch = {
     .regs_init = x86_regs_init,
     .regs_check = x86_regs_check,
     .regs_stopped = x86_regs_stopped,
+    .regs_resumed = x86_regs_resumed,
     .single_stepping = x86_single_stepping,
     .ip = x86_ip,
     .set_start = x86_set_start,

@@ -76,6 +76,12 @@ void x86_regs_stopped(tg_regs *regs, const struct arch_syscall *syscall)
     }
 }
 
+void x86_regs_resumed(tg_regs *regs)
+{
+    /* In no system call: else the kernel takes -512 to -516 in rax for restart codes of its own. */
+    regs->orig_rax = UINT64_MAX;
+}
+
 bool x86_single_stepping(const tg_regs *regs)
 {
     return regs->eflags & X86_EFLAGS_TF;

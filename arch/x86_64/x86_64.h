@@ -16,6 +16,7 @@
 void x86_regs_init(tg_regs *regs);
 int x86_regs_check(const tg_regs *regs);
 void x86_regs_stopped(tg_regs *regs, const struct arch_syscall *syscall);
+void x86_regs_resumed(tg_regs *regs);
 bool x86_single_stepping(const tg_regs *regs);
 uint64_t x86_ip(const tg_regs *regs);
 void x86_set_start(tg_regs *regs, uint64_t ip, uint64_t sp);

@@ -114,8 +114,12 @@ int run_start(struct ptrace_context *context, struct stub_thread *thread, struct
     struct ptrace_subprocess *subprocess = thread->subprocess;
     int err = fp_load(context, thread);
 
-    if (!err)
-        err = stub_thread_set_regs(thread, &base->regs);
+    if (!err) {
+        tg_regs regs = base->regs;
+
+        tgi_arch.regs_resumed(&regs);
+        err = stub_thread_set_regs(thread, &regs);
+    }
     if (err)
         return start_failed(context, subprocess, err, event);
     placement_before_run(thread);

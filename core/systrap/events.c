@@ -7,6 +7,7 @@
 #include "core/guest_maps.h"
 #include "core/systrap/systrap_backend.h"
 
+#define TRIES_MAX        64 /* of code that traps where a site comes and goes; then the trap is its own */
 #define SYS_SECCOMP_CODE 1
 
 /* ---- looking at the guest ---- */
@@ -115,10 +116,7 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const st
     meaning = patches_explain(context->bound, trapped, &base->regs, &base->syscall);
     if (meaning != ARCH_PATCH_TRY_AGAIN)
         return meaning;
-    if (context->tried_again == tgi_arch.ip(&base->regs))
-        return ARCH_PATCH_NOT_OURS;
-    context->tried_again = tgi_arch.ip(&base->regs);
-    return ARCH_PATCH_CONTINUE;
+    return context->tried_again++ < TRIES_MAX ? ARCH_PATCH_CONTINUE : ARCH_PATCH_NOT_OURS;
 }
 
 /*

