@@ -99,6 +99,8 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
         return err;
     }
     fill_info(&platform->info, options->flags);
+    /* First stubs that found their place taken, before another try, are no deaths of the embedder's. */
+    atomic_store(&platform->counters[COUNTER_DEATHS], 0);
     *out = platform;
     return 0;
 }

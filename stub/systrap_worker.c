@@ -17,7 +17,7 @@
 #define FUTEX_WAKE  1
 #define EVERYBODY   0x7fffffff
 #define QUICK_LOOKS 2048 /* at a state: about a microsecond */
-#define RING_LOOKS  8   /* as many for each look at the rings */
+#define RING_LOOKS  8    /* as many for each look at the rings */
 #define SIGTRAP     5
 #define SIGCHLD     17
 
