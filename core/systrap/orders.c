@@ -17,7 +17,7 @@
 #define SPIN_NS  20000
 #define FIRST    1
 #define LEFT_MAX 0x7f
-#define HINT_NS  (NS_PER_SECOND / 10)
+#define HINT_NS  (NS_PER_SECOND / 500) /* a look costs a system call; most orders are answered long before */
 
 static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t sequence)
 {
