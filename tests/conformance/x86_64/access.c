@@ -13,6 +13,7 @@
 #include "cpu.h"
 #include "guest.h"
 #include "guests_x86_64.h"
+#include "updates.h"
 
 #define TARGET_PAGE 0x40010000ull
 /* Aligned for every form, and far from the edges of its page. */
@@ -152,11 +153,16 @@ static bool updates_count_as_writes(void)
     return fault_wrote;
 }
 
-static void updates(uint32_t backend)
+void need_updates_that_write(uint32_t backend)
 {
     /* ptrace has no error code and looks at the instruction. */
     if (backend != TG_BACKEND_PTRACE && !updates_count_as_writes())
         SKIP("this machine calls the first fault of an update a read, also natively");
+}
+
+static void updates(uint32_t backend)
+{
+    need_updates_that_write(backend);
     check_forms(backend, update_forms, ARRAY_SIZE(update_forms));
 }
 

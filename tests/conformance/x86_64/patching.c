@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "patching.h"
 #include "threads.h"
+#include "updates.h"
 
 /* ---- patterns ---- */
 
@@ -400,6 +401,7 @@ static void displaced_add_faults(uint32_t backend)
     uint64_t sum = 0;
     uint64_t i;
 
+    need_updates_that_write(backend);
     guest_open(&guest, backend, add.code);
     start_at_word(&guest, GUEST_STACK_TOP, DATA_WORD);
     for (i = 1; i <= WARM_CALLS; i++) {
