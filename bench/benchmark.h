@@ -25,8 +25,8 @@ enum better {
 };
 
 struct baseline {
-    sample_function *run; /* NULL: there is none */
-    const char *what;     /* the mechanism, for the table */
+    sample_function *run; /* NULL: there is none, or the benchmark's own samples tell it (sample_floor) */
+    const char *what;     /* the mechanism, for the table; NULL when there is none */
 };
 
 #define BASELINES_MAX 2
@@ -54,5 +54,6 @@ extern const struct benchmark_family thread_family;
 extern const struct benchmark_family subprocess_family;
 extern const struct benchmark_family memory_family;
 extern const struct benchmark_family coverage_family;
+extern const struct benchmark_family binding_family;
 
 #endif

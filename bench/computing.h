@@ -5,7 +5,7 @@
 
 #include "benchmark.h"
 
-/* The argument for bench_compute that takes five times the sample's time on a processor of its own. */
+/* The argument for bench_compute that takes three times the sample's time on a processor of its own. */
 uint64_t compute_rounds(const struct sample *sample);
 
 #endif

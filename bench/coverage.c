@@ -5,16 +5,12 @@
  * once with little and once with much to do; what lies between the two is the
  * program once it is warm.
  */
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <trapgate/trapgate.h>
 #include <unistd.h>
 
+#include "programs.h"
 #include "sample.h"
 
 /* Where scripts/bench says the command is, and the loads that are built. */
@@ -90,21 +86,6 @@ static void find_program(const struct program *program, char path[PATH_TEXT_MAX]
         sample_skip("%s is not there", program->path);
 }
 
-static __attribute__((noreturn)) void execute(const char *command, char *path, const char *const *arguments,
-                                              FILE *errors)
-{
-    char *argv[ARGUMENTS_MAX + 8] = {"trapgate", "run", "--backend", "systrap", "--stats", "--", path};
-    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (unsigned i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
-        argv[7 + i] = (char *)(uintptr_t)arguments[i];
-    if (dup2(nowhere, STDIN_FILENO) >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0 &&
-        dup2(fileno(errors), STDERR_FILENO) >= 0)
-        execv(command, argv);
-    _exit(127);
-}
-
 static bool read_count(const char *line, const char *label, uint64_t *count)
 {
     size_t length = strlen(label);
@@ -121,7 +102,6 @@ static struct call_counts read_counts(FILE *errors)
     bool patched = false, unpatched = false;
     char line[256];
 
-    rewind(errors);
     while (fgets(line, sizeof(line), errors)) {
         patched |= read_count(line, PATCHED_LABEL, &counts.patched);
         unpatched |= read_count(line, UNPATCHED_LABEL, &counts.unpatched);
@@ -131,32 +111,15 @@ static struct call_counts read_counts(FILE *errors)
     return counts;
 }
 
-static __attribute__((noreturn)) void fail_with_last_line(const char *path, int status, FILE *errors)
-{
-    char line[160] = "";
-
-    rewind(errors);
-    while (fgets(line, sizeof(line), errors))
-        continue;
-    sample_fail("trapgate run -- %s ended with status 0x%x: %.*s", path, (unsigned)status, (int)strcspn(line, "\n"),
-                line);
-}
-
 static struct call_counts count_calls(const char *command, char *path, const char *const *arguments)
 {
-    FILE *errors = tmpfile();
+    char *argv[ARGUMENTS_MAX + 8] = {"trapgate", "run", "--backend", "systrap", "--stats", "--", path};
+    FILE *errors = scratch_file();
     struct call_counts counts;
-    int status;
-    pid_t pid;
 
-    sample_require(errors != NULL, "tmpfile");
-    pid = fork();
-    sample_require(pid >= 0, "fork");
-    if (pid == 0)
-        execute(command, path, arguments, errors);
-    sample_require(waitpid(pid, &status, 0) == pid, "waitpid");
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        fail_with_last_line(path, status, errors);
+    for (unsigned i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
+        argv[7 + i] = (char *)(uintptr_t)arguments[i];
+    run_program(command, argv, NULL, errors);
     counts = read_counts(errors);
     fclose(errors);
     return counts;

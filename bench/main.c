@@ -8,7 +8,8 @@
 #include "report.h"
 
 static const struct benchmark_family *const families[] = {
-    &switch_family, &queue_family, &thread_family, &subprocess_family, &memory_family, &coverage_family,
+    &switch_family, &queue_family,    &thread_family,  &subprocess_family,
+    &memory_family, &coverage_family, &binding_family,
 };
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
@@ -16,7 +17,7 @@ static const struct benchmark_family *const families[] = {
 static const struct measure_plan full_plan = {.samples = 9, .seconds = 0.2, .rest_seconds = 10};
 static const struct measure_plan quick_plan = {.samples = 5, .seconds = 0.05, .rest_seconds = 1};
 
-/* Who asks for a time of his own gets rests that are longer by this much. */
+/* Who asks for a time of his own gets rests that are longer by this much, up to those of the full plan. */
 #define REST_FACTOR 50
 
 struct settings {
@@ -46,7 +47,7 @@ static const char usage_text[] =
     "  --floors        only the floors, also those of backends that do not work here\n"
     "  --list          print the names and end\n"
     "  --samples N     samples of each benchmark and of each floor\n"
-    "  --sample-ms MS  the timed part of one sample\n";
+    "  --sample-ms MS  the timed part of one sample; what measures rest takes 50 times as long, ten seconds at most\n";
 
 /* The program's own argument errors; EXIT_FAILURE is for benchmarks that could not be measured. */
 #define EXIT_USAGE 2
@@ -63,6 +64,15 @@ static long number_argument(const char *text, long low, long high)
         exit(EXIT_USAGE);
     }
     return number;
+}
+
+static double rest_for(double seconds)
+{
+    double rest = REST_FACTOR * seconds;
+
+    if (rest > full_plan.rest_seconds)
+        rest = full_plan.rest_seconds;
+    return rest;
 }
 
 static struct settings parse_arguments(int argc, char **argv)
@@ -86,7 +96,7 @@ static struct settings parse_arguments(int argc, char **argv)
             break;
         case 'm':
             settings.plan.seconds = (double)number_argument(optarg, 1, 10000) / 1000;
-            settings.plan.rest_seconds = REST_FACTOR * settings.plan.seconds;
+            settings.plan.rest_seconds = rest_for(settings.plan.seconds);
             break;
         case 'F':
             settings.plan.floors_only = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "measure.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 struct contestant {
     sample_function *run;
     struct series *series;
+    struct series *floor; /* for a value that brings its own; NULL for a floor itself */
 };
 
 #define CONTESTANTS (1 + BASELINES_MAX)
@@ -34,7 +36,7 @@ static void sum_up(struct series *series)
     if (series->count % 2 == 0)
         series->median = (series->values[middle - 1] + series->values[middle]) / 2;
     if (series->median != 0)
-        series->spread = (series->values[series->count - 1] - series->values[0]) / series->median;
+        series->spread = (series->values[series->count - 1] - series->values[0]) / fabs(series->median);
 }
 
 static void discard(struct series *series, bool skipped, const char *reason)
@@ -42,6 +44,11 @@ static void discard(struct series *series, bool skipped, const char *reason)
     series->count = 0;
     series->skipped = skipped;
     snprintf(series->reason, sizeof(series->reason), "%s", reason);
+}
+
+static void append(struct series *series, double value)
+{
+    series->values[series->count++] = value;
 }
 
 /* One failure discards the series: a median over the samples that happened to survive would be a flattering one. */
@@ -54,15 +61,19 @@ static void take_sample(const struct contestant *contestant, const struct sample
         return;
     outcome = sample_run(contestant->run, sample);
     if (outcome.ok)
-        series->values[series->count++] = outcome.value;
+        append(series, outcome.value);
     else
         discard(series, outcome.skipped, outcome.reason);
+    if (outcome.ok && outcome.has_floor && contestant->floor)
+        append(contestant->floor, outcome.floor);
 }
 
 static void run_in_turns(struct measurement *measurement, const struct measure_plan *plan)
 {
     const struct benchmark *benchmark = measurement->benchmark;
-    struct contestant contestants[CONTESTANTS] = {{plan->floors_only ? NULL : benchmark->run, &measurement->ours}};
+    struct contestant contestants[CONTESTANTS] = {
+        {plan->floors_only ? NULL : benchmark->run, &measurement->ours, &measurement->floors[0]},
+    };
     struct sample sample = {
         .seconds = plan->seconds,
         .rest_seconds = plan->rest_seconds,
@@ -73,7 +84,7 @@ static void run_in_turns(struct measurement *measurement, const struct measure_p
     unsigned samples = plan->samples;
 
     for (unsigned i = 0; i < BASELINES_MAX; i++)
-        contestants[1 + i] = (struct contestant){benchmark->floors[i].run, &measurement->floors[i]};
+        contestants[1 + i] = (struct contestant){benchmark->floors[i].run, &measurement->floors[i], NULL};
     if (benchmark->samples_max != 0 && samples > benchmark->samples_max)
         samples = benchmark->samples_max;
 

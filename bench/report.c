@@ -64,7 +64,7 @@ void report_table_rows(FILE *out, const struct measurement *measurement)
     fprintf(out, "%-27s %12s %-10s %-7s ", benchmark->name, number_cell(value, median_of(&measurement->ours)),
             benchmark->unit, better_word(benchmark->better));
     if (measurement->ours.skipped) {
-        fprintf(out, "skipped: %s\n", measurement->ours.reason);
+        fprintf(out, "NOT MEASURED: %s\n", measurement->ours.reason);
         fflush(out);
         return;
     }
@@ -75,10 +75,10 @@ void report_table_rows(FILE *out, const struct measurement *measurement)
             continue;
         if (i > 0)
             fprintf(out, "%-27s %12s %-10s %-7s ", "", "", "", "");
-        print_floor(out, &measurement->ours, &measurement->floors[i], floor->run ? floor->what : "(none)");
+        print_floor(out, &measurement->ours, &measurement->floors[i], floor->what ? floor->what : "(none)");
     }
     if (measurement->ours.reason[0] != '\0')
-        fprintf(out, "%-27s NOT MEASURED: %s\n", "", measurement->ours.reason);
+        fprintf(out, "%-27s FAILED: %s\n", "", measurement->ours.reason);
     fflush(out);
 }
 
@@ -116,7 +116,7 @@ static void json_floor(FILE *out, const struct measurement *measurement, unsigne
     json_number(out, keys[index][0], median);
     json_number(out, keys[index][1], ratio_of(median_of(&measurement->ours), median));
     json_number(out, keys[index][2], floor->count != 0 ? floor->spread : NAN);
-    if (baseline->run)
+    if (baseline->what)
         json_text(out, keys[index][3], baseline->what);
 }
 

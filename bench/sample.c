@@ -15,6 +15,9 @@
 /* Where the sample's process writes its outcome; set in that process only. */
 static int outcome_fd = -1;
 
+/* What becomes known of the outcome before the end; in that process only, too. */
+static struct sample_outcome own_outcome;
+
 static __attribute__((noreturn)) void finish(const struct sample_outcome *outcome)
 {
     ssize_t written = write(outcome_fd, outcome, sizeof(*outcome));
@@ -46,14 +49,19 @@ void sample_skip(const char *format, ...)
     finish_without_value(true, format, arguments);
 }
 
+void sample_floor(double value)
+{
+    own_outcome.has_floor = true;
+    own_outcome.floor = value;
+}
+
 static __attribute__((noreturn)) void run_in_child(sample_function *run, const struct sample *sample, int fd)
 {
-    struct sample_outcome outcome = {.ok = true};
-
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     outcome_fd = fd;
-    outcome.value = run(sample);
-    finish(&outcome);
+    own_outcome.value = run(sample);
+    own_outcome.ok = true;
+    finish(&own_outcome);
 }
 
 static struct sample_outcome failure(const char *reason, int number)
@@ -64,11 +72,11 @@ static struct sample_outcome failure(const char *reason, int number)
     return outcome;
 }
 
-static struct sample_outcome collect(pid_t pid, int fd, double seconds)
+static struct sample_outcome collect(pid_t pid, int fd, const struct sample *sample)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
     struct sample_outcome outcome = {.ok = false};
-    int timeout_ms = (int)((SAMPLE_TIMEOUT_SECONDS + 20 * seconds) * 1000);
+    int timeout_ms = (int)((SAMPLE_TIMEOUT_SECONDS + 20 * sample->seconds + sample->rest_seconds) * 1000);
     int ready = poll(&readable, 1, timeout_ms);
     bool complete = ready == 1 && read(fd, &outcome, sizeof(outcome)) == (ssize_t)sizeof(outcome);
     int status = 0;
@@ -99,7 +107,7 @@ struct sample_outcome sample_run(sample_function *run, const struct sample *samp
         run_in_child(run, sample, fds[1]);
     }
     close(fds[1]);
-    outcome = pid > 0 ? collect(pid, fds[0], sample->seconds) : failure("fork: errno", errno);
+    outcome = pid > 0 ? collect(pid, fds[0], sample) : failure("fork: errno", errno);
     close(fds[0]);
     return outcome;
 }

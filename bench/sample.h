@@ -15,6 +15,8 @@ struct sample_outcome {
     bool ok;
     bool skipped; /* not a failure: this machine does not have what it takes */
     double value;
+    bool has_floor; /* measured beside the value */
+    double floor;
     char reason[SAMPLE_REASON_MAX]; /* why there is no value */
 };
 
@@ -26,6 +28,9 @@ __attribute__((noreturn, format(printf, 1, 2))) void sample_fail(const char *for
 
 /* Only inside a sample: the same, when it is this machine that lacks what the sample is about. */
 __attribute__((noreturn, format(printf, 1, 2))) void sample_skip(const char *format, ...);
+
+/* Only inside a sample: a floor that belongs to the value, because both were measured in one process. */
+void sample_floor(double value);
 
 /* Only inside a sample: sample_fail() with errno's text when a host call did not do what the sample needs. */
 static inline void sample_require(bool condition, const char *what)

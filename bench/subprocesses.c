@@ -12,7 +12,6 @@
 #include "timing.h"
 
 #define RESTING_SUBPROCESSES 100
-#define REST_SECONDS         2.0
 
 /* Contexts of one subprocess that rest, and the time that the threads which served them have to go to sleep. */
 #define RESTING_CONTEXTS 1000
@@ -129,17 +128,16 @@ static double idle_cpu(const struct sample *sample)
     struct guest guest;
     double stubs, own;
 
-    (void)sample;
     guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
     for (unsigned i = 0; i < RESTING_SUBPROCESSES; i++)
         subprocesses[i] = resting_subprocess(guest.platform);
     stubs = cpu_seconds_of_all(subprocesses);
     own = own_cpu_seconds();
-    sleep_seconds(REST_SECONDS);
+    sleep_seconds(sample->rest_seconds);
     own = own_cpu_seconds() - own;
     stubs = cpu_seconds_of_all(subprocesses) - stubs;
     guest_close(&guest);
-    return (own + stubs) * 1e6 / REST_SECONDS;
+    return (own + stubs) * 1e6 / sample->rest_seconds;
 }
 
 /* Each has had an event by a queue, and nobody resumes it. */

@@ -13,7 +13,7 @@
 #define CALIBRATION_ROUNDS 20000000ULL
 
 /* The samples of this benchmark are longer than others: contexts that compute for long are what is looked at. */
-#define SAMPLE_FACTOR 5
+#define SAMPLE_FACTOR 3
 
 static double seconds_of(unsigned count, uint64_t rounds)
 {

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * What the bindings add to the C calls. Programs in the binding's own language measure that, beside C in the same
+ * process; scripts/bench builds them and says where they are. They print a JSON array with one result.
+ */
+#include <stdlib.h>
+
+#include "programs.h"
+#include "sample.h"
+
+#define RESULT_TEXT_MAX 1024
+
+struct binding {
+    const char *variable; /* of the environment: where its program is */
+    const char *missing;  /* the reason and the remedy when it is not set */
+};
+
+static const struct binding rust = {
+    "TG_BENCH_RUST",
+    "no program in Rust; have cargo in PATH (Debian: cargo) and run scripts/bench, which builds it",
+};
+
+static const struct binding go = {
+    "TG_BENCH_GO",
+    "no program in Go; have go in PATH (Debian: golang-go) and run scripts/bench, which builds it",
+};
+
+static double number_of(const char *result, const char *key)
+{
+    const char *place = strstr(result, key);
+    char *end = NULL;
+    double number = 0;
+
+    if (place) {
+        place += strlen(key);
+        number = strtod(place, &end);
+    }
+    if (!place || end == place)
+        sample_fail("no %s in what the program prints", key);
+    return number;
+}
+
+static double measured_by(const struct binding *binding, const char *name, const struct sample *sample)
+{
+    const char *path = getenv(binding->variable);
+    char seconds[32], name_argument[64], result[RESULT_TEXT_MAX];
+    char *argv[] = {(char *)(uintptr_t)path, "--seconds", seconds, "--name", name_argument, NULL};
+    FILE *output, *errors;
+
+    if (!path)
+        sample_skip("%s", binding->missing);
+    snprintf(seconds, sizeof(seconds), "%.6f", sample->seconds);
+    snprintf(name_argument, sizeof(name_argument), "%s", name);
+    output = scratch_file();
+    errors = scratch_file();
+    run_program(path, argv, output, errors);
+    result[fread(result, 1, sizeof(result) - 1, output)] = '\0';
+    fclose(output);
+    fclose(errors);
+    if (!strstr(result, name))
+        sample_fail("no %s in what the program prints", name);
+    sample_floor(number_of(result, "\"floor\":"));
+    return number_of(result, "\"value\":");
+}
+
+static double rust_switch_overhead(const struct sample *sample)
+{
+    return measured_by(&rust, "rust.switch_overhead", sample);
+}
+
+static double go_switch_overhead(const struct sample *sample)
+{
+    return measured_by(&go, "go.switch_overhead", sample);
+}
+
+static double go_runner(const struct sample *sample)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "go.runner.%u", (unsigned)sample->argument);
+    return measured_by(&go, name, sample);
+}
+
+#define SWITCH_OVERHEAD(language)                                                                                      \
+    {                                                                                                                  \
+        .name = #language ".switch_overhead", .unit = "ns", .run = language##_switch_overhead,                         \
+        .floors = {{NULL, "a whole switch in C; the value is what the binding adds to it"}},                           \
+    }
+
+#define GO_RUNNER(contexts)                                                                                            \
+    {                                                                                                                  \
+        .name = "go.runner." #contexts, .unit = "calls/s", .better = BETTER_HIGHER, .argument = (contexts),            \
+        .run = go_runner, .floors = {{NULL, "the queue in C, as many contexts"}},                                      \
+    }
+
+static const struct benchmark benchmarks[] = {
+    SWITCH_OVERHEAD(rust), SWITCH_OVERHEAD(go), GO_RUNNER(1), GO_RUNNER(16), GO_RUNNER(256),
+};
+
+const struct benchmark_family binding_family = {benchmarks, sizeof(benchmarks) / sizeof(benchmarks[0])};
