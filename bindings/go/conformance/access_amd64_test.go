@@ -109,11 +109,15 @@ func checkForms(b trapgate.Backend, forms string, access trapgate.Access) {
 	g.close()
 }
 
-func updates(b trapgate.Backend) {
+func requireUpdatesThatWrite(b trapgate.Backend) {
 	// ptrace has no error code and looks at the instruction.
 	if b != trapgate.BackendPtrace && !native.UpdatesAreWrites() {
 		skip("this machine calls the first fault of an update a read, also natively")
 	}
+}
+
+func updates(b trapgate.Backend) {
+	requireUpdatesThatWrite(b)
 	checkForms(b, updateForms, trapgate.AccessWrite)
 }
 

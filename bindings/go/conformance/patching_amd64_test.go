@@ -4,50 +4,40 @@ package conformance
 
 import (
 	"bytes"
-	"math"
+	"encoding/binary"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 
 	"trapgate.dev/go/trapgate"
 )
 
+// Patched system calls: what a guest and its registers must not notice.
+
 func init() {
 	areas = append(areas, []testCase{
-		{"patch.patterns", patternsWork},
+		{"patch.patterns", forEachPatched(patternWorks)},
 		{"patch.left_alone", othersAreLeftAlone},
 		{"patch.counted", callsAreCounted},
 		{"patch.not_wanted", notWanted},
 		{"patch.flags", flagsSurvivePatching},
-		{"patch.embedder_moves_inside", embedderMovesInside},
-		{"patch.restart", patchedCallsRestart},
-		{"patch.threads", threadsAtFreshSite},
-		{"patch.queue", queueAtFreshSite},
+		{"patch.fp", fpSurvivesPatching},
+		{"patch.guest_jumps_inside", forEachPatched(guestJumpsInside)},
+		{"patch.embedder_moves_inside", forEachPatched(embedderMovesInside)},
+		{"patch.restart", forEachPatched(patchedCallsRestart)},
+		{"patch.wide_numbers", wideNumbers},
+		{"patch.store_faults", displacedStoreFaults},
+		{"patch.add_faults", displacedAddFaults},
+		{"patch.load_faults", displacedLoadFaults},
+		{"patch.steps", forEachPatched(stepsAreOriginal)},
+		{"patch.guest_steps", guestStepsItself},
+		{"patch.interrupts", interruptsLoseNoCall},
+		{"patch.gs_unset", gsReadWithoutBase},
+		{"patch.gs_embedder", gsBaseByEmbedder},
+		{"patch.gs_guest", gsBaseByGuest},
+		{"patch.gs_base_read", gsBaseIsRead},
+		{"patch.gs_null", gsNullSelector},
 	})
-}
-
-const (
-	warmCalls = 12 // by then a call that is to be patched is
-	manyCalls = 300
-
-	leftAlone = iota
-	before
-	behind
-)
-
-// A callPattern is one call and its neighbours, for ever: a guest patch_NAME of patching.S.
-type callPattern struct {
-	name   string
-	taken  int
-	reason int    // trapgate.PatchRefused*, for leftAlone
-	number uint64 // 0: guestCall
-	moved  bool   // the guest cannot run what is behind the call
-}
-
-var patchedPatterns = []callPattern{
-	{name: "mov_eax", taken: before}, {name: "mov_rax", taken: before}, {name: "movabs", taken: before},
-	{name: "mov_return", taken: before}, {name: "libc_inline", taken: behind}, {name: "libc_wrapper", taken: behind},
-	{name: "go_wrapper", taken: behind}, {name: "two_shorts", taken: behind}, {name: "nops_behind", taken: behind},
-	{name: "long_lea", taken: behind}, {name: "to_scratch", taken: behind},
 }
 
 var lonePatterns = []callPattern{
@@ -61,143 +51,14 @@ var lonePatterns = []callPattern{
 	{name: "two_shorts", taken: leftAlone, reason: trapgate.PatchRefusedSignalReturn, number: syscall.SYS_RT_SIGRETURN},
 }
 
-func (p *callPattern) nr() uint64 {
-	if p.number != 0 {
-		return p.number
-	}
-	return guestCall
-}
-
-// A callLoop is a context that runs a pattern, and what it has to look like.
-type callLoop struct {
-	*guest
-	callPattern
-	at      uint64 // where the code is
-	words   [10]uint64
-	r15     uint64
-	stopped bool // at a call, with what is behind it to come
-	calls   int
-}
-
-// inverted are the registers that a pattern inverts each time round.
-func inverted(r *trapgate.Registers) [10]*uint64 {
-	return [10]*uint64{&r.RDX, &r.RSI, &r.RDI, &r.RBP, &r.RSP, &r.R8, &r.R9, &r.R10, &r.R12, &r.R14}
-}
-
-func (l *callLoop) place(suffix string) uint64 {
-	return l.at + symbol("patch_"+l.name+"_"+suffix) - symbol("patch_"+l.name)
-}
-
-func (l *callLoop) start(seed uint64) *callLoop {
-	ok(l.context.Start(l.at, stackTop))
-	change(l.context, func(r *trapgate.Registers) {
-		fillRegisters(r, seed)
-		r.RBX, r.R13 = l.nr(), l.place("start")
-		for i, word := range inverted(r) {
-			l.words[i] = *word
-		}
-		l.r15 = r.R15
-	})
-	return l
-}
-
-func openLoop(b trapgate.Backend, flags trapgate.OpenFlags, p callPattern) *callLoop {
-	return (&callLoop{guest: openFlags(b, flags, "patch_"+p.name), callPattern: p, at: codeAt}).start(1)
-}
-
-// wantAt wants the pattern's call with this number, and every register as it has to be.
-func (l *callLoop) wantAt(number uint64) {
-	wantCallAt(1, &l.event, number)
-	equal(l.event.Syscall.IP, l.place("behind"))
-	now := regs(l.context)
-	for i, word := range inverted(&now) {
-		equal(*word, l.words[i])
-	}
-	equal(l.event.Syscall.Args, [6]uint64{now.RDI, now.RSI, now.RDX, now.R10, now.R8, now.R9})
-	equal(now.RAX, number)
-	equal(now.RBX, l.nr())
-	equal(now.R13, l.place("start"))
-	equal(now.R15, l.r15)
-	equal(now.RIP, l.place("behind"))
-	equal(now.GSBase, 0)
-	l.stopped = true
-	l.calls++
-}
-
-// expect is once round the loop, from call to call: what it has to look like at the next one.
-func (l *callLoop) expect() {
-	if l.stopped && l.moved {
-		setIP(l.context, l.place("start"))
-		return
-	}
-	if l.stopped {
-		l.r15++
-	}
-	for i := range l.words {
-		l.words[i] = ^l.words[i]
-	}
-}
-
-func (l *callLoop) answer() {
-	results := []int64{0, 7, -22, -4095, -4096, math.MinInt64, math.MaxInt64}
-	l.wantAt(l.nr())
-	ok(l.context.SetReturn(results[l.calls%len(results)]))
-}
-
-func (l *callLoop) round(times int) {
-	for ; times > 0; times-- {
-		l.expect()
-		l.run()
-		l.answer()
-	}
-}
-
-func (l *callLoop) canPatch() bool { return l.info().Capabilities&trapgate.CapPatching != 0 }
-
-func (l *callLoop) wasPatched() bool { return l.event.Flags&trapgate.FlagPatched != 0 }
-
-func (l *callLoop) isOriginal() bool {
-	original := code("patch_" + l.name)
-	now := make([]byte, len(original))
-	must(l.subprocess.ReadMemory(l.at, now))
-	return bytes.Equal(now, original)
-}
-
-// warm calls until the site is patched, where that is what happens to it.
-func (l *callLoop) warm() {
-	expected := l.canPatch() && l.taken != leftAlone
-	l.round(warmCalls)
-	equal(l.wasPatched(), expected)
-	equal(l.isOriginal(), !expected)
-}
-
-func (l *callLoop) wantSites(before, behind uint64) {
-	stats := l.stats()
-	equal(stats.PatchSitesBefore, before)
-	equal(stats.PatchSitesAfter, behind)
-	equal(stats.PatchSites, before+behind)
-}
-
-func (l *callLoop) refusals() (all uint64) {
-	for _, count := range l.stats().PatchRefusals {
-		all += count
-	}
-	return all
-}
-
-func patternsWork(b trapgate.Backend) {
-	for _, p := range patchedPatterns {
-		at("%s", p.name)
-		l := openLoop(b, 0, p)
-		l.warm()
-		l.round(manyCalls)
-		equal(l.wasPatched(), l.canPatch())
-		if l.canPatch() && p.taken == before {
-			l.wantSites(1, 0)
-		} else if l.canPatch() {
-			l.wantSites(0, 1)
-		}
-		l.close()
+func patternWorks(l *callLoop) {
+	l.warm()
+	l.round(manyCalls)
+	equal(l.wasPatched(), l.canPatch())
+	if l.canPatch() && l.taken == before {
+		l.wantSites(1, 0)
+	} else if l.canPatch() {
+		l.wantSites(0, 1)
 	}
 }
 
@@ -208,11 +69,7 @@ func othersAreLeftAlone(b trapgate.Backend) {
 		l.warm()
 		l.round(manyCalls)
 		check(l.isOriginal(), "the code is original")
-		if l.canPatch() {
-			equal(l.stats().PatchRefusals[p.reason], 1)
-			equal(l.refusals(), 1)
-			l.wantSites(0, 0)
-		}
+		l.wantRefused(p.reason)
 		equal(l.stats().PatchedCalls, 0)
 		l.close()
 	}
@@ -220,18 +77,17 @@ func othersAreLeftAlone(b trapgate.Backend) {
 
 func callsAreCounted(b trapgate.Backend) {
 	flagged := uint64(0)
-	g := open(b, "patch_between")
-	change(g.context, func(r *trapgate.Registers) { r.R13 = codeAt })
+	g := openBetween(b, 0)
 	for i := 0; i < manyCalls; i++ {
 		g.call()
-		if g.event.Flags&trapgate.FlagPatched != 0 {
+		if g.wasPatched() {
 			flagged++
 		}
 	}
 	stats := g.stats()
 	equal(stats.PatchedCalls, flagged)
 	equal(stats.PatchedCalls+stats.UnpatchedCalls, manyCalls)
-	if g.info().Capabilities&trapgate.CapPatching != 0 {
+	if g.canPatch() {
 		check(flagged >= manyCalls-warmCalls, "nearly all are patched")
 	} else {
 		equal(flagged, 0)
@@ -275,108 +131,446 @@ func flagsSurvivePatching(b trapgate.Backend) {
 				equal(regs(g.context).EFlags&watched, last)
 			}
 		}
-		equal(g.event.Flags&trapgate.FlagPatched != 0, g.info().Capabilities&trapgate.CapPatching != 0)
+		equal(g.wasPatched(), g.canPatch())
 		g.close()
 	}
 }
 
+// startCounting gives vector register 15 a word of ones, which the guest adds, and says where x87's count goes.
+func (g *guest) startCounting(data uint64) {
+	state := g.newState()
+	ok(g.context.FPState(state))
+	binary.LittleEndian.PutUint64(state[xmmAt+15*16:], 1)
+	state[headerAt] |= 3 // x87 and SSE are in use
+	ok(g.context.SetFPState(state))
+	change(g.context, func(r *trapgate.Registers) { r.RBX = data })
+}
+
+func (g *guest) wantCounted(data, calls uint64) {
+	equal(g.event.Syscall.Args[0], calls)
+	equal(g.event.Syscall.Args[1], calls)
+	equal(loadWord(g.subprocess, data), calls)
+}
+
+// Two contexts on one stub take turns at the same site; now and then the embedder reads the state of one.
+func fpSurvivesPatching(b trapgate.Backend) {
+	g := open(b, "patch_fp")
+	other := g.with(createStarted(g.platform))
+	g.startCounting(dataAt)
+	other.startCounting(dataAt + 8)
+	for i := uint64(1); i <= manyCalls; i++ {
+		g.call()
+		g.wantCounted(dataAt, i)
+		if i%16 == 0 {
+			ok(g.context.FPState(g.newState()))
+		}
+		if i%3 == 0 {
+			other.call()
+			other.wantCounted(dataAt+8, i/3)
+		}
+	}
+	equal(g.wasPatched(), g.canPatch())
+	other.context.Close()
+	g.close()
+}
+
+func guestJumpsInside(l *callLoop) {
+	l.warm()
+	for round := uint64(0); round < 10; round++ {
+		l.jumpToCall(1000 + round)
+		l.jumpBehind(0, 1)
+		l.round(1)
+		l.jumpToCall(guestCall)
+		l.jumpToCall(0x12345678 + round)
+		l.jumpBehind(0, 1)
+		l.jumpBehind(0, 1)
+		if l.inner != 0 {
+			l.jumpBehind(l.inner, l.innerBy)
+		}
+	}
+	l.round(warmCalls)
+}
+
 // As a signal handler's return, or a debugger, would: to the start, to the call, and behind it.
-func embedderMovesInside(b trapgate.Backend) {
-	for _, p := range patchedPatterns {
-		at("%s", p.name)
-		l := openLoop(b, 0, p)
-		l.warm()
-		for round := uint64(0); round < 10; round++ {
-			setIP(l.context, l.place("start"))
-			l.run()
-			l.wantAt(guestCall)
-			change(l.context, func(r *trapgate.Registers) { r.RIP, r.RAX = l.place("call"), 2000+round })
-			l.run()
-			l.wantAt(2000 + round)
-			setIP(l.context, l.place("behind"))
-			l.round(1)
+func embedderMovesInside(l *callLoop) {
+	l.warm()
+	for round := uint64(0); round < 10; round++ {
+		setIP(l.context, l.place("start"))
+		l.run()
+		l.wantAt(guestCall)
+		change(l.context, func(r *trapgate.Registers) { r.RIP, r.RAX = l.place("call"), 2000+round })
+		l.run()
+		l.wantAt(2000 + round)
+		setIP(l.context, l.place("behind"))
+		l.round(1)
+		setIP(l.context, l.place("behind")+l.inner)
+		if l.inner != 0 {
+			l.r15 += l.innerBy - 1
 		}
-		l.close()
+		l.round(1)
 	}
 }
 
-func patchedCallsRestart(b trapgate.Backend) {
-	for _, p := range patchedPatterns {
-		at("%s", p.name)
-		l := openLoop(b, 0, p)
-		l.warm()
-		for i := 0; i < 20; i++ {
-			l.round(1)
-			args := l.event.Syscall.Args
-			ok(l.context.RestartSyscall())
-			l.run()
-			l.wantAt(guestCall)
-			equal(l.event.Syscall.Args, args)
-		}
-		l.close()
+func patchedCallsRestart(l *callLoop) {
+	l.warm()
+	for i := 0; i < 20; i++ {
+		l.round(1)
+		args := l.event.Syscall.Args
+		ok(l.context.RestartSyscall())
+		l.run()
+		l.wantAt(guestCall)
+		equal(l.event.Syscall.Args, args)
 	}
 }
 
-// freshSites gives four contexts code that nobody has been at, again and again; some of it lies in two pages.
-func freshSites(b trapgate.Backend, meet func(loops []*callLoop)) {
-	const rounds, contexts = 66, 4
-	first := openLoop(b, 0, patchedPatterns[0])
-	page := first.page
-	for round := 0; round < rounds; round++ {
-		p := patchedPatterns[round%len(patchedPatterns)]
-		at("round %d, %s", round, p.name)
-		bytes := code("patch_" + p.name)
-		place := holeAt + page - uint64(round%len(bytes))
-		mapPages(first.subprocess, holeAt, 2*page, protRW)
-		must(first.subprocess.WriteMemory(place, bytes))
-		ok(first.subprocess.Protect(holeAt, 2*page, protRX))
-		var loops []*callLoop
-		for i := 0; i < contexts; i++ {
-			l := &callLoop{guest: first.with(createContext(first.platform)), callPattern: p, at: place}
-			loops = append(loops, l.start(uint64(i)*100))
-		}
-		meet(loops)
-		equal(loops[0].isOriginal(), !first.canPatch())
-		for _, l := range loops {
-			l.context.Close()
-		}
+// The kernel looks at the low half of the register alone, patched or not.
+func wideNumbers(b trapgate.Backend) {
+	const wide = 0x1234567800000000 + guestCall
+	l := openLoop(b, 0, findPattern("libc_wrapper"))
+	change(l.context, func(r *trapgate.Registers) { r.RBX = wide })
+	for i := 0; i < warmCalls; i++ {
+		l.call()
+		equal(regs(l.context).RAX, wide)
 	}
-	if first.canPatch() {
-		equal(first.stats().PatchSites, rounds)
-	}
-	first.close()
+	l.close()
 }
 
-const freshCalls = 25
+// Instructions that were moved away from behind a call, and fault.
 
-func threadsAtFreshSite(b trapgate.Backend) {
-	freshSites(b, func(loops []*callLoop) {
-		inThreads(len(loops), func(i int) { loops[i].round(freshCalls) })
-	})
+const dataWord = dataAt + 0x800
+
+// openAtWord opens a guest one of whose instructions behind the call accesses dataWord.
+func openAtWord(b trapgate.Backend, name string, rsp, rbp uint64) *guest {
+	g := open(b, name)
+	change(g.context, func(r *trapgate.Registers) { r.RBX, r.RSP, r.RBP = guestCall, rsp, rbp })
+	return g
 }
 
-func queueAtFreshSite(b trapgate.Backend) {
-	freshSites(b, func(loops []*callLoop) {
-		q := must(loops[0].platform.NewQueue())
-		submit := func(l *callLoop) {
-			l.expect()
-			ok(q.Submit(l.context, l.subprocess))
+func (g *guest) callWithResult(result uint64) {
+	g.call()
+	ok(g.context.SetReturn(int64(result)))
+}
+
+// faultAtWord takes the data page away. The fault comes with the original place and the registers of behind the call, and
+// as often as it runs again. Then the page comes back with a word in it.
+func (g *guest) faultAtWord(behind uint64, access trapgate.Access, unmap bool, word uint64) {
+	before, code := regs(g.context), int32(segvAccErr)
+	if unmap {
+		code = segvMapErr
+		ok(g.subprocess.Unmap(dataAt, g.page))
+	} else {
+		g.protectPage(dataAt, trapgate.ProtNone)
+	}
+	for i := 0; i < 3; i++ {
+		g.run()
+		wantFault(&g.event, dataWord, access, syscall.SIGSEGV, code)
+		now := regs(g.context)
+		equal(g.event.Fault.IP, behind)
+		equal(now.RIP, behind)
+		equal(now.GSBase, 0)
+		equal([4]uint64{now.RAX, now.RDX, now.RSP, now.R15}, [4]uint64{before.RAX, before.RDX, before.RSP, before.R15})
+	}
+	if unmap {
+		mapPages(g.subprocess, dataAt, g.page, protRW)
+	} else {
+		g.protectPage(dataAt, protRW)
+	}
+	storeWord(g.subprocess, dataWord, word)
+}
+
+func (g *guest) wantOperandPatched() {
+	equal(g.wasPatched(), g.canPatch())
+	if g.canPatch() {
+		g.wantSites(0, 1)
+	}
+}
+
+func displacedStoreFaults(b trapgate.Backend) {
+	g := openAtWord(b, "patch_store", dataWord-0x28, 0)
+	for i := uint64(1); i < 40; i++ {
+		if i > warmCalls {
+			g.faultAtWord(label("patch_store", "patch_store_behind"), trapgate.AccessWrite, i%2 == 1, 0)
 		}
-		for i, l := range loops {
-			ok(l.context.SetUserData(uint64(i)))
-			submit(l)
+		g.callWithResult(i)
+		equal(loadWord(g.subprocess, dataWord), i-1)
+		equal(regs(g.context).R15, i)
+		if i == warmCalls {
+			g.wantOperandPatched()
 		}
-		for left := len(loops); left > 0; {
-			event := waitOne(q)
-			l := loops[event.UserData]
-			l.event = event
-			l.answer()
-			if l.calls == freshCalls {
-				left--
-			} else {
-				submit(l)
+	}
+	g.close()
+}
+
+// The instruction in front of it was carried out, once, and the sum shows that nothing was added twice.
+func displacedAddFaults(b trapgate.Backend) {
+	requireUpdatesThatWrite(b)
+	g := openAtWord(b, "patch_add", stackTop, dataWord)
+	sum := uint64(0)
+	for i := uint64(1); i < 40; i++ {
+		if i > warmCalls {
+			g.faultAtWord(label("patch_add", "patch_add_behind"), trapgate.AccessWrite, i%2 == 1, sum-i+1)
+			equal(regs(g.context).R14, i-1)
+		}
+		g.callWithResult(i)
+		equal(loadWord(g.subprocess, dataWord), sum)
+		equal(regs(g.context).R14, i-1)
+		equal(regs(g.context).R15, i)
+		if i == warmCalls {
+			g.wantOperandPatched()
+		}
+		sum += i
+	}
+	g.close()
+}
+
+func displacedLoadFaults(b trapgate.Backend) {
+	g := openAtWord(b, "patch_load", stackTop, dataWord-0x100)
+	for i := uint64(1); i < 40; i++ {
+		if i > warmCalls {
+			g.faultAtWord(label("patch_load", "patch_load_behind"), trapgate.AccessRead, i%2 == 1, 1000+i)
+		}
+		g.callWithResult(i)
+		equal(regs(g.context).R15, i)
+		if i > warmCalls {
+			equal(g.event.Syscall.Args[2], 1000+i)
+		}
+		if i == warmCalls {
+			g.wantOperandPatched()
+		}
+	}
+	g.close()
+}
+
+// What a guest shows after one step.
+type stepSeen struct {
+	kind    trapgate.Kind
+	ip, r15 uint64
+}
+
+const stepsSeen = 120
+
+// wantStep wants the call or a step, and says where it is.
+func (g *guest) wantStep() (ip uint64) {
+	if g.event.Kind == trapgate.KindSyscall {
+		wantCallAt(1, &g.event, guestCall)
+		return g.event.Syscall.IP
+	}
+	wantException(&g.event, syscall.SIGTRAP, trapTrace)
+	return g.event.Exception.IP
+}
+
+func (l *callLoop) recordSteps() (seen []stepSeen) {
+	for len(seen) < stepsSeen {
+		l.step()
+		l.wantStep()
+		now := regs(l.context)
+		seen = append(seen, stepSeen{l.event.Kind, now.RIP, now.R15})
+	}
+	setStep(l.context, false)
+	l.call()
+	equal(l.event.Syscall.IP, l.place("behind"))
+	return seen
+}
+
+func compareSteps(seen, expected []stepSeen) {
+	calls := 0
+	equal(len(seen), len(expected))
+	for i := range seen {
+		equal(seen[i], expected[i])
+		if seen[i].kind == trapgate.KindSyscall {
+			calls++
+		}
+	}
+	check(calls >= 3, "there are calls among the steps")
+}
+
+// Stepped, a loop that was patched shows the same instructions as one that never was.
+func stepsAreOriginal(l *callLoop) {
+	l.requireSteps()
+	twin := openLoop(l.info().Backend, trapgate.OpenNoPatching, l.callPattern)
+	l.warm()
+	twin.warm()
+	compareSteps(l.recordSteps(), twin.recordSteps())
+	check(l.isOriginal(), "the code is original")
+	twin.close()
+}
+
+// openBetween opens a guest that calls for ever, and between two calls goes once to the place in r13.
+func openBetween(b trapgate.Backend, flags trapgate.OpenFlags) *guest {
+	g := openFlags(b, flags, "patch_between")
+	change(g.context, func(r *trapgate.Registers) { r.R13 = codeAt })
+	return g
+}
+
+func between(place string) uint64 { return label("patch_between", "patch_between_"+place) }
+
+func (g *guest) betweenCalls(calls int) {
+	for ; calls > 0; calls-- {
+		r15 := regs(g.context).R15
+		g.call()
+		equal(g.event.Syscall.IP, between("behind"))
+		equal(regs(g.context).R15, r15+1)
+	}
+}
+
+func (g *guest) betweenWarm() {
+	g.betweenCalls(warmCalls)
+	equal(g.wasPatched(), g.canPatch())
+}
+
+func (g *guest) betweenGo(place string) {
+	change(g.context, func(r *trapgate.Registers) { r.R13 = between(place) })
+}
+
+// The registers are left alone, so that nobody learns from them that the guest steps.
+func (g *guest) recordOwnSteps() (seen []stepSeen) {
+	g.betweenWarm()
+	g.betweenGo("set_steps")
+	for len(seen) < stepsSeen {
+		g.run()
+		seen = append(seen, stepSeen{kind: g.event.Kind, ip: g.wantStep()})
+	}
+	return seen
+}
+
+// A guest that sets the trap flag by itself.
+func guestStepsItself(b trapgate.Backend) {
+	g, twin := openBetween(b, 0), openBetween(b, trapgate.OpenNoPatching)
+	compareSteps(g.recordOwnSteps(), twin.recordOwnSteps())
+	twin.close()
+	g.close()
+}
+
+// interruptAnywhere interrupts at moments that have nothing to do with what the guest is at.
+func interruptAnywhere(c *trapgate.Context) (stop func()) {
+	var told atomic.Bool
+	join := start(func() {
+		for random := uint64(1); !told.Load(); {
+			ok(c.Interrupt())
+			random = random*6364136223846793005 + 1442695040888963407
+			for spin := random >> 48; spin > 0 && !told.Load(); spin-- {
 			}
 		}
-		q.Close()
 	})
+	return func() {
+		told.Store(true)
+		join()
+	}
+}
+
+// wantInterrupted: it is in its own code, and nowhere that the registers would not fit to.
+func (l *callLoop) wantInterrupted() {
+	now := regs(l.context)
+	wantKind(&l.event, trapgate.KindInterrupted)
+	check(now.RIP >= l.at && now.RIP < l.at+uint64(len(l.original())), "the guest is in its own code")
+	equal(now.RBX, l.nr())
+	equal(now.GSBase, 0)
+	equal(now.CS, userCode)
+	ahead := l.r15 - now.R15
+	check(ahead <= 1, "what is behind the call is done once, or still to come")
+}
+
+// Each call arrives once and in order, however often the loop is interrupted on its way through the site.
+func interruptsLoseNoCall(b trapgate.Backend) {
+	for _, name := range []string{"mov_eax", "movabs", "libc_wrapper", "nops_behind"} {
+		at("%s", name)
+		l := openLoop(b, 0, findPattern(name))
+		l.warm()
+		stop := interruptAnywhere(l.context)
+		for interrupts := 0; interrupts < 100; l.answer() {
+			l.expect()
+			for l.run(); l.event.Kind == trapgate.KindInterrupted; l.run() {
+				l.wantInterrupted()
+				interrupts++
+			}
+		}
+		stop()
+		l.close()
+	}
+}
+
+// The register that patched calls work with.
+
+func (g *guest) wantGSFault() {
+	g.run()
+	wantFault(&g.event, 0, trapgate.AccessRead, syscall.SIGSEGV, segvMapErr)
+	equal(g.event.Fault.IP, between("read_gs"))
+	equal(regs(g.context).GSBase, 0)
+}
+
+// wantGivenUp: a guest that uses the register itself is not patched any more.
+func (g *guest) wantGivenUp() {
+	g.betweenCalls(warmCalls)
+	check(!g.wasPatched(), "the call is not patched")
+	original := code("patch_between")
+	check(bytes.Equal(read(g.subprocess, codeAt, len(original)), original), "the code is original")
+}
+
+func gsReadWithoutBase(b trapgate.Backend) {
+	g := openBetween(b, 0)
+	g.betweenWarm()
+	g.betweenGo("read_gs")
+	g.wantGSFault()
+	g.wantGSFault()
+	equal(g.stats().Faults, 2)
+	setIP(g.context, codeAt)
+	g.wantGivenUp()
+	g.close()
+}
+
+// gsIsRead wants the guest to read its word through the base, again and again.
+func (g *guest) gsIsRead() {
+	for i := 0; i < warmCalls; i++ {
+		g.betweenGo("read_gs")
+		g.betweenCalls(1)
+		equal(g.event.Syscall.Args[0], 4711)
+		equal(regs(g.context).GSBase, dataAt)
+	}
+	g.wantGivenUp()
+}
+
+func gsBaseByEmbedder(b trapgate.Backend) {
+	g := openBetween(b, 0)
+	storeWord(g.subprocess, dataAt, 4711)
+	g.betweenWarm()
+	change(g.context, func(r *trapgate.Registers) { r.GSBase = dataAt })
+	g.gsIsRead()
+	g.close()
+}
+
+func gsBaseByGuest(b trapgate.Backend) {
+	requireBaseInstructions()
+	g := openBetween(b, 0)
+	storeWord(g.subprocess, dataAt, 4711)
+	change(g.context, func(r *trapgate.Registers) { r.RBX = dataAt })
+	g.betweenWarm()
+	g.betweenGo("set_base")
+	g.betweenCalls(1)
+	equal(regs(g.context).GSBase, dataAt)
+	g.gsIsRead()
+	g.close()
+}
+
+// Without a base of its own it is 0, also for the instruction that reads it: where nothing is hidden in it.
+func gsBaseIsRead(b trapgate.Backend) {
+	requireBaseInstructions()
+	g := openBetween(b, trapgate.OpenNoPatching)
+	change(g.context, func(r *trapgate.Registers) { r.RDI = 1 })
+	g.betweenWarm()
+	g.betweenGo("get_base")
+	g.betweenCalls(1)
+	equal(g.event.Syscall.Args[0], 0)
+	g.close()
+}
+
+func gsNullSelector(b trapgate.Backend) {
+	g := openBetween(b, 0)
+	g.betweenWarm()
+	for i := 0; i < warmCalls; i++ {
+		g.betweenGo("load_null")
+		g.betweenCalls(4)
+		equal(regs(g.context).GSBase, 0)
+	}
+	equal(g.stats().Faults, 0)
+	g.close()
 }

@@ -18,11 +18,15 @@ func init() {
 	})
 }
 
-func openStepping(b trapgate.Backend, name string) *guest {
-	g := open(b, name)
+func (g *guest) requireSteps() {
 	if g.info().Capabilities&trapgate.CapSingleStep == 0 {
 		skip("this backend cannot run single instructions here")
 	}
+}
+
+func openStepping(b trapgate.Backend, name string) *guest {
+	g := open(b, name)
+	g.requireSteps()
 	return g
 }
 
