@@ -137,6 +137,8 @@ struct arch_systrap {
     uint64_t handler_offset; /* in the stub's text */
     uint64_t restorer_offset;
     void (*pause)(void);
+    /* A clock that a stub can read as well, without a call: it counts evenly, and on all processors the same. */
+    uint64_t (*ticks)(void);
     /* A sentence about what this machine lacks, NULL: nothing. */
     const char *(*missing)(void);
     /* Fills an image as the kernel would; its size, 0: more than capacity. */

@@ -38,12 +38,9 @@ void context_start_clock(struct tg_context *context)
 static void stop_clock(struct tg_context *context)
 {
     uint64_t took = (uint64_t)(clock_monotonic_ns() - context->started_ns);
-    uint32_t bucket = 63 - (uint32_t)__builtin_clzll(took | 1);
 
     context->started_ns = 0;
-    if (bucket >= TG_LATENCY_BUCKETS)
-        bucket = TG_LATENCY_BUCKETS - 1;
-    count_many(context->platform, COUNTER_SWITCH_LATENCY + bucket, 1);
+    count_latency(context->platform, COUNTER_SWITCH_LATENCY, took);
 }
 
 void context_give_back(struct tg_context *context)

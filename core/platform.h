@@ -45,8 +45,10 @@ enum counter {
     COUNTER_FUTEX_WAKES,
     COUNTER_STUB_SPINS, /* of subprocesses that are gone; the backend adds the others */
     COUNTER_STUB_SLEEPS,
-    COUNTER_SWITCH_LATENCY, /* and the bucket */
-    COUNTERS = COUNTER_SWITCH_LATENCY + TG_LATENCY_BUCKETS
+    COUNTER_SWITCH_LATENCY, /* and the bucket: count_latency() */
+    COUNTER_RESUME_LATENCY = COUNTER_SWITCH_LATENCY + TG_LATENCY_BUCKETS,
+    COUNTER_EVENT_LATENCY = COUNTER_RESUME_LATENCY + TG_LATENCY_BUCKETS,
+    COUNTERS = COUNTER_EVENT_LATENCY + TG_LATENCY_BUCKETS
 };
 
 struct tg_platform {
@@ -73,6 +75,14 @@ static inline void count_many(struct tg_platform *platform, uint32_t counter, ui
 static inline void count(struct tg_platform *platform, enum counter counter)
 {
     count_many(platform, counter, 1);
+}
+
+/* histogram: its first bucket. */
+static inline void count_latency(struct tg_platform *platform, enum counter histogram, uint64_t ns)
+{
+    uint32_t bucket = 63 - (uint32_t)__builtin_clzll(ns | 1);
+
+    count_many(platform, histogram + (bucket < TG_LATENCY_BUCKETS ? bucket : TG_LATENCY_BUCKETS - 1), 1);
 }
 
 static inline void uncount(struct tg_platform *platform, enum counter counter)

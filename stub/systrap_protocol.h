@@ -98,7 +98,7 @@ struct systrap_config {
     uint32_t fp_offset; /* in a slot */
     uint32_t fp_size;
     uint32_t spin_pauses; /* how often a worker pauses before it sleeps; 0: at once */
-    uint32_t pad;
+    uint32_t measure;     /* workers note when they take a context and when they leave an event */
     uint64_t fp_features; /* what the stub saves and loads */
     uint64_t patching;    /* calls may be patched: workers hide where they are in a register */
     /* Each worker's signal stack as sigaltstack(2) takes it. */
@@ -206,6 +206,9 @@ struct systrap_slot {
     uint32_t worker;      /* that runs it or did last */
     uint32_t number;      /* its own */
     uint32_t fp_at;       /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
+    /* Statistics, if config.measure: in the processor's ticks. */
+    uint64_t taken_at; /* a worker went on with the context */
+    uint64_t left_at;  /* it left an event */
 };
 #endif
 

@@ -13,7 +13,7 @@ static void print_help(void)
            "root folder, and there is no network.\n\n"
            "Options:\n%s"
            "  --stats          print what was served, and how fast, to stderr at the end\n"
-           "  --latency        the same, and how long the program's switches took\n"
+           "  --latency        the same, and how long the program's switches and their handoffs took\n"
            "  --help           this text\n\n"
            "The exit status is the program's, or 128 and the signal that ended it; %d when the\n"
            "sandbox failed, %d when the program cannot be run, %d when it is not there.\n",

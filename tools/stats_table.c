@@ -106,15 +106,15 @@ static void print_refusals(const tg_stats *stats)
     }
 }
 
-static void print_latency(const tg_stats *stats)
+static void print_latency(const char *what, const uint64_t histogram[TG_LATENCY_BUCKETS])
 {
     char name[64];
 
     for (size_t i = 0; i < TG_LATENCY_BUCKETS; i++) {
-        if (!stats->switch_latency[i])
+        if (!histogram[i])
             continue;
-        snprintf(name, sizeof(name), "switches of %" PRIu64 " ns and more", UINT64_C(1) << i);
-        print_fact(name, stats->switch_latency[i]);
+        snprintf(name, sizeof(name), "%s %" PRIu64 " ns and more", what, UINT64_C(1) << i);
+        print_fact(name, histogram[i]);
     }
 }
 
@@ -136,7 +136,9 @@ static void print_facts(const struct sandbox *sandbox, const struct syscall_coun
         return;
     print_platform_facts(&stats);
     print_refusals(&stats);
-    print_latency(&stats);
+    print_latency("switches of", stats.switch_latency);
+    print_latency("stubs went on after", stats.resume_latency);
+    print_latency("events taken after", stats.event_latency);
 }
 
 void stats_table_print(const struct sandbox *sandbox)

@@ -59,6 +59,7 @@ const struct arch_ops tgi_arch = {
             .handler_offset = SYSTRAP_OFFSET_HANDLER,
             .restorer_offset = SYSTRAP_OFFSET_RESTORER,
             .pause = x86_systrap_pause,
+            .ticks = x86_systrap_ticks,
             .missing = x86_systrap_missing,
             .fp_learn = x86_systrap_fp_learn,
             .fp_repair = x86_systrap_fp_repair,

@@ -35,6 +35,13 @@ void x86_systrap_pause(void)
     __builtin_ia32_pause();
 }
 
+/* Not before what is written above it has happened. */
+uint64_t x86_systrap_ticks(void)
+{
+    __builtin_ia32_lfence();
+    return __builtin_ia32_rdtsc();
+}
+
 const char *x86_systrap_missing(void)
 {
     unsigned int a;

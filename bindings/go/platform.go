@@ -46,7 +46,7 @@ const (
 	OpenTrapTSC     OpenFlags = C.TG_OPEN_TRAP_TSC     // the same for RDTSC and RDTSCP (see CapTrapTSC)
 	OpenNoPatching  OpenFlags = C.TG_OPEN_NO_PATCHING  // systrap: never write into guest code
 	OpenNoPlacement OpenFlags = C.TG_OPEN_NO_PLACEMENT // leave the placing of stub threads on processors to the kernel
-	OpenLatency     OpenFlags = C.TG_OPEN_LATENCY      // measure how long switches take, for Stats.SwitchLatency
+	OpenLatency     OpenFlags = C.TG_OPEN_LATENCY      // measure how long switches and their handoffs take
 )
 
 // Options say how a platform is opened. The zero value is right for most programs.
@@ -107,7 +107,7 @@ const (
 	PatchRefusals            = C.TG_PATCH_REFUSALS // how many indices there are
 )
 
-// LatencyBuckets is the length of Stats.SwitchLatency.
+// LatencyBuckets is the length of Stats.SwitchLatency, ResumeLatency and EventLatency.
 const LatencyBuckets = C.TG_LATENCY_BUCKETS
 
 // Stats are counters since opening, unless they say "now". What a backend does not have stays 0. Each is described at
@@ -143,6 +143,8 @@ type Stats struct {
 	StubSpins        uint64 // the guest can write this one: a hint
 	StubSleeps       uint64 // the guest can write this one: a hint
 	SwitchLatency    [LatencyBuckets]uint64
+	ResumeLatency    [LatencyBuckets]uint64 // a hint: the guest can write the stub's times
+	EventLatency     [LatencyBuckets]uint64 // the same
 }
 
 // Stats is laid out as tg_stats.

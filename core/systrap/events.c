@@ -227,6 +227,7 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
     uint32_t trap = SHARED_LOAD(slot->trap);
 
     base->regs_place = REGS_BACKEND;
+    statistics_back(context);
     if (trap != TRAP_PATCHED && !is_possible_trap(trap)) {
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
         systrap_lost(context, event);

@@ -208,4 +208,5 @@ void slot_push_state(struct systrap_context *context)
         tgi_arch.systrap.set_return(slot, context->return_value);
         context->return_set = false;
     }
+    statistics_given(context);
 }

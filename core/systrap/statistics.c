@@ -1,6 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The workers' own numbers. A guest can write them, so nothing depends on them. */
+/*
+ * How long handoffs take, and the workers' own numbers. A guest can write what
+ * workers say, so nothing depends on it.
+ */
+#include "core/clock.h"
 #include "core/systrap/systrap_backend.h"
+
+#define CLOCK_TRIES 8
+
+/* ---- handoffs ---- */
+
+/* Both clocks at the same moment, or as near to it as some tries come. */
+struct clock_pair statistics_read_clocks(void)
+{
+    struct clock_pair best = {0};
+    uint64_t best_took = UINT64_MAX;
+
+    for (int i = 0; i < CLOCK_TRIES; i++) {
+        uint64_t before = tgi_arch.systrap.ticks();
+        int64_t ns = clock_monotonic_ns();
+        uint64_t took = tgi_arch.systrap.ticks() - before;
+
+        if (took < best_took) {
+            best = (struct clock_pair){.ns = ns, .ticks = before + took / 2};
+            best_took = took;
+        }
+    }
+    return best;
+}
+
+void statistics_learn_ticks(struct systrap_platform *sp, const struct clock_pair *before)
+{
+    const struct clock_pair now = statistics_read_clocks();
+
+    if (now.ticks > before->ticks && now.ns > before->ns)
+        sp->tick_ns = (uint64_t)(((unsigned __int128)(now.ns - before->ns) << 32) / (now.ticks - before->ticks));
+}
+
+void statistics_note_given(struct systrap_context *context)
+{
+    if (systrap_platform(context->base.platform)->tick_ns)
+        context->given_at = tgi_arch.systrap.ticks();
+}
+
+/* A guest may have written it, or its processor's clock be a little off. */
+static uint64_t clamp(uint64_t ticks, uint64_t least, uint64_t most)
+{
+    if (ticks < least)
+        return least;
+    return ticks > most ? most : ticks;
+}
+
+static void count_ticks(struct tg_platform *platform, enum counter histogram, uint64_t ticks)
+{
+    unsigned __int128 ns = (unsigned __int128)ticks * systrap_platform(platform)->tick_ns >> 32;
+
+    count_latency(platform, histogram, ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns);
+}
+
+/* Whatever the slot says, the two together are no longer than the time since the context was given away. */
+void statistics_count_handoffs(struct systrap_context *context)
+{
+    const struct systrap_slot *slot = slot_of(context->bound, context->number);
+    uint64_t given_at = context->given_at;
+    uint64_t back_at = clamp(tgi_arch.systrap.ticks(), given_at, UINT64_MAX);
+    uint64_t taken_at = clamp(SHARED_LOAD(slot->taken_at), given_at, back_at);
+    uint64_t left_at = clamp(SHARED_LOAD(slot->left_at), taken_at, back_at);
+
+    context->given_at = 0;
+    count_ticks(context->base.platform, COUNTER_RESUME_LATENCY, taken_at - given_at);
+    count_ticks(context->base.platform, COUNTER_EVENT_LATENCY, back_at - left_at);
+}
+
+/* ---- what workers say ---- */
 
 static void add_workers(const struct systrap_subprocess *subprocess, uint64_t *spins, uint64_t *sleeps)
 {

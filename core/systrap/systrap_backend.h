@@ -114,6 +114,7 @@ struct systrap_context {
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */
+    uint64_t given_at;     /* statistics.c: ticks when it was given to the stub; 0: that is not measured */
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *queue;
@@ -131,6 +132,7 @@ struct systrap_platform {
     uint32_t workers_max;
     uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
     int64_t spin_ns;        /* 0: one processor, nobody spins */
+    uint64_t tick_ns;       /* how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */
     uint32_t spinners_max;  /* threads of the embedder that may spin at once */
     _Atomic uint32_t spinners;
     struct systrap_config config;
@@ -406,7 +408,33 @@ void systrap_queue_subprocess_dead(struct systrap_subprocess *subprocess);
 /* Before the context loses its slot. */
 void systrap_queue_leave_seat(struct systrap_context *context);
 
-/* ---- statistics.c: what workers say of themselves, for whoever wants to believe them ---- */
+/* ---- statistics.c: how long handoffs take, and what workers say of themselves ---- */
+
+/* With TG_OPEN_LATENCY: before and after the rest of opening, which is long enough to see how long a tick takes. */
+struct clock_pair {
+    int64_t ns;
+    uint64_t ticks;
+};
+
+struct clock_pair statistics_read_clocks(void);
+void statistics_learn_ticks(struct systrap_platform *sp, const struct clock_pair *before);
+
+void statistics_note_given(struct systrap_context *context);
+void statistics_count_handoffs(struct systrap_context *context);
+
+/* The context is about to be given to the stub. */
+static inline void statistics_given(struct systrap_context *context)
+{
+    if (__builtin_expect(context->base.platform->measures_latency, 0))
+        statistics_note_given(context);
+}
+
+/* It is back, with something in its slot. */
+static inline void statistics_back(struct systrap_context *context)
+{
+    if (__builtin_expect(context->given_at != 0, 0))
+        statistics_count_handoffs(context);
+}
 
 void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
 /* The subprocess is about to go: its numbers become the platform's. */

@@ -120,6 +120,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
 {
     struct systrap_platform *sp = systrap_platform(platform);
     const char *missing = tgi_arch.systrap.missing();
+    struct clock_pair before = {0};
     int err;
 
     if (missing) {
@@ -134,7 +135,14 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     learn_processors(sp, options->spin_ns);
     sp->config.patching = !(options->flags & TG_OPEN_NO_PATCHING) &&
                           lowest_address(platform->info.page_size) <= tgi_arch.systrap.table_start;
-    return systrap_template_start(platform, options, report);
+    /* A stub whose guests must not read that clock cannot do so either. */
+    sp->config.measure = platform->measures_latency && !(options->flags & TG_OPEN_TRAP_TSC);
+    if (sp->config.measure)
+        before = statistics_read_clocks();
+    err = systrap_template_start(platform, options, report);
+    if (!err && sp->config.measure)
+        statistics_learn_ticks(sp, &before);
+    return err;
 }
 
 static int systrap_open(struct tg_platform *platform, const struct tg_platform_options *options,

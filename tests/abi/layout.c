@@ -79,6 +79,8 @@ static const struct field fields[] = {
     FIELD(tg_stats, stub_spins),
     FIELD(tg_stats, stub_sleeps),
     FIELD(tg_stats, switch_latency),
+    FIELD(tg_stats, resume_latency),
+    FIELD(tg_stats, event_latency),
     FIELD(tg_mem_op, size),
     FIELD(tg_mem_op, kind),
     FIELD(tg_mem_op, addr),

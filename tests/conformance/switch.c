@@ -4,15 +4,21 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "arch.h"
 #include "cases.h"
 #include "guest.h"
 #include "guests.h"
+#include "proc.h"
 
 #define MANY_CONTEXTS    4200
 #define MANY_SUBPROCESS  16
 #define CONTEXTS_PER_ONE 100
+#define MEASURED_CALLS   50
+#define DELAY_US         40000
+#define DELAY_BUCKET     24 /* from 17 ms on */
+#define DELAY_TRIES      50
 
 static void starts_where_told(uint32_t backend)
 {
@@ -359,6 +365,120 @@ static void latency_is_measured(uint32_t backend)
     guest_close(&guest);
 }
 
+static uint64_t sum_from(const uint64_t histogram[TG_LATENCY_BUCKETS], int bucket)
+{
+    uint64_t sum = 0;
+
+    for (int i = bucket; i < TG_LATENCY_BUCKETS; i++)
+        sum += histogram[i];
+    return sum;
+}
+
+/* The least time that what is in a histogram can have taken; for the longest possible time: twice that. */
+static uint64_t least_ns(const uint64_t histogram[TG_LATENCY_BUCKETS])
+{
+    uint64_t sum = 0;
+
+    for (int i = 1; i < TG_LATENCY_BUCKETS; i++)
+        sum += histogram[i] << i;
+    return sum;
+}
+
+static void check_no_handoffs(const tg_platform *platform)
+{
+    const tg_stats stats = platform_stats(platform);
+
+    CHECK_EQ(sum_from(stats.resume_latency, 0), 0);
+    CHECK_EQ(sum_from(stats.event_latency, 0), 0);
+}
+
+static void handoffs_unmeasured(uint32_t backend, uint64_t flags)
+{
+    struct guest guest;
+
+    guest_open_flags(&guest, backend, flags, GUEST_CODE(counting_calls));
+    for (int i = 0; i < MEASURED_CALLS; i++)
+        GUEST_RUN_TO_CALL(&guest);
+    check_no_handoffs(guest.platform);
+    guest_close(&guest);
+}
+
+/* One each way for each start, and together no longer than the switches that they are part of. */
+static void handoffs_add_up(struct guest *guest)
+{
+    tg_stats stats;
+
+    for (int i = 0; i < MEASURED_CALLS; i++)
+        GUEST_RUN_TO_CALL(guest);
+    stats = platform_stats(guest->platform);
+    CHECK_EQ(sum_from(stats.resume_latency, 0), MEASURED_CALLS + stats.spurious_stops);
+    CHECK_EQ(sum_from(stats.event_latency, 0), MEASURED_CALLS + stats.spurious_stops);
+    CHECK(least_ns(stats.resume_latency) + least_ns(stats.event_latency) <=
+          2 * (least_ns(stats.switch_latency) + MEASURED_CALLS));
+}
+
+/* A stub that is stopped goes on late. */
+static void late_resume_is_seen(struct guest *guest, tg_queue *queue)
+{
+    pid_t pid = tg_subprocess_pid(guest->subprocess);
+    tg_event event = new_event();
+    tg_stats stats;
+    size_t count;
+
+    CHECK_SYSTEM(kill(pid, SIGSTOP));
+    while (proc_state(pid) != 'T')
+        usleep(1000);
+    usleep(DELAY_US); /* its other threads stop a little later */
+    CHECK_OK(tg_queue_submit(queue, guest->context, guest->subprocess));
+    usleep(DELAY_US);
+    CHECK_SYSTEM(kill(pid, SIGCONT));
+    CHECK_OK(tg_queue_wait(queue, &event, 1, -1, &count));
+    CHECK_CALL(&event, GUEST_CALL);
+    stats = platform_stats(guest->platform);
+    CHECK(sum_from(stats.resume_latency, DELAY_BUCKET) > 0);
+}
+
+/* An event that waits for somebody is taken late. More than one try: the guest may itself be kept from running. */
+static void late_taking_is_seen(struct guest *guest, tg_queue *queue)
+{
+    for (int i = 0; i < DELAY_TRIES; i++) {
+        tg_event event = new_event();
+        tg_stats stats;
+        size_t count;
+
+        CHECK_OK(tg_queue_submit(queue, guest->context, guest->subprocess));
+        usleep(DELAY_US);
+        CHECK_OK(tg_queue_wait(queue, &event, 1, -1, &count));
+        CHECK_CALL(&event, GUEST_CALL);
+        stats = platform_stats(guest->platform);
+        if (sum_from(stats.event_latency, DELAY_BUCKET))
+            return;
+    }
+    check_failed(CHECK_HERE, "no event was taken late");
+}
+
+static void handoffs_are_measured(uint32_t backend)
+{
+    struct guest guest;
+    tg_queue *queue;
+
+    handoffs_unmeasured(backend, 0);
+    guest_open_flags(&guest, backend, TG_OPEN_LATENCY, GUEST_CODE(counting_calls));
+    if (platform_info(guest.platform).capabilities & TG_CAP_TRAP_TSC)
+        handoffs_unmeasured(backend, TG_OPEN_LATENCY | TG_OPEN_TRAP_TSC);
+    check_no_handoffs(guest.platform);
+    if (backend == TG_BACKEND_SYSTRAP) {
+        handoffs_add_up(&guest);
+        CHECK_OK(tg_queue_create(guest.platform, &queue));
+        late_resume_is_seen(&guest, queue);
+        late_taking_is_seen(&guest, queue);
+        tg_queue_destroy(queue);
+    } else {
+        handoffs_unmeasured(backend, TG_OPEN_LATENCY);
+    }
+    guest_close(&guest);
+}
+
 const struct test_case switch_cases[] = {
     {"switch.starts_where_told", "A started context begins at its instruction and stack pointer", starts_where_told},
     {"switch.empty_space", "In an empty address space the first instruction fetch faults, with access EXEC",
@@ -386,5 +506,7 @@ const struct test_case switch_cases[] = {
     {"switch.spin_ns", "Calls arrive whatever time a side may spin", any_time_to_spin},
     {"switch.latency", "With TG_OPEN_LATENCY each switch and submit is in the histogram, without it none",
      latency_is_measured},
+    {"switch.latency_handoffs", "With it systrap measures both handoffs of each switch, and sees which one is late",
+     handoffs_are_measured},
     {0},
 };

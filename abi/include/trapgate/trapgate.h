@@ -115,7 +115,7 @@ TG_API const char *tg_strerror(int err);
 #define TG_OPEN_NO_PATCHING  0x4
 /* Leave the placing of stub threads on processors to the kernel (slower; see docs/performance.md). */
 #define TG_OPEN_NO_PLACEMENT 0x8
-/* Measure how long switches take, for tg_stats.switch_latency: two looks at the clock for each. */
+/* Measure how long switches and their handoffs take (tg_stats.*_latency): a few looks at clocks for each. */
 #define TG_OPEN_LATENCY      0x10
 
 typedef struct tg_platform_options {
@@ -247,6 +247,17 @@ typedef struct tg_stats {
      * last one holds all longer ones.
      */
     uint64_t switch_latency[TG_LATENCY_BUCKETS];
+    /*
+     * The same for the two handoffs of each switch, systrap only: from the start
+     * until a stub thread went on with the context, which may first have to get
+     * free; and from the moment when that left the event until the embedder's
+     * side took it, which for a queue is when somebody waits there. Stops that
+     * were nobody's event count too. 0 with TG_OPEN_TRAP_TSC.
+     * Stubs note these times where a guest can write: it can make them anything
+     * that the two of a switch can be within the time which that took.
+     */
+    uint64_t resume_latency[TG_LATENCY_BUCKETS];
+    uint64_t event_latency[TG_LATENCY_BUCKETS];
 } tg_stats;
 
 /* Counters since opening; any thread; each is read atomically, not all together. Errors: -EINVAL, -E2BIG. */

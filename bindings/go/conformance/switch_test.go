@@ -27,6 +27,7 @@ func init() {
 		{"switch.statistics_calls", callsByWay},
 		{"switch.spin_ns", anyTimeToSpin},
 		{"switch.latency", latencyIsMeasured},
+		{"switch.latency_handoffs", handoffsAreMeasured},
 	})
 }
 
@@ -268,11 +269,9 @@ func anyTimeToSpin(b trapgate.Backend) {
 	refused(err, syscall.EINVAL)
 }
 
-func latencies(g *guest) (sum uint64) {
-	for _, count := range g.stats().SwitchLatency {
-		sum += count
-	}
-	return sum
+func latencies(g *guest) uint64 {
+	stats := g.stats()
+	return sum(stats.SwitchLatency[:])
 }
 
 func latencyIsMeasured(b trapgate.Backend) {
@@ -293,4 +292,83 @@ func latencyIsMeasured(b trapgate.Backend) {
 	equal(latencies(g), 11)
 	queue.Close()
 	g.close()
+}
+
+const (
+	measuredCalls = 50
+	delay         = 40 * time.Millisecond
+	delayBucket   = 24 // from 17 ms on
+	delayTries    = 50
+)
+
+func sum(counts []uint64) (sum uint64) {
+	for _, count := range counts {
+		sum += count
+	}
+	return sum
+}
+
+func (g *guest) wantHandoffs(count uint64) {
+	stats := g.stats()
+	equal(sum(stats.ResumeLatency[:]), count)
+	equal(sum(stats.EventLatency[:]), count)
+}
+
+func handoffsUnmeasured(b trapgate.Backend, flags trapgate.OpenFlags) {
+	g := openFlags(b, flags, "counting_calls")
+	for i := 0; i < measuredCalls; i++ {
+		g.call()
+	}
+	g.wantHandoffs(0)
+	g.close()
+}
+
+// lateResumeIsSeen stops the stub, so that it goes on late.
+func (g *guest) lateResumeIsSeen(queue *trapgate.Queue) {
+	pid := g.subprocess.PID()
+	ok(syscall.Kill(pid, syscall.SIGSTOP))
+	for processState(pid) != 'T' {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(delay) // its other threads stop a little later
+	ok(queue.Submit(g.context, g.subprocess))
+	time.Sleep(delay)
+	ok(syscall.Kill(pid, syscall.SIGCONT))
+	waitOne(queue)
+	stats := g.stats()
+	check(sum(stats.ResumeLatency[delayBucket:]) > 0, "the stub went on late")
+}
+
+// lateTakingIsSeen leaves an event waiting. More than one try: the guest may itself be kept from running.
+func (g *guest) lateTakingIsSeen(queue *trapgate.Queue) {
+	for i := 0; i < delayTries; i++ {
+		ok(queue.Submit(g.context, g.subprocess))
+		time.Sleep(delay)
+		waitOne(queue)
+		if stats := g.stats(); sum(stats.EventLatency[delayBucket:]) > 0 {
+			return
+		}
+	}
+	fail(0, "no event was taken late")
+}
+
+func handoffsAreMeasured(b trapgate.Backend) {
+	handoffsUnmeasured(b, 0)
+	g := openFlags(b, trapgate.OpenLatency, "counting_calls")
+	defer g.close()
+	if g.info().Capabilities&trapgate.CapTrapTSC != 0 {
+		handoffsUnmeasured(b, trapgate.OpenLatency|trapgate.OpenTrapTSC)
+	}
+	if b != trapgate.BackendSystrap {
+		handoffsUnmeasured(b, trapgate.OpenLatency)
+		return
+	}
+	for i := 0; i < measuredCalls; i++ {
+		g.call()
+	}
+	g.wantHandoffs(measuredCalls + g.stats().SpuriousStops)
+	queue := must(g.platform.NewQueue())
+	g.lateResumeIsSeen(queue)
+	g.lateTakingIsSeen(queue)
+	queue.Close()
 }

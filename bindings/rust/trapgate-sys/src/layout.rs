@@ -86,7 +86,7 @@ layout! {
         pad 52 4,
         reserved 56 64,
     }
-    tg_stats 600 {
+    tg_stats 1112 {
         size 0 4,
         pad 4 4,
         subprocesses 8 8,
@@ -117,6 +117,8 @@ layout! {
         stub_spins 328 8,
         stub_sleeps 336 8,
         switch_latency 344 256,
+        resume_latency 600 256,
+        event_latency 856 256,
     }
     tg_mem_op 48 {
         size 0 4,

@@ -186,7 +186,7 @@ pub const TG_PATCH_REFUSED_FULL: usize = 14;
 /// Elements of [`tg_stats::patch_refusals`].
 pub const TG_PATCH_REFUSALS: usize = 16;
 
-/// Elements of [`tg_stats::switch_latency`].
+/// Elements of [`tg_stats::switch_latency`], [`tg_stats::resume_latency`] and [`tg_stats::event_latency`].
 pub const TG_LATENCY_BUCKETS: usize = 32;
 
 /// Counters since opening, unless they say "now".
@@ -253,6 +253,10 @@ pub struct tg_stats {
     pub stub_sleeps: u64,
     /// With [`TG_OPEN_LATENCY`]: element i counts 2^i to 2^(i+1) - 1 ns.
     pub switch_latency: [u64; 32],
+    /// The same, until a stub thread went on with the context. A guest can write the stub's times: a hint.
+    pub resume_latency: [u64; 32],
+    /// The same, from the stub's leaving an event until it was taken. A guest can write the stub's times: a hint.
+    pub event_latency: [u64; 32],
 }
 
 // ---------------------------------------------------------------------------

@@ -137,7 +137,8 @@ impl Options {
         self.flag(sys::TG_OPEN_NO_PLACEMENT, !on)
     }
 
-    /// Measure how long switches take, for [`Stats::switch_latency`].
+    /// Measure how long switches and their handoffs take, for [`Stats::switch_latency`], [`Stats::resume_latency`] and
+    /// [`Stats::event_latency`].
     pub fn latency(self, on: bool) -> Self {
         self.flag(sys::TG_OPEN_LATENCY, on)
     }
@@ -365,6 +366,10 @@ stats! {
     stub_sleeps: u64,
     /// With [`Options::latency`]: element i counts switches of 2^i to 2^(i+1) - 1 ns.
     switch_latency: [u64; sys::TG_LATENCY_BUCKETS],
+    /// The same, until a stub thread went on with the context. A guest can write the stub's times: a hint.
+    resume_latency: [u64; sys::TG_LATENCY_BUCKETS],
+    /// The same, from the stub's leaving an event until it was taken. A guest can write the stub's times: a hint.
+    event_latency: [u64; sys::TG_LATENCY_BUCKETS],
 }
 
 impl Stats {

@@ -2,16 +2,22 @@
 //! A switch: what goes in, what comes out, and where contexts and subprocesses meet.
 
 use crate::cases::cases;
+use crate::host;
 use crate::support::*;
+use std::thread;
 use std::time::Duration;
 use trapgate::*;
 
 const MANY: u64 = 4200;
+const MEASURED_CALLS: u64 = 50;
+const DELAY: Duration = Duration::from_millis(40);
+const DELAY_BUCKET: usize = 24; // from 17 ms on
+const DELAY_TRIES: usize = 50;
 
 cases! { switch:
     starts_where_told, empty_space, registers_call, registers_fault, embedder_moves_guest, partial_restore,
     many_contexts, many_subprocesses, thousands_of_contexts, copy, start_again, several_platforms, statistics,
-    statistics_calls, spin_ns, latency,
+    statistics_calls, spin_ns, latency, latency_handoffs,
 }
 
 fn starts_where_told(backend: Backend) {
@@ -211,4 +217,61 @@ fn latency(backend: Backend) {
     submit(&queue, guest.context, &guest.subprocess);
     wait_one(&queue);
     assert_eq!(latencies(&guest.platform), 11);
+}
+
+fn handoffs(platform: &Platform) -> (u64, u64) {
+    let stats = platform.stats().unwrap();
+    (stats.resume_latency.iter().sum(), stats.event_latency.iter().sum())
+}
+
+fn handoffs_unmeasured(options: Options) {
+    let mut guest = Guest::open_with(options, "counting_calls");
+    for _ in 0..MEASURED_CALLS {
+        guest.run_to_call();
+    }
+    assert_eq!(handoffs(&guest.platform), (0, 0));
+}
+
+/// A stub that is stopped goes on late.
+fn late_resume(queue: &Queue, context: Context, subprocess: &Subprocess) -> Context {
+    let pid = subprocess.pid().unwrap();
+    host::kill(pid, libc::SIGSTOP);
+    while host::process_state(pid) != Some('T') {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(DELAY);
+    submit(queue, context, subprocess);
+    thread::sleep(DELAY);
+    host::kill(pid, libc::SIGCONT);
+    wait_one(queue).context
+}
+
+fn latency_handoffs(backend: Backend) {
+    let options = Platform::options().backend(backend);
+    handoffs_unmeasured(options.clone());
+    let options = options.latency(true);
+    let Guest { mut context, subprocess, platform, .. } = Guest::open_with(options.clone(), "counting_calls");
+    if platform.info().unwrap().capabilities.trap_tsc() {
+        handoffs_unmeasured(options.clone().trap_tsc(true));
+    }
+    if backend != Backend::Systrap {
+        return handoffs_unmeasured(options);
+    }
+    for _ in 0..MEASURED_CALLS {
+        context.switch(&subprocess).unwrap();
+    }
+    let starts = MEASURED_CALLS + platform.stats().unwrap().spurious_stops;
+    assert_eq!(handoffs(&platform), (starts, starts));
+    let queue = Queue::new(&platform).unwrap();
+    context = late_resume(&queue, context, &subprocess);
+    assert!(platform.stats().unwrap().resume_latency[DELAY_BUCKET..].iter().sum::<u64>() > 0);
+    for _ in 0..DELAY_TRIES {
+        submit(&queue, context, &subprocess);
+        thread::sleep(DELAY);
+        context = wait_one(&queue).context;
+        if platform.stats().unwrap().event_latency[DELAY_BUCKET..].iter().sum::<u64>() > 0 {
+            return;
+        }
+    }
+    panic!("no event was taken late");
 }
