@@ -163,10 +163,9 @@ static bool measure_all(const struct settings *settings, const struct benchmark 
         report_table_rows(stdout, &measurements[i]);
         complete = complete && measurements[i].complete;
     }
-    printf(
-        "\nratio = value / floor. Values are medians of up to %u samples of %.0f ms, ours and floors in turns; spread ="
-        " (largest - smallest) / median.\n",
-        settings->plan.samples, settings->plan.seconds * 1000);
+    printf("\nratio = value / floor, of medians; where both come from the same samples, the median of theirs. Up to %u"
+           " samples of %.0f ms, ours and floors in turns; spread = (largest - smallest) / median.\n",
+           settings->plan.samples, settings->plan.seconds * 1000);
     return complete;
 }
 

@@ -12,7 +12,6 @@
 struct contestant {
     sample_function *run;
     struct series *series;
-    struct series *floor; /* for a value that brings its own; NULL for a floor itself */
 };
 
 #define CONTESTANTS (1 + BASELINES_MAX)
@@ -52,7 +51,8 @@ static void append(struct series *series, double value)
 }
 
 /* One failure discards the series: a median over the samples that happened to survive would be a flattering one. */
-static void take_sample(const struct contestant *contestant, const struct sample *sample)
+static void take_sample(struct measurement *measurement, const struct contestant *contestant,
+                        const struct sample *sample)
 {
     struct series *series = contestant->series;
     struct sample_outcome outcome;
@@ -64,16 +64,16 @@ static void take_sample(const struct contestant *contestant, const struct sample
         append(series, outcome.value);
     else
         discard(series, outcome.skipped, outcome.reason);
-    if (outcome.ok && outcome.has_floor && contestant->floor)
-        append(contestant->floor, outcome.floor);
+    if (outcome.ok && outcome.has_floor) {
+        append(&measurement->floors[0], outcome.floor);
+        append(&measurement->pairs, outcome.value / outcome.floor);
+    }
 }
 
 static void run_in_turns(struct measurement *measurement, const struct measure_plan *plan)
 {
     const struct benchmark *benchmark = measurement->benchmark;
-    struct contestant contestants[CONTESTANTS] = {
-        {plan->floors_only ? NULL : benchmark->run, &measurement->ours, &measurement->floors[0]},
-    };
+    struct contestant contestants[CONTESTANTS] = {{plan->floors_only ? NULL : benchmark->run, &measurement->ours}};
     struct sample sample = {
         .seconds = plan->seconds,
         .rest_seconds = plan->rest_seconds,
@@ -84,16 +84,17 @@ static void run_in_turns(struct measurement *measurement, const struct measure_p
     unsigned samples = plan->samples;
 
     for (unsigned i = 0; i < BASELINES_MAX; i++)
-        contestants[1 + i] = (struct contestant){benchmark->floors[i].run, &measurement->floors[i], NULL};
+        contestants[1 + i] = (struct contestant){benchmark->floors[i].run, &measurement->floors[i]};
     if (benchmark->samples_max != 0 && samples > benchmark->samples_max)
         samples = benchmark->samples_max;
 
     /* In turns, and every round starts with another one: noise and drift hit all of them alike. */
     for (unsigned round = 0; round < samples; round++)
         for (unsigned turn = 0; turn < CONTESTANTS && !measurement->ours.skipped; turn++)
-            take_sample(&contestants[(round + turn) % CONTESTANTS], &sample);
+            take_sample(measurement, &contestants[(round + turn) % CONTESTANTS], &sample);
     for (unsigned i = 0; i < CONTESTANTS; i++)
         sum_up(contestants[i].series);
+    sum_up(&measurement->pairs);
 }
 
 static bool has_outcome(const struct series *series)

@@ -28,6 +28,7 @@ struct measurement {
     bool complete; /* what was to be measured has a value, or was skipped */
     struct series ours;
     struct series floors[BASELINES_MAX];
+    struct series pairs; /* value / floor of each sample that brought its floor; nothing that moves both moves these */
 };
 
 /* A series with count 0 has a reason, or belongs to a floor that the benchmark does not have. */

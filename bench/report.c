@@ -12,9 +12,13 @@ static double median_of(const struct series *series)
     return series->count != 0 ? series->median : NAN;
 }
 
-static double ratio_of(double value, double floor)
+static double ratio_of(const struct measurement *measurement, unsigned floor_index)
 {
-    return floor != 0 ? value / floor : NAN;
+    double floor = median_of(&measurement->floors[floor_index]);
+
+    if (measurement->ours.count != 0 && floor_index == 0 && measurement->pairs.count != 0)
+        return measurement->pairs.median;
+    return floor != 0 ? median_of(&measurement->ours) / floor : NAN;
 }
 
 static const char *better_word(enum better better)
@@ -46,14 +50,17 @@ void report_table_head(FILE *out)
             "spread", "(floor)", "the floor is");
 }
 
-static void print_floor(FILE *out, const struct series *ours, const struct series *floor, const char *what)
+static void print_floor(FILE *out, const struct measurement *measurement, unsigned index)
 {
     char floor_number[CELL_MAX], ratio[CELL_MAX], spread[CELL_MAX], floor_spread[CELL_MAX];
-    double floor_median = median_of(floor);
+    const struct series *floor = &measurement->floors[index];
+    const char *what = measurement->benchmark->floors[index].what;
 
-    fprintf(out, "%12s %8s %7s %7s  %s\n", number_cell(floor_number, floor_median),
-            number_cell(ratio, ratio_of(median_of(ours), floor_median)), spread_cell(spread, ours),
-            spread_cell(floor_spread, floor), floor->reason[0] != '\0' ? floor->reason : what);
+    if (floor->reason[0] != '\0')
+        what = floor->reason;
+    fprintf(out, "%12s %8s %7s %7s  %s\n", number_cell(floor_number, median_of(floor)),
+            number_cell(ratio, ratio_of(measurement, index)), spread_cell(spread, &measurement->ours),
+            spread_cell(floor_spread, floor), what ? what : "(none)");
 }
 
 void report_table_rows(FILE *out, const struct measurement *measurement)
@@ -69,13 +76,11 @@ void report_table_rows(FILE *out, const struct measurement *measurement)
         return;
     }
     for (unsigned i = 0; i < BASELINES_MAX; i++) {
-        const struct baseline *floor = &benchmark->floors[i];
-
-        if (i > 0 && !floor->run)
+        if (i > 0 && !benchmark->floors[i].run)
             continue;
         if (i > 0)
             fprintf(out, "%-27s %12s %-10s %-7s ", "", "", "", "");
-        print_floor(out, &measurement->ours, &measurement->floors[i], floor->what ? floor->what : "(none)");
+        print_floor(out, measurement, i);
     }
     if (measurement->ours.reason[0] != '\0')
         fprintf(out, "%-27s FAILED: %s\n", "", measurement->ours.reason);
@@ -109,12 +114,11 @@ static void json_floor(FILE *out, const struct measurement *measurement, unsigne
     };
     const struct baseline *baseline = &measurement->benchmark->floors[index];
     const struct series *floor = &measurement->floors[index];
-    double median = median_of(floor);
 
     if (index > 0 && !baseline->run)
         return;
-    json_number(out, keys[index][0], median);
-    json_number(out, keys[index][1], ratio_of(median_of(&measurement->ours), median));
+    json_number(out, keys[index][0], median_of(floor));
+    json_number(out, keys[index][1], ratio_of(measurement, index));
     json_number(out, keys[index][2], floor->count != 0 ? floor->spread : NAN);
     if (baseline->what)
         json_text(out, keys[index][3], baseline->what);

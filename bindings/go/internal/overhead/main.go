@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 // Command overhead measures what Go adds to the library: switches and runners beside the same loops in C, in turns within
-// one run. It prints a JSON array; ratios are what counts.
+// one run. It prints a JSON array, which scripts/bench reads; the floor is C, and ratios are what counts.
 package main
 
 // #cgo pkg-config: trapgate
@@ -171,61 +171,110 @@ const (
 	betterRate = 0.75
 )
 
-// measure runs two loops in turns and gives what each took, or how fast it was.
-func measure(rounds, count int, part float64, c, g func(int) (float64, error)) (inC, inGo float64, err error) {
-	var cs, gs []float64
-	for i := 0; i < rounds; i++ {
-		for _, loop := range []struct {
-			run func(int) (float64, error)
-			to  *[]float64
-		}{{c, &cs}, {g, &gs}} {
-			value, err := loop.run(count)
-			if err != nil {
-				return 0, 0, err
-			}
-			*loop.to = append(*loop.to, value)
-		}
-	}
-	return quantile(cs, part), quantile(gs, part), nil
+// Calls between two looks at the clock. Beginning and ending with many contexts takes a while, so theirs are more.
+const (
+	switchesAtOnce = 5000
+	callsAtOnce    = 50000
+	callsByPtrace  = 1000 // of either, where a call takes fifty times as long
+)
+
+type loop func(count int) (float64, error)
+
+type plan struct {
+	backend trapgate.Backend
+	time    time.Duration // how long both loops run together
 }
 
-func run(backend trapgate.Backend, rounds, count int) ([]result, error) {
-	b, err := open(backend, 1)
-	if err != nil {
-		return nil, err
+func (p plan) count(count int) int {
+	if p.backend == trapgate.BackendPtrace {
+		return callsByPtrace
 	}
-	inC, inGo, err := measure(rounds, count, betterTime, b.switchC, b.switchGo)
-	if err != nil {
-		return nil, err
+	return count
+}
+
+// measure runs two loops in turns and gives what each took, or how fast it was. The first turn only warms them up.
+func (p plan) measure(count int, part float64, c, g loop) (inC, inGo float64, err error) {
+	var cs, gs []float64
+	for begun := time.Now(); len(cs) < 2 || time.Since(begun) < p.time; {
+		inC, err := c(count)
+		if err != nil {
+			return 0, 0, err
+		}
+		inGo, err := g(count)
+		if err != nil {
+			return 0, 0, err
+		}
+		if len(cs) == 0 {
+			begun = time.Now()
+		}
+		cs, gs = append(cs, inC), append(gs, inGo)
 	}
-	b.close()
-	results := []result{{Name: "go.switch_overhead", Unit: "ns", Value: inGo - inC}}
-	for _, contexts := range []int{1, 16, 256} {
-		b, err := open(backend, contexts)
-		if err != nil {
-			return nil, err
+	return quantile(cs[1:], part), quantile(gs[1:], part), nil
+}
+
+func (p plan) switchOverhead(name string, contexts int) (result, error) {
+	b, err := open(p.backend, contexts)
+	if err != nil {
+		return result{}, err
+	}
+	defer b.close()
+	inC, inGo, err := p.measure(p.count(switchesAtOnce), betterTime, b.switchC, b.switchGo)
+	return result{name, "ns", inGo - inC, inC, (inGo - inC) / inC}, err
+}
+
+func (p plan) runner(name string, contexts int) (result, error) {
+	b, err := open(p.backend, contexts)
+	if err != nil {
+		return result{}, err
+	}
+	defer b.close()
+	inC, inGo, err := p.measure(p.count(callsAtOnce), betterRate, b.queueC, b.runnerGo)
+	return result{name, "calls/s", inGo, inC, inGo / inC}, err
+}
+
+// run measures everything, or what has that name.
+func (p plan) run(only string) ([]result, error) {
+	var results []result
+	for _, line := range []struct {
+		name     string
+		contexts int
+		measure  func(name string, contexts int) (result, error)
+	}{
+		{"go.switch_overhead", 1, p.switchOverhead},
+		{"go.runner.1", 1, p.runner},
+		{"go.runner.16", 16, p.runner},
+		{"go.runner.256", 256, p.runner},
+	} {
+		if only != "" && only != line.name {
+			continue
 		}
-		inC, inGo, err := measure(rounds, count, betterRate, b.queueC, b.runnerGo)
+		measured, err := line.measure(line.name, line.contexts)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", line.name, err)
 		}
-		b.close()
-		results = append(results, result{fmt.Sprintf("go.runner.%d", contexts), "calls/s", inGo, inC, inGo / inC})
+		results = append(results, measured)
+	}
+	if len(results) == 0 {
+		return nil, fmt.Errorf("nothing here is called %q", only)
 	}
 	return results, nil
 }
 
 func main() {
-	rounds := flag.Int("rounds", 21, "how often each loop runs")
-	count := flag.Int("count", 50000, "calls in each")
-	ptrace := flag.Bool("ptrace", false, "measure the ptrace backend")
+	seconds := flag.Float64("seconds", 1, "how long each of two loops runs, the one in C and the one in Go")
+	name := flag.String("name", "", "measure only what has this name")
+	backend := flag.String("backend", "auto", "auto, ptrace or systrap")
 	flag.Parse()
-	backend := trapgate.BackendAuto
-	if *ptrace {
-		backend = trapgate.BackendPtrace
+	backends := map[string]trapgate.Backend{
+		"auto": trapgate.BackendAuto, "ptrace": trapgate.BackendPtrace, "systrap": trapgate.BackendSystrap,
+	}
+	chosen, known := backends[*backend]
+	if !known || flag.NArg() != 0 {
+		flag.Usage()
+		os.Exit(2)
 	}
 	runtime.LockOSThread() // as a loop of switches should
-	results, err := run(backend, *rounds, *count)
+	results, err := plan{chosen, time.Duration(2 * *seconds * float64(time.Second))}.run(*name)
 	if err == nil {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetIndent("", "  ")

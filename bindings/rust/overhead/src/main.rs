@@ -4,15 +4,25 @@
 //! begin anew: where memory and threads come to lie moves a switch by more than what is measured. Pairs that something
 //! else has disturbed, which took twice as long as the fastest block or more, do not count, unless all are.
 //!
-//! usage: trapgate-overhead [ptrace|systrap [ROUNDS [CALLS]]]
+//! It prints a JSON array with one result, which `scripts/bench` reads; the floor is the C call, and the ratio what part of
+//! it the difference is.
 
+use std::env;
 use std::os::raw::c_int;
 use std::ptr;
 use std::time::Instant;
 use trapgate::{sys, Backend, Context, Event, Mapping, Platform, Protection, Subprocess};
 
 const CODE_AT: u64 = 0x10000;
-const ROUNDS_TOGETHER: u32 = 100;
+const ROUNDS_TOGETHER: u32 = 300;
+const NAME: &str = "rust.switch_overhead";
+
+const USAGE: &str =
+    "usage: trapgate-overhead [--seconds S] [--backend auto|ptrace|systrap] [--name rust.switch_overhead]
+  --seconds S     how long the calls of either side are timed, together (default 1)
+  --backend NAME  where the guest runs (default auto)
+  --name NAME     what to measure; there is one thing
+";
 
 #[cfg(target_arch = "x86_64")]
 const CODE: &[u8] = b"\xb8\x27\0\0\0\x0f\x05\xeb\xf7"; // again: mov $39, %eax; syscall; jmp again
@@ -136,28 +146,42 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().expect("at least one pair")
 }
 
-fn main() -> trapgate::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let backend = match arguments.first().map(String::as_str) {
-        None => Platform::open()?.info()?.backend,
-        Some("ptrace") => Backend::Ptrace,
-        Some("systrap") => Backend::Systrap,
-        Some(other) => panic!("unknown backend {}", other),
-    };
-    let number =
-        |index: usize, default: u32| arguments.get(index).map_or(default, |text| text.parse().unwrap());
-    // A switch of ptrace takes so long that fewer do.
-    let (rounds, calls) = (number(1, 2000), number(2, if backend == Backend::Ptrace { 20 } else { 200 }));
-    let raw_backend =
-        if backend == Backend::Ptrace { sys::TG_BACKEND_PTRACE } else { sys::TG_BACKEND_SYSTRAP };
+struct Settings {
+    seconds: f64,
+    backend: Backend,
+}
 
+/// None when the arguments are not understood.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
+    let mut settings = Settings { seconds: 1.0, backend: Backend::Auto };
+    while let Some(option) = arguments.next() {
+        let value = arguments.next()?;
+        match (option.as_str(), value.as_str()) {
+            ("--seconds", seconds) => settings.seconds = seconds.parse().ok()?,
+            ("--backend", "auto") => settings.backend = Backend::Auto,
+            ("--backend", "ptrace") => settings.backend = Backend::Ptrace,
+            ("--backend", "systrap") => settings.backend = Backend::Systrap,
+            ("--name", NAME) => (),
+            _ => return None,
+        }
+    }
+    Some(settings)
+}
+
+/// Pairs of blocks, until one side has been timed for so long.
+fn measure(settings: &Settings) -> trapgate::Result<Vec<(f64, f64)>> {
+    let (raw_backend, calls) = match settings.backend {
+        Backend::Ptrace => (sys::TG_BACKEND_PTRACE, 20), // a switch takes so long that fewer do
+        _ => (sys::TG_BACKEND_SYSTRAP, 200),
+    };
     let mut pairs = Vec::new();
-    while pairs.len() < rounds as usize {
+    let mut timed = 0.0;
+    while pairs.is_empty() || timed < settings.seconds * 1e9 {
         let mut raw = Raw::open(raw_backend);
-        let mut safe = Safe::open(backend)?;
+        let mut safe = Safe::open(settings.backend)?;
         block(&mut raw, calls);
         block(&mut safe, calls);
-        for round in 0..ROUNDS_TOGETHER.min(rounds) {
+        for round in 0..ROUNDS_TOGETHER {
             // The order changes, so that what a block leaves behind helps both alike.
             let (first, second);
             if round % 2 == 0 {
@@ -167,20 +191,44 @@ fn main() -> trapgate::Result<()> {
                 second = block(&mut safe, calls);
                 first = block(&mut raw, calls);
             }
+            timed += first * f64::from(calls);
             pairs.push((first, second));
         }
     }
+    Ok(pairs)
+}
+
+fn undisturbed(pairs: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let fastest = pairs.iter().map(|(first, second)| first.min(*second)).fold(f64::INFINITY, f64::min);
-    let undisturbed = |(first, second): &&(f64, f64)| first.max(*second) < 2.0 * fastest;
-    let mut counted: Vec<(f64, f64)> = pairs.iter().filter(undisturbed).copied().collect();
+    let counted: Vec<_> =
+        pairs.iter().filter(|(first, second)| first.max(*second) < 2.0 * fastest).copied().collect();
     if counted.is_empty() {
-        counted = pairs.clone();
+        pairs.to_vec()
+    } else {
+        counted
     }
-    let floor = median(counted.iter().map(|(first, _)| *first).collect());
-    eprintln!("{:?}: the C call {:.1} ns, {} of {} pairs count", backend, floor, counted.len(), pairs.len());
+}
+
+fn main() -> trapgate::Result<()> {
+    let mut settings = match parse(env::args().skip(1)) {
+        Some(settings) => settings,
+        None => {
+            eprint!("{}", USAGE);
+            std::process::exit(2);
+        }
+    };
+    if settings.backend == Backend::Auto {
+        settings.backend = Platform::open()?.info()?.backend;
+    }
+    let pairs = undisturbed(&measure(&settings)?);
+    let floor = median(pairs.iter().map(|(first, _)| *first).collect());
+    let value = median(pairs.iter().map(|(first, second)| second - first).collect());
     println!(
-        "[{{\"name\":\"rust.switch_overhead\",\"unit\":\"ns\",\"value\":{:.2},\"floor\":0,\"ratio\":0}}]",
-        median(counted.iter().map(|(first, second)| second - first).collect())
+        "[{{\"name\":\"{}\",\"unit\":\"ns\",\"value\":{:.2},\"floor\":{:.2},\"ratio\":{:.4}}}]",
+        NAME,
+        value,
+        floor,
+        value / floor
     );
     Ok(())
 }
