@@ -46,16 +46,22 @@ static void *run_writer(void *argument)
     return NULL;
 }
 
-static void forgery_open(struct forgery *forgery, uint32_t backend, struct guest_code victim, struct guest_code writer)
+static void forgery_open_flags(struct forgery *forgery, uint32_t backend, uint64_t flags, struct guest_code victim,
+                               struct guest_code writer)
 {
     need_shared_memory(backend);
-    guest_open(&forgery->guest, backend, victim);
+    guest_open_flags(&forgery->guest, backend, flags, victim);
     load_code(forgery->guest.subprocess, WRITER_AT, writer);
     forgery->region = region_of(forgery->guest.platform, forgery->guest.subprocess);
     forgery->victim = bounded_new("the victim's thread");
     forgery->other = bounded_new("the main thread");
     forgery->writer = create_context(forgery->guest.platform);
     CHECK_OK(tg_context_start(forgery->writer, WRITER_AT, GUEST_STACK_TOP));
+}
+
+static void forgery_open(struct forgery *forgery, uint32_t backend, struct guest_code victim, struct guest_code writer)
+{
+    forgery_open_flags(forgery, backend, 0, victim, writer);
 }
 
 /* Slots are given out in the order of first runs: the victim's is 0 when it runs first. */
@@ -273,5 +279,49 @@ void hostile_short_waits(uint32_t backend)
     CHECK(forgery.guest.event.kind == TG_EVENT_SYSCALL || forgery.guest.event.kind == TG_EVENT_DEAD);
     tg_queue_destroy(queue);
     forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+static void add_up(const uint64_t histogram[TG_LATENCY_BUCKETS], uint64_t *count, uint64_t *least_ns)
+{
+    for (int i = 0; i < TG_LATENCY_BUCKETS; i++) {
+        *count += histogram[i];
+        *least_ns += i ? histogram[i] << i : 0;
+    }
+}
+
+/* Upper halves of slot.taken_at and slot.left_at: each handoff counts once, and all within the time that there was. */
+static void forge_times(uint32_t backend, uint64_t taken_at, uint64_t left_at)
+{
+    struct forgery forgery;
+    uint64_t resumed = 0;
+    uint64_t taken = 0;
+    uint64_t least_ns = 0;
+    forgery_open_flags(&forgery, backend, TG_OPEN_LATENCY, GUEST_CODE(call_loop), GUEST_CODE(keep_writing));
+    const int64_t start = clock_ns();
+    guest_run(&forgery.guest);
+    start_writing(&forgery, victim_word(&forgery, offsetof(struct systrap_slot, taken_at)) + sizeof(uint32_t), taken_at,
+                  victim_word(&forgery, offsetof(struct systrap_slot, left_at)) + sizeof(uint32_t), left_at);
+    for (size_t i = 1; i < CALLS; i++) {
+        BOUNDED_VOID(forgery.victim, guest_run(&forgery.guest));
+        CHECK_CALL(&forgery.guest.event, GUEST_CALL);
+    }
+    const int64_t took = clock_ns() - start;
+    const tg_stats stats = platform_stats(forgery.guest.platform);
+    add_up(stats.resume_latency, &resumed, &least_ns);
+    add_up(stats.event_latency, &taken, &least_ns);
+    CHECK_EQ(resumed, CALLS + stats.spurious_stops);
+    CHECK_EQ(taken, CALLS + stats.spurious_stops);
+    CHECK(least_ns <= (uint64_t)took);
+    stop_writing(&forgery);
+    forgery_close(&forgery);
+}
+
+void hostile_forged_times(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    forge_times(backend, UINT32_MAX, 0);
+    forge_times(backend, 0, UINT32_MAX);
+    forge_times(backend, 0, 0);
     footprint_check(&before);
 }

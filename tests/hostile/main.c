@@ -52,6 +52,7 @@ static const struct hostile_case {
     {"forged_gone", hostile_forged_gone},
     {"forged_trap", hostile_forged_trap},
     {"short_waits", hostile_short_waits},
+    {"forged_times", hostile_forged_times},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };

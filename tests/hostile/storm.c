@@ -185,7 +185,7 @@ static void open_storm(struct storm *storm, uint32_t backend)
     for (size_t i = 0; i < QUEUED; i++)
         storm->flight[i] = bounded_new("a submitted context");
     share_plan(storm);
-    storm->platform = open_platform(backend, 0);
+    storm->platform = open_platform(backend, storm->seed % 2 ? TG_OPEN_LATENCY : 0);
 }
 
 static void report(const struct storm *storm)
