@@ -4,6 +4,7 @@
  * process; scripts/bench builds them and says where they are. They print a JSON array with one result.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "programs.h"
 #include "sample.h"
@@ -17,7 +18,7 @@ struct binding {
 
 static const struct binding rust = {
     "TG_BENCH_RUST",
-    "no program in Rust; have cargo in PATH (Debian: cargo) and run scripts/bench, which builds it",
+    "no program in Rust; have rustc in PATH (Debian: rustc) and run scripts/bench, which builds it",
 };
 
 static const struct binding go = {
@@ -49,6 +50,8 @@ static double measured_by(const struct binding *binding, const char *name, const
 
     if (!path)
         sample_skip("%s", binding->missing);
+    if (access(path, X_OK) != 0)
+        sample_fail("%s is not there: scripts/bench could not build it, and said why in front of this table", path);
     snprintf(seconds, sizeof(seconds), "%.6f", sample->seconds);
     snprintf(name_argument, sizeof(name_argument), "%s", name);
     output = scratch_file();

@@ -65,7 +65,7 @@ enum program_index {
 
 static const struct program programs[] = {
     [PROGRAM_BUSYBOX] = {"/bin/busybox", {"sh", "-c", SHELL_LOOP("100")}, {"sh", "-c", SHELL_LOOP("5100")}},
-    [PROGRAM_BUSYBOX_EXEC] = {"/bin/busybox", {"sh", "-c", SHELL_EXEC("10")}, {"sh", "-c", SHELL_EXEC("210")}},
+    [PROGRAM_BUSYBOX_EXEC] = {"/bin/busybox", {"sh", "-c", SHELL_EXEC("10")}, {"sh", "-c", SHELL_EXEC("110")}},
     [PROGRAM_PYTHON] = {"/usr/bin/python3", {"-c", python_file_work, "50"}, {"-c", python_file_work, "1050"}},
     [PROGRAM_GO] = {"goroutines", {"100"}, {"2100"}},
     [PROGRAM_FIND] = {"/usr/bin/find", {"/usr/share", "-maxdepth", "1"}, {"/usr/share", "-type", "f"}},
