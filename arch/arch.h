@@ -110,6 +110,7 @@ struct arch_patch {
     uint32_t pattern;
     uint8_t original[ARCH_PATCH_BYTES];
     uint8_t replacement[ARCH_PATCH_BYTES];
+    uint32_t starts; /* bit n: a thread can arrive at byte n; those but the first trap in the replacement */
     uint64_t own[4]; /* the architecture's */
 };
 
@@ -158,6 +159,8 @@ struct arch_systrap {
 
     /* Registers with which patched calls would not work or be seen. */
     bool (*forbids_patching)(const tg_regs *regs);
+    /* Whether the instruction there uses what a worker hides from guests. */
+    bool (*uses_hidden_base)(const tg_regs *regs, const struct arch_guest *guest);
 
     uint64_t table_start; /* where an absolute jump reaches it, in user space: reserved */
     uint64_t table_size;

@@ -70,6 +70,7 @@ const struct arch_ops tgi_arch = {
             .read_patched = x86_systrap_read_patched,
             .keep_resume = x86_systrap_keep_resume,
             .forbids_patching = x86_forbids_patching,
+            .uses_hidden_base = x86_uses_hidden_base,
             .table_start = PATCH_TABLE_START,
             .table_size = PATCH_TABLE_END - PATCH_TABLE_START,
             .code_before = PATCH_WINDOW_BEFORE + X86_SYSCALL_LENGTH,

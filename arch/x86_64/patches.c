@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The contract's side of patched system calls; patch_site.c does the thinking. */
+#include <Zydis/Zydis.h>
 #include <linux/audit.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_pa
     patch->pattern = plan.site.pattern;
     memcpy(patch->original, plan.original, plan.site.length);
     memcpy(patch->replacement, plan.replacement, plan.site.length);
+    patch->starts = patch_starts(&plan.site);
     memcpy(patch->own, &plan.site, sizeof(plan.site));
     memcpy(trampoline, plan.trampoline, plan.trampoline_length);
     *trampoline_length = plan.trampoline_length;
@@ -68,6 +70,18 @@ bool x86_forbids_patching(const tg_regs *regs)
 {
     /* A worker's own %gs base takes the place of a guest's zero. */
     return regs->eflags & X86_EFLAGS_TF || regs->gs_base != 0 || regs->gs != 0;
+}
+
+bool x86_uses_hidden_base(const tg_regs *regs, const struct arch_guest *guest)
+{
+    uint8_t code[ZYDIS_MAX_INSTRUCTION_LENGTH];
+    size_t length = guest->read(guest->arg, regs->rip, code, sizeof(code));
+    ZydisDecodedInstruction instruction;
+    ZydisDecoder decoder;
+
+    return ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
+           ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code, length, &instruction)) &&
+           instruction.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS;
 }
 
 void x86_set_ip(tg_regs *regs, uint64_t ip)

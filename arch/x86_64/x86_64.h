@@ -65,6 +65,7 @@ uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_pa
 uint64_t x86_patch_return_ip(const struct arch_patch *patch);
 uint64_t x86_patch_original_ip(const struct arch_patch *patch, uint64_t offset);
 bool x86_forbids_patching(const tg_regs *regs);
+bool x86_uses_hidden_base(const tg_regs *regs, const struct arch_guest *guest);
 void x86_set_ip(tg_regs *regs, uint64_t ip);
 enum arch_patch_meaning x86_patch_explain(const struct arch_patch *patch, tg_regs *regs, struct arch_syscall *out);
 

@@ -122,13 +122,17 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const st
 /*
  * A guest used the segment register whose base is a worker's while the guest
  * has none. From now on it has its own, and no patched calls. Once for each
- * start: a guest that says so again makes it up.
+ * start: a guest that says so again makes it up. Other accesses fault in the
+ * same way, for which nothing is given up.
  */
-static bool met_hidden_base(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info)
+static bool met_hidden_base(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info,
+                            const struct arch_guest *guest)
 {
     bool no_address = info->si_code == SI_KERNEL || (int64_t)(uintptr_t)info->si_addr < 0;
 
     if (info->si_signo != SIGSEGV || !no_address || !trap->hidden || context->met_hidden_base)
+        return false;
+    if (!tgi_arch.systrap.uses_hidden_base(&context->base.regs, guest))
         return false;
     context->met_hidden_base = true;
     patches_turn_off(context->bound);
@@ -163,7 +167,7 @@ static bool signal_event(struct systrap_context *context, const struct arch_trap
     if (met_own_step(context, &info))
         return false;
     meaning = explain(context, trap, &info);
-    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info))
+    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info, &guest))
         return false;
     if (meaning == ARCH_PATCH_CONTINUE) {
         base->regs_place = REGS_HERE;

@@ -3,10 +3,10 @@
  * Patched system calls: which sites are worth it, changing a guest's code while
  * it runs, and making sense of threads that trap in changed bytes.
  *
- * A site is changed by the stub's own syscall thread: first a byte that traps,
- * then the bytes behind it, then the first one, with all processors made to
- * see each step (membarrier(2)). Trampolines are never used twice, for a
- * thread may be in one at any time.
+ * A site is changed by the stub's own syscall thread: first a byte that traps
+ * wherever an instruction starts, then the bytes between them, then these, with
+ * all processors made to see each step (membarrier(2)). Trampolines are never
+ * used twice, for a thread may be in one at any time.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -168,28 +168,68 @@ static void add_write(struct batch *batch, uint64_t addr, uint64_t from, size_t 
                                        .args = {(uint64_t)batch->subprocess->file, addr, length, from}});
 }
 
-/* The first write and all that come behind it. */
-#define WRITING_CALLS 7
+/* Each of these bytes by itself, so that nobody ever sees a part of an instruction that starts there. */
+static void add_writes_of_starts(struct batch *batch, const struct arch_patch *site, uint64_t from)
+{
+    for (uint32_t i = 0; i < site->length; i++) {
+        if (site->starts >> i & 1)
+            add_write(batch, site->start + i, from + i, tgi_arch.systrap.trap_length);
+    }
+}
 
-/* order_lock is held. 0 or -errno; -EIO: some bytes may have been written. */
+static void add_calls_that_write(struct batch *batch, const struct arch_patch *site, const uint8_t *bytes)
+{
+    uint8_t trapping[ARCH_PATCH_BYTES];
+    uint64_t trapping_at;
+    uint64_t bytes_at;
+
+    memcpy(trapping, bytes, site->length);
+    for (uint32_t i = 1; i < site->length; i++) {
+        if (site->starts >> i & 1)
+            trapping[i] = site->replacement[i];
+    }
+    trapping[0] = tgi_arch.systrap.trap_byte;
+    trapping_at = add_data(batch, trapping, site->length);
+    bytes_at = add_data(batch, bytes, site->length);
+    add_writes_of_starts(batch, site, trapping_at);
+    add_barrier(batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+    add_write(batch, site->start + tgi_arch.systrap.trap_length, trapping_at + tgi_arch.systrap.trap_length,
+              site->length - tgi_arch.systrap.trap_length);
+    add_barrier(batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+    add_writes_of_starts(batch, site, bytes_at);
+    add_barrier(batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+}
+
+/* Nothing was written, but the pages may be left writable. -EIO: they are. */
+static int protect_again(struct systrap_subprocess *subprocess, const struct arch_patch *site, int err)
+{
+    struct batch batch = {.subprocess = subprocess};
+    struct answer answer;
+
+    add_protect(&batch, site, PROT_READ | PROT_EXEC);
+    if (orders_give(subprocess, batch.calls, &answer))
+        return -ESRCH;
+    return answer.left ? -EIO : err;
+}
+
+/*
+ * Wherever an instruction may start there are bytes that trap while the others
+ * change, in both directions. order_lock is held. 0 or -errno; -EIO: some
+ * bytes may have been written.
+ */
 static int change_code(struct systrap_subprocess *subprocess, const struct arch_patch *site, const uint8_t *bytes)
 {
     struct batch batch = {.subprocess = subprocess};
-    uint64_t new_bytes = add_data(&batch, bytes, site->length);
-    uint64_t trap = add_data(&batch, &tgi_arch.systrap.trap_byte, 1);
     struct answer answer;
+    size_t first_write;
+    size_t made;
     int err;
 
     if (!subprocess->patches.registered)
         add_barrier(&batch, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
     add_protect(&batch, site, PROT_READ | PROT_WRITE | PROT_EXEC);
-    add_write(&batch, site->start, trap, tgi_arch.systrap.trap_length);
-    add_barrier(&batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
-    add_write(&batch, site->start + tgi_arch.systrap.trap_length, new_bytes + tgi_arch.systrap.trap_length,
-              site->length - tgi_arch.systrap.trap_length);
-    add_barrier(&batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
-    add_write(&batch, site->start, new_bytes, tgi_arch.systrap.trap_length);
-    add_barrier(&batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+    first_write = batch.calls;
+    add_calls_that_write(&batch, site, bytes);
     add_protect(&batch, site, PROT_READ | PROT_EXEC);
     err = orders_give(subprocess, batch.calls, &answer);
     if (err)
@@ -198,8 +238,10 @@ static int change_code(struct systrap_subprocess *subprocess, const struct arch_
         subprocess->patches.registered = true;
         return 0;
     }
-    /* Nothing is written yet when what failed is before the call behind the first write. */
-    return answer.left >= WRITING_CALLS ? (int)answer.result : -EIO;
+    made = answer.left <= batch.calls ? batch.calls - answer.left : batch.calls;
+    if (made > first_write)
+        return -EIO;
+    return made == first_write ? protect_again(subprocess, site, (int)answer.result) : (int)answer.result;
 }
 
 /* order_lock is held. The table of pointers at the bottom of the address space. */
@@ -341,8 +383,6 @@ static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_
     site->undone = true;
     if (err == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-    else
-        atomic_store(&patches->off, true);
     return false;
 }
 
@@ -394,10 +434,18 @@ static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t e
     return !site->undone && site->patch.start < end && start < site->patch.start + site->patch.length;
 }
 
+/* What is known of a call depends on the bytes around it and on the pages of these. */
+static bool is_near(const struct systrap_heat *heat, uint64_t start, uint64_t end)
+{
+    return heat->ip + tgi_arch.systrap.code_after > start && heat->ip < end + tgi_arch.systrap.code_before;
+}
+
 /*
  * An operation on the pages of a site: they get the original bytes back before
  * it, whatever it is. It may fail, or leave the bytes there for others to read
- * or to write, or take the right to read away, or one of two pages.
+ * or to write, or take the right to read away, or one of two pages. Calls there
+ * are counted anew, also where they were left alone: that may have been because
+ * of what changes now.
  * order_lock is held.
  */
 void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
@@ -406,14 +454,17 @@ void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_me
     uint64_t page = subprocess->base.platform->info.page_size;
     uint64_t end = (op->addr + op->length + page - 1) & ~(page - 1);
 
-    if (!patches->count)
+    if (!patches->count && atomic_load(&patches->off))
         return;
     pthread_mutex_lock(&patches->lock);
     for (uint32_t i = 0; i < patches->count; i++) {
         if (overlaps(&patches->sites[i], op->addr, end))
             restore(subprocess, &patches->sites[i]);
     }
-    memset(patches->heat, 0, sizeof(patches->heat));
+    for (uint32_t i = 0; i < PATCH_HEATS; i++) {
+        if (is_near(&patches->heat[i], op->addr, end))
+            patches->heat[i] = (struct systrap_heat){0};
+    }
     pthread_mutex_unlock(&patches->lock);
 }
 

@@ -21,12 +21,34 @@ static const struct pattern left_alone[] = {
     PATTERN(refused_relative, LEAVES(RELATIVE)),
     PATTERN(refused_rcx, LEAVES(REGISTER)),
     PATTERN(refused_rsp, LEAVES(REGISTER)),
+    PATTERN(refused_gs, LEAVES(MEMORY), .moved = true),
     PATTERN(refused_no_room, LEAVES(NO_ROOM)),
     PATTERN(refused_unlisted, LEAVES(UNLISTED)),
     PATTERN(refused_decoy, LEAVES(DECOY), .number = DECOY_NUMBER),
     PATTERN(refused_undecodable, LEAVES(UNDECODABLE), .moved = true),
     PATTERN(two_shorts, LEAVES(SIGNAL_RETURN), .number = SYS_rt_sigreturn),
 };
+
+/* A guest that changes its memory between any two calls: what it does elsewhere makes no call a new one. */
+static void work_beside_operations(uint32_t backend, const struct pattern *pattern)
+{
+    struct loop loop;
+    int n;
+
+    loop_open(&loop, backend, 0, pattern);
+    loop_warm(&loop);
+    loop.at = GUEST_HOLE_AT + 16 * loop.guest.page;
+    put_code(&loop.guest, loop.at, pattern->code, PROT_RX);
+    loop_start(&loop, 3);
+    for (n = 0; n < WARM_CALLS; n++) {
+        map_pages(loop.guest.subprocess, GUEST_HOLE_AT, loop.guest.page, PROT_RW);
+        loop_call(&loop);
+        CHECK_OK(tg_subprocess_unmap(loop.guest.subprocess, GUEST_HOLE_AT, loop.guest.page));
+    }
+    CHECK_EQ(last_was_patched(&loop), can_patch(&loop.guest));
+    check_site_is_whole(&loop);
+    loop_close(&loop);
+}
 
 static void patterns_work(uint32_t backend)
 {
@@ -42,6 +64,7 @@ static void patterns_work(uint32_t backend)
         if (can_patch(&loop.guest))
             check_sites(&loop.guest, patched_patterns[i].taken == BEFORE, patched_patterns[i].taken == BEHIND);
         loop_close(&loop);
+        work_beside_operations(backend, &patched_patterns[i]);
     }
 }
 
@@ -688,6 +711,29 @@ static void check_gives_up(struct guest *guest)
     CHECK(between_is_original(guest));
 }
 
+/* Accesses through other registers fault as those through the hidden base do; no patching ends for them. */
+static void addresses_without_gs(uint32_t backend)
+{
+    static const uint64_t wild[] = {UINT64_C(0xffff800000000000), UINT64_MAX - 7, UINT64_C(0x8000000000000000),
+                                    UINT64_C(0x800000000000)};
+    struct guest guest;
+    size_t i;
+
+    between_open(&guest, backend, 0);
+    between_warm(&guest);
+    for (i = 0; i < ARRAY_SIZE(wild); i++) {
+        tg_context_regs_mut(guest.context)->rbx = wild[i];
+        between_go(&guest, guest_patch_between_read_at);
+        guest_run(&guest);
+        CHECK(guest.event.kind == TG_EVENT_FAULT || guest.event.kind == TG_EVENT_EXCEPTION);
+        CHECK_EQ(tg_context_regs(guest.context)->rip, GUEST_PLACE(patch_between, patch_between_read_at));
+        arch_set_ip(guest.context, GUEST_CODE_AT);
+        between_calls(&guest, 2);
+        CHECK_EQ(!!(guest.event.flags & TG_FLAG_PATCHED), can_patch(&guest));
+    }
+    guest_close(&guest);
+}
+
 static void gs_read_without_base(uint32_t backend)
 {
     struct guest guest;
@@ -701,6 +747,7 @@ static void gs_read_without_base(uint32_t backend)
     arch_set_ip(guest.context, GUEST_CODE_AT);
     check_gives_up(&guest);
     guest_close(&guest);
+    addresses_without_gs(backend);
 }
 
 static void gs_base_by_embedder(uint32_t backend)
@@ -779,7 +826,9 @@ static void gs_null_selector(uint32_t backend)
 }
 
 const struct test_case patch_cases[] = {
-    {"patch.patterns", "Calls with neighbours of every kind are patched and keep every register", patterns_work},
+    {"patch.patterns",
+     "Calls with neighbours of every kind are patched and keep every register, whatever is mapped beside them",
+     patterns_work},
     {"patch.left_alone", "Calls whose neighbours forbid it are not, and the statistics say why", others_are_left_alone},
     {"patch.counted", "Patched calls are flagged and counted, each once", calls_are_counted},
     {"patch.not_wanted", "With TG_OPEN_NO_PATCHING no byte of any guest changes", not_wanted},
@@ -800,7 +849,8 @@ const struct test_case patch_cases[] = {
     {"patch.guest_steps", "Also to a guest that sets the trap flag by itself", guest_steps_itself},
     {"patch.interrupts", "Interrupts show places of the guest's own code, and no call is lost or made twice",
      interrupts_lose_nothing},
-    {"patch.gs_unset", "A read through gs without a base faults as it would natively", gs_read_without_base},
+    {"patch.gs_unset", "A read through gs without a base faults as it would natively; it alone ends patching",
+     gs_read_without_base},
     {"patch.gs_embedder", "A base of gs that the embedder sets is the guest's", gs_base_by_embedder},
     {"patch.gs_guest", "So is one that the guest sets by instruction", gs_base_by_guest},
     {"patch.gs_base_read", "Without patching, a guest without a base of gs reads 0 by instruction", gs_base_is_read},

@@ -414,6 +414,21 @@ static void shared_is_left_alone(uint32_t backend)
     }
 }
 
+/* Before any other call is patched. In its new mapping it is looked at again. */
+static void writable_for_a_while(uint32_t backend, const struct pattern *pattern)
+{
+    struct loop loop;
+
+    loop_open(&loop, backend, 0, pattern);
+    protect_page(&loop.guest, loop.at, PROT_RW | TG_PROT_EXEC);
+    loop_calls(&loop, WARM_CALLS);
+    CHECK(code_is_original(&loop));
+    check_refused(&loop.guest, TG_PATCH_REFUSED_MAPPING);
+    protect_page(&loop.guest, loop.at, PROT_RX);
+    loop_warm(&loop);
+    loop_close(&loop);
+}
+
 static void writable_is_left_alone(uint32_t backend)
 {
     size_t i;
@@ -422,6 +437,7 @@ static void writable_is_left_alone(uint32_t backend)
         check_context("%s", patched_patterns[i].name);
         run_in_file(backend, &patched_patterns[i], PROT_RW | TG_PROT_EXEC, 0, false);
         run_in_file(backend, &patched_patterns[i], PROT_RW | TG_PROT_EXEC, TG_MAP_SHARED, false);
+        writable_for_a_while(backend, &patched_patterns[i]);
     }
 }
 
@@ -578,7 +594,7 @@ const struct test_case patch_code_cases[] = {
     {"patch.no_access", "Code without access rights for a while is what it was", unreadable_then_writable},
     {"patch.turned_off", "When patching ends, pages keep the rights that they have", turned_off_without_access},
     {"patch.shared_mapping", "Code in a shared mapping is never written to", shared_is_left_alone},
-    {"patch.writable_mapping", "Nor is code that is writable", writable_is_left_alone},
+    {"patch.writable_mapping", "Nor is code that is writable, for as long as it is", writable_is_left_alone},
     {"patch.private_file", "Code in a private mapping of a file is, and the file keeps its bytes",
      private_files_keep_bytes},
     {"patch.fork", "Mother, child and grandchild go on with patched code, and each undoes its own",

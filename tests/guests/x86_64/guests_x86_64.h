@@ -64,6 +64,7 @@ GUEST_PATTERN_DECLARE(to_scratch);
 GUEST_PATTERN_DECLARE(refused_relative);
 GUEST_PATTERN_DECLARE(refused_rcx);
 GUEST_PATTERN_DECLARE(refused_rsp);
+GUEST_PATTERN_DECLARE(refused_gs);
 GUEST_PATTERN_DECLARE(refused_no_room);
 GUEST_PATTERN_DECLARE(refused_unlisted);
 GUEST_PATTERN_DECLARE(refused_decoy);
@@ -81,7 +82,8 @@ GUEST_DECLARE(patch_between);
 GUEST_DECLARE(patch_rewritten);
 extern const unsigned char guest_patch_store_behind[], guest_patch_add_behind[], guest_patch_load_behind[];
 extern const unsigned char guest_patch_read_code_start[], guest_patch_between_behind[], guest_patch_rewritten_behind[];
-extern const unsigned char guest_patch_between_read_gs[], guest_patch_between_get_base[];
+extern const unsigned char guest_patch_between_read_gs[], guest_patch_between_read_at[];
+extern const unsigned char guest_patch_between_get_base[];
 extern const unsigned char guest_patch_between_set_base[], guest_patch_between_load_null[];
 extern const unsigned char guest_patch_between_set_steps[], guest_patch_between_clear_steps[];
 

@@ -49,6 +49,7 @@ PATTERN to_scratch, "mov %rbx, %rax", "mov $0x12345678, %ecx; inc %r15"
 PATTERN refused_relative, "mov %rbx, %rax", "jmp 2f; 2: inc %r15"
 PATTERN refused_rcx, "mov %rbx, %rax", "lea 1(%rcx), %rax; inc %r15"
 PATTERN refused_rsp, "mov %rbx, %rax", "lea 0x100(%rsp), %rsp; lea -0x100(%rsp), %rsp; inc %r15"
+PATTERN refused_gs, "mov %rbx, %rax", "mov %gs:0x28, %rdx; inc %r15"
 PATTERN refused_no_room, "mov %rbx, %rax", "lea 1(%r15), %r15; nop; nop"
 PATTERN refused_unlisted, "mov %rbx, %rax", "movd %eax, %xmm0; inc %r15"
 /* The b8 belongs to the comparison. Believed to start a mov, it would be one of the number in rbx, 0x113c9090. */
@@ -189,6 +190,9 @@ GUEST_LABEL patch_between_behind
     jmp *%rcx
 GUEST_LABEL patch_between_read_gs
     mov %gs:0, %rdi
+    jmp 1b
+GUEST_LABEL patch_between_read_at
+    mov (%rbx), %rdi
     jmp 1b
 GUEST_LABEL patch_between_get_base
     rdgsbase %rdi

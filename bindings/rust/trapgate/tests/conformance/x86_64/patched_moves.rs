@@ -114,9 +114,9 @@ fn change_under(backend: Backend, name: &str, change: fn(&Loop<'_>)) {
         over.store(true, SeqCst);
     });
     assert_eq!(looped.guest.platform.stats().unwrap().exceptions, 0);
-    // The library may have taken some of it for something that forbids patching: whether it did is left to C.
+    // Nor did the library take any of it for something that forbids patching.
     looped.start_at(looped.at, 1000);
-    looped.calls(WARM_CALLS);
+    looped.warm();
 }
 
 fn unmapped_under(backend: Backend) {
