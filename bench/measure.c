@@ -24,6 +24,12 @@ static int compare_values(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* Of a series that is sorted. */
+static double spread_over(const struct series *series, double base)
+{
+    return base != 0 ? (series->values[series->count - 1] - series->values[0]) / base : 0;
+}
+
 static void sum_up(struct series *series)
 {
     unsigned middle = series->count / 2;
@@ -34,8 +40,7 @@ static void sum_up(struct series *series)
     series->median = series->values[middle];
     if (series->count % 2 == 0)
         series->median = (series->values[middle - 1] + series->values[middle]) / 2;
-    if (series->median != 0)
-        series->spread = (series->values[series->count - 1] - series->values[0]) / fabs(series->median);
+    series->spread = spread_over(series, fabs(series->median));
 }
 
 static void discard(struct series *series, bool skipped, const char *reason)
@@ -95,6 +100,10 @@ static void run_in_turns(struct measurement *measurement, const struct measure_p
     for (unsigned i = 0; i < CONTESTANTS; i++)
         sum_up(contestants[i].series);
     sum_up(&measurement->pairs);
+    /* What is added to a floor may be next to nothing, and nothing can be compared with that. */
+    if (measurement->ours.count != 0 && measurement->pairs.count != 0)
+        measurement->ours.spread =
+            spread_over(&measurement->ours, fmax(fabs(measurement->ours.median), measurement->floors[0].median));
 }
 
 static bool has_outcome(const struct series *series)

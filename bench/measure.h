@@ -18,7 +18,7 @@ struct series {
     unsigned count;
     double values[SAMPLES_MAX];
     double median;
-    double spread; /* (largest - smallest) / |median|; 0 when the median is 0 */
+    double spread; /* (largest - smallest) / |median|, or / floor if that is larger and in the samples, too; 0 for 0 */
     bool skipped;  /* no values, and nothing is wrong: this machine lacks something */
     char reason[SAMPLE_REASON_MAX];
 };
