@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ const (
 	roleVariable  = "TRAPGATE_ROLE"  // backend/role: be what a case needs beside it
 	limitVariable = "TRAPGATE_LIMIT" // seconds for a case
 	exitSkipped   = 77
+	lastWords     = 5 * time.Second // for a case that was too slow
 
 	setChildSubreaper = 36 // PR_SET_CHILD_SUBREAPER
 	waitAll           = 0x40000000
@@ -104,18 +106,27 @@ func TestConformance(t *testing.T) {
 }
 
 func runCase(t *testing.T, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit())
+	ctx, cancel := context.WithTimeout(context.Background(), limit()+lastWords)
 	defer cancel()
 	command := exec.CommandContext(ctx, "/proc/self/exe")
 	// The race detector would sleep for a second at each end.
 	command.Env = append(os.Environ(), caseVariable+"="+name, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
-	err := command.Run()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var late atomic.Bool
+	warning := time.AfterFunc(limit(), func() {
+		late.Store(true)
+		_ = command.Process.Signal(syscall.SIGQUIT) // Go says where every goroutine is
+	})
+	err := command.Wait()
+	warning.Stop()
 	ended := descendantsEnd(limit())
 	var exit *exec.ExitError
 	switch {
-	case ctx.Err() != nil:
+	case late.Load():
 		t.Errorf("still running after %v\n%s", limit(), output.Bytes())
 	case !ended:
 		t.Errorf("left processes behind\n%s", output.Bytes())
