@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sort"
@@ -165,17 +166,22 @@ func quantile(values []float64, part float64) float64 {
 	return values[int(part*float64(len(values)-1)+0.5)]
 }
 
-// What disturbs a loop makes it slower, never faster. So the better quarter is what says most, for both alike.
-const (
-	betterTime = 0.25
-	betterRate = 0.75
+// kind is how loops are looked at. What disturbs a loop makes it slower, never faster. So the better quarter is what says
+// most, for both alike.
+type kind struct {
+	part  float64 // the quartile that counts
+	turns float64 // how many there shall be at least: few where beginning and ending with many contexts take a while
+}
+
+var (
+	ofTimes = kind{part: 0.25, turns: 16}
+	ofRates = kind{part: 0.75, turns: 3}
 )
 
-// Calls between two looks at the clock. Beginning and ending with many contexts takes a while, so theirs are more.
+// Calls in one turn, whatever that means for their number.
 const (
-	switchesAtOnce = 5000
-	callsAtOnce    = 50000
-	callsByPtrace  = 1000 // of either, where a call takes fifty times as long
+	leastAtOnce = 500
+	mostAtOnce  = 100000
 )
 
 type loop func(count int) (float64, error)
@@ -185,31 +191,34 @@ type plan struct {
 	time    time.Duration // how long both loops run together
 }
 
-func (p plan) count(count int) int {
-	if p.backend == trapgate.BackendPtrace {
-		return callsByPtrace
+// turn lets each loop make so many calls.
+func turn(count int, c, g loop) (inC, inGo float64, err error) {
+	if inC, err = c(count); err == nil {
+		inGo, err = g(count)
 	}
-	return count
+	return inC, inGo, err
 }
 
-// measure runs two loops in turns and gives what each took, or how fast it was. The first turn only warms them up.
-func (p plan) measure(count int, part float64, c, g loop) (inC, inGo float64, err error) {
+// measure runs two loops in turns and gives what each took, or how fast it was. The first turns only warm them up, and
+// say how many calls the others have time for.
+func (p plan) measure(k kind, c, g loop) (inC, inGo float64, err error) {
 	var cs, gs []float64
-	for begun := time.Now(); len(cs) < 2 || time.Since(begun) < p.time; {
-		inC, err := c(count)
-		if err != nil {
+	count := leastAtOnce
+	for warm := 0; warm < 2; warm++ {
+		begun := time.Now()
+		if _, _, err = turn(count, c, g); err != nil {
 			return 0, 0, err
 		}
-		inGo, err := g(count)
-		if err != nil {
+		possible := float64(count) * float64(p.time) / float64(time.Since(begun)) / k.turns
+		count = int(math.Max(leastAtOnce, math.Min(possible, mostAtOnce)))
+	}
+	for begun := time.Now(); len(cs) == 0 || time.Since(begun) < p.time; {
+		if inC, inGo, err = turn(count, c, g); err != nil {
 			return 0, 0, err
-		}
-		if len(cs) == 0 {
-			begun = time.Now()
 		}
 		cs, gs = append(cs, inC), append(gs, inGo)
 	}
-	return quantile(cs[1:], part), quantile(gs[1:], part), nil
+	return quantile(cs, k.part), quantile(gs, k.part), nil
 }
 
 func (p plan) switchOverhead(name string, contexts int) (result, error) {
@@ -218,7 +227,7 @@ func (p plan) switchOverhead(name string, contexts int) (result, error) {
 		return result{}, err
 	}
 	defer b.close()
-	inC, inGo, err := p.measure(p.count(switchesAtOnce), betterTime, b.switchC, b.switchGo)
+	inC, inGo, err := p.measure(ofTimes, b.switchC, b.switchGo)
 	return result{name, "ns", inGo - inC, inC, (inGo - inC) / inC}, err
 }
 
@@ -228,7 +237,7 @@ func (p plan) runner(name string, contexts int) (result, error) {
 		return result{}, err
 	}
 	defer b.close()
-	inC, inGo, err := p.measure(p.count(callsAtOnce), betterRate, b.queueC, b.runnerGo)
+	inC, inGo, err := p.measure(ofRates, b.queueC, b.runnerGo)
 	return result{name, "calls/s", inGo, inC, inGo / inC}, err
 }
 

@@ -175,8 +175,8 @@ fn measure(settings: &Settings) -> trapgate::Result<Vec<(f64, f64)>> {
         _ => (sys::TG_BACKEND_SYSTRAP, 200),
     };
     let mut pairs = Vec::new();
-    let mut timed = 0.0;
-    while pairs.is_empty() || timed < settings.seconds * 1e9 {
+    let mut left = settings.seconds * 1e9;
+    while pairs.is_empty() || left > 0.0 {
         let mut raw = Raw::open(raw_backend);
         let mut safe = Safe::open(settings.backend)?;
         block(&mut raw, calls);
@@ -191,8 +191,11 @@ fn measure(settings: &Settings) -> trapgate::Result<Vec<(f64, f64)>> {
                 second = block(&mut safe, calls);
                 first = block(&mut raw, calls);
             }
-            timed += first * f64::from(calls);
             pairs.push((first, second));
+            left -= first * f64::from(calls);
+            if left <= 0.0 {
+                break;
+            }
         }
     }
     Ok(pairs)
