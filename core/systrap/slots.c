@@ -6,10 +6,13 @@
 
 #include "core/clock.h"
 #include "core/systrap/systrap_backend.h"
+#include "core/systrap/watchdog.h"
 
 #define KICKED_THROUGH_SLOT 1 /* stands for a thread: interrupt.kick finds the worker */
 
-#define ANSWER_TIME_NS (2 * NS_PER_SECOND) /* a worker that is given the processor needs microseconds */
+/* A worker that is given the processor needs microseconds. What counts is time in which it could have run. */
+#define ANSWER_ROUND_NS (NS_PER_SECOND / 5)
+#define ANSWER_ROUNDS   10
 
 static uint8_t *slot_fp(const struct systrap_context *context)
 {
@@ -82,24 +85,39 @@ int slot_bind(struct systrap_context *context, struct systrap_subprocess *subpro
     return 0;
 }
 
+/* 0; -ESRCH: the stub is dead; -EIO: for so many rounds the worker has done nothing although it could. */
+static int wait_for_drop(const struct systrap_subprocess *subprocess, struct systrap_slot *slot)
+{
+    int64_t look_at = clock_monotonic_ns() + ANSWER_ROUND_NS;
+    uint64_t ticks = WATCHDOG_NO_TICKS;
+    int rounds = 0;
+
+    while (SHARED_LOAD(slot->state) == SLOT_DROP) {
+        int64_t now = clock_monotonic_ns();
+
+        if (systrap_is_dead(subprocess))
+            return -ESRCH;
+        if (now >= look_at) {
+            look_at = now + ANSWER_ROUND_NS;
+            rounds += !watchdog_is_starved(subprocess, &ticks);
+        }
+        if (rounds == ANSWER_ROUNDS)
+            return -EIO;
+        shared_futex_wait(&slot->state, SLOT_DROP, look_at);
+    }
+    return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
+}
+
 /* The worker that holds the context saves what only it has. */
 static int recall(struct systrap_context *context)
 {
     struct systrap_slot *slot = slot_of(context->bound, context->number);
-    int64_t until = clock_monotonic_ns() + ANSWER_TIME_NS;
     uint32_t before = shared_take_held(&slot->state, SLOT_DROP);
 
     if (before != SLOT_HELD && before != SLOT_ASLEEP)
         return before == SLOT_EVENT ? 0 : -ESRCH;
     worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
-    while (SHARED_LOAD(slot->state) == SLOT_DROP) {
-        if (systrap_is_dead(context->bound))
-            return -ESRCH;
-        if (clock_monotonic_ns() >= until)
-            return -EIO;
-        shared_futex_wait(&slot->state, SLOT_DROP, until);
-    }
-    return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
+    return wait_for_drop(context->bound, slot);
 }
 
 void slot_unbind(struct systrap_context *context)

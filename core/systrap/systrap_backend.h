@@ -109,6 +109,7 @@ struct systrap_context {
     bool return_set;
     int64_t return_value;
     struct seat *seat;     /* in the queue that it was submitted to last, while it has its slot */
+    uint64_t stuck_ticks;  /* watchdog.c: that its subprocess's workers had run at the last look */
     uint32_t undone_seen;  /* systrap_patches.undone, when it left the guest through a patched call */
     uint32_t tried_again;  /* since it was started: how often code trapped where a site had been */
     bool met_hidden_base;  /* since it was started: patches were turned off for it */

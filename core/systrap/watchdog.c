@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,24 +7,59 @@
 
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
 
-static char process_state(pid_t pid)
+/* What a stat file of /proc says of a process or a thread; '?': it is gone. */
+struct thread_stat {
+    char state;
+    uint64_t ticks; /* that it has run */
+};
+
+static struct thread_stat read_stat(const char *path)
 {
-    char path[32];
-    char line[256];
+    struct thread_stat stat = {.state = '?'};
+    char line[512];
     const char *behind_name = NULL;
-    char state = '?';
+    uint64_t user = 0;
+    uint64_t system = 0;
     FILE *file;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     file = fopen(path, "re");
     if (!file)
-        return state;
+        return stat;
     if (fgets(line, sizeof(line), file))
         behind_name = strrchr(line, ')');
     fclose(file);
-    if (behind_name && behind_name[1] == ' ')
-        state = behind_name[2];
-    return state;
+    if (behind_name && sscanf(behind_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+                              &stat.state, &user, &system) == 3)
+        stat.ticks = user + system;
+    return stat;
+}
+
+static char process_state(pid_t pid)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    return read_stat(path).state;
+}
+
+bool watchdog_is_starved(const struct systrap_subprocess *subprocess, uint64_t *ticks)
+{
+    uint32_t n = atomic_load(&subprocess->worker_count);
+    const uint64_t before = *ticks;
+    bool runnable = false;
+
+    *ticks = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct thread_stat stat;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", atomic_load(&subprocess->base.pid),
+                 subprocess->workers[i]);
+        stat = read_stat(path);
+        runnable |= stat.state == 'R';
+        *ticks += stat.ticks;
+    }
+    return runnable && *ticks == before;
 }
 
 /* Of the unified hierarchy: "0::/path". */
@@ -118,11 +154,16 @@ static void rouse(struct systrap_context *context)
 
 bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
 {
+    bool starved;
+
     if (!is_stuck(context, now_ns)) {
         context->stuck_since = 0;
         return false;
     }
-    if (context->stuck_since == 0 || is_stopped(context->bound))
+    if (context->stuck_since == 0)
+        context->stuck_ticks = WATCHDOG_NO_TICKS;
+    starved = watchdog_is_starved(context->bound, &context->stuck_ticks);
+    if (context->stuck_since == 0 || starved || is_stopped(context->bound))
         context->stuck_since = now_ns;
     rouse(context);
     return now_ns - context->stuck_since >= PATIENCE_NS;
