@@ -98,7 +98,7 @@ struct systrap_config {
     uint32_t fp_offset; /* in a slot */
     uint32_t fp_size;
     uint32_t spin_pauses; /* how often a worker pauses before it sleeps; 0: at once */
-    uint32_t measure;     /* workers note when they take a context and when they leave an event */
+    uint32_t pad;
     uint64_t fp_features; /* what the stub saves and loads */
     uint64_t patching;    /* calls may be patched: workers hide where they are in a register */
     /* Each worker's signal stack as sigaltstack(2) takes it. */
@@ -136,6 +136,9 @@ struct systrap_control {
     uint32_t done_large[RING_LARGE];
 };
 
+#define RARE_STEPPED 1 /* a patched call was single-stepped into */
+#define RARE_TIMED   2 /* when the context leaves the guest is noted */
+
 struct systrap_worker {
     uint64_t slot; /* address of the slot that it runs or holds, for patched calls */
     uint32_t wake; /* changes to wake it */
@@ -143,7 +146,7 @@ struct systrap_worker {
     uint32_t index;
     uint32_t running;  /* number of the slot that it runs or holds plus one */
     uint32_t entering; /* number of the slot that its signal handler is to enter plus one; 0: none */
-    uint32_t stepping; /* a patched call was single-stepped into */
+    uint32_t rare;     /* RARE_*: of the context that it runs; one look, for a patched call cannot afford more */
     /* Statistics: for whoever wants to believe them. */
     uint64_t spins;
     uint64_t sleeps;
@@ -180,6 +183,9 @@ enum systrap_state {
 
 #define TRAP_PATCHED 0x80 /* slot.trap: a system call through a patched site */
 
+#define FIRST_LOAD_FP 1 /* the FP state in the slot is newer than the worker's */
+#define FIRST_TIME    2 /* note when it goes on, and then when it leaves an event */
+
 struct systrap_slot {
     /*
      * One cache line with all that a patched call needs: it is the only one
@@ -191,10 +197,10 @@ struct systrap_slot {
     uint16_t site;                   /* of a patched call: its trampoline's number */
     uint64_t hot[SYSTRAP_HOT_WORDS]; /* registers: the architecture's order */
     uint64_t cold[SYSTRAP_COLD_WORDS];
-    uint32_t kick;    /* leave the guest: there is an interrupt, or others wait */
-    uint32_t queued;  /* its event goes to the done ring */
-    uint32_t load_fp; /* the FP state in the slot is newer than the worker's */
-    int32_t code;     /* siginfo */
+    uint32_t kick;   /* leave the guest: there is an interrupt, or others wait */
+    uint32_t queued; /* its event goes to the done ring */
+    uint32_t first;  /* FIRST_*: what a worker does before it runs the context */
+    int32_t code;    /* siginfo */
     int32_t error_number;
     uint32_t syscall_arch;
     uint64_t addr; /* si_addr or si_call_addr */
@@ -206,7 +212,7 @@ struct systrap_slot {
     uint32_t worker;      /* that runs it or did last */
     uint32_t number;      /* its own */
     uint32_t fp_at;       /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
-    /* Statistics, if config.measure: in the processor's ticks. */
+    /* Statistics, after FIRST_TIME: in the processor's ticks. */
     uint64_t taken_at; /* a worker went on with the context */
     uint64_t left_at;  /* it left an event */
 };

@@ -136,13 +136,6 @@ static void push_done(const struct stub *stub, const struct systrap_slot *slot)
 
 /* ---- events ---- */
 
-/* Only if somebody wants to know: a patched call feels each look at a clock. */
-static void note_time(const struct stub *stub, uint64_t *at)
-{
-    if (__builtin_expect(stub->config->measure != 0, 0))
-        *at = arch_ticks();
-}
-
 static void publish(const struct stub *stub, struct systrap_slot *slot, enum systrap_state state)
 {
     bool queued = slot->queued;
@@ -252,7 +245,6 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
         struct systrap_slot *slot;
 
         if (state == SLOT_RUNNING || (state == SLOT_RESUMED && change(&held->state, SLOT_RESUMED, SLOT_RUNNING))) {
-            note_time(stub, &held->taken_at);
             return held;
         } else if (held && !still_ours(state)) {
             stub->worker->running = 0;
@@ -266,8 +258,7 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
             held = NULL;
             slot = take_work(stub);
             if (slot) {
-                note_time(stub, &slot->taken_at);
-                slot->load_fp = 1;
+                slot->first |= FIRST_LOAD_FP;
                 return slot;
             }
         } else if (!spin(stub, held)) {
@@ -277,10 +268,9 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
 }
 
 /* The context has trapped. It stays with this worker unless others wait for one. */
-static struct systrap_slot *report(const struct stub *stub, struct systrap_slot *slot, uint32_t trap)
+static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *slot, uint32_t trap)
 {
     slot->trap = (uint8_t)trap;
-    note_time(stub, &slot->left_at);
     if (work_waits(stub)) {
         forget(stub, slot);
         publish(stub, slot, SLOT_EVENT);
@@ -289,6 +279,34 @@ static struct systrap_slot *report(const struct stub *stub, struct systrap_slot 
     slot->fp_at = stub->frame ? (uint32_t)(stub->frame->fpstate - stub->region) : 0;
     publish(stub, slot, SLOT_HELD);
     return slot;
+}
+
+static void note_left(const struct stub *stub, struct systrap_slot *slot)
+{
+    if (stub->worker->rare & RARE_TIMED)
+        slot->left_at = arch_ticks();
+    stub->worker->rare &= ~(uint32_t)RARE_TIMED;
+}
+
+static struct systrap_slot *report(const struct stub *stub, struct systrap_slot *slot, uint32_t trap)
+{
+    note_left(stub, slot);
+    return leave(stub, slot, trap);
+}
+
+/* True: with the FP state that is in the slot. */
+static bool attend_first(const struct stub *stub, struct systrap_slot *slot)
+{
+    uint32_t first = slot->first;
+
+    if (__builtin_expect(first == 0, 1))
+        return false;
+    slot->first = 0;
+    if (first & FIRST_TIME) {
+        slot->taken_at = arch_ticks();
+        stub->worker->rare |= RARE_TIMED;
+    }
+    return first & FIRST_LOAD_FP;
 }
 
 static void make_current(const struct stub *stub, struct systrap_slot *slot)
@@ -309,10 +327,8 @@ static void enter(const struct stub *stub, struct systrap_slot *slot)
 {
     make_current(stub, slot);
     arch_restore(slot, stub->frame, stub->worker, LOAD(stub->control->hide) != 0);
-    if (slot->load_fp) {
+    if (attend_first(stub, slot))
         arch_load_fp(slot_fp(stub, slot), stub->config->fp_size, stub->frame);
-        slot->load_fp = 0;
-    }
 }
 
 /* Until there is a context that is not interrupted before its first instruction. */
@@ -350,7 +366,7 @@ static bool in_patched_call(const struct stub *stub, struct systrap_slot *slot, 
     uint64_t ip = arch_ip(stub->frame);
 
     if (signo == SIGTRAP) {
-        stub->worker->stepping = 1;
+        stub->worker->rare |= RARE_STEPPED;
         arch_stop_stepping(stub->frame);
         return true;
     }
@@ -411,22 +427,30 @@ static void leave_through_handler(const struct stub *stub, const struct systrap_
     __builtin_unreachable();
 }
 
+static void attend_rare(const struct stub *stub, struct systrap_slot *slot)
+{
+    note_left(stub, slot);
+    if (stub->worker->rare & RARE_STEPPED)
+        arch_go_on_stepping(slot);
+    stub->worker->rare = 0;
+}
+
 void tg_systrap_patched_call(struct systrap_slot *slot)
 {
     const struct stub stub = locate((uint64_t)__builtin_frame_address(0));
 
-    uint64_t in_processor = arch_save_patched(slot, stub.worker, (uint64_t)stub.region + SYSTRAP_TRAMPOLINES);
+    uint64_t in_processor = arch_save_patched(slot, (uint64_t)stub.region + SYSTRAP_TRAMPOLINES);
 
-    slot = report(&stub, slot, TRAP_PATCHED);
+    if (__builtin_expect(stub.worker->rare != 0, 0))
+        attend_rare(&stub, slot);
+    slot = leave(&stub, slot, TRAP_PATCHED);
     for (;;) {
         slot = next_slot(&stub, slot);
         if (!arch_resumable(slot))
             leave_through_handler(&stub, slot);
         make_current(&stub, slot);
-        if (slot->load_fp) {
+        if (attend_first(&stub, slot))
             arch_load_live_fp(slot_fp(&stub, slot), stub.config->fp_features);
-            slot->load_fp = 0;
-        }
         in_processor = arch_restore_patched(slot, in_processor);
         /* Comes back when there is a kick. */
         tg_systrap_exit(slot);

@@ -119,6 +119,11 @@ static inline void arch_stop_stepping(struct stub_sigframe *frame)
     frame->eflags &= ~EFLAGS_TF;
 }
 
+static inline void arch_go_on_stepping(struct systrap_slot *slot)
+{
+    slot->cold[COLD_EFLAGS] |= EFLAGS_TF;
+}
+
 static inline void arch_save(struct systrap_slot *slot, const struct stub_siginfo *info,
                              const struct stub_sigframe *frame, const struct systrap_worker *worker)
 {
@@ -176,15 +181,12 @@ static inline void arch_make_syscall(struct systrap_slot *slot)
 }
 
 /* A patched call: what its entry has not saved. What is in the processor and only the guest changes is returned. */
-static inline uint64_t arch_save_patched(struct systrap_slot *slot, struct systrap_worker *worker, uint64_t trampolines)
+static inline uint64_t arch_save_patched(struct systrap_slot *slot, uint64_t trampolines)
 {
     const uint64_t fs_base = read_fs_base();
 
     slot->site = (uint16_t)((slot->resume - trampolines) / SYSTRAP_TRAMPOLINE);
     slot->cold[COLD_FS_BASE] = fs_base;
-    if (worker->stepping)
-        slot->cold[COLD_EFLAGS] |= EFLAGS_TF;
-    worker->stepping = 0;
     return fs_base;
 }
 

@@ -189,7 +189,7 @@ static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
     uint32_t before = shared_take_held(&slot->state, SLOT_LOCKED);
 
     memcpy(slot_fp(context), context->base.fp, context->base.platform->info.fpstate_size);
-    slot->load_fp = 1;
+    slot->first |= FIRST_LOAD_FP;
     count(context->base.platform, COUNTER_FPSTATE_LOADS);
     context->fp_place = FP_SLOT;
     if (before == SLOT_HELD || before == SLOT_ASLEEP)

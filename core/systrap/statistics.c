@@ -39,8 +39,10 @@ void statistics_learn_ticks(struct systrap_platform *sp, const struct clock_pair
 
 void statistics_note_given(struct systrap_context *context)
 {
-    if (systrap_platform(context->base.platform)->tick_ns)
-        context->given_at = tgi_arch.systrap.ticks();
+    if (!systrap_platform(context->base.platform)->tick_ns)
+        return;
+    slot_of(context->bound, context->number)->first |= FIRST_TIME;
+    context->given_at = tgi_arch.systrap.ticks();
 }
 
 /* A guest may have written it, or its processor's clock be a little off. */
@@ -67,7 +69,8 @@ void statistics_count_handoffs(struct systrap_context *context)
     uint64_t taken_at = clamp(SHARED_LOAD(slot->taken_at), given_at, back_at);
     uint64_t left_at = clamp(SHARED_LOAD(slot->left_at), taken_at, back_at);
 
-    context->given_at = 0;
+    if (!systrap_platform(context->base.platform)->tick_ns)
+        return;
     count_ticks(context->base.platform, COUNTER_RESUME_LATENCY, taken_at - given_at);
     count_ticks(context->base.platform, COUNTER_EVENT_LATENCY, back_at - left_at);
 }

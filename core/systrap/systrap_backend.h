@@ -115,12 +115,12 @@ struct systrap_context {
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */
-    uint64_t given_at;     /* statistics.c: ticks when it was given to the stub; 0: that is not measured */
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *queue;
     _Atomic bool in_flight; /* whoever clears it hands out the event */
     struct tg_event event;  /* while it is in the ready list */
+    uint64_t given_at;      /* statistics.c: ticks when it was given to the stub */
 };
 
 /* ---- platform ---- */
@@ -133,7 +133,6 @@ struct systrap_platform {
     uint32_t workers_max;
     uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
     int64_t spin_ns;        /* 0: one processor, nobody spins */
-    uint64_t tick_ns;       /* how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */
     uint32_t spinners_max;  /* threads of the embedder that may spin at once */
     _Atomic uint32_t spinners;
     struct systrap_config config;
@@ -149,6 +148,7 @@ struct systrap_platform {
     int stop;                   /* eventfd */
     pthread_mutex_t watch_lock; /* the list */
     struct list watched;
+    uint64_t tick_ns; /* statistics.c: how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */
 };
 
 /* ---- queue ---- */
@@ -433,7 +433,7 @@ static inline void statistics_given(struct systrap_context *context)
 /* It is back, with something in its slot. */
 static inline void statistics_back(struct systrap_context *context)
 {
-    if (__builtin_expect(context->given_at != 0, 0))
+    if (__builtin_expect(context->base.platform->measures_latency, 0))
         statistics_count_handoffs(context);
 }
 

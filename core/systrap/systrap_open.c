@@ -121,6 +121,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     struct systrap_platform *sp = systrap_platform(platform);
     const char *missing = tgi_arch.systrap.missing();
     struct clock_pair before = {0};
+    bool measure;
     int err;
 
     if (missing) {
@@ -136,11 +137,11 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     sp->config.patching = !(options->flags & TG_OPEN_NO_PATCHING) &&
                           lowest_address(platform->info.page_size) <= tgi_arch.systrap.table_start;
     /* A stub whose guests must not read that clock cannot do so either. */
-    sp->config.measure = platform->measures_latency && !(options->flags & TG_OPEN_TRAP_TSC);
-    if (sp->config.measure)
+    measure = platform->measures_latency && !(options->flags & TG_OPEN_TRAP_TSC);
+    if (measure)
         before = statistics_read_clocks();
     err = systrap_template_start(platform, options, report);
-    if (!err && sp->config.measure)
+    if (!err && measure)
         statistics_learn_ticks(sp, &before);
     return err;
 }

@@ -67,7 +67,7 @@ static const struct word {
     IN_WORKER(index),
     IN_WORKER(running),
     IN_WORKER(entering),
-    IN_WORKER(stepping),
+    IN_WORKER(rare),
     IN_WORKER(spins),
     IN_WORKER(sleeps),
 #define IN_SLOT(member)                                                                                                \
@@ -83,7 +83,7 @@ static const struct word {
     IN_SLOT(cold),
     IN_SLOT(kick),
     IN_SLOT(queued),
-    IN_SLOT(load_fp),
+    IN_SLOT(first),
     IN_SLOT(code),
     IN_SLOT(error_number),
     IN_SLOT(syscall_arch),
