@@ -78,6 +78,8 @@ static struct patch_plan plan_of(const struct code *code, uint64_t nr)
     const struct patch_request request = request_for(code, nr);
     struct patch_plan plan;
     patch_plan_make(&request, &plan);
+    /* Why what is behind the call does not do says more. */
+    assert_int_not_equal(plan.refusal, PATCH_REFUSED_NO_MOV);
     return plan;
 }
 

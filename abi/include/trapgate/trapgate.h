@@ -188,16 +188,16 @@ typedef struct tg_info {
 TG_API int tg_platform_info(const tg_platform *platform, tg_info *out);
 
 /* Why a system call site is left as it is: indices of tg_stats.patch_refusals. docs/decisions/0013-patch-sites.md. */
-#define TG_PATCH_REFUSED_OTHER         0  /* no memory for the site, a stub that died meanwhile */
+#define TG_PATCH_REFUSED_OTHER         0  /* no memory or mapping for the site, a stub that died meanwhile */
 #define TG_PATCH_REFUSED_NO_SYSCALL    1  /* the bytes there are no system call any more */
 #define TG_PATCH_REFUSED_SIGNAL_RETURN 2  /* rt_sigreturn */
 #define TG_PATCH_REFUSED_UNREADABLE    3  /* it depends on bytes that could not be read */
-#define TG_PATCH_REFUSED_NO_MOV        4  /* nothing behind it fits, and what is before it does not set the number */
+#define TG_PATCH_REFUSED_NO_MOV        4  /* never counted: why what is behind it does not fit says more */
 #define TG_PATCH_REFUSED_DECOY         5  /* what looks like that mov can be the end of other instructions */
 #define TG_PATCH_REFUSED_PAGE_EDGE     6  /* its bytes lie in two pages */
 #define TG_PATCH_REFUSED_UNDECODABLE   7  /* no instruction follows */
 #define TG_PATCH_REFUSED_RELATIVE      8  /* a neighbour jumps, calls, traps or uses the instruction pointer */
-#define TG_PATCH_REFUSED_MEMORY        9  /* a neighbour could fault */
+#define TG_PATCH_REFUSED_MEMORY        9  /* a neighbour uses memory through gs */
 #define TG_PATCH_REFUSED_REGISTER      10 /* a neighbour depends on registers that differ behind a patched call */
 #define TG_PATCH_REFUSED_UNLISTED      11 /* a neighbour that is not known to be harmless */
 #define TG_PATCH_REFUSED_NO_ROOM       12 /* a neighbour starts where the jump has a byte that does not trap */

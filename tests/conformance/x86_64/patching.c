@@ -68,6 +68,25 @@ static void patterns_work(uint32_t backend)
     }
 }
 
+/* The call is the last thing in its page, and nobody can read the next one. */
+static void unreadable_is_left_alone(uint32_t backend)
+{
+    struct pattern pattern = *find_pattern("libc_wrapper");
+    struct loop loop;
+    uint64_t edge;
+
+    pattern.moved = true;
+    loop_open(&loop, backend, 0, &pattern);
+    edge = GUEST_HOLE_AT + loop.guest.page;
+    loop.at = edge - (uint64_t)(pattern.behind - pattern.code.start);
+    put_code(&loop.guest, loop.at, pattern.code, PROT_RX);
+    CHECK_OK(tg_subprocess_unmap(loop.guest.subprocess, edge, loop.guest.page));
+    loop_start(&loop, 2);
+    loop_calls(&loop, MANY_CALLS);
+    check_refused(&loop.guest, TG_PATCH_REFUSED_UNREADABLE);
+    loop_close(&loop);
+}
+
 static void others_are_left_alone(uint32_t backend)
 {
     struct loop loop;
@@ -83,6 +102,7 @@ static void others_are_left_alone(uint32_t backend)
         CHECK_EQ(platform_stats(loop.guest.platform).patched_calls, 0);
         loop_close(&loop);
     }
+    unreadable_is_left_alone(backend);
 }
 
 static void calls_are_counted(uint32_t backend)

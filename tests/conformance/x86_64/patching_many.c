@@ -2,6 +2,7 @@
 /* Many patched system calls, and several contexts at one. */
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -127,6 +128,85 @@ static void thousands_of_sites(uint32_t backend)
     many_sites(backend, 5000, true);
 }
 
+/* ---- no room for another mapping ---- */
+
+#define CROWD_AT    0x100000000000ull
+#define CROWD_BATCH 256
+#define CROWD_MAX   100000 /* where the host allows more this would take long */
+
+static size_t mapping_limit(void)
+{
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+    size_t limit = SIZE_MAX;
+
+    if (file && fscanf(file, "%zu", &limit) != 1)
+        limit = SIZE_MAX;
+    if (file)
+        fclose(file);
+    return limit;
+}
+
+/* Maps every second page until the host refuses. How many bytes that goes over. */
+static uint64_t crowd(const struct guest *guest)
+{
+    tg_mem_op ops[CROWD_BATCH];
+    uint64_t pages = 0;
+    size_t done = CROWD_BATCH;
+    size_t i;
+
+    while (done == CROWD_BATCH) {
+        for (i = 0; i < CROWD_BATCH; i++)
+            ops[i] = (tg_mem_op){.size = sizeof(tg_mem_op),
+                                 .kind = TG_MEM_MAP,
+                                 .addr = CROWD_AT + 2 * (pages + i) * guest->page,
+                                 .length = guest->page,
+                                 .prot = TG_PROT_READ,
+                                 .fd = -1};
+        if (tg_subprocess_apply(guest->subprocess, ops, CROWD_BATCH, &done) == 0)
+            CHECK_EQ(done, CROWD_BATCH);
+        pages += done;
+    }
+    return 2 * pages * guest->page;
+}
+
+static void calls_at(struct loop *loop, uint64_t at, bool patched)
+{
+    loop->at = at;
+    loop_start(loop, at);
+    loop_calls(loop, WARM_CALLS);
+    CHECK_EQ(last_was_patched(loop), patched);
+}
+
+/* Code in the middle of a mapping, which making it writable would split. Others stay patched, and new ones are later.
+ */
+static void sites_without_mappings(uint32_t backend)
+{
+    struct loop loop;
+    uint64_t crowded;
+    uint64_t middle;
+
+    loop_open(&loop, backend, 0, &patched_patterns[0]);
+    if (!can_patch(&loop.guest) || mapping_limit() > CROWD_MAX) {
+        loop_close(&loop);
+        return;
+    }
+    middle = GUEST_HOLE_AT + loop.guest.page;
+    map_pages(loop.guest.subprocess, GUEST_HOLE_AT, 3 * loop.guest.page, PROT_RW);
+    CHECK_OK(tg_subprocess_write(loop.guest.subprocess, middle, loop.pattern->code.start, CODE_LENGTH(&loop), NULL));
+    CHECK_OK(tg_subprocess_protect(loop.guest.subprocess, GUEST_HOLE_AT, 3 * loop.guest.page, PROT_RX));
+    loop_warm(&loop);
+    crowded = crowd(&loop.guest);
+    calls_at(&loop, middle, false);
+    CHECK_EQ(platform_stats(loop.guest.platform).patch_refusals[TG_PATCH_REFUSED_OTHER], 1);
+    CHECK_EQ(refusals(&loop.guest), 1);
+    calls_at(&loop, GUEST_CODE_AT, true);
+    CHECK_OK(tg_subprocess_unmap(loop.guest.subprocess, CROWD_AT, crowded));
+    protect_page(&loop.guest, middle, PROT_RX);
+    calls_at(&loop, middle, true);
+    check_site_is_whole(&loop);
+    loop_close(&loop);
+}
+
 static void more_sites_than_fit(uint32_t backend)
 {
     tg_platform *platform = open_platform(backend, 0);
@@ -134,6 +214,7 @@ static void more_sites_than_fit(uint32_t backend)
 
     tg_platform_close(platform);
     many_sites(backend, patching ? TABLE_SITES + 300 : 300, false);
+    sites_without_mappings(backend);
 }
 
 /* ---- several at one site ---- */
@@ -263,6 +344,73 @@ static void queue_at_fresh_site(uint32_t backend)
     }
     tg_queue_destroy(queue);
     loop_close(&loop);
+}
+
+#define GONE_ROUNDS 100
+
+/* The same code with an invalid instruction in the place of its call. */
+static void put_code_without_call(const struct loop *loop)
+{
+    unsigned char code[256];
+    const size_t length = CODE_LENGTH(loop);
+
+    CHECK(length <= sizeof(code));
+    memcpy(code, loop->pattern->code.start, length);
+    code[loop->pattern->call - loop->pattern->code.start + 1] = 0x0b;
+    put_code(&loop->guest, loop->at, (struct guest_code){code, code + length}, PROT_RX);
+}
+
+/* Most contexts make the call and nobody looks at the events before its code is gone. */
+static void calls_then_other_code(tg_queue *queue, const struct loop *loop, unsigned int round)
+{
+    struct runner runners[RUNNERS];
+    tg_event event;
+    size_t count;
+    uint64_t i;
+
+    put_code(&loop->guest, loop->at, loop->pattern->code, PROT_RX);
+    runners_start(runners, loop, NULL);
+    for (i = 0; i < RUNNERS; i++)
+        submit_runner(queue, &runners[i]);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000L * (long)(round + 1)}, NULL);
+    put_code_without_call(loop);
+    for (i = 0; i < RUNNERS; i++) {
+        event = new_event();
+        CHECK_OK(tg_queue_wait(queue, &event, 1, -1, &count));
+        CHECK_EQ(count, 1);
+        CHECK(event.kind == TG_EVENT_SYSCALL || event.kind == TG_EVENT_FAULT || event.kind == TG_EVENT_EXCEPTION);
+    }
+    runners_end(runners);
+}
+
+/* Calls whose events come late enough are of a site that is none by then. Where they all came sooner, once more. */
+static void queue_at_code_that_is_gone(uint32_t backend)
+{
+    unsigned int rounds;
+    uint64_t seen = 0;
+    tg_queue *queue;
+    struct loop loop;
+    unsigned int round;
+
+    loop_open(&loop, backend, 0, &patched_patterns[0]);
+    loop.at = GUEST_HOLE_AT;
+    rounds = can_patch(&loop.guest) ? GONE_ROUNDS : 1;
+    CHECK_OK(tg_queue_create(loop.guest.platform, &queue));
+    for (round = 0; round < rounds && seen == 0; round++) {
+        calls_then_other_code(queue, &loop, round);
+        seen = platform_stats(loop.guest.platform).patch_refusals[TG_PATCH_REFUSED_NO_SYSCALL];
+    }
+    CHECK_EQ(seen, can_patch(&loop.guest));
+    CHECK_EQ(refusals(&loop.guest), seen);
+    CHECK_EQ(platform_stats(loop.guest.platform).patch_sites, 0);
+    tg_queue_destroy(queue);
+    loop_close(&loop);
+}
+
+static void queue_at_sites(uint32_t backend)
+{
+    queue_at_fresh_site(backend);
+    queue_at_code_that_is_gone(backend);
 }
 
 /* ---- arriving while it changes ---- */
@@ -456,7 +604,8 @@ const struct test_case patch_many_cases[] = {
     {"patch.thousands", "Five thousand sites are patched, called and undone", thousands_of_sites},
     {"patch.full", "Sites that find no place are left alone, and all calls are right", more_sites_than_fit},
     {"patch.threads", "Four threads run through a site while it is patched", threads_at_fresh_site},
-    {"patch.queue", "So do four contexts of one queue", queue_at_fresh_site},
+    {"patch.queue", "So do four contexts of one queue; calls whose code is gone before their events are seen are right",
+     queue_at_sites},
     {"patch.subprocesses", "A context that goes from one subprocess to another in a patched call goes on there",
      context_wanders},
     {"patch.copy", "So does a copy of it", copies_go_on},
