@@ -97,10 +97,10 @@ struct systrap_config {
     uint64_t slot_size;
     uint32_t fp_offset; /* in a slot */
     uint32_t fp_size;
-    uint32_t spin_pauses; /* how often a worker pauses before it sleeps; 0: at once */
-    uint32_t pad;
-    uint64_t fp_features; /* what the stub saves and loads */
-    uint64_t patching;    /* calls may be patched: workers hide where they are in a register */
+    uint32_t spin_pauses;   /* how often a worker pauses before it sleeps; 0: at once */
+    uint32_t workers_usual; /* as many leave a processor to a thread of the embedder */
+    uint64_t fp_features;   /* what the stub saves and loads */
+    uint64_t patching;      /* calls may be patched: workers hide where they are in a register */
     /* Each worker's signal stack as sigaltstack(2) takes it. */
     struct {
         uint64_t start;
@@ -144,9 +144,11 @@ struct systrap_worker {
     uint32_t wake; /* changes to wake it */
     uint32_t asleep;
     uint32_t index;
-    uint32_t running;  /* number of the slot that it runs or holds plus one */
-    uint32_t entering; /* number of the slot that its signal handler is to enter plus one; 0: none */
-    uint32_t rare;     /* RARE_*: of the context that it runs; one look, for a patched call cannot afford more */
+    uint32_t running;      /* number of the slot that it runs or holds plus one */
+    uint32_t entering;     /* number of the slot that its signal handler is to enter plus one; 0: none */
+    uint32_t rare;         /* RARE_*: of the context that it runs; one look, for a patched call cannot afford more */
+    uint32_t serves_queue; /* its last event went to the done ring, and nobody has woken it since */
+    uint32_t pad;
     /* Statistics: for whoever wants to believe them. */
     uint64_t spins;
     uint64_t sleeps;

@@ -140,6 +140,7 @@ static void publish(const struct stub *stub, struct systrap_slot *slot, enum sys
 {
     bool queued = slot->queued;
 
+    stub->worker->serves_queue = queued;
     SWAP(slot->state, state);
     if (queued)
         push_done(stub, slot);
@@ -218,6 +219,17 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
     return found;
 }
 
+/* It counts as asleep already. Whoever wakes it wants it to run something: it does so before it rests. */
+static void wait_for_wake(const struct stub *stub, uint32_t wake)
+{
+    struct systrap_worker *worker = stub->worker;
+
+    worker->sleeps++;
+    arch_futex(&worker->wake, FUTEX_WAIT, wake);
+    ADD(stub->control->awake, 1);
+    worker->serves_queue = 0;
+}
+
 static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held)
 {
     struct systrap_worker *worker = stub->worker;
@@ -226,14 +238,36 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
     SWAP(worker->asleep, 1);
     if (!held || change(&held->state, SLOT_HELD, SLOT_ASLEEP)) {
         if (!something_to_do(stub, held)) {
-            worker->sleeps++;
             ADD(stub->control->awake, (uint32_t)-1);
-            arch_futex(&worker->wake, FUTEX_WAIT, wake);
-            ADD(stub->control->awake, 1);
+            wait_for_wake(stub, wake);
         }
         if (held)
             change(&held->state, SLOT_ASLEEP, SLOT_HELD);
     }
+    SWAP(worker->asleep, 0);
+}
+
+/*
+ * The thread that waits on the queue is awake, and more workers are than leave
+ * a processor to it. Before it sleeps it wakes one again, if there is something
+ * to be run.
+ */
+static bool is_one_too_many(const struct stub *stub, uint32_t awake)
+{
+    return stub->worker->serves_queue && awake > stub->config->workers_usual && !LOAD(stub->control->sleepers);
+}
+
+/* Only as many rest as there are too many. */
+static void rest(const struct stub *stub)
+{
+    struct systrap_worker *worker = stub->worker;
+    uint32_t wake = LOAD(worker->wake);
+    uint32_t awake;
+
+    SWAP(worker->asleep, 1);
+    awake = LOAD(stub->control->awake);
+    if (is_one_too_many(stub, awake) && change(&stub->control->awake, awake, awake - 1))
+        wait_for_wake(stub, wake);
     SWAP(worker->asleep, 0);
 }
 
@@ -252,6 +286,11 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
         } else if (state == SLOT_DROP) {
             drop_held(stub, held);
             held = NULL;
+        } else if (is_one_too_many(stub, LOAD(stub->control->awake))) {
+            if (held && !give_up_held(stub, held))
+                continue;
+            held = NULL;
+            rest(stub);
         } else if (work_waits(stub)) {
             if (held && !give_up_held(stub, held))
                 continue;

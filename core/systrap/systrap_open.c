@@ -68,6 +68,7 @@ static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
 
     sp->workers_max = n < SYSTRAP_WORKERS_MAX ? (uint32_t)n : SYSTRAP_WORKERS_MAX;
     sp->workers_usual = sp->workers_max > 1 ? sp->workers_max - 1 : 1;
+    sp->config.workers_usual = sp->workers_usual;
     if (n == 1)
         return;
     sp->spinners_max = (uint32_t)n / 2;

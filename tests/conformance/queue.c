@@ -787,6 +787,30 @@ static void mixes_with_switch(uint32_t backend)
     guest_close(&guest);
 }
 
+/* Who waits in a switch gets a stub thread too, whatever those that the queue keeps busy think of it. */
+static void switch_beside_a_queue(uint32_t backend)
+{
+    enum { CALLERS = 4, ROUNDS = 500 };
+    struct guest guest;
+    tg_context *spinner;
+    tg_queue *queue;
+    uint64_t i;
+
+    guest_open(&guest, backend, GUEST_CODE(counting_calls));
+    load_code(guest.subprocess, OTHER_CODE_AT, GUEST_CODE(spin));
+    queue = create_queue(guest.platform);
+    spinner = create_counter(guest.platform, CALLERS);
+    CHECK_OK(tg_context_start(spinner, OTHER_CODE_AT, GUEST_STACK_TOP));
+    CHECK_OK(tg_queue_submit(queue, spinner, guest.subprocess));
+    for (i = 1; i <= 5; i++) {
+        drive_many(&guest, queue, CALLERS, ROUNDS);
+        GUEST_RUN_TO_CALL(&guest);
+        CHECK_EQ(guest.event.u.syscall.args[0], i);
+    }
+    tg_queue_destroy(queue);
+    guest_close(&guest);
+}
+
 static tg_queue *queue_of_handler;
 
 static void wake_in_handler(int signo)
@@ -848,5 +872,7 @@ const struct test_case queue_cases[] = {
     {"queue.side_by_side", "Several queues of one platform keep their events apart", queues_side_by_side},
     {"queue.mixed_with_switch", "A context may alternate between queue and switch, and between threads",
      mixes_with_switch},
+    {"queue.switch_beside", "A switch comes back while the queue's contexts of the same subprocess keep it busy",
+     switch_beside_a_queue},
     {0},
 };
