@@ -68,6 +68,7 @@ static const struct word {
     IN_WORKER(running),
     IN_WORKER(entering),
     IN_WORKER(rare),
+    IN_WORKER(serves_queue),
     IN_WORKER(spins),
     IN_WORKER(sleeps),
 #define IN_SLOT(member)                                                                                                \
