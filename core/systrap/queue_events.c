@@ -3,6 +3,8 @@
 #include "core/event.h"
 #include "core/systrap/systrap_queue.h"
 
+#define TAKE_OFF_TRIES 16
+
 static void put_event(struct sink *sink, const struct tg_event *event)
 {
     event_store(sink->next, sink->stride, event);
@@ -48,18 +50,48 @@ void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink)
     pthread_mutex_unlock(&queue->lock);
 }
 
+bool systrap_queue_take_off(struct systrap_context *context)
+{
+    for (int i = 0; i < TAKE_OFF_TRIES; i++) {
+        uint32_t flight = STARTING;
+
+        if (atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
+            return false;
+        atomic_store(&context->flight, STARTING);
+        if (systrap_left_something(context)) {
+            atomic_store(&context->flight, NOT_IN_FLIGHT);
+            return true;
+        }
+    }
+    /* A guest makes up numbers all the time; if its context has left something the sweep finds it. */
+    atomic_store(&context->flight, IN_FLIGHT);
+    return false;
+}
+
+/* What the context has left is an event. False: it runs on, and is nobody's to deliver. */
+static bool collect_or_run(struct systrap_context *context, struct tg_event *event)
+{
+    for (;;) {
+        if (!systrap_left_something(context)) {
+            systrap_lost(context, event);
+            return true;
+        }
+        if (systrap_collect(context, event))
+            return true;
+        atomic_store(&context->flight, STARTING);
+        systrap_run_again(context);
+        if (!systrap_queue_take_off(context))
+            return false;
+    }
+}
+
 void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue *queue, struct sink *sink)
 {
     /* Not the context's own: a thousand of them would not stay in the cache. */
     struct tg_event event;
 
-    if (!systrap_left_something(context)) {
-        systrap_lost(context, &event);
-    } else if (!systrap_collect(context, &event)) {
-        atomic_store(&context->in_flight, true);
-        systrap_run_again(context);
+    if (!collect_or_run(context, &event))
         return;
-    }
     subprocess_leave(&context->seat->subprocess->base);
     if (context->queue == queue && sink->next && sink->left) {
         put_event(sink, &event);
@@ -87,31 +119,44 @@ static uint32_t pop_done(struct systrap_subprocess *subprocess, unsigned int rin
     return number;
 }
 
-/* Claims the context that a guest's number names; a number that names none is a guest's nonsense. */
-static struct systrap_context *claim(struct systrap_subprocess *subprocess, uint32_t number)
+/* True: it is the caller's to deliver. Who starts it hears that somebody came too early. */
+static bool claim(struct systrap_context *context)
+{
+    for (;;) {
+        uint32_t flight = IN_FLIGHT;
+
+        if (atomic_compare_exchange_strong(&context->flight, &flight, NOT_IN_FLIGHT))
+            return true;
+        if (flight != STARTING || atomic_compare_exchange_strong(&context->flight, &flight, ASKED_FOR))
+            return false;
+    }
+}
+
+/* The context that a guest's number names; a number that names none is a guest's nonsense. */
+static struct systrap_context *claim_number(struct systrap_subprocess *subprocess, uint32_t number)
 {
     struct systrap_context *context = NULL;
-    bool flying = true;
 
     if (number <= subprocess->next_slot)
         context = subprocess->owners[number - 1];
-    if (!context || !systrap_left_something(context) ||
-        !atomic_compare_exchange_strong(&context->in_flight, &flying, false))
-        return NULL;
-    return context;
+    return context && systrap_left_something(context) && claim(context) ? context : NULL;
 }
 
+/* As many looks as there can be events: a guest could fill the rings with nonsense for ever. */
 static size_t drain(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
 {
     size_t n = 0;
-    uint32_t number;
 
     pthread_mutex_lock(&subprocess->lock);
-    for (unsigned int ring = 0; ring < RINGS; ring++) {
-        while (n < max && (number = pop_done(subprocess, ring)) != 0) {
-            out[n] = claim(subprocess, number);
-            n += out[n] != NULL;
-        }
+    for (size_t looks = 0; looks < max; looks++) {
+        uint32_t number = pop_done(subprocess, 0);
+
+        if (!number)
+            number = pop_done(subprocess, 1);
+        if (!number)
+            break;
+        out[n] = claim_number(subprocess, number);
+        n += out[n] != NULL;
     }
     pthread_mutex_unlock(&subprocess->lock);
     return n;
@@ -125,10 +170,8 @@ size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap
     pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < subprocess->next_slot && n < max; i++) {
         struct systrap_context *context = subprocess->owners[i];
-        bool flying = true;
 
-        if (context && (dead || systrap_left_something(context)) &&
-            atomic_compare_exchange_strong(&context->in_flight, &flying, false))
+        if (context && (dead || systrap_left_something(context)) && claim(context))
             out[n++] = context;
     }
     pthread_mutex_unlock(&subprocess->lock);

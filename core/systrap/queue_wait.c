@@ -187,16 +187,22 @@ static void look_after_seats(struct systrap_queue *queue, int64_t now, struct si
 
 bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until)
 {
-    if (!spin(queue)) {
-        int64_t now = clock_monotonic_ns();
+    bool found = spin(queue);
+    int64_t now;
 
-        look_after_seats(queue, now, sink);
-        if (now >= until)
-            return false;
-        if (!sink->count)
-            sleep_until(queue, systrap_seats_any_running(queue) && queue->sweep_at < until ? queue->sweep_at : until);
+    if (found)
+        systrap_queue_collect(queue, false, sink);
+    if (sink->count)
+        return true;
+    /* Also when something was found that was nothing: a guest can fill its ring with nonsense for ever. */
+    now = clock_monotonic_ns();
+    look_after_seats(queue, now, sink);
+    if (now >= until)
+        return false;
+    if (!found && !sink->count) {
+        sleep_until(queue, systrap_seats_any_running(queue) && queue->sweep_at < until ? queue->sweep_at : until);
+        systrap_queue_collect(queue, false, sink);
     }
-    systrap_queue_collect(queue, false, sink);
     return true;
 }
 

@@ -100,8 +100,8 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
     context->stuck_since = 0;
     context->met_hidden_base = false;
     context->tried_again = 0;
-    if (atomic_load_explicit(&context->in_flight, memory_order_relaxed) != queued)
-        atomic_store_explicit(&context->in_flight, queued, memory_order_release);
+    if (queued)
+        atomic_store_explicit(&context->flight, STARTING, memory_order_release);
     context_count(base, CONTEXT_SWITCHES);
     hand_over(context);
     return 0;

@@ -89,7 +89,7 @@ static bool seat_is_stuck(const struct seat *seat, int64_t now)
     for (uint32_t i = 0; i < subprocess->next_slot && !stuck; i++) {
         struct systrap_context *context = subprocess->owners[i];
 
-        stuck = context && atomic_load(&context->in_flight) && watchdog_gives_up(context, now);
+        stuck = context && atomic_load(&context->flight) && watchdog_gives_up(context, now);
     }
     pthread_mutex_unlock(&subprocess->lock);
     return stuck;

@@ -98,6 +98,14 @@ enum fp_place {
     FP_SLOT, /* in the slot, or with the worker that holds it */
 };
 
+/* Who may hand out the event of a context. */
+enum flight {
+    NOT_IN_FLIGHT, /* whoever has its handle */
+    STARTING,      /* nobody yet: what its slot shows may be the event before */
+    IN_FLIGHT,     /* whoever claims it: only one can */
+    ASKED_FOR,     /* as STARTING, and somebody has come for it meanwhile */
+};
+
 struct systrap_context {
     struct tg_context base;
     struct systrap_subprocess *bound; /* where its slot is; NULL: none */
@@ -118,9 +126,9 @@ struct systrap_context {
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *queue;
-    _Atomic bool in_flight; /* whoever clears it hands out the event */
-    struct tg_event event;  /* while it is in the ready list */
-    uint64_t given_at;      /* statistics.c: ticks when it was given to the stub */
+    _Atomic uint32_t flight; /* enum flight */
+    struct tg_event event;   /* while it is in the ready list */
+    uint64_t given_at;       /* statistics.c: ticks when it was given to the stub */
 };
 
 /* ---- platform ---- */

@@ -19,6 +19,7 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
     struct systrap_context *context = to_systrap_context(base_context);
     int err = slot_bind(context, to_systrap_subprocess(subprocess));
     struct seat *seat = err ? NULL : systrap_seat_take(queue, context, to_systrap_subprocess(subprocess));
+    struct sink nowhere = {.left = 0};
 
     if (!seat) {
         subprocess_leave(subprocess);
@@ -37,6 +38,8 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
         atomic_fetch_sub(&seat->running, 1);
         return err;
     }
+    if (systrap_queue_take_off(context))
+        systrap_queue_deliver(context, NULL, &nowhere);
     if (systrap_is_dead(seat->subprocess))
         systrap_queue_subprocess_dead(seat->subprocess);
     /* A sleeper must look after what it did not know of. */
@@ -106,7 +109,7 @@ static bool kick_running(struct systrap_queue *queue, struct systrap_subprocess 
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
         struct systrap_context *context = subprocess->owners[i];
 
-        if (context && context->queue == queue && atomic_load(&context->in_flight)) {
+        if (context && context->queue == queue && atomic_load(&context->flight)) {
             SHARED_SWAP(slot_of(subprocess, i)->kick, 1);
             worker_kick(subprocess, SHARED_LOAD(slot_of(subprocess, i)->worker) % SYSTRAP_WORKERS_MAX);
             found = true;

@@ -63,7 +63,13 @@ void systrap_queue_finish(struct systrap_context *context);
 /* The event is written in the context. */
 void systrap_queue_make_ready(struct systrap_context *context);
 void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink);
-/* A context whose in_flight the caller has cleared: its event goes where its queue's events go. */
+/*
+ * The context was STARTING and runs now: others may claim it, and the caller
+ * must not touch it any more. True: it has left something already that
+ * somebody could not claim yet, and it is the caller's to deliver.
+ */
+bool systrap_queue_take_off(struct systrap_context *context);
+/* A context that the caller has claimed: its event goes where its queue's events go. */
 void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue *queue, struct sink *sink);
 /*
  * Claims what is in flight in a dead subprocess, and what has left an event

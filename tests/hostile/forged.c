@@ -23,10 +23,13 @@
 #define AGAIN_NS      100000000
 #define SHORT_WAIT_NS 20000000
 #define CALLS         10000
-#define KILL_AFTER    20 /* rounds of AGAIN_NS */
+#define RELAYED       2000
+#define NOBODY        500 /* no slot has this number */
+#define KILL_AFTER    20  /* rounds of AGAIN_NS */
 
 GUEST_DECLARE(keep_writing);
 GUEST_DECLARE(write_stride);
+GUEST_DECLARE(keep_filling);
 
 /* One context is the victim (slot 0), the other writes. */
 struct forgery {
@@ -323,5 +326,79 @@ void hostile_forged_times(uint32_t backend)
     forge_times(backend, UINT32_MAX, 0);
     forge_times(backend, 0, UINT32_MAX);
     forge_times(backend, 0, 0);
+    footprint_check(&before);
+}
+
+/* One thread waits, another submits what that has got. */
+struct relay {
+    struct forgery *forgery;
+    tg_queue *queue;
+    _Atomic uint64_t taken; /* events */
+};
+
+static void *submit_again(void *argument)
+{
+    struct relay *relay = argument;
+    for (uint64_t submitted = 1; submitted < RELAYED; submitted++) {
+        while (atomic_load(&relay->taken) < submitted)
+            ;
+        CHECK_OK(tg_queue_submit(relay->queue, relay->forgery->guest.context, relay->forgery->guest.subprocess));
+    }
+    return NULL;
+}
+
+/* control.done_small names a context at every moment, also while another thread submits it: each event comes once. */
+void hostile_forged_done(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    struct relay relay = {.forgery = &forgery};
+    size_t count;
+    forgery_open(&forgery, backend, GUEST_CODE(counting_calls), GUEST_CODE(keep_filling));
+    CHECK_OK(tg_queue_create(forgery.guest.platform, &relay.queue));
+    CHECK_OK(tg_queue_submit(relay.queue, forgery.guest.context, forgery.guest.subprocess));
+    const pthread_t submitter = start_thread(submit_again, &relay);
+    start_writing(&forgery, region_control(&forgery.region, offsetof(struct systrap_control, done_small)), 1,
+                  sizeof(uint32_t), RING_SMALL);
+    for (uint64_t i = 1; i <= RELAYED; i++) {
+        forgery.guest.event = new_event();
+        CHECK_OK(BOUNDED(forgery.other, tg_queue_wait(relay.queue, &forgery.guest.event, 1, -1, &count)));
+        CHECK_EQ(count, 1);
+        CHECK_CALL(&forgery.guest.event, GUEST_CALL);
+        CHECK_EQ(forgery.guest.event.u.syscall.args[0], i);
+        atomic_store(&relay.taken, i);
+    }
+    join_thread(submitter);
+    stop_writing(&forgery);
+    tg_queue_destroy(relay.queue);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+/* The same, and it names nobody: a wait ends when its time is over, and an event is found. */
+void hostile_forged_nonsense(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forgery forgery;
+    tg_queue *queue = NULL;
+    size_t count = 0;
+    forgery_open(&forgery, backend, GUEST_CODE(wait_for_word), GUEST_CODE(keep_filling));
+    CHECK_OK(tg_queue_create(forgery.guest.platform, &queue));
+    arch_set_argument(forgery.guest.context, 0, GUEST_DATA_AT);
+    CHECK_OK(tg_queue_submit(queue, forgery.guest.context, forgery.guest.subprocess));
+    pause_ns(SETTLE_NS);
+    start_writing(&forgery, region_control(&forgery.region, offsetof(struct systrap_control, done_small)), NOBODY,
+                  sizeof(uint32_t), RING_SMALL);
+    pause_ns(SETTLE_NS);
+    forgery.guest.event = new_event();
+    CHECK_OK(BOUNDED(forgery.other, tg_queue_wait(queue, &forgery.guest.event, 1, SHORT_WAIT_NS, &count)));
+    CHECK_EQ(count, 0);
+    guest_store(forgery.guest.subprocess, GUEST_DATA_AT, 1);
+    CHECK_OK(BOUNDED(forgery.other, tg_queue_wait(queue, &forgery.guest.event, 1, -1, &count)));
+    CHECK_EQ(count, 1);
+    CHECK(forgery.guest.event.kind == TG_EVENT_SYSCALL || forgery.guest.event.kind == TG_EVENT_DEAD);
+    stop_writing(&forgery);
+    tg_queue_destroy(queue);
+    forgery_close(&forgery);
     footprint_check(&before);
 }

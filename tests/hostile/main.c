@@ -53,6 +53,8 @@ static const struct hostile_case {
     {"forged_trap", hostile_forged_trap},
     {"short_waits", hostile_short_waits},
     {"forged_times", hostile_forged_times},
+    {"forged_done", hostile_forged_done},
+    {"forged_nonsense", hostile_forged_nonsense},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };

@@ -68,7 +68,8 @@ static const struct word {
     IN_WORKER(running),
     IN_WORKER(entering),
     IN_WORKER(rare),
-    IN_WORKER(serves_queue),
+    IN_WORKER(shares_queue),
+    IN_WORKER(next_done),
     IN_WORKER(spins),
     IN_WORKER(sleeps),
 #define IN_SLOT(member)                                                                                                \

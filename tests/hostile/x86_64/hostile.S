@@ -49,6 +49,17 @@ GUEST write_stride
     CALL
 END_GUEST write_stride
 
+/* The same without an end. */
+GUEST keep_filling
+2:  mov %rdi, %rax
+    mov %r8, %rcx
+1:  mov %esi, (%rax)
+    add %rdx, %rax
+    dec %rcx
+    jnz 1b
+    jmp 2b
+END_GUEST keep_filling
+
 /* Returns from a signal that never was: the frame is at rsp, the call's instruction at rdi. */
 GUEST forge_sigreturn
     mov $15, %eax
