@@ -147,7 +147,8 @@ struct systrap_worker {
     uint32_t running;      /* number of the slot that it runs or holds plus one */
     uint32_t entering;     /* number of the slot that its signal handler is to enter plus one; 0: none */
     uint32_t rare;         /* RARE_*: of the context that it runs; one look, for a patched call cannot afford more */
-    uint32_t serves_queue; /* its last event went to the done ring, and nobody has woken it since */
+    uint32_t shares_queue; /* since its last event but one others have left some too, and nobody has woken it since */
+    uint32_t next_done[RINGS]; /* where its next event is in the done rings if nobody else leaves one */
     uint32_t pad;
     /* Statistics: for whoever wants to believe them. */
     uint64_t spins;

@@ -124,14 +124,18 @@ static struct systrap_slot *take_work(const struct stub *stub)
 static void push_done(const struct stub *stub, const struct systrap_slot *slot)
 {
     struct systrap_control *control = stub->control;
+    struct systrap_worker *worker = stub->worker;
     uint32_t number = slot->number;
     unsigned int ring = number < RING_SMALL ? 0 : 1;
+    uint32_t position = ADD(control->done[ring].tail, 1);
 
-    SWAP(*done_entry(control, ring, ADD(control->done[ring].tail, 1)), number + 1);
+    SWAP(*done_entry(control, ring, position), number + 1);
     if (LOAD(control->sleepers)) {
         ADD(control->doorbell, 1);
         arch_futex(&control->doorbell, FUTEX_WAKE, EVERYBODY);
     }
+    worker->shares_queue = position != worker->next_done[ring];
+    worker->next_done[ring] = position + 1;
 }
 
 /* ---- events ---- */
@@ -140,7 +144,7 @@ static void publish(const struct stub *stub, struct systrap_slot *slot, enum sys
 {
     bool queued = slot->queued;
 
-    stub->worker->serves_queue = queued;
+    stub->worker->shares_queue = 0;
     SWAP(slot->state, state);
     if (queued)
         push_done(stub, slot);
@@ -227,7 +231,7 @@ static void wait_for_wake(const struct stub *stub, uint32_t wake)
     worker->sleeps++;
     arch_futex(&worker->wake, FUTEX_WAIT, wake);
     ADD(stub->control->awake, 1);
-    worker->serves_queue = 0;
+    worker->shares_queue = 0;
 }
 
 static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held)
@@ -248,13 +252,13 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
 }
 
 /*
- * The thread that waits on the queue is awake, and more workers are than leave
- * a processor to it. Before it sleeps it wakes one again, if there is something
- * to be run.
+ * The thread that waits on the queue is awake, more workers are than leave a
+ * processor to it, and they do not compute but leave events. Before it sleeps
+ * it wakes one again, if there is something to be run.
  */
 static bool is_one_too_many(const struct stub *stub, uint32_t awake)
 {
-    return stub->worker->serves_queue && awake > stub->config->workers_usual && !LOAD(stub->control->sleepers);
+    return stub->worker->shares_queue && awake > stub->config->workers_usual && !LOAD(stub->control->sleepers);
 }
 
 /* Only as many rest as there are too many. */
