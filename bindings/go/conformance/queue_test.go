@@ -37,6 +37,7 @@ func init() {
 		{"queue.death", deathComesAsEvents},
 		{"queue.side_by_side", queuesSideBySide},
 		{"queue.mixed_with_switch", mixesWithSwitch},
+		{"queue.switch_beside", switchBesideQueue},
 	})
 }
 
@@ -597,6 +598,21 @@ func mixesWithSwitch(b trapgate.Backend) {
 		case 2:
 			inThread(submitAndTake)
 		}
+		wantCall(&g.event, guestCall)
+		equal(g.event.Syscall.Args[0], i)
+	}
+	q.Close()
+	g.close()
+}
+
+// Who waits in a switch gets a stub thread too, whatever those that the queue keeps busy think of it.
+func switchBesideQueue(b trapgate.Backend) {
+	g, q := openQueue(b, "counting_calls")
+	load(g.subprocess, otherCode, code("spin"))
+	ok(q.Submit(createAt(g.platform, otherCode), g.subprocess))
+	for i := uint64(1); i <= 5; i++ {
+		driveMany(g, q, 4, 500)
+		g.run()
 		wantCall(&g.event, guestCall)
 		equal(g.event.Syscall.Args[0], i)
 	}

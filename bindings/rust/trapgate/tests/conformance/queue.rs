@@ -16,7 +16,7 @@ cases! { queue:
     one_event_per_submit, many_contexts, thousands, many_with_fd, many_subprocesses, capacity, timeout, wake_sticky,
     wake, wake_signal_handler, submit_to_waiter, second_waiter, submit_threads, interrupt, interrupt_before,
     spinners_share, fd, fd_any_thread, fd_busy, waiting_thread, destroy, destroy_with_events, death, side_by_side,
-    mixed_with_switch,
+    mixed_with_switch, switch_beside,
 }
 
 fn one_event_per_submit(backend: Backend) {
@@ -39,6 +39,7 @@ fn one_event_per_submit(backend: Backend) {
 fn drive_many(guest: &Guest, queue: &Queue, contexts: u64, rounds: u64) {
     let mut seen = vec![0; contexts as usize];
     let mut left = contexts * rounds;
+    let was_empty = queue.is_empty();
     for mark in 0..contexts {
         submit(queue, marked_context(&guest.platform, mark), &guest.subprocess);
     }
@@ -57,7 +58,7 @@ fn drive_many(guest: &Guest, queue: &Queue, contexts: u64, rounds: u64) {
         }
     }
     wait_nothing(queue, NO_TIME);
-    assert!(queue.is_empty());
+    assert_eq!(queue.is_empty(), was_empty);
 }
 
 fn many_contexts(backend: Backend) {
@@ -446,6 +447,19 @@ fn mixed_with_switch(backend: Backend) {
             event = completion.event;
             context = completion.context;
         }
+        assert_eq!(call(event).args[0], number);
+    }
+}
+
+/// Who waits in a switch gets a stub thread too, whatever those that the queue keeps busy think of it.
+fn switch_beside(backend: Backend) {
+    let mut guest = Guest::open(backend, "counting_calls");
+    load_code(&guest.subprocess, OTHER_CODE_AT, code::guest("spin"));
+    let queue = Queue::new(&guest.platform).unwrap();
+    submit(&queue, started_at(&guest.platform, OTHER_CODE_AT), &guest.subprocess);
+    for number in 1..=5 {
+        drive_many(&guest, &queue, 4, 500);
+        let event = guest.context.switch(&guest.subprocess).unwrap();
         assert_eq!(call(event).args[0], number);
     }
 }
