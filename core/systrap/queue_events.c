@@ -3,8 +3,6 @@
 #include "core/event.h"
 #include "core/systrap/systrap_queue.h"
 
-#define TAKE_OFF_TRIES 16
-
 static void put_event(struct sink *sink, const struct tg_event *event)
 {
     event_store(sink->next, sink->stride, event);
@@ -52,20 +50,18 @@ void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink)
 
 bool systrap_queue_take_off(struct systrap_context *context)
 {
-    for (int i = 0; i < TAKE_OFF_TRIES; i++) {
+    /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. */
+    while (!systrap_is_dead(context->bound)) {
         uint32_t flight = STARTING;
 
         if (atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
             return false;
         atomic_store(&context->flight, STARTING);
-        if (systrap_left_something(context)) {
-            atomic_store(&context->flight, NOT_IN_FLIGHT);
-            return true;
-        }
+        if (systrap_left_something(context))
+            break;
     }
-    /* A guest makes up numbers all the time; if its context has left something the sweep finds it. */
-    atomic_store(&context->flight, IN_FLIGHT);
-    return false;
+    atomic_store(&context->flight, NOT_IN_FLIGHT);
+    return true;
 }
 
 /* What the context has left is an event. False: it runs on, and is nobody's to deliver. */

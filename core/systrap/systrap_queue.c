@@ -40,8 +40,6 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
     }
     if (systrap_queue_take_off(context))
         systrap_queue_deliver(context, NULL, &nowhere);
-    if (systrap_is_dead(seat->subprocess))
-        systrap_queue_subprocess_dead(seat->subprocess);
     /* A sleeper must look after what it did not know of. */
     if (atomic_load(&queue->sleeping))
         systrap_queue_rouse(queue);

@@ -65,8 +65,9 @@ void systrap_queue_make_ready(struct systrap_context *context);
 void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink);
 /*
  * The context was STARTING and runs now: others may claim it, and the caller
- * must not touch it any more. True: it has left something already that
- * somebody could not claim yet, and it is the caller's to deliver.
+ * must not touch it any more. True: its subprocess has died, or it has left
+ * something already that somebody could not claim yet; it is the caller's to
+ * deliver.
  */
 bool systrap_queue_take_off(struct systrap_context *context);
 /* A context that the caller has claimed: its event goes where its queue's events go. */
