@@ -163,7 +163,6 @@ struct systrap_worker {
  *   HELD      an event is in it; the worker keeps the FP state
  *   ASLEEP    the same, and the worker must be woken to go on
  *   EVENT     an event is in it, and all of the context's state
- *   LOCKED    the library, which is about to change it; the worker keeps the FP state
  *   RESUMED   the worker that held it and slept is to run it
  *   DROP      the worker that holds it is to save the FP state and forget it
  *   GONE      the stub is dead
@@ -175,7 +174,6 @@ enum systrap_state {
     SLOT_HELD,
     SLOT_ASLEEP,
     SLOT_EVENT,
-    SLOT_LOCKED,
     SLOT_RESUMED,
     SLOT_DROP,
     SLOT_GONE,

@@ -188,8 +188,8 @@ static void drop_held(const struct stub *stub, struct systrap_slot *slot)
 
 static bool still_ours(uint32_t state)
 {
-    return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_LOCKED || state == SLOT_RESUMED ||
-           state == SLOT_RUNNING || state == SLOT_DROP;
+    return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_RESUMED || state == SLOT_RUNNING ||
+           state == SLOT_DROP;
 }
 
 static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
@@ -223,14 +223,13 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
     return found;
 }
 
-/* It counts as asleep already. Whoever wakes it wants it to run something: it does so before it rests. */
+/* It counts as asleep. Whoever wakes it wants it to run something: it does so before it rests. */
 static void wait_for_wake(const struct stub *stub, uint32_t wake)
 {
     struct systrap_worker *worker = stub->worker;
 
     worker->sleeps++;
     arch_futex(&worker->wake, FUTEX_WAIT, wake);
-    ADD(stub->control->awake, 1);
     worker->shares_queue = 0;
 }
 
@@ -241,10 +240,11 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
 
     SWAP(worker->asleep, 1);
     if (!held || change(&held->state, SLOT_HELD, SLOT_ASLEEP)) {
-        if (!something_to_do(stub, held)) {
-            ADD(stub->control->awake, (uint32_t)-1);
+        /* Whoever puts something into the ring now wakes one. */
+        ADD(stub->control->awake, (uint32_t)-1);
+        if (!something_to_do(stub, held))
             wait_for_wake(stub, wake);
-        }
+        ADD(stub->control->awake, 1);
         if (held)
             change(&held->state, SLOT_ASLEEP, SLOT_HELD);
     }
@@ -270,8 +270,10 @@ static void rest(const struct stub *stub)
 
     SWAP(worker->asleep, 1);
     awake = LOAD(stub->control->awake);
-    if (is_one_too_many(stub, awake) && change(&stub->control->awake, awake, awake - 1))
+    if (is_one_too_many(stub, awake) && change(&stub->control->awake, awake, awake - 1)) {
         wait_for_wake(stub, wake);
+        ADD(stub->control->awake, 1);
+    }
     SWAP(worker->asleep, 0);
 }
 

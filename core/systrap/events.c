@@ -7,7 +7,8 @@
 #include "core/guest_maps.h"
 #include "core/systrap/systrap_backend.h"
 
-#define TRIES_MAX        64 /* of code that traps where a site comes and goes; then the trap is its own */
+#define TRIES_MAX        64   /* of code that traps where a site comes and goes; then the trap is its own */
+#define RUNS_ON_MAX      1024 /* stops in a row that are nobody's business, before an interrupt is answered there */
 #define SYS_SECCOMP_CODE 1
 
 /* ---- looking at the guest ---- */
@@ -244,8 +245,13 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
         systrap_event_interrupted(context, event);
         return true;
     }
-    if (!read_event(context, slot, trap, event))
-        return false;
+    if (!read_event(context, slot, trap, event)) {
+        /* A guest could give a reason again and again. */
+        if (context->ran_on++ < RUNS_ON_MAX || !interrupt_take(&base->interrupt))
+            return false;
+        systrap_event_interrupted(context, event);
+        return true;
+    }
     if (interrupt_pending(&base->interrupt))
         event->flags |= TG_FLAG_INTERRUPT_PENDING;
     return true;

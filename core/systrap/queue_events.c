@@ -25,11 +25,12 @@ void systrap_queue_make_ready(struct systrap_context *context)
     pthread_mutex_lock(&queue->lock);
     list_add_last(&queue->ready, &context->of_queue);
     atomic_fetch_add(&queue->ready_count, 1);
-    pthread_mutex_unlock(&queue->lock);
+    /* With the lock: once the event can be taken, the queue can be destroyed. */
     if (queue->fd >= 0)
         systrap_queue_ring_fd(queue);
     else
         systrap_queue_rouse(queue);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink)
@@ -64,10 +65,23 @@ bool systrap_queue_take_off(struct systrap_context *context)
     return true;
 }
 
+bool systrap_queue_is_down(struct systrap_context *context)
+{
+    while (!systrap_left_something(context) && !systrap_is_dead(context->bound)) {
+        atomic_store(&context->flight, STARTING);
+        if (!systrap_left_something(context) && !systrap_queue_take_off(context))
+            return false;
+        atomic_store(&context->flight, NOT_IN_FLIGHT);
+    }
+    return true;
+}
+
 /* What the context has left is an event. False: it runs on, and is nobody's to deliver. */
 static bool collect_or_run(struct systrap_context *context, struct tg_event *event)
 {
     for (;;) {
+        if (!systrap_queue_is_down(context))
+            return false;
         if (!systrap_left_something(context)) {
             systrap_lost(context, event);
             return true;
@@ -180,8 +194,8 @@ static void collect_seat(struct systrap_queue *queue, struct seat *seat, bool al
     size_t max = sink->left < DRAIN_MAX ? sink->left : DRAIN_MAX;
     size_t n = drain(seat->subprocess, contexts, max);
 
-    if (n == 0 && (all || systrap_is_dead(seat->subprocess)))
-        n = systrap_queue_sweep(seat->subprocess, contexts, max);
+    if (all || systrap_is_dead(seat->subprocess))
+        n += systrap_queue_sweep(seat->subprocess, contexts + n, max - n);
     for (size_t i = 0; i < n; i++)
         systrap_queue_deliver(contexts[i], queue, sink);
 }

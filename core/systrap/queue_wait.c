@@ -225,6 +225,8 @@ static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int6
         return;
     if (timeout_ns == 0) {
         look_after_seats(queue, clock_monotonic_ns(), sink);
+        /* Who never sleeps sees to it here. */
+        prepare_seats(queue, 0);
         return;
     }
     until = deadline_of(timeout_ns);

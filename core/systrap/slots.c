@@ -184,16 +184,15 @@ int slot_pull_fp(struct systrap_context *context)
 
 /* ---- bringing ---- */
 
+/* A worker that holds the context may be saving its FP state to the same place at this moment, to be rid of it. */
 static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
 {
-    uint32_t before = shared_take_held(&slot->state, SLOT_LOCKED);
-
+    if (recall(context) == -EIO)
+        systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
     memcpy(slot_fp(context), context->base.fp, context->base.platform->info.fpstate_size);
     slot->first |= FIRST_LOAD_FP;
     count(context->base.platform, COUNTER_FPSTATE_LOADS);
     context->fp_place = FP_SLOT;
-    if (before == SLOT_HELD || before == SLOT_ASLEEP)
-        SHARED_STORE(slot->state, SLOT_ASLEEP); /* it may be by now */
 }
 
 static bool goes_on_behind_patched_call(const struct tg_context *base)

@@ -120,6 +120,7 @@ struct systrap_context {
     uint64_t stuck_ticks;  /* watchdog.c: that its subprocess's workers had run at the last look */
     uint32_t undone_seen;  /* systrap_patches.undone, when it left the guest through a patched call */
     uint32_t tried_again;  /* since it was started: how often code trapped where a site had been */
+    uint32_t ran_on;       /* since it was started: how often it ran on after a stop that was nobody's business */
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */

@@ -8,8 +8,10 @@
 #include "core/clock.h"
 #include "core/quiet_thread.h"
 #include "core/systrap/systrap_queue.h"
+#include "core/systrap/watchdog.h"
 
-#define STOP_NS (2 * NS_PER_SECOND)
+#define STOP_ROUND_NS (NS_PER_SECOND / 2)
+#define STOP_ROUNDS   4 /* in which a stub could have run */
 
 /* ---- submitting ---- */
 
@@ -38,11 +40,11 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
         atomic_fetch_sub(&seat->running, 1);
         return err;
     }
-    if (systrap_queue_take_off(context))
-        systrap_queue_deliver(context, NULL, &nowhere);
-    /* A sleeper must look after what it did not know of. */
+    /* A sleeper must look after what it did not know of. Once the event can be taken, the queue can be destroyed. */
     if (atomic_load(&queue->sleeping))
         systrap_queue_rouse(queue);
+    if (systrap_queue_take_off(context))
+        systrap_queue_deliver(context, NULL, &nowhere);
     return 0;
 }
 
@@ -99,33 +101,38 @@ int systrap_queue_create(struct tg_queue *base)
     return 0;
 }
 
-/* lock of the subprocess is held. Makes those of the queue leave the guest; true: there are some. */
-static bool kick_running(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
+/* lock of the subprocess is held. Makes those of the queue leave the guest. */
+static void kick_running(const struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
-    bool found = false;
-
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
         struct systrap_context *context = subprocess->owners[i];
 
         if (context && context->queue == queue && atomic_load(&context->flight)) {
             SHARED_SWAP(slot_of(subprocess, i)->kick, 1);
             worker_kick(subprocess, SHARED_LOAD(slot_of(subprocess, i)->worker) % SYSTRAP_WORKERS_MAX);
-            found = true;
         }
     }
-    return found;
 }
 
 /* What a context left that nobody will hear of: it can be raised again. */
+static void take_back(struct systrap_context *context, const struct tg_event *event)
+{
+    if (event->kind == TG_EVENT_SYSCALL)
+        context_restart_syscall(&context->base);
+    else if (event->kind == TG_EVENT_INTERRUPTED)
+        interrupt_raise(&context->base.interrupt);
+}
+
 static void set_aside(struct systrap_context *context)
 {
     struct tg_event event;
 
-    if (!systrap_left_something(context)) {
+    if (!systrap_queue_is_down(context))
+        return;
+    if (!systrap_left_something(context))
         systrap_lost(context, &event);
-    } else if (systrap_collect(context, &event) && event.kind == TG_EVENT_SYSCALL) {
-        context_restart_syscall(&context->base);
-    }
+    else if (systrap_collect(context, &event))
+        take_back(context, &event);
     subprocess_leave(&context->seat->subprocess->base);
     systrap_queue_finish(context);
 }
@@ -147,24 +154,48 @@ static size_t sweep_aside(struct systrap_queue *queue, struct systrap_subprocess
     return n;
 }
 
+/* Events that were waiting already, or that another queue's waiter has found. How many. */
+static size_t discard_ready(struct systrap_queue *queue)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&queue->lock);
+    for (; !list_empty(&queue->ready); n++) {
+        struct systrap_context *context = container_of(queue->ready.next, struct systrap_context, of_queue);
+
+        list_remove(&context->of_queue);
+        atomic_fetch_sub(&queue->ready_count, 1);
+        take_back(context, &context->event);
+        systrap_queue_finish(context);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return n;
+}
+
+/* Until no context of the queue runs there, nor is in the hands of another thread on its way back to the queue. */
 static void stop_seat(struct systrap_queue *queue, struct seat *seat)
 {
     struct systrap_subprocess *subprocess = seat->subprocess;
-    int64_t until = clock_monotonic_ns() + STOP_NS;
-    bool found = true;
+    int64_t look_at = clock_monotonic_ns() + STOP_ROUND_NS;
+    uint64_t ticks = WATCHDOG_NO_TICKS;
+    int rounds = 0;
 
-    while (found && atomic_load(&seat->running)) {
+    while (atomic_load(&seat->running)) {
         size_t n;
 
         pthread_mutex_lock(&subprocess->lock);
-        found = kick_running(queue, subprocess);
+        kick_running(queue, subprocess);
         pthread_mutex_unlock(&subprocess->lock);
-        n = sweep_aside(queue, subprocess);
-        if (found && n == 0) {
+        n = sweep_aside(queue, subprocess) + discard_ready(queue);
+        if (clock_monotonic_ns() >= look_at) {
+            look_at += STOP_ROUND_NS;
+            rounds += !watchdog_is_starved(subprocess, &ticks);
+            if (rounds >= STOP_ROUNDS)
+                systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+        }
+        if (n == 0) {
             /* They may have to wait until those who run let them. */
             systrap_before_sleep(subprocess);
-            if (clock_monotonic_ns() > until)
-                systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
             usleep(20);
         }
     }
@@ -181,12 +212,7 @@ void systrap_queue_destroy(struct tg_queue *base)
         close(queue->fd);
         queue->fd = -1;
     }
-    while (!list_empty(&queue->ready)) {
-        struct systrap_context *context = container_of(queue->ready.next, struct systrap_context, of_queue);
-
-        list_remove(&context->of_queue);
-        systrap_queue_finish(context);
-    }
+    discard_ready(queue);
     for (struct seat *seat = queue->seats; seat; seat = seat->next)
         stop_seat(queue, seat);
     systrap_seats_remove(queue, true);

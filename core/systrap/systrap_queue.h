@@ -70,6 +70,11 @@ void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink);
  * deliver.
  */
 bool systrap_queue_take_off(struct systrap_context *context);
+/*
+ * Of a context that the caller has claimed. False: it was started after the
+ * caller looked, and is in flight again.
+ */
+bool systrap_queue_is_down(struct systrap_context *context);
 /* A context that the caller has claimed: its event goes where its queue's events go. */
 void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue *queue, struct sink *sink);
 /*
