@@ -386,6 +386,15 @@ static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_
     return false;
 }
 
+static void start_counting(struct systrap_patches *patches, struct systrap_heat *heat, uint64_t ip)
+{
+    *heat = (struct systrap_heat){.ip = ip};
+    if (!patches->last_heat || ip < patches->first_heat)
+        patches->first_heat = ip;
+    if (ip > patches->last_heat)
+        patches->last_heat = ip;
+}
+
 static struct systrap_heat *heat_of(struct systrap_patches *patches, uint64_t ip)
 {
     return &patches->heat[(ip ^ ip >> 12) % PATCH_HEATS];
@@ -401,7 +410,7 @@ void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_
         return;
     pthread_mutex_lock(&patches->lock);
     if (heat->ip != syscall->ip)
-        *heat = (struct systrap_heat){.ip = syscall->ip};
+        start_counting(patches, heat, syscall->ip);
     if (heat->calls != REFUSED)
         hot = ++heat->calls >= HOT;
     if (hot)
@@ -440,6 +449,18 @@ static bool is_near(const struct systrap_heat *heat, uint64_t start, uint64_t en
     return heat->ip + tgi_arch.systrap.code_after > start && heat->ip < end + tgi_arch.systrap.code_before;
 }
 
+/* Counts calls anew. Most operations are on data, far away from all of them. */
+static void cool(struct systrap_patches *patches, uint64_t start, uint64_t end)
+{
+    if (patches->first_heat >= end + tgi_arch.systrap.code_before ||
+        patches->last_heat + tgi_arch.systrap.code_after <= start)
+        return;
+    for (uint32_t i = 0; i < PATCH_HEATS; i++) {
+        if (is_near(&patches->heat[i], start, end))
+            patches->heat[i] = (struct systrap_heat){0};
+    }
+}
+
 /*
  * An operation on the pages of a site: they get the original bytes back before
  * it, whatever it is. It may fail, or leave the bytes there for others to read
@@ -461,10 +482,7 @@ void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_me
         if (overlaps(&patches->sites[i], op->addr, end))
             restore(subprocess, &patches->sites[i]);
     }
-    for (uint32_t i = 0; i < PATCH_HEATS; i++) {
-        if (is_near(&patches->heat[i], op->addr, end))
-            patches->heat[i] = (struct systrap_heat){0};
-    }
+    cool(patches, op->addr, end);
     pthread_mutex_unlock(&patches->lock);
 }
 

@@ -54,6 +54,8 @@ struct systrap_patches {
     uint32_t capacity;
     _Atomic uint32_t undone; /* how often one was */
     struct systrap_heat heat[PATCH_HEATS];
+    uint64_t first_heat; /* all that were ever counted are from there to last_heat */
+    uint64_t last_heat;
 };
 
 struct systrap_subprocess {
