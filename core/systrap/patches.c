@@ -161,6 +161,21 @@ static void add_barrier(struct batch *batch, int command)
     add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.membarrier, .args = {(uint64_t)command}});
 }
 
+/*
+ * The kernel waits for all processors when a process with threads registers,
+ * and not when it has none. A child is registered as its mother is.
+ */
+void patches_register(struct systrap_subprocess *template)
+{
+    struct batch batch = {.subprocess = template};
+    struct answer answer;
+
+    pthread_mutex_lock(&template->order_lock);
+    add_barrier(&batch, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
+    orders_give(template, batch.calls, &answer);
+    pthread_mutex_unlock(&template->order_lock);
+}
+
 /* The stub reads its own file into its own memory, which no permission is needed for. */
 static void add_write(struct batch *batch, uint64_t addr, uint64_t from, size_t length)
 {

@@ -98,6 +98,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         slot->queued = queued;
     context->queued = queued;
     context->stuck_since = 0;
+    context->overdue_since = 0;
     context->met_hidden_base = false;
     context->tried_again = 0;
     context->ran_on = 0;

@@ -124,6 +124,7 @@ struct systrap_context {
     uint32_t tried_again;  /* since it was started: how often code trapped where a site had been */
     uint32_t ran_on;       /* since it was started: how often it ran on after a stop that was nobody's business */
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
+    int64_t overdue_since; /* watchdog.c; 0: it is not */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
     int64_t stuck_since;   /* watchdog.c; 0: it is not */
     /* While submitted to a queue: */
@@ -340,6 +341,8 @@ void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 /* ---- patches.c ---- */
 
 void patches_init(struct systrap_subprocess *subprocess);
+/* Of the template, which has no threads yet: its children will not wait for milliseconds before their first site. */
+void patches_register(struct systrap_subprocess *template);
 static inline uint32_t patches_undone(const struct systrap_patches *patches)
 {
     return atomic_load_explicit(&patches->undone, memory_order_relaxed);

@@ -142,9 +142,13 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     if (measure)
         before = statistics_read_clocks();
     err = systrap_template_start(platform, options, report);
-    if (!err && measure)
+    if (err)
+        return err;
+    if (sp->config.patching)
+        patches_register(sp->template);
+    if (measure)
         statistics_learn_ticks(sp, &before);
-    return err;
+    return 0;
 }
 
 static int systrap_open(struct tg_platform *platform, const struct tg_platform_options *options,

@@ -11,12 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/memory_calls.h"
 #include "core/systrap/strangers.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
 
-#define YIELDS 64 /* before a thread that waits for others sleeps */
+#define YIELDS    64 /* before a thread that waits for others sleeps */
+#define RESCUE_NS (10 * NS_PER_SECOND)
 
 /* ---- life ---- */
 
@@ -175,16 +177,19 @@ static struct systrap_context *take_owner(struct systrap_subprocess *subprocess,
 
 /*
  * Contexts stay usable elsewhere: what workers hold of them comes home while
- * there are workers. Waited for without the lock, which whoever finds out that
+ * there are workers, and for some time: a guest can make each take long. Of
+ * the others it is fetched from where the workers left it. Waited for without the lock, which whoever finds out that
  * they are dead needs to say so.
  */
 static void rescue_contexts(struct systrap_subprocess *subprocess)
 {
     struct systrap_context *context;
     bool silent = false;
+    int64_t until = clock_monotonic_ns() + RESCUE_NS;
     uint32_t number = 0;
 
-    while (!silent && !systrap_is_dead(subprocess) && (context = take_owner(subprocess, &number))) {
+    while (!silent && clock_monotonic_ns() < until && !systrap_is_dead(subprocess) &&
+           (context = take_owner(subprocess, &number))) {
         silent = slot_pull_fp(context) == -EIO;
         context_give_back(&context->base);
     }

@@ -6,6 +6,7 @@
 #include "core/systrap/watchdog.h"
 
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
+#define OVERDUE_NS  (300 * WATCHDOG_ROUND_NS)
 
 /* What a stat file of /proc says of a process or a thread; '?': it is gone. */
 struct thread_stat {
@@ -152,11 +153,29 @@ static void rouse(struct systrap_context *context)
     }
 }
 
+/*
+ * However it comes about: a guest can make its workers seem starved, or its
+ * ring seem to move, each time that somebody looks.
+ */
+static bool is_overdue(struct systrap_context *context, bool stuck, int64_t now_ns)
+{
+    bool has_event = state_has_event(SHARED_LOAD(slot_of(context->bound, context->number)->state));
+
+    if (!stuck && (has_event || !interrupt_pending(&context->base.interrupt)))
+        context->overdue_since = 0;
+    else if (context->overdue_since == 0 || is_stopped(context->bound))
+        context->overdue_since = now_ns;
+    return context->overdue_since != 0 && now_ns - context->overdue_since >= OVERDUE_NS;
+}
+
 bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
 {
+    bool stuck = is_stuck(context, now_ns);
     bool starved;
 
-    if (!is_stuck(context, now_ns)) {
+    if (is_overdue(context, stuck, now_ns))
+        return true;
+    if (!stuck) {
         context->stuck_since = 0;
         return false;
     }

@@ -22,7 +22,8 @@ bool watchdog_is_starved(const struct systrap_subprocess *subprocess, uint64_t *
 /*
  * The context is in flight. True: it has been stuck for so long, in a stub that
  * is neither stopped nor frozen nor starved, that the stub cannot be trusted
- * any more.
+ * any more; or for minutes it has been stuck, or has not answered an interrupt,
+ * in one that is neither stopped nor frozen.
  */
 bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns);
 
