@@ -4,11 +4,13 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arguments.h"
 
-#define FOREVER (-1)
+#define FOREVER     (-1)
+#define QUIET_LOOKS 20
 
 static char not_null;
 
@@ -84,6 +86,29 @@ static bool is_asleep(int32_t tid)
     return behind_name && behind_name[1] == ' ' && behind_name[2] == 'S';
 }
 
+static uint64_t stub_threads(const struct fixture *fixture)
+{
+    tg_stats stats = {.size = sizeof(stats)};
+    MUST(fixture->platform, tg_platform_stats(fixture->platform, &stats));
+    return stats.stub_threads;
+}
+
+/*
+ * The context may run before anybody waits, and on its way to its wait the
+ * thread may make stub threads, for which it sleeps too.
+ */
+static void wait_until_settled(const struct fixture *fixture, const struct waiter *waiter)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    uint64_t before = 0;
+    for (int quiet = 0; quiet < QUIET_LOOKS;) {
+        const uint64_t now = stub_threads(fixture);
+        nanosleep(&pause, NULL);
+        quiet = now == before && waiter->tid != 0 && is_asleep(waiter->tid) ? quiet + 1 : 0;
+        before = now;
+    }
+}
+
 /* While one thread waits and a context runs, nobody else gets in. The queue is new: nobody has waited on it before. */
 static void second_waiter(struct fixture *fixture)
 {
@@ -99,9 +124,7 @@ static void second_waiter(struct fixture *fixture)
     HOLDS(fixture, tg_queue_submit(queue, context, fixture->subprocess) == 0);
     HOLDS(fixture, pthread_create(&thread, NULL, wait_forever, &waiter) == 0);
     spinner_wait_until_running(fixture, fixture->subprocess);
-    /* The context may run before anybody waits. From there to its wait the thread does not sleep. */
-    while (waiter.tid == 0 || !is_asleep(waiter.tid))
-        sched_yield();
+    wait_until_settled(fixture, &waiter);
 
     REFUSED(fixture, -EBUSY, tg_queue_wait(queue, &event, 1, 0, &count));
     REFUSED(fixture, -EBUSY, tg_queue_fd(queue));
