@@ -256,9 +256,12 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
  * processor to it, and they do not compute but leave events. Before it sleeps
  * it wakes one again, if there is something to be run.
  */
-static bool is_one_too_many(const struct stub *stub, uint32_t awake)
+static bool is_one_too_many(const struct stub *stub, uint32_t *awake)
 {
-    return stub->worker->shares_queue && awake > stub->config->workers_usual && !LOAD(stub->control->sleepers);
+    if (!stub->worker->shares_queue || LOAD(stub->control->sleepers))
+        return false;
+    *awake = LOAD(stub->control->awake);
+    return *awake > stub->config->workers_usual;
 }
 
 /* Only as many rest as there are too many. */
@@ -269,8 +272,7 @@ static void rest(const struct stub *stub)
     uint32_t awake;
 
     SWAP(worker->asleep, 1);
-    awake = LOAD(stub->control->awake);
-    if (is_one_too_many(stub, awake) && change(&stub->control->awake, awake, awake - 1)) {
+    if (is_one_too_many(stub, &awake) && change(&stub->control->awake, awake, awake - 1)) {
         wait_for_wake(stub, wake);
         ADD(stub->control->awake, 1);
     }
@@ -283,6 +285,7 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
     for (;;) {
         uint32_t state = held ? LOAD(held->state) : SLOT_FREE;
         struct systrap_slot *slot;
+        uint32_t awake;
 
         if (state == SLOT_RUNNING || (state == SLOT_RESUMED && change(&held->state, SLOT_RESUMED, SLOT_RUNNING))) {
             return held;
@@ -292,7 +295,7 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
         } else if (state == SLOT_DROP) {
             drop_held(stub, held);
             held = NULL;
-        } else if (is_one_too_many(stub, LOAD(stub->control->awake))) {
+        } else if (is_one_too_many(stub, &awake)) {
             if (held && !give_up_held(stub, held))
                 continue;
             held = NULL;

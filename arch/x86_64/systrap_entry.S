@@ -287,7 +287,7 @@ tg_systrap_exit:
         movl    SLOT_COLD(COLD_EFLAGS)(%r11), %eax
         testl   $UNUSUAL_FLAGS, %eax
         jnz     2f
-        /* Since the entry the others are as usual; popfq takes longer than all the rest of this. */
+        /* Since the entry the others are as usual; popfq is slow. */
         movl    %eax, %ecx
         shll    $8, %eax
         shrl    $OVERFLOW_SHIFT, %ecx

@@ -152,7 +152,7 @@ static struct systrap_context *claim_number(struct systrap_subprocess *subproces
     return context && systrap_left_something(context) && claim(context) ? context : NULL;
 }
 
-/* As many looks as there can be events: a guest could fill the rings with nonsense for ever. */
+/* Looks at no more numbers than that: a guest could fill the rings with nonsense for ever. */
 static size_t drain(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
 {
     size_t n = 0;

@@ -258,18 +258,25 @@ void hostile_forged_trap(uint32_t backend)
     footprint_check(&before);
 }
 
+/* To a queue of its own; it runs when this returns. */
+static tg_queue *submit_waiting_victim(const struct forgery *forgery)
+{
+    tg_queue *queue = NULL;
+    CHECK_OK(tg_queue_create(forgery->guest.platform, &queue));
+    arch_set_argument(forgery->guest.context, 0, GUEST_DATA_AT);
+    CHECK_OK(tg_queue_submit(queue, forgery->guest.context, forgery->guest.subprocess));
+    pause_ns(SETTLE_NS);
+    return queue;
+}
+
 /* slot.queued: no ring names the event. An embedder that waits often and briefly gets it all the same. */
 void hostile_short_waits(uint32_t backend)
 {
     const struct footprint before = footprint_take();
     struct forgery forgery;
-    tg_queue *queue = NULL;
     size_t count = 0;
     forgery_open(&forgery, backend, GUEST_CODE(wait_for_word), GUEST_CODE(write_stride));
-    CHECK_OK(tg_queue_create(forgery.guest.platform, &queue));
-    arch_set_argument(forgery.guest.context, 0, GUEST_DATA_AT);
-    CHECK_OK(tg_queue_submit(queue, forgery.guest.context, forgery.guest.subprocess));
-    pause_ns(SETTLE_NS);
+    tg_queue *queue = submit_waiting_victim(&forgery);
     start_writing(&forgery, victim_word(&forgery, offsetof(struct systrap_slot, queued)), 0, 0, 1);
     join_thread(forgery.thread);
     guest_store(forgery.guest.subprocess, GUEST_DATA_AT, 1);
@@ -380,13 +387,9 @@ void hostile_forged_nonsense(uint32_t backend)
 {
     const struct footprint before = footprint_take();
     struct forgery forgery;
-    tg_queue *queue = NULL;
     size_t count = 0;
     forgery_open(&forgery, backend, GUEST_CODE(wait_for_word), GUEST_CODE(keep_filling));
-    CHECK_OK(tg_queue_create(forgery.guest.platform, &queue));
-    arch_set_argument(forgery.guest.context, 0, GUEST_DATA_AT);
-    CHECK_OK(tg_queue_submit(queue, forgery.guest.context, forgery.guest.subprocess));
-    pause_ns(SETTLE_NS);
+    tg_queue *queue = submit_waiting_victim(&forgery);
     start_writing(&forgery, region_control(&forgery.region, offsetof(struct systrap_control, done_small)), NOBODY,
                   sizeof(uint32_t), RING_SMALL);
     pause_ns(SETTLE_NS);
