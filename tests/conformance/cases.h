@@ -39,8 +39,11 @@ extern const struct test_case exception_cases[];
 extern const struct test_case fp_cases[];
 extern const struct test_case patch_cases[];
 extern const struct test_case patch_code_cases[];
+extern const struct test_case patch_fault_cases[];
+extern const struct test_case patch_gs_cases[];
 extern const struct test_case patch_many_cases[];
 extern const struct test_case patch_random_cases[];
+extern const struct test_case patch_stop_cases[];
 extern const struct test_case segment_cases[];
 
 /* The areas of the processor the tests are built for; ends with NULL. */
