@@ -4,9 +4,27 @@
 #include <stddef.h>
 
 static const struct test_case *const areas[] = {
-    switch_cases,   syscall_cases,   fault_cases,  memory_cases, descriptor_cases, fork_cases,
-    step_cases,     interrupt_cases, thread_cases, queue_cases,  isolation_cases,  death_cases,
-    embedder_cases, argument_cases,  close_cases,  NULL,
+    switch_cases,
+    syscall_cases,
+    fault_cases,
+    memory_cases,
+    descriptor_cases,
+    fork_cases,
+    step_cases,
+    interrupt_cases,
+    thread_cases,
+    queue_cases,
+    queue_wait_cases,
+    queue_running_cases,
+    queue_descriptor_cases,
+    queue_end_cases,
+    queue_beside_cases,
+    isolation_cases,
+    death_cases,
+    embedder_cases,
+    argument_cases,
+    close_cases,
+    NULL,
 };
 
 static int visit_areas(const struct test_case *const *list, int (*visit)(const struct test_case *, void *),
