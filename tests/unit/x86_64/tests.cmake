@@ -1,6 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 add_unit_test(fault_access x86_64/fault_access_test.c x86_64/fault_cases.S)
 add_unit_test(fpstate x86_64/fpstate_test.c)
+add_unit_test(patch_site
+  x86_64/patch_site_test.c
+  x86_64/patch_site_patterns.c
+  x86_64/patch_site_neighbours.c
+  x86_64/patch_site_decoys.c
+  x86_64/patch_site_requests.c
+  x86_64/patch_site_executed.c
+  x86_64/patch_site_programs.c
+  x86_64/patch_site_checks.c
+  x86_64/patch_site_code.c
+  x86_64/patch_site_run.c)
+target_include_directories(unit_patch_site SYSTEM PRIVATE "${ZYDIS_INCLUDE_DIR}")
 add_unit_test(registers x86_64/registers_test.c)
 add_unit_test(stub_jobs x86_64/stub_jobs_test.c)
 add_unit_test(vsyscall x86_64/vsyscall_test.c)
