@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * What differs between processors: registers of a call, the signal frame, and
- * a few names. One file for each architecture implements it: arch_<cpu>.c.
+ * a few names. One folder for each architecture implements it.
  */
 #ifndef TRAPGATE_KERNEL_ARCH_H
 #define TRAPGATE_KERNEL_ARCH_H
