@@ -373,6 +373,8 @@ static void make_current(const struct stub *stub, struct systrap_slot *slot)
 /* Makes the frame the slot's: returning from the handler runs its context. */
 static void enter(const struct stub *stub, struct systrap_slot *slot)
 {
+    /* It may have been another context's. */
+    stub->worker->rare &= ~(uint32_t)RARE_STEPPED;
     make_current(stub, slot);
     arch_restore(slot, stub->frame, stub->worker, LOAD(stub->control->hide) != 0);
     if (attend_first(stub, slot))
@@ -460,6 +462,8 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
         return;
     arch_save(slot, info, frame, stub.worker);
     if (is_at(frame, tg_systrap_patched_gs)) {
+        if (stub.worker->rare & RARE_STEPPED)
+            arch_go_on_stepping(slot);
         arch_make_syscall(slot);
         signo = SIGSYS_NUMBER;
     }

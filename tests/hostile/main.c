@@ -39,6 +39,7 @@ static const struct hostile_case {
     {"calls_from_stub", hostile_calls_from_stub},
     {"stub_code_anywhere", hostile_stub_code_anywhere},
     {"stub_pages_stay", hostile_stub_pages_stay},
+    {"stepped_into_stub", hostile_stepped_into_stub},
     {"sealed", hostile_sealed},
     {"sigreturn_blocks_call", hostile_sigreturn_blocks_call},
     {"sigreturn_blocks_kick", hostile_sigreturn_blocks_kick},
