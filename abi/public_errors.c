@@ -28,10 +28,8 @@ static const struct {
 
 #define ERROR_COUNT (sizeof(errors) / sizeof(errors[0]))
 
-int public_error(int err)
+int public_error_listed(int err)
 {
-    if (err >= 0)
-        return err;
     for (size_t i = 0; i < ERROR_COUNT; i++) {
         if (errors[i].err == -err)
             return err;

@@ -7,52 +7,17 @@
 #include "core/backend.h"
 #include "core/clock.h"
 
-static bool take_as(struct tg_context *context, enum context_state state)
+void context_read_clock(struct tg_context *context)
 {
-    uint32_t idle = CONTEXT_IDLE;
-
-    return atomic_compare_exchange_strong(&context->state, &idle, state);
+    context->started_ns = clock_monotonic_ns();
 }
 
-bool context_take(struct tg_context *context)
-{
-    return take_as(context, CONTEXT_RUNNING);
-}
-
-bool context_take_to_switch(struct tg_context *context)
-{
-    return take_as(context, CONTEXT_SWITCHING);
-}
-
-bool context_is_switching(const struct tg_context *context)
-{
-    return atomic_load(&context->state) == CONTEXT_SWITCHING;
-}
-
-void context_start_clock(struct tg_context *context)
-{
-    if (context->platform->measures_latency)
-        context->started_ns = clock_monotonic_ns();
-}
-
-static void stop_clock(struct tg_context *context)
+void context_stop_clock(struct tg_context *context)
 {
     uint64_t took = (uint64_t)(clock_monotonic_ns() - context->started_ns);
 
     context->started_ns = 0;
     count_latency(context->platform, COUNTER_SWITCH_LATENCY, took);
-}
-
-void context_give_back(struct tg_context *context)
-{
-    if (context->started_ns)
-        stop_clock(context);
-    atomic_store_explicit(&context->state, CONTEXT_IDLE, memory_order_release);
-}
-
-bool context_is_running(const struct tg_context *context)
-{
-    return atomic_load(&context->state) != CONTEXT_IDLE;
 }
 
 int context_create(struct tg_platform *platform, struct tg_context **out)

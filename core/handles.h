@@ -20,6 +20,8 @@ struct tg_subprocess {
     _Atomic uint32_t use; /* see subprocess_enter() */
 };
 
+#define SUBPROCESS_SHUT (1u << 31) /* in tg_subprocess.use */
+
 enum context_state {
     CONTEXT_IDLE,
     CONTEXT_RUNNING,   /* somebody has taken it, for a queue or to change it */
@@ -68,15 +70,60 @@ bool subprocess_enter(struct tg_subprocess *subprocess);
 void subprocess_leave(struct tg_subprocess *subprocess);
 /* Closes the door. */
 void subprocess_shut(struct tg_subprocess *subprocess);
-bool subprocess_is_shut(const struct tg_subprocess *subprocess);
+static inline bool subprocess_is_shut(const struct tg_subprocess *subprocess)
+{
+    return atomic_load(&subprocess->use) & SUBPROCESS_SHUT;
+}
+
 /* Waits until nobody is inside. */
 void subprocess_drain(struct tg_subprocess *subprocess);
 
+/* What every switch does is inlined: each call in between is nanoseconds of some hundred. */
+static inline bool context_take_as(struct tg_context *context, enum context_state state)
+{
+    uint32_t idle = CONTEXT_IDLE;
+
+    return atomic_compare_exchange_strong(&context->state, &idle, state);
+}
+
 /* Takes the context for running; false when it runs already. */
-bool context_take(struct tg_context *context);
-bool context_take_to_switch(struct tg_context *context);
-bool context_is_switching(const struct tg_context *context);
-void context_give_back(struct tg_context *context);
+static inline bool context_take(struct tg_context *context)
+{
+    return context_take_as(context, CONTEXT_RUNNING);
+}
+
+static inline bool context_take_to_switch(struct tg_context *context)
+{
+    return context_take_as(context, CONTEXT_SWITCHING);
+}
+
+static inline bool context_is_switching(const struct tg_context *context)
+{
+    return atomic_load(&context->state) == CONTEXT_SWITCHING;
+}
+
+static inline bool context_is_running(const struct tg_context *context)
+{
+    return atomic_load(&context->state) != CONTEXT_IDLE;
+}
+
+void context_read_clock(struct tg_context *context);
+void context_stop_clock(struct tg_context *context);
+
+/* The time until it is given back counts as a switch's. */
+static inline void context_start_clock(struct tg_context *context)
+{
+    if (context->platform->measures_latency)
+        context_read_clock(context);
+}
+
+static inline void context_give_back(struct tg_context *context)
+{
+    if (context->started_ns)
+        context_stop_clock(context);
+    atomic_store_explicit(&context->state, CONTEXT_IDLE, memory_order_release);
+}
+
 /* By whoever has taken the context. */
 static inline void context_count(struct tg_context *context, enum context_counter counter)
 {
@@ -89,10 +136,6 @@ static inline uint64_t context_counted(const struct tg_context *context, enum co
 {
     return atomic_load_explicit(&context->counted[counter], memory_order_relaxed);
 }
-
-/* The time until it is given back counts as a switch's. */
-void context_start_clock(struct tg_context *context);
-bool context_is_running(const struct tg_context *context);
 
 /* Life of the handles: create checks nothing but memory, destroy accepts NULL. */
 int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, struct tg_subprocess **out);

@@ -7,7 +7,6 @@
 
 #include "core/interrupt.h"
 
-#define PENDING      1ull
 #define RAISER       (1ull << 8)
 #define RAISER_MASK  (0xffffffull << 8)
 #define THREAD_SHIFT 32
@@ -20,9 +19,9 @@ void interrupt_raise(struct interrupt *interrupt)
     pid_t thread;
 
     atomic_fetch_add(&interrupt->word, RAISER);
-    before = atomic_fetch_or(&interrupt->word, PENDING);
+    before = atomic_fetch_or(&interrupt->word, INTERRUPT_PENDING);
     thread = (pid_t)(before >> THREAD_SHIFT);
-    if (thread && !(before & PENDING)) {
+    if (thread && !(before & INTERRUPT_PENDING)) {
         if (interrupt->kick)
             interrupt->kick(interrupt);
         else
@@ -40,8 +39,8 @@ bool interrupt_arm(struct interrupt *interrupt, pid_t process, pid_t thread)
     if (atomic_load_explicit(&interrupt->process, memory_order_relaxed) != process)
         atomic_store(&interrupt->process, process);
     for (;;) {
-        if (word & PENDING) {
-            atomic_fetch_and(&interrupt->word, ~PENDING);
+        if (word & INTERRUPT_PENDING) {
+            atomic_fetch_and(&interrupt->word, ~INTERRUPT_PENDING);
             return false;
         }
         if (atomic_compare_exchange_weak(&interrupt->word, &word, word | (uint64_t)(uint32_t)thread << THREAD_SHIFT))
@@ -67,12 +66,7 @@ void interrupt_disarm(struct interrupt *interrupt)
     }
 }
 
-bool interrupt_pending(const struct interrupt *interrupt)
-{
-    return atomic_load(&interrupt->word) & PENDING;
-}
-
 bool interrupt_take(struct interrupt *interrupt)
 {
-    return atomic_fetch_and(&interrupt->word, ~PENDING) & PENDING;
+    return atomic_fetch_and(&interrupt->word, ~INTERRUPT_PENDING) & INTERRUPT_PENDING;
 }

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #define INTERRUPT_KICK_SIGNAL SIGCHLD
+#define INTERRUPT_PENDING     1ull /* in word */
 
 struct interrupt {
     _Atomic uint64_t word;
@@ -39,7 +40,10 @@ void interrupt_arm_waiting(struct interrupt *interrupt, pid_t process, pid_t thr
 /* When this returns nobody signals the thread any more. */
 void interrupt_disarm(struct interrupt *interrupt);
 
-bool interrupt_pending(const struct interrupt *interrupt);
+static inline bool interrupt_pending(const struct interrupt *interrupt)
+{
+    return atomic_load(&interrupt->word) & INTERRUPT_PENDING;
+}
 
 /* Consumes a pending interrupt; false when there is none. */
 bool interrupt_take(struct interrupt *interrupt);

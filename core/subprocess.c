@@ -8,11 +8,10 @@
 #include "core/futex.h"
 
 /* subprocess.use: how many are inside, and the mark that nobody may come in any more. */
-#define SHUT (1u << 31)
 
 bool subprocess_enter(struct tg_subprocess *subprocess)
 {
-    if (!(atomic_fetch_add(&subprocess->use, 1) & SHUT))
+    if (!(atomic_fetch_add(&subprocess->use, 1) & SUBPROCESS_SHUT))
         return true;
     subprocess_leave(subprocess);
     return false;
@@ -20,25 +19,20 @@ bool subprocess_enter(struct tg_subprocess *subprocess)
 
 void subprocess_leave(struct tg_subprocess *subprocess)
 {
-    if (atomic_fetch_sub(&subprocess->use, 1) == (SHUT | 1))
+    if (atomic_fetch_sub(&subprocess->use, 1) == (SUBPROCESS_SHUT | 1))
         futex_wake_all(&subprocess->use);
 }
 
 void subprocess_shut(struct tg_subprocess *subprocess)
 {
-    atomic_fetch_or(&subprocess->use, SHUT);
-}
-
-bool subprocess_is_shut(const struct tg_subprocess *subprocess)
-{
-    return atomic_load(&subprocess->use) & SHUT;
+    atomic_fetch_or(&subprocess->use, SUBPROCESS_SHUT);
 }
 
 void subprocess_drain(struct tg_subprocess *subprocess)
 {
     uint32_t use;
 
-    while ((use = atomic_load(&subprocess->use)) != SHUT)
+    while ((use = atomic_load(&subprocess->use)) != SUBPROCESS_SHUT)
         futex_wait(&subprocess->use, use);
 }
 

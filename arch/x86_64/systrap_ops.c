@@ -206,15 +206,15 @@ void x86_systrap_set_return(struct systrap_slot *slot, int64_t value)
     slot->hot[HOT_RAX] = (uint64_t)value;
 }
 
+_Static_assert(HOT_RSI == HOT_RDI + 1 && HOT_RDX == HOT_RDI + 2 && HOT_R10 == HOT_RDI + 3 && HOT_R8 == HOT_RDI + 4 &&
+                   HOT_R9 == HOT_RDI + 5,
+               "arguments are in the slot as in an event");
+
+/* In one go: what is stored in small pieces and then copied in larger ones has to wait for the stores. */
 static void read_native(const struct systrap_slot *slot, struct arch_syscall *out)
 {
     out->arch = AUDIT_ARCH_X86_64;
-    out->args[0] = slot->hot[HOT_RDI];
-    out->args[1] = slot->hot[HOT_RSI];
-    out->args[2] = slot->hot[HOT_RDX];
-    out->args[3] = slot->hot[HOT_R10];
-    out->args[4] = slot->hot[HOT_R8];
-    out->args[5] = slot->hot[HOT_R9];
+    memcpy(out->args, &slot->hot[HOT_RDI], sizeof(out->args));
 }
 
 static void read_compat(const struct systrap_slot *slot, struct arch_syscall *out)

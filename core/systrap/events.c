@@ -228,7 +228,7 @@ void systrap_lost(struct systrap_context *context, struct tg_event *event)
 bool systrap_collect(struct systrap_context *context, struct tg_event *event)
 {
     struct tg_context *base = &context->base;
-    struct systrap_slot *slot = slot_of(context->bound, context->number);
+    struct systrap_slot *slot = context->slot;
     uint32_t trap = SHARED_LOAD(slot->trap);
 
     base->regs_place = REGS_BACKEND;

@@ -17,7 +17,7 @@
 static void hand_over(struct systrap_context *context)
 {
     struct systrap_subprocess *subprocess = context->bound;
-    struct systrap_slot *slot = slot_of(subprocess, context->number);
+    struct systrap_slot *slot = context->slot;
     unsigned int ring = context->number < RING_SMALL ? 0 : 1;
     struct systrap_control *control = control_of(subprocess);
     uint32_t position;
@@ -83,7 +83,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         systrap_event_dead(context, event);
         return 1;
     }
-    slot = slot_of(subprocess, context->number);
+    slot = context->slot;
     /* One that comes later finds the context running and kicks it: kick(). */
     if (atomic_load_explicit(&context->kicked, memory_order_relaxed)) {
         atomic_store(&context->kicked, false);
@@ -210,7 +210,7 @@ static void sleep_for_event(struct systrap_context *context, struct systrap_slot
 static void wait_until_arrived(struct systrap_context *context)
 {
     struct systrap_subprocess *subprocess = context->bound;
-    struct systrap_slot *slot = slot_of(subprocess, context->number);
+    struct systrap_slot *slot = context->slot;
     int64_t look_at;
 
     if (spin(context, slot))
@@ -276,7 +276,7 @@ int systrap_context_switch(struct tg_context *base, struct tg_subprocess *subpro
 static void kick(struct interrupt *interrupt)
 {
     struct systrap_context *context = container_of(interrupt, struct systrap_context, base.interrupt);
-    struct systrap_slot *slot = slot_of(context->bound, context->number);
+    struct systrap_slot *slot = context->slot;
 
     if (!context_is_running(&context->base))
         return;

@@ -16,8 +16,7 @@
 
 static uint8_t *slot_fp(const struct systrap_context *context)
 {
-    return (uint8_t *)slot_of(context->bound, context->number) +
-           systrap_platform(context->base.platform)->config.fp_offset;
+    return (uint8_t *)context->slot + systrap_platform(context->base.platform)->config.fp_offset;
 }
 
 /* ---- giving out ---- */
@@ -53,25 +52,24 @@ static int take_number(struct systrap_subprocess *subprocess, uint32_t *number)
     return 0;
 }
 
-int slot_bind(struct systrap_context *context, struct systrap_subprocess *subprocess)
+int slot_move(struct systrap_context *context, struct systrap_subprocess *subprocess)
 {
     int err;
 
-    if (context->bound == subprocess)
-        return 0;
     slot_unbind(context);
     pthread_mutex_lock(&subprocess->lock);
     err = take_number(subprocess, &context->number);
     if (!err) {
         subprocess->owners[context->number] = context;
         context->bound = subprocess;
-        slot_of(subprocess, context->number)->number = context->number;
-        slot_of(subprocess, context->number)->queued = 0;
-        slot_of(subprocess, context->number)->kick = 0;
+        context->slot = slot_of(subprocess, context->number);
+        context->slot->number = context->number;
+        context->slot->queued = 0;
+        context->slot->kick = 0;
         context->queued = false;
-        slot_of(subprocess, context->number)->resume = 0;
-        slot_of(subprocess, context->number)->fp_at = 0;
-        SHARED_SWAP(slot_of(subprocess, context->number)->state, SLOT_EVENT);
+        context->slot->resume = 0;
+        context->slot->fp_at = 0;
+        SHARED_SWAP(context->slot->state, SLOT_EVENT);
         interrupt_arm_waiting(&context->base.interrupt, 0, KICKED_THROUGH_SLOT);
     }
     pthread_mutex_unlock(&subprocess->lock);
@@ -111,7 +109,7 @@ static int wait_for_drop(const struct systrap_subprocess *subprocess, struct sys
 /* The worker that holds the context saves what only it has. */
 static int recall(struct systrap_context *context)
 {
-    struct systrap_slot *slot = slot_of(context->bound, context->number);
+    struct systrap_slot *slot = context->slot;
     uint32_t before = shared_take_held(&slot->state, SLOT_DROP);
 
     if (before != SLOT_HELD && before != SLOT_ASLEEP)
@@ -149,7 +147,7 @@ void slot_pull_regs(struct systrap_context *context)
 
     if (base->regs_place != REGS_BACKEND)
         return;
-    tgi_arch.systrap.read_regs(slot_of(context->bound, context->number), &base->regs);
+    tgi_arch.systrap.read_regs(context->slot, &base->regs);
     tgi_arch.regs_stopped(&base->regs, base->in_syscall ? &base->syscall : NULL);
     if (context->return_set)
         tgi_arch.set_return(&base->regs, context->return_value);
@@ -159,7 +157,7 @@ void slot_pull_regs(struct systrap_context *context)
 /* A stub that died held the context: its worker's signal frame is still there. */
 static const uint8_t *fp_left_behind(const struct systrap_context *context, size_t size)
 {
-    uint32_t at = SHARED_LOAD(slot_of(context->bound, context->number)->fp_at);
+    uint32_t at = SHARED_LOAD(context->slot->fp_at);
 
     if (at < SYSTRAP_WORKERS || at > SYSTRAP_SLOTS - size)
         return slot_fp(context);
@@ -209,7 +207,7 @@ static bool is_code_unchanged(const struct systrap_context *context)
 
 void slot_push_state(struct systrap_context *context)
 {
-    struct systrap_slot *slot = slot_of(context->bound, context->number);
+    struct systrap_slot *slot = context->slot;
 
     if (context->base.regs_place == REGS_HERE) {
         tgi_arch.systrap.write_regs(slot, &context->base.regs);

@@ -41,7 +41,7 @@ void statistics_note_given(struct systrap_context *context)
 {
     if (!systrap_platform(context->base.platform)->tick_ns)
         return;
-    slot_of(context->bound, context->number)->first |= FIRST_TIME;
+    context->slot->first |= FIRST_TIME;
     context->given_at = tgi_arch.systrap.ticks();
 }
 
@@ -63,7 +63,7 @@ static void count_ticks(struct tg_platform *platform, enum counter histogram, ui
 /* Whatever the slot says, the two together are no longer than the time since the context was given away. */
 void statistics_count_handoffs(struct systrap_context *context)
 {
-    const struct systrap_slot *slot = slot_of(context->bound, context->number);
+    const struct systrap_slot *slot = context->slot;
     uint64_t given_at = context->given_at;
     uint64_t back_at = clamp(tgi_arch.systrap.ticks(), given_at, UINT64_MAX);
     uint64_t taken_at = clamp(SHARED_LOAD(slot->taken_at), given_at, back_at);

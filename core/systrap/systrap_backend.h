@@ -111,6 +111,7 @@ enum flight {
 struct systrap_context {
     struct tg_context base;
     struct systrap_subprocess *bound; /* where its slot is; NULL: none */
+    struct systrap_slot *slot;        /* while bound is set */
     uint32_t number;                  /* of the slot */
     enum fp_place fp_place;
     _Atomic bool kicked; /* the slot's word for it must be cleared */
@@ -335,7 +336,12 @@ void worker_wake(struct systrap_subprocess *subprocess, uint32_t index);
 /* Something has waited in the run ring for too long: wakes or makes another worker. True: there is one more. */
 bool workers_add(struct systrap_subprocess *subprocess);
 bool workers_backlog(const struct systrap_subprocess *subprocess);
-int workers_start_first(struct systrap_subprocess *subprocess);
+int workers_make_first(struct systrap_subprocess *subprocess);
+static inline int workers_start_first(struct systrap_subprocess *subprocess)
+{
+    return atomic_load(&subprocess->worker_count) ? 0 : workers_make_first(subprocess);
+}
+
 void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 
 /* ---- patches.c ---- */
@@ -368,7 +374,12 @@ enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, b
 /* ---- slots.c: a context's place in a subprocess ---- */
 
 /* The context gets a slot there; what another subprocess has of its state comes along. 0 or -errno. */
-int slot_bind(struct systrap_context *context, struct systrap_subprocess *subprocess);
+int slot_move(struct systrap_context *context, struct systrap_subprocess *subprocess);
+static inline int slot_bind(struct systrap_context *context, struct systrap_subprocess *subprocess)
+{
+    return context->bound == subprocess ? 0 : slot_move(context, subprocess);
+}
+
 /* All state is in the handle, the slot is given back. */
 void slot_unbind(struct systrap_context *context);
 /* Copies to the handle what is only in the slot. */
@@ -383,7 +394,7 @@ void slot_push_state(struct systrap_context *context);
 /* Is there something in the slot? */
 static inline bool systrap_left_something(const struct systrap_context *context)
 {
-    return state_has_event(SHARED_LOAD(slot_of(context->bound, context->number)->state));
+    return state_has_event(SHARED_LOAD(context->slot->state));
 }
 
 /* Something is in the slot: makes an event of it. False: it is nobody's business, and the context is to run again. */

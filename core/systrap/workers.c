@@ -71,12 +71,10 @@ static int make_worker(struct systrap_subprocess *subprocess)
     return 0;
 }
 
-int workers_start_first(struct systrap_subprocess *subprocess)
+int workers_make_first(struct systrap_subprocess *subprocess)
 {
     int err = 0;
 
-    if (atomic_load(&subprocess->worker_count))
-        return 0;
     pthread_mutex_lock(&subprocess->order_lock);
     if (!atomic_load(&subprocess->worker_count))
         err = make_worker(subprocess);
