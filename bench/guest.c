@@ -69,8 +69,9 @@ void guest_answer(const tg_event *event)
 
 uint32_t guest_serve_in(tg_platform *platform, tg_context *context, tg_subprocess *subprocess)
 {
-    tg_event event = {.size = sizeof(event)};
+    tg_event event;
 
+    event.size = sizeof(event);
     guest_require(platform, tg_context_switch(context, subprocess, &event), "tg_context_switch");
     guest_answer(&event);
     return event.flags;
