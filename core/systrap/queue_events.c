@@ -76,6 +76,18 @@ bool systrap_queue_is_down(struct systrap_context *context)
     return true;
 }
 
+/*
+ * It may be another queue's, whose waiter sleeps: if no worker has time for it, that waiter has to see to it. It is
+ * told before anybody can claim the context, for then its queue can be destroyed.
+ */
+static void run_again(struct systrap_context *context)
+{
+    atomic_store(&context->flight, STARTING);
+    systrap_run_again(context);
+    if (atomic_load(&context->queue->sleeping))
+        systrap_queue_rouse(context->queue);
+}
+
 /* What the context has left is an event. False: it runs on, and is nobody's to deliver. */
 static bool collect_or_run(struct systrap_context *context, struct tg_event *event)
 {
@@ -88,8 +100,7 @@ static bool collect_or_run(struct systrap_context *context, struct tg_event *eve
         }
         if (systrap_collect(context, event))
             return true;
-        atomic_store(&context->flight, STARTING);
-        systrap_run_again(context);
+        run_again(context);
         if (!systrap_queue_take_off(context))
             return false;
     }

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Contexts that somebody has claimed and that run on, or run already: moments
+ * between two threads that no test through the ABI can choose. What the file
+ * calls is here, and says when.
+ */
+#include "unit.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/event.h"
+#include "core/systrap/systrap_queue.h"
+
+#define SLOT_SIZE   4096
+#define MEMORY_SIZE (SYSTRAP_SLOTS + SLOT_SIZE)
+
+/* One context of one queue, in a subprocess in which a second queue has something too. */
+static struct {
+    struct systrap_platform systrap;
+    struct tg_platform platform;
+    struct systrap_subprocess subprocess;
+    struct systrap_context *owners[1];
+    struct systrap_context context;
+    struct systrap_queue queue;
+    struct systrap_queue other;
+    struct seat seat;
+    /* What the file has called, and when. */
+    uint32_t runs_again;
+    uint32_t lost;
+    uint32_t left;
+    const struct systrap_queue *roused;
+    uint32_t flight_when_roused;
+    uint32_t runs_when_roused;
+} world;
+
+static uint32_t *slot_state(void)
+{
+    return &slot_of(&world.subprocess, 0)->state;
+}
+
+/* ---- what the file calls ---- */
+
+bool systrap_collect(struct systrap_context *context, struct tg_event *event)
+{
+    (void)context;
+    (void)event;
+    return false;
+}
+
+void systrap_run_again(struct systrap_context *context)
+{
+    (void)context;
+    world.runs_again++;
+    *slot_state() = SLOT_READY;
+}
+
+void systrap_lost(struct systrap_context *context, struct tg_event *event)
+{
+    (void)context;
+    world.lost++;
+    memset(event, 0, sizeof(*event));
+}
+
+void systrap_queue_rouse(struct systrap_queue *queue)
+{
+    world.roused = queue;
+    world.flight_when_roused = atomic_load(&world.context.flight);
+    world.runs_when_roused = world.runs_again;
+}
+
+void systrap_queue_ring_fd(const struct systrap_queue *queue)
+{
+    (void)queue;
+}
+
+void systrap_seats_remove(struct systrap_queue *queue, bool all)
+{
+    (void)queue;
+    (void)all;
+}
+
+void event_store(void *slot, size_t slot_size, const struct tg_event *event)
+{
+    (void)slot;
+    (void)slot_size;
+    (void)event;
+}
+
+/* Its event has been taken. */
+void subprocess_leave(struct tg_subprocess *subprocess)
+{
+    (void)subprocess;
+    world.left++;
+}
+
+int platform_fail(struct tg_platform *platform, int err, const char *format, ...)
+{
+    (void)platform;
+    (void)format;
+    return err;
+}
+
+/* ---- tests ---- */
+
+static void init_queue(struct systrap_queue *queue)
+{
+    pthread_mutex_init(&queue->lock, NULL);
+    list_init(&queue->ready);
+    queue->fd = -1;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    memset(&world, 0, sizeof(world));
+    world.systrap.slot_size = SLOT_SIZE;
+    world.systrap.slots_max = 1;
+    world.platform.backend = &world.systrap;
+    world.subprocess.base.platform = &world.platform;
+    pthread_mutex_init(&world.subprocess.lock, NULL);
+    world.subprocess.memory =
+        mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(world.subprocess.memory, MAP_FAILED);
+    world.owners[0] = &world.context;
+    world.subprocess.owners = world.owners;
+    world.subprocess.next_slot = 1;
+    world.context.base.platform = &world.platform;
+    world.context.bound = &world.subprocess;
+    world.context.slot = slot_of(&world.subprocess, 0);
+    world.context.seat = &world.seat;
+    world.context.queue = &world.queue;
+    world.seat.subprocess = &world.subprocess;
+    atomic_store(&world.seat.running, 1);
+    init_queue(&world.queue);
+    init_queue(&world.other);
+    atomic_store(&world.other.seats, &world.seat);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    pthread_mutex_destroy(&world.queue.lock);
+    pthread_mutex_destroy(&world.other.lock);
+    pthread_mutex_destroy(&world.subprocess.lock);
+    return munmap(world.subprocess.memory, MEMORY_SIZE);
+}
+
+/* The other queue's waiter finds a stop of the context that is nobody's business. */
+static void find_stop(void)
+{
+    struct sink nowhere = {.left = SIZE_MAX};
+
+    *slot_state() = SLOT_EVENT;
+    atomic_store(&world.context.flight, IN_FLIGHT);
+    control_of(&world.subprocess)->done_small[0] = 1;
+    systrap_queue_collect(&world.other, false, &nowhere);
+    assert_int_equal(world.runs_again, 1);
+    assert_int_equal(nowhere.count, 0);
+    assert_int_equal(atomic_load(&world.context.flight), IN_FLIGHT);
+}
+
+/* It may be all that knows that something waits in the run ring, and that no worker has time for it. */
+static void running_again_ends_its_queues_sleep(void **state)
+{
+    (void)state;
+    atomic_store(&world.queue.sleeping, 1);
+    find_stop();
+    assert_ptr_equal(world.roused, &world.queue);
+    assert_int_equal(world.runs_when_roused, 1);
+    /* Later somebody can claim the context, and its queue can be gone. */
+    assert_int_equal(world.flight_when_roused, STARTING);
+}
+
+static void nobody_is_roused_who_is_awake(void **state)
+{
+    (void)state;
+    find_stop();
+    assert_null(world.roused);
+}
+
+/* Who claimed it had looked at an event that was taken before: it has been started again since. */
+static void what_runs_is_not_lost(void **state)
+{
+    (void)state;
+    const uint32_t running[] = {SLOT_RUNNING, SLOT_READY, SLOT_RESUMED};
+    struct sink nowhere = {.left = 0};
+
+    for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++) {
+        *slot_state() = running[i];
+        atomic_store(&world.context.flight, NOT_IN_FLIGHT);
+        systrap_queue_deliver(&world.context, &world.other, &nowhere);
+        assert_int_equal(world.lost, 0);
+        assert_int_equal(world.left, 0);
+        assert_int_equal(atomic_load(&world.context.flight), IN_FLIGHT);
+        assert_ptr_equal(world.context.queue, &world.queue);
+        assert_int_equal(atomic_load(&world.queue.ready_count), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(running_again_ends_its_queues_sleep, begin, end),
+        cmocka_unit_test_setup_teardown(nobody_is_roused_who_is_awake, begin, end),
+        cmocka_unit_test_setup_teardown(what_runs_is_not_lost, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
