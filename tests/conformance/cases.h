@@ -30,6 +30,7 @@ extern const struct test_case queue_beside_cases[];
 extern const struct test_case queue_cases[];
 extern const struct test_case queue_descriptor_cases[];
 extern const struct test_case queue_end_cases[];
+extern const struct test_case queue_lost_cases[];
 extern const struct test_case queue_running_cases[];
 extern const struct test_case queue_wait_cases[];
 extern const struct test_case step_cases[];
@@ -49,6 +50,8 @@ extern const struct test_case patch_gs_cases[];
 extern const struct test_case patch_many_cases[];
 extern const struct test_case patch_random_cases[];
 extern const struct test_case patch_stop_cases[];
+extern const struct test_case queue_fp_cases[];
+extern const struct test_case queue_race_cases[];
 extern const struct test_case segment_cases[];
 
 /* The areas of the processor the tests are built for; ends with NULL. */

@@ -19,6 +19,7 @@ static const struct test_case *const areas[] = {
     queue_descriptor_cases,
     queue_end_cases,
     queue_beside_cases,
+    queue_lost_cases,
     isolation_cases,
     death_cases,
     embedder_cases,

@@ -55,6 +55,7 @@ void hostile_short_waits(uint32_t backend);
 void hostile_forged_times(uint32_t backend);
 void hostile_forged_done(uint32_t backend);
 void hostile_forged_nonsense(uint32_t backend);
+void hostile_hidden_interrupt(uint32_t backend);
 
 void hostile_many_in_one(uint32_t backend);
 void hostile_many_on_queue(uint32_t backend);

@@ -56,6 +56,7 @@ static const struct hostile_case {
     {"forged_times", hostile_forged_times},
     {"forged_done", hostile_forged_done},
     {"forged_nonsense", hostile_forged_nonsense},
+    {"hidden_interrupt", hostile_hidden_interrupt},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };

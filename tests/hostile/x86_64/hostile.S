@@ -60,6 +60,21 @@ GUEST keep_filling
     jmp 2b
 END_GUEST keep_filling
 
+/*
+ * Calls for ever until r12 is not 0. Then it jumps for ever to the instruction
+ * behind the call, which is a part of what the call was patched to: it traps
+ * there, and goes on where the original is now.
+ */
+GUEST come_from_behind
+1:  mov $CALL_NUMBER, %ebx
+    mov %rbx, %rax
+    syscall
+2:  add $0x101, %r15
+    test %r12, %r12
+    jz 1b
+    jmp 2b
+END_GUEST come_from_behind
+
 /* Returns from a signal that never was: the frame is at rsp, the call's instruction at rdi. */
 GUEST forge_sigreturn
     mov $15, %eax
