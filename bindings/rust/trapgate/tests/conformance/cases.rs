@@ -30,6 +30,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         crate::interrupts::CASES,
         crate::threads::CASES,
         crate::queue::CASES,
+        crate::queue_lost::CASES,
         crate::isolation::CASES,
         crate::death::CASES,
         crate::embedder::CASES,

@@ -25,6 +25,7 @@ mod interrupts;
 mod isolation;
 mod memory;
 mod queue;
+mod queue_lost;
 mod step;
 mod switch;
 mod syscalls;

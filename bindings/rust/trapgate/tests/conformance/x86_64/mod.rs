@@ -14,9 +14,10 @@ mod patched_moves;
 mod patched_random;
 mod patched_runs;
 mod patching;
+mod queue_fp;
 mod segments;
 
-pub fn areas() -> [&'static [Case]; 12] {
+pub fn areas() -> [&'static [Case]; 13] {
     [
         access::CASES,
         exceptions::CASES,
@@ -30,5 +31,6 @@ pub fn areas() -> [&'static [Case]; 12] {
         patched_guests::CASES,
         patched_random::CASES,
         patched_moves::CASES,
+        queue_fp::CASES,
     ]
 }
