@@ -104,6 +104,7 @@ static inline uint64_t read_gs_base(void)
     } while (0)
 
 #define EFLAGS_TF         0x100ull
+#define EFLAGS_KEPT       0x204000ull /* NT and ID */
 #define SIGSYS_NUMBER     31
 #define SECCOMP_CODE      1
 #define AUDIT_ARCH_NATIVE 0xc000003eu
@@ -206,6 +207,32 @@ static inline uint64_t arch_restore_patched(const struct systrap_slot *slot, uin
     return fs_base;
 }
 
+/* Below the stack pointer there may be what the compiler keeps there. */
+static inline uint64_t read_flags(void)
+{
+    uint64_t flags;
+
+    __asm__ volatile("leaq -128(%%rsp), %%rsp; pushfq; popq %0; leaq 128(%%rsp), %%rsp" : "=r"(flags) : : "memory");
+    return flags;
+}
+
+static inline void write_flags(uint64_t flags)
+{
+    __asm__ volatile("leaq -128(%%rsp), %%rsp; pushq %0; popfq; leaq 128(%%rsp), %%rsp"
+                     :
+                     : "r"(flags)
+                     : "memory", "cc");
+}
+
+/* The kernel's return from a handler leaves these as they are in the processor, which may be another context's. */
+static inline void restore_kept_flags(uint64_t wanted)
+{
+    const uint64_t now = read_flags();
+
+    if ((now ^ wanted) & EFLAGS_KEPT)
+        write_flags((now & ~EFLAGS_KEPT) | (wanted & EFLAGS_KEPT));
+}
+
 static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame,
                                 const struct systrap_worker *worker, int hide)
 {
@@ -221,6 +248,7 @@ static inline void arch_restore(const struct systrap_slot *slot, struct stub_sig
     frame->rip = slot->resume ? slot->resume : slot->cold[COLD_RIP];
     frame->rsp = slot->cold[COLD_RSP];
     frame->eflags = slot->cold[COLD_EFLAGS];
+    restore_kept_flags(slot->cold[COLD_EFLAGS]);
     frame->rcx = slot->cold[COLD_RCX];
     frame->r11 = slot->cold[COLD_R11];
     frame->rbx = slot->cold[COLD_RBX];
