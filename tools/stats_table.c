@@ -92,6 +92,7 @@ static const char *const refusals[TG_PATCH_REFUSALS] = {
     [TG_PATCH_REFUSED_NO_ROOM] = "no room",
     [TG_PATCH_REFUSED_MAPPING] = "writable or shared code",
     [TG_PATCH_REFUSED_FULL] = "too many sites",
+    [TG_PATCH_REFUSED_CHANGES] = "code that changes often",
 };
 
 static void print_refusals(const tg_stats *stats)

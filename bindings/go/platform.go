@@ -104,6 +104,7 @@ const (
 	PatchRefusedNoRoom       = C.TG_PATCH_REFUSED_NO_ROOM
 	PatchRefusedMapping      = C.TG_PATCH_REFUSED_MAPPING
 	PatchRefusedFull         = C.TG_PATCH_REFUSED_FULL
+	PatchRefusedChanges      = C.TG_PATCH_REFUSED_CHANGES
 	PatchRefusals            = C.TG_PATCH_REFUSALS // how many indices there are
 )
 

@@ -6,7 +6,8 @@
  * A site is changed by the stub's own syscall thread: first a byte that traps
  * wherever an instruction starts, then the bytes between them, then these, with
  * all processors made to see each step (membarrier(2)). Trampolines are never
- * used twice, for a thread may be in one at any time.
+ * used for anything else, for a thread may be in one at any time: a site that is
+ * undone and comes back as it was has its own again.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -17,10 +18,12 @@
 #include "core/guest_maps.h"
 #include "core/systrap/systrap_backend.h"
 
-#define HOT         4 /* calls from one site before it is changed */
-#define REFUSED     UINT32_MAX
-#define WINDOW_MAX  64
-#define SITES_FIRST 64
+#define HOT          4   /* calls from one site before it is changed */
+#define CHANGES_FREE 512 /* as often a page's sites are undone before its calls have to be more for each time */
+#define CHANGES_MORE 20  /* twice as many, this often */
+#define REFUSED      UINT32_MAX
+#define WINDOW_MAX   64
+#define SITES_FIRST  64
 
 /* ---- records ---- */
 
@@ -88,16 +91,22 @@ uint64_t patches_return_ip(const struct systrap_patches *patches, uint32_t numbe
     return ips && number < sites_max() ? atomic_load_explicit(&ips[number], memory_order_relaxed) : 0;
 }
 
-/* The newest site whose bytes hold addr, undone or not. A question for rare occasions. */
+/* The site whose bytes hold addr, or the newest one that was there. A question for rare occasions. */
 static struct patched_site *find_site(struct systrap_patches *patches, uint64_t addr)
 {
+    struct patched_site *newest = NULL;
+
     for (uint32_t i = patches->count; i-- > 0;) {
         struct patched_site *site = &patches->sites[i];
 
-        if (addr - site->patch.start < site->patch.length)
+        if (addr - site->patch.start >= site->patch.length)
+            continue;
+        if (!site->undone)
             return site;
+        if (!newest)
+            newest = site;
     }
-    return NULL;
+    return newest;
 }
 
 static bool has_bytes(struct systrap_subprocess *subprocess, const struct arch_patch *patch, const uint8_t *bytes)
@@ -215,7 +224,7 @@ static void add_calls_that_write(struct batch *batch, const struct arch_patch *s
     add_barrier(batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
 }
 
-/* Nothing was written, but the pages may be left writable. -EIO: they are. */
+/* Nothing was written, but a page may be left writable. -EIO: it is. */
 static int protect_again(struct systrap_subprocess *subprocess, const struct arch_patch *site, int err)
 {
     struct batch batch = {.subprocess = subprocess};
@@ -256,7 +265,8 @@ static int change_code(struct systrap_subprocess *subprocess, const struct arch_
     made = answer.left <= batch.calls ? batch.calls - answer.left : batch.calls;
     if (made > first_write)
         return -EIO;
-    return made == first_write ? protect_again(subprocess, site, (int)answer.result) : (int)answer.result;
+    /* The call before the first write may have failed at the second of two pages. */
+    return made + 1 >= first_write ? protect_again(subprocess, site, (int)answer.result) : (int)answer.result;
 }
 
 /* order_lock is held. The table of pointers at the bottom of the address space. */
@@ -323,11 +333,17 @@ static size_t read_code(struct systrap_subprocess *subprocess, uint64_t ip, uint
     return done;
 }
 
-static uint32_t plan(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall, uint32_t index,
-                     struct arch_patch *patch)
+struct plan {
+    struct arch_patch patch;
+    uint8_t trampoline[SYSTRAP_TRAMPOLINE];
+    size_t trampoline_length;
+};
+
+/* With the trampoline of this number. 0, or why not plus one. */
+static uint32_t plan_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall, uint32_t index,
+                          struct plan *plan)
 {
     uint8_t code[WINDOW_MAX] = {0};
-    uint8_t trampoline[SYSTRAP_TRAMPOLINE];
     struct arch_patch_request request = {
         .ip = syscall->ip,
         .nr = syscall->nr,
@@ -336,22 +352,22 @@ static uint32_t plan(struct systrap_subprocess *subprocess, const struct arch_sy
         .trampoline = trampoline_addr(subprocess, index),
         .region = systrap_platform(subprocess->base.platform)->region,
     };
-    size_t length;
-    uint32_t refusal;
 
     request.code_length = read_code(subprocess, syscall->ip, code, &request.code_addr);
-    refusal = tgi_arch.systrap.patch_plan(&request, patch, trampoline, &length);
-    if (refusal)
-        return refusal;
-    memcpy(subprocess->memory + SYSTRAP_TRAMPOLINES + (size_t)index * SYSTRAP_TRAMPOLINE, trampoline, length);
-    SHARED_STORE(((uint64_t *)(subprocess->memory + SYSTRAP_TABLE))[index], request.trampoline);
-    return 0;
+    return tgi_arch.systrap.patch_plan(&request, &plan->patch, plan->trampoline, &plan->trampoline_length);
 }
 
-static bool refuse(struct systrap_subprocess *subprocess, uint32_t reason)
+static void write_trampoline(struct systrap_subprocess *subprocess, uint32_t index, const struct plan *plan)
+{
+    memcpy(subprocess->memory + SYSTRAP_TRAMPOLINES + (size_t)index * SYSTRAP_TRAMPOLINE, plan->trampoline,
+           plan->trampoline_length);
+    SHARED_STORE(((uint64_t *)(subprocess->memory + SYSTRAP_TABLE))[index], trampoline_addr(subprocess, index));
+}
+
+static uint32_t refuse(struct systrap_subprocess *subprocess, uint32_t reason)
 {
     count_many(subprocess->base.platform, COUNTER_PATCH_REFUSALS + reason, 1);
-    return false;
+    return REFUSED;
 }
 
 static void count_site(struct systrap_subprocess *subprocess, const struct patched_site *site,
@@ -362,48 +378,147 @@ static void count_site(struct systrap_subprocess *subprocess, const struct patch
     count(subprocess->base.platform, after ? COUNTER_PATCH_SITES_AFTER : COUNTER_PATCH_SITES_BEFORE);
 }
 
-/* order_lock and the patches' lock are held. False: not this one. */
-static bool patch_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
+/* ---- code that changes again and again ---- */
+
+struct past {
+    uint32_t changes; /* how often sites in this page were undone */
+    uint32_t dead;    /* trampolines, of all pages, whose sites are */
+};
+
+static struct past past_of(const struct systrap_subprocess *subprocess, uint64_t addr)
+{
+    const struct systrap_patches *patches = &subprocess->patches;
+    const uint64_t page = page_of(subprocess, addr);
+    struct past past = {0};
+
+    for (uint32_t i = 0; i < patches->count; i++) {
+        const struct patched_site *site = &patches->sites[i];
+
+        past.dead += site->undone;
+        if (page >= page_of(subprocess, site->patch.start) && page <= last_byte(&site->patch) &&
+            site->changes > past.changes)
+            past.changes = site->changes;
+    }
+    return past;
+}
+
+/*
+ * A site costs a trampoline for good, and what changing code takes. Code that
+ * does not rest is worth both only if it calls more each time, and must leave
+ * half of the trampolines to other code.
+ */
+static uint32_t calls_wanted(const struct past *past)
+{
+    uint32_t more = past->changes < CHANGES_FREE ? 0 : past->changes - CHANGES_FREE + 1;
+
+    if (past->changes && past->dead >= sites_max() / 2)
+        return REFUSED;
+    return HOT << (more < CHANGES_MORE ? more : CHANGES_MORE);
+}
+
+/* ---- a site ---- */
+
+/* A site with this plan, which either has the known one's trampoline or a new one. NULL: there is no memory. */
+static struct patched_site *site_with(struct systrap_subprocess *subprocess, struct patched_site *known,
+                                      const struct plan *plan, uint32_t changes)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    const struct patched_site *known = find_site(patches, syscall->ip - 1);
+    struct patched_site *site = known;
+
+    if (!known) {
+        site = make_room_for_ips(patches) ? add_record(patches) : NULL;
+        if (!site || map_table(subprocess))
+            return NULL;
+        site->patch = plan->patch;
+        write_trampoline(subprocess, patches->count, plan);
+        atomic_store(&patches->return_ips[patches->count], tgi_arch.systrap.patch_return_ip(&site->patch));
+        patches->count++;
+    }
+    site->undone = false;
+    site->changes = changes;
+    return site;
+}
+
+/* Another mapping may have come in the place of a site that could not be restored. */
+static bool is_patched(struct systrap_subprocess *subprocess, struct patched_site *known)
+{
+    if (known && !known->undone && !has_bytes(subprocess, &known->patch, known->patch.replacement))
+        known->undone = true;
+    return known && !known->undone;
+}
+
+/*
+ * How this call could be changed: as it was the last time, or else in a new way
+ * with a trampoline of its own. 0, or why not plus one; *known becomes NULL if
+ * it is new.
+ */
+static uint32_t choose_plan(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
+                            struct patched_site **known, struct plan *plan)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    uint32_t refusal;
+
+    if (*known) {
+        refusal = plan_site(subprocess, syscall, (uint32_t)(*known - patches->sites), plan);
+        if (refusal || memcmp(&plan->patch, &(*known)->patch, sizeof(plan->patch)) == 0)
+            return refusal;
+        *known = NULL;
+    }
+    if (patches->count == sites_max())
+        return TG_PATCH_REFUSED_FULL + 1;
+    return plan_site(subprocess, syscall, patches->count, plan);
+}
+
+static bool may_change_all(const struct systrap_subprocess *subprocess, const struct arch_patch *patch)
+{
+    return !in_two_pages(subprocess, patch) ||
+           (may_change(subprocess, patch->start) && may_change(subprocess, last_byte(patch)));
+}
+
+/* order_lock and the patches' lock are held. calls: so many were counted. How many it takes; REFUSED: not this one. */
+static uint32_t patch_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall, uint32_t calls)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    struct patched_site *known = find_site(patches, syscall->ip - 1);
+    const struct past past = past_of(subprocess, syscall->ip - 1);
+    const uint32_t wanted = calls_wanted(&past);
     struct patched_site *site;
+    struct plan plan;
     uint32_t refusal;
     int err;
 
-    if (known && !known->undone)
-        return false;
-    if (patches->count == sites_max())
+    if (is_patched(subprocess, known))
+        return REFUSED;
+    if (wanted > calls) {
+        refuse(subprocess, TG_PATCH_REFUSED_CHANGES);
+        return wanted;
+    }
+    if (!known && patches->count == sites_max())
         return refuse(subprocess, TG_PATCH_REFUSED_FULL);
     if (!may_change(subprocess, syscall->ip - 1))
         return refuse(subprocess, TG_PATCH_REFUSED_MAPPING);
-    site = make_room_for_ips(patches) ? add_record(patches) : NULL;
-    if (!site || map_table(subprocess))
-        return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
-    refusal = plan(subprocess, syscall, patches->count, &site->patch);
+    refusal = choose_plan(subprocess, syscall, &known, &plan);
     if (refusal)
         return refuse(subprocess, refusal - 1);
-    if (in_two_pages(subprocess, &site->patch) &&
-        (!may_change(subprocess, site->patch.start) || !may_change(subprocess, last_byte(&site->patch))))
+    if (!may_change_all(subprocess, &plan.patch))
         return refuse(subprocess, TG_PATCH_REFUSED_PAGE_EDGE);
-    site->undone = false;
-    atomic_store(&patches->return_ips[patches->count], tgi_arch.systrap.patch_return_ip(&site->patch));
-    patches->count++;
+    site = site_with(subprocess, known, &plan, past.changes);
+    if (!site)
+        return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
     err = change_code(subprocess, &site->patch, site->patch.replacement);
     if (err == 0) {
         count_site(subprocess, site, syscall);
-        return true;
+        return REFUSED;
     }
-    refuse(subprocess, TG_PATCH_REFUSED_OTHER);
     site->undone = true;
     if (err == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-    return false;
+    return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
 }
 
 static void start_counting(struct systrap_patches *patches, struct systrap_heat *heat, uint64_t ip)
 {
-    *heat = (struct systrap_heat){.ip = ip};
+    *heat = (struct systrap_heat){.ip = ip, .wanted = HOT};
     if (!patches->last_heat || ip < patches->first_heat)
         patches->first_heat = ip;
     if (ip > patches->last_heat)
@@ -415,10 +530,31 @@ static struct systrap_heat *heat_of(struct systrap_patches *patches, uint64_t ip
     return &patches->heat[(ip ^ ip >> 12) % PATCH_HEATS];
 }
 
+/* Nobody else looks at the site meanwhile. It may have to call more; others may have its place in the map by now. */
+static void look_at_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall, uint32_t calls)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    struct systrap_heat *heat = heat_of(patches, syscall->ip);
+    uint32_t wanted;
+
+    pthread_mutex_lock(&subprocess->order_lock);
+    pthread_mutex_lock(&patches->lock);
+    if (!atomic_load(&patches->off)) {
+        wanted = patch_site(subprocess, syscall, calls);
+        if (wanted != REFUSED && heat->ip == syscall->ip && heat->calls == REFUSED) {
+            heat->calls = calls;
+            heat->wanted = wanted;
+        }
+    }
+    pthread_mutex_unlock(&patches->lock);
+    pthread_mutex_unlock(&subprocess->order_lock);
+}
+
 void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
 {
     struct systrap_patches *patches = &subprocess->patches;
     struct systrap_heat *heat = heat_of(patches, syscall->ip);
+    uint32_t calls = 0;
     bool hot = false;
 
     if (atomic_load(&patches->off) || syscall->flags)
@@ -426,36 +562,47 @@ void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_
     pthread_mutex_lock(&patches->lock);
     if (heat->ip != syscall->ip)
         start_counting(patches, heat, syscall->ip);
-    if (heat->calls != REFUSED)
-        hot = ++heat->calls >= HOT;
+    if (heat->calls != REFUSED) {
+        calls = ++heat->calls;
+        hot = calls >= heat->wanted;
+    }
     if (hot)
         heat->calls = REFUSED;
     pthread_mutex_unlock(&patches->lock);
-    if (!hot)
-        return;
-    pthread_mutex_lock(&subprocess->order_lock);
-    pthread_mutex_lock(&patches->lock);
-    if (!atomic_load(&patches->off))
-        patch_site(subprocess, syscall);
-    pthread_mutex_unlock(&patches->lock);
-    pthread_mutex_unlock(&subprocess->order_lock);
+    if (hot)
+        look_at_site(subprocess, syscall, calls);
 }
 
 /* ---- undoing ---- */
 
-/* order_lock and the patches' lock are held. */
-static void restore(struct systrap_subprocess *subprocess, struct patched_site *site)
+/* order_lock and the patches' lock are held. 0; or an error, and then its bytes are what they were. */
+static int restore(struct systrap_subprocess *subprocess, struct patched_site *site)
 {
-    if (has_bytes(subprocess, &site->patch, site->patch.replacement) &&
-        change_code(subprocess, &site->patch, site->patch.original) == -EIO)
-        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-    site->undone = true;
+    int err = 0;
+
+    /* Also when it fails: contexts in its call go on behind that, for its bytes may soon be gone. */
     atomic_fetch_add(&subprocess->patches.undone, 1);
+    if (has_bytes(subprocess, &site->patch, site->patch.replacement))
+        err = change_code(subprocess, &site->patch, site->patch.original);
+    if (err == -EIO)
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    if (err)
+        return err;
+    site->undone = true;
+    site->changes++;
+    return 0;
 }
 
 static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t end)
 {
     return !site->undone && site->patch.start < end && start < site->patch.start + site->patch.length;
+}
+
+/* Nothing of the site is left if it works, and all if it does not. */
+static bool replaces(const struct tg_mem_op *op, uint64_t end, const struct patched_site *site)
+{
+    return (op->kind == TG_MEM_MAP || op->kind == TG_MEM_UNMAP) && op->addr <= site->patch.start &&
+           last_byte(&site->patch) < end;
 }
 
 /* What is known of a call depends on the bytes around it and on the pages of these. */
@@ -479,28 +626,34 @@ static void cool(struct systrap_patches *patches, uint64_t start, uint64_t end)
 /*
  * An operation on the pages of a site: they get the original bytes back before
  * it, whatever it is. It may fail, or leave the bytes there for others to read
- * or to write, or take the right to read away, or one of two pages. Calls there
- * are counted anew, also where they were left alone: that may have been because
- * of what changes now.
+ * or to write, or take the right to read away, or one of two pages. If the host
+ * refuses that, for lack of memory, the operation must not be made: it would
+ * show the guest bytes that are not its own. Calls there are counted anew, also
+ * where they were left alone: that may have been because of what changes now.
  * order_lock is held.
  */
-void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
+int patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
 {
     struct systrap_patches *patches = &subprocess->patches;
     uint64_t page = subprocess->base.platform->info.page_size;
     uint64_t end = (op->addr + op->length + page - 1) & ~(page - 1);
+    int err = 0;
 
     if (!patches->count && atomic_load(&patches->off))
-        return;
+        return 0;
     pthread_mutex_lock(&patches->lock);
-    for (uint32_t i = 0; i < patches->count; i++) {
-        if (overlaps(&patches->sites[i], op->addr, end))
-            restore(subprocess, &patches->sites[i]);
+    for (uint32_t i = 0; i < patches->count && !err; i++) {
+        struct patched_site *site = &patches->sites[i];
+
+        if (overlaps(site, op->addr, end) && restore(subprocess, site) && !replaces(op, end, site))
+            err = -ENOMEM;
     }
     cool(patches, op->addr, end);
     pthread_mutex_unlock(&patches->lock);
+    return err;
 }
 
+/* What cannot be restored is still right: where nothing is hidden in the segment base, the call traps and is made. */
 void patches_turn_off(struct systrap_subprocess *subprocess)
 {
     struct systrap_patches *patches = &subprocess->patches;

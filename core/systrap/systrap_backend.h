@@ -36,11 +36,13 @@ enum systrap_death {
 struct systrap_heat {
     uint64_t ip;
     uint32_t calls;
+    uint32_t wanted; /* calls that make it worth a look */
 };
 
 struct patched_site {
     struct arch_patch patch;
-    bool undone; /* its bytes are the original ones, or somebody else's */
+    bool undone;      /* its bytes are the original ones, or somebody else's */
+    uint32_t changes; /* how often sites in its page were undone, as far as it knows */
 };
 
 struct systrap_patches {
@@ -359,7 +361,8 @@ uint64_t patches_return_ip(const struct systrap_patches *patches, uint32_t numbe
 void patches_destroy(struct systrap_patches *patches);
 /* An unpatched call: if its site makes many, it is changed. */
 void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall);
-void patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op);
+/* 0, or an error: the operation must not be made. */
+int patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op);
 /* Undoes all and makes no more. */
 void patches_turn_off(struct systrap_subprocess *subprocess);
 int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess *mother);

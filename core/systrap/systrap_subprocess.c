@@ -347,15 +347,28 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
 
 /* ---- memory operations ---- */
 
+/* Only those before the first that must not be made. */
+static int prepare_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t *n)
+{
+    for (size_t i = 0; i < *n; i++) {
+        int err = patches_before_op(subprocess, &ops[i]);
+
+        if (err) {
+            *n = i;
+            return err;
+        }
+    }
+    return 0;
+}
+
 static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done)
 {
     while (*done < n) {
         size_t part = n - *done < ORDERS_MAX ? n - *done : ORDERS_MAX;
         struct answer answer;
+        int refused = prepare_ops(subprocess, &ops[*done], &part);
         int err;
 
-        for (size_t i = 0; i < part; i++)
-            patches_before_op(subprocess, &ops[*done + i]);
         for (size_t i = 0; i < part; i++)
             memory_call_fill(&orders_of(subprocess)->calls[i], &ops[*done + i]);
         err = orders_give(subprocess, part, &answer);
@@ -366,8 +379,8 @@ static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_
             return -ESRCH;
         }
         *done += part - answer.left;
-        if (answer.left)
-            return memory_call_failed(&subprocess->base, &ops[*done], *done, answer.result);
+        if (answer.left || refused)
+            return memory_call_failed(&subprocess->base, &ops[*done], *done, answer.left ? answer.result : refused);
     }
     return 0;
 }

@@ -45,6 +45,7 @@ extern const struct test_case exception_cases[];
 extern const struct test_case fp_cases[];
 extern const struct test_case patch_cases[];
 extern const struct test_case patch_code_cases[];
+extern const struct test_case patch_edge_cases[];
 extern const struct test_case patch_fault_cases[];
 extern const struct test_case patch_gs_cases[];
 extern const struct test_case patch_many_cases[];

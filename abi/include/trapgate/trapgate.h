@@ -203,6 +203,7 @@ TG_API int tg_platform_info(const tg_platform *platform, tg_info *out);
 #define TG_PATCH_REFUSED_NO_ROOM       12 /* a neighbour starts where the jump has a byte that does not trap */
 #define TG_PATCH_REFUSED_MAPPING       13 /* the code is writable, shared, or no file's or memory's of the guest alone */
 #define TG_PATCH_REFUSED_FULL          14 /* as many sites as a subprocess can have */
+#define TG_PATCH_REFUSED_CHANGES       15 /* code in its page changes so often that it must call more for a look */
 #define TG_PATCH_REFUSALS              16
 
 #define TG_LATENCY_BUCKETS 32

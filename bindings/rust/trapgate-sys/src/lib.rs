@@ -153,7 +153,7 @@ pub struct tg_info {
     pub reserved: [tg_range; 4],
 }
 
-/// Index of [`tg_stats::patch_refusals`]: no memory for the site, or a stub that died meanwhile.
+/// Index of [`tg_stats::patch_refusals`]: no memory or mapping for the site, or a stub that died meanwhile.
 pub const TG_PATCH_REFUSED_OTHER: usize = 0;
 /// Index of [`tg_stats::patch_refusals`]: the bytes there are no system call any more.
 pub const TG_PATCH_REFUSED_NO_SYSCALL: usize = 1;
@@ -161,7 +161,7 @@ pub const TG_PATCH_REFUSED_NO_SYSCALL: usize = 1;
 pub const TG_PATCH_REFUSED_SIGNAL_RETURN: usize = 2;
 /// Index of [`tg_stats::patch_refusals`]: bytes that could not be read.
 pub const TG_PATCH_REFUSED_UNREADABLE: usize = 3;
-/// Index of [`tg_stats::patch_refusals`]: nothing fits behind, and what is before does not set the number.
+/// Index of [`tg_stats::patch_refusals`]: never counted, why what is behind it does not fit says more.
 pub const TG_PATCH_REFUSED_NO_MOV: usize = 4;
 /// Index of [`tg_stats::patch_refusals`]: that mov can be the end of other instructions.
 pub const TG_PATCH_REFUSED_DECOY: usize = 5;
@@ -171,7 +171,7 @@ pub const TG_PATCH_REFUSED_PAGE_EDGE: usize = 6;
 pub const TG_PATCH_REFUSED_UNDECODABLE: usize = 7;
 /// Index of [`tg_stats::patch_refusals`]: a neighbour jumps, calls, traps or uses the instruction pointer.
 pub const TG_PATCH_REFUSED_RELATIVE: usize = 8;
-/// Index of [`tg_stats::patch_refusals`]: a neighbour could fault.
+/// Index of [`tg_stats::patch_refusals`]: a neighbour uses memory through gs.
 pub const TG_PATCH_REFUSED_MEMORY: usize = 9;
 /// Index of [`tg_stats::patch_refusals`]: a neighbour depends on registers that differ behind a patched call.
 pub const TG_PATCH_REFUSED_REGISTER: usize = 10;
@@ -183,6 +183,8 @@ pub const TG_PATCH_REFUSED_NO_ROOM: usize = 12;
 pub const TG_PATCH_REFUSED_MAPPING: usize = 13;
 /// Index of [`tg_stats::patch_refusals`]: as many sites as a subprocess can have.
 pub const TG_PATCH_REFUSED_FULL: usize = 14;
+/// Index of [`tg_stats::patch_refusals`]: code in its page changes so often that it must call more for a look.
+pub const TG_PATCH_REFUSED_CHANGES: usize = 15;
 /// Elements of [`tg_stats::patch_refusals`].
 pub const TG_PATCH_REFUSALS: usize = 16;
 

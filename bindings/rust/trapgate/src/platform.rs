@@ -384,7 +384,7 @@ impl Stats {
 #[non_exhaustive]
 #[repr(usize)]
 pub enum PatchRefusal {
-    /// No memory for the site, or a stub that died meanwhile.
+    /// No memory or mapping for the site, or a stub that died meanwhile.
     Other = sys::TG_PATCH_REFUSED_OTHER,
     /// The bytes there are no system call any more.
     NoSyscall = sys::TG_PATCH_REFUSED_NO_SYSCALL,
@@ -392,7 +392,7 @@ pub enum PatchRefusal {
     SignalReturn = sys::TG_PATCH_REFUSED_SIGNAL_RETURN,
     /// It depends on bytes that could not be read.
     Unreadable = sys::TG_PATCH_REFUSED_UNREADABLE,
-    /// Nothing behind it fits, and what is before it does not set the number.
+    /// Never counted: why what is behind it does not fit says more.
     NoMov = sys::TG_PATCH_REFUSED_NO_MOV,
     /// What looks like that mov can be the end of other instructions.
     Decoy = sys::TG_PATCH_REFUSED_DECOY,
@@ -402,7 +402,7 @@ pub enum PatchRefusal {
     Undecodable = sys::TG_PATCH_REFUSED_UNDECODABLE,
     /// A neighbour jumps, calls, traps or uses the instruction pointer.
     Relative = sys::TG_PATCH_REFUSED_RELATIVE,
-    /// A neighbour could fault.
+    /// A neighbour uses memory through gs.
     Memory = sys::TG_PATCH_REFUSED_MEMORY,
     /// A neighbour depends on registers that differ behind a patched call.
     Register = sys::TG_PATCH_REFUSED_REGISTER,
@@ -414,4 +414,6 @@ pub enum PatchRefusal {
     Mapping = sys::TG_PATCH_REFUSED_MAPPING,
     /// As many sites as a subprocess can have.
     Full = sys::TG_PATCH_REFUSED_FULL,
+    /// Code in its page changes so often that it must call more for a look.
+    Changes = sys::TG_PATCH_REFUSED_CHANGES,
 }
