@@ -300,7 +300,7 @@ int systrap_context_pull_fp(struct tg_context *base)
 {
     struct systrap_context *context = to_systrap_context(base);
 
-    if (slot_pull_fp(context) == -EIO)
+    if (slot_pull_fp(context, WATCHDOG_OPERATION) == -EIO)
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
     return 0;
 }

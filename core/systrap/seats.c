@@ -79,26 +79,10 @@ void systrap_seats_remove(struct systrap_queue *queue, bool all)
     }
 }
 
-/* Is a context of the seat's stuck for good? */
-static bool seat_is_stuck(const struct seat *seat, int64_t now)
-{
-    struct systrap_subprocess *subprocess = seat->subprocess;
-    bool stuck = false;
-
-    pthread_mutex_lock(&subprocess->lock);
-    for (uint32_t i = 0; i < subprocess->next_slot && !stuck; i++) {
-        struct systrap_context *context = subprocess->owners[i];
-
-        stuck = context && atomic_load(&context->flight) && watchdog_gives_up(context, now);
-    }
-    pthread_mutex_unlock(&subprocess->lock);
-    return stuck;
-}
-
 void systrap_seats_watch(struct systrap_queue *queue, int64_t now)
 {
     for (struct seat *seat = queue->seats; seat; seat = seat->next) {
-        if (atomic_load(&seat->running) && seat_is_stuck(seat, now))
+        if (atomic_load(&seat->running) && watchdog_gives_up_queued(seat->subprocess, now))
             systrap_subprocess_die(seat->subprocess, TG_DEAD_CORRUPT, 0);
     }
 }

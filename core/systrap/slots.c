@@ -4,15 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
 #define KICKED_THROUGH_SLOT 1 /* stands for a thread: interrupt.kick finds the worker */
-
-/* A worker that is given the processor needs microseconds. What counts is time in which it could have run. */
-#define ANSWER_ROUND_NS (NS_PER_SECOND / 5)
-#define ANSWER_ROUNDS   10
 
 static uint8_t *slot_fp(const struct systrap_context *context)
 {
@@ -83,31 +78,23 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
     return 0;
 }
 
-/* 0; -ESRCH: the stub is dead; -EIO: for so many rounds the worker has done nothing although it could. */
-static int wait_for_drop(const struct systrap_subprocess *subprocess, struct systrap_slot *slot)
+/* 0; -ESRCH: the stub is dead; -EIO: the worker does not answer. */
+static int wait_for_drop(struct systrap_subprocess *subprocess, struct systrap_slot *slot, int64_t stopped_ns)
 {
-    int64_t look_at = clock_monotonic_ns() + ANSWER_ROUND_NS;
-    uint64_t ticks = WATCHDOG_NO_TICKS;
-    int rounds = 0;
+    struct watchdog_wait wait = {.look_at = 0};
 
     while (SHARED_LOAD(slot->state) == SLOT_DROP) {
-        int64_t now = clock_monotonic_ns();
-
         if (systrap_is_dead(subprocess))
             return -ESRCH;
-        if (now >= look_at) {
-            look_at = now + ANSWER_ROUND_NS;
-            rounds += !watchdog_is_starved(subprocess, &ticks);
-        }
-        if (rounds == ANSWER_ROUNDS)
+        if (watchdog_waits_in_vain(subprocess, &wait, stopped_ns))
             return -EIO;
-        shared_futex_wait(&slot->state, SLOT_DROP, look_at);
+        shared_futex_wait(&slot->state, SLOT_DROP, wait.look_at);
     }
     return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
 }
 
 /* The worker that holds the context saves what only it has. */
-static int recall(struct systrap_context *context)
+static int recall(struct systrap_context *context, int64_t stopped_ns)
 {
     struct systrap_slot *slot = context->slot;
     uint32_t before = shared_take_held(&slot->state, SLOT_DROP);
@@ -115,7 +102,7 @@ static int recall(struct systrap_context *context)
     if (before != SLOT_HELD && before != SLOT_ASLEEP)
         return before == SLOT_EVENT ? 0 : -ESRCH;
     worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
-    return wait_for_drop(context->bound, slot);
+    return wait_for_drop(context->bound, slot, stopped_ns);
 }
 
 void slot_unbind(struct systrap_context *context)
@@ -129,7 +116,7 @@ void slot_unbind(struct systrap_context *context)
     slot_pull_regs(context);
     context->base.regs_place = REGS_HERE;
     /* Also when nobody wants the FP state: a worker must not hold a slot that becomes another's. */
-    if (slot_pull_fp(context) == -EIO || recall(context) == -EIO)
+    if (slot_pull_fp(context, WATCHDOG_TEARDOWN) == -EIO || recall(context, WATCHDOG_TEARDOWN) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     pthread_mutex_lock(&subprocess->lock);
     subprocess->owners[context->number] = NULL;
@@ -164,7 +151,7 @@ static const uint8_t *fp_left_behind(const struct systrap_context *context, size
     return context->bound->memory + at;
 }
 
-int slot_pull_fp(struct systrap_context *context)
+int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns)
 {
     struct tg_platform *platform = context->base.platform;
     size_t size = platform->info.fpstate_size;
@@ -173,7 +160,7 @@ int slot_pull_fp(struct systrap_context *context)
     if (context->fp_place != FP_SLOT)
         return 0;
     context->fp_place = FP_BASE;
-    err = recall(context);
+    err = recall(context, stopped_ns);
     memcpy(context->base.fp, err == -ESRCH ? fp_left_behind(context, size) : slot_fp(context), size);
     count(platform, COUNTER_FPSTATE_SAVES);
     tgi_arch.systrap.fp_repair(context->base.fp, systrap_platform(platform)->fp_initial, size);
@@ -185,7 +172,7 @@ int slot_pull_fp(struct systrap_context *context)
 /* A worker that holds the context may be saving its FP state to the same place at this moment, to be rid of it. */
 static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
 {
-    if (recall(context) == -EIO)
+    if (recall(context, WATCHDOG_OPERATION) == -EIO)
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
     memcpy(slot_fp(context), context->base.fp, context->base.platform->info.fpstate_size);
     slot->first |= FIRST_LOAD_FP;

@@ -60,6 +60,16 @@ struct systrap_patches {
     uint64_t last_heat;
 };
 
+/* watchdog.c: what looks at a stub have said, each at least half a round after the one before. */
+struct systrap_watch {
+    _Atomic bool looking; /* somebody does; what follows is his */
+    int64_t looked_at;
+    uint64_t ticks;            /* that its workers had run then */
+    _Atomic int64_t could_run; /* these: struct watchdog_times */
+    _Atomic int64_t lived;
+    _Atomic int64_t stopped;
+};
+
 struct systrap_subprocess {
     struct tg_subprocess base;
     uint64_t id;           /* never used again */
@@ -77,6 +87,7 @@ struct systrap_subprocess {
     uint32_t sequence;
 
     struct systrap_patches patches;
+    struct systrap_watch watch;
 
     pthread_mutex_t lock; /* what follows */
     pid_t workers[SYSTRAP_WORKERS_MAX];
@@ -122,14 +133,13 @@ struct systrap_context {
     bool return_set;
     int64_t return_value;
     struct seat *seat;     /* in the queue that it was submitted to last, while it has its slot */
-    uint64_t stuck_ticks;  /* watchdog.c: that its subprocess's workers had run at the last look */
     uint32_t undone_seen;  /* systrap_patches.undone, when it left the guest through a patched call */
     uint32_t tried_again;  /* since it was started: how often code trapped where a site had been */
     uint32_t ran_on;       /* since it was started: how often it ran on after a stop that was nobody's business */
     bool met_hidden_base;  /* since it was started: patches were turned off for it */
-    int64_t overdue_since; /* watchdog.c; 0: it is not */
+    int64_t overdue_since; /* watchdog.c, by its subprocess's clock of having lived; 0: it is not */
     uint32_t futile_spins; /* waits in a row for which spinning was too short */
-    int64_t stuck_since;   /* watchdog.c; 0: it is not */
+    int64_t stuck_since;   /* watchdog.c, by the clock of being able to run; 0: it is not */
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *queue;
@@ -387,8 +397,11 @@ static inline int slot_bind(struct systrap_context *context, struct systrap_subp
 void slot_unbind(struct systrap_context *context);
 /* Copies to the handle what is only in the slot. */
 void slot_pull_regs(struct systrap_context *context);
-/* 0; -ESRCH: the stub is dead, and what was left of the state is there; -EIO: the worker does not answer. */
-int slot_pull_fp(struct systrap_context *context);
+/*
+ * 0; -ESRCH: the stub is dead, and what was left of the state is there; -EIO:
+ * the worker does not answer, or the stub was stopped for so long (watchdog.h).
+ */
+int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns);
 /* Puts the handle's state where the context will run. The context is bound and at rest. */
 void slot_push_state(struct systrap_context *context);
 

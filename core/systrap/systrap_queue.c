@@ -5,13 +5,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "core/clock.h"
 #include "core/quiet_thread.h"
 #include "core/systrap/systrap_queue.h"
 #include "core/systrap/watchdog.h"
-
-#define STOP_ROUND_NS (NS_PER_SECOND / 2)
-#define STOP_ROUNDS   4 /* in which a stub could have run */
 
 /* ---- submitting ---- */
 
@@ -176,9 +172,7 @@ static size_t discard_ready(struct systrap_queue *queue)
 static void stop_seat(struct systrap_queue *queue, struct seat *seat)
 {
     struct systrap_subprocess *subprocess = seat->subprocess;
-    int64_t look_at = clock_monotonic_ns() + STOP_ROUND_NS;
-    uint64_t ticks = WATCHDOG_NO_TICKS;
-    int rounds = 0;
+    struct watchdog_wait wait = {.look_at = 0};
 
     while (atomic_load(&seat->running)) {
         size_t n;
@@ -187,12 +181,8 @@ static void stop_seat(struct systrap_queue *queue, struct seat *seat)
         kick_running(queue, subprocess);
         pthread_mutex_unlock(&subprocess->lock);
         n = sweep_aside(queue, subprocess) + discard_ready(queue);
-        if (clock_monotonic_ns() >= look_at) {
-            look_at += STOP_ROUND_NS;
-            rounds += !watchdog_is_starved(subprocess, &ticks);
-            if (rounds >= STOP_ROUNDS)
-                systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-        }
+        if (watchdog_waits_in_vain(subprocess, &wait, WATCHDOG_TEARDOWN))
+            systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
         if (n == 0) {
             /* They may have to wait until those who run let them. */
             systrap_before_sleep(subprocess);

@@ -16,6 +16,7 @@
 #include "core/systrap/strangers.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
+#include "core/systrap/watchdog.h"
 
 #define YIELDS    64 /* before a thread that waits for others sleeps */
 #define RESCUE_NS (10 * NS_PER_SECOND)
@@ -190,7 +191,7 @@ static void rescue_contexts(struct systrap_subprocess *subprocess)
 
     while (!silent && clock_monotonic_ns() < until && !systrap_is_dead(subprocess) &&
            (context = take_owner(subprocess, &number))) {
-        silent = slot_pull_fp(context) == -EIO;
+        silent = slot_pull_fp(context, WATCHDOG_DESTROY) == -EIO;
         context_give_back(&context->base);
     }
 }

@@ -5,8 +5,16 @@
 
 #include "core/systrap/watchdog.h"
 
+#define LOOK_NS     (WATCHDOG_ROUND_NS / 2) /* in less a worker that runs may not get a tick */
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
+#define ANSWER_NS   (2 * WATCHDOG_ROUND_NS)
+/*
+ * However it comes about: a guest can make its workers seem starved, or its
+ * ring seem to move, each time that somebody looks.
+ */
 #define OVERDUE_NS  (300 * WATCHDOG_ROUND_NS)
+
+/* ---- looking at a stub ---- */
 
 /* What a stat file of /proc says of a process or a thread; '?': it is gone. */
 struct thread_stat {
@@ -43,13 +51,18 @@ static char process_state(pid_t pid)
     return read_stat(path).state;
 }
 
-bool watchdog_is_starved(const struct systrap_subprocess *subprocess, uint64_t *ticks)
+/*
+ * Since the last look workers wanted to run and none of them was given a
+ * processor for as much as one tick: the machine's fault, not theirs, that they
+ * have done nothing.
+ */
+static bool is_starved(struct systrap_subprocess *subprocess)
 {
     uint32_t n = atomic_load(&subprocess->worker_count);
-    const uint64_t before = *ticks;
+    const uint64_t before = subprocess->watch.ticks;
+    uint64_t ticks = 0;
     bool runnable = false;
 
-    *ticks = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct thread_stat stat;
         char path[64];
@@ -58,9 +71,10 @@ bool watchdog_is_starved(const struct systrap_subprocess *subprocess, uint64_t *
                  subprocess->workers[i]);
         stat = read_stat(path);
         runnable |= stat.state == 'R';
-        *ticks += stat.ticks;
+        ticks += stat.ticks;
     }
-    return runnable && *ticks == before;
+    subprocess->watch.ticks = ticks;
+    return runnable && ticks == before;
 }
 
 /* Of the unified hierarchy: "0::/path". */
@@ -114,6 +128,69 @@ static bool is_stopped(const struct systrap_subprocess *subprocess)
     return state == 'T' || state == 't' || state == 'D' || is_frozen(pid);
 }
 
+/* Whose turn it is to look. What nobody watched counts as one round at most. */
+static void take_look(struct systrap_subprocess *subprocess, int64_t now_ns)
+{
+    struct systrap_watch *watch = &subprocess->watch;
+    int64_t passed = now_ns - watch->looked_at;
+    bool starved;
+
+    if (passed < LOOK_NS)
+        return;
+    if (passed > WATCHDOG_ROUND_NS)
+        passed = WATCHDOG_ROUND_NS;
+    watch->looked_at = now_ns;
+    starved = is_starved(subprocess);
+    if (is_stopped(subprocess)) {
+        atomic_fetch_add(&watch->stopped, passed);
+        return;
+    }
+    atomic_fetch_add(&watch->lived, passed);
+    if (!starved)
+        atomic_fetch_add(&watch->could_run, passed);
+}
+
+/* Whoever comes first in half a round takes the look for all. */
+static void look(struct systrap_subprocess *subprocess, int64_t now_ns)
+{
+    if (atomic_exchange(&subprocess->watch.looking, true))
+        return;
+    take_look(subprocess, now_ns);
+    atomic_store(&subprocess->watch.looking, false);
+}
+
+static struct watchdog_times times_of(const struct systrap_subprocess *subprocess)
+{
+    return (struct watchdog_times){
+        .could_run = atomic_load(&subprocess->watch.could_run),
+        .lived = atomic_load(&subprocess->watch.lived),
+        .stopped = atomic_load(&subprocess->watch.stopped),
+    };
+}
+
+bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchdog_wait *wait, int64_t stopped_ns)
+{
+    int64_t now = clock_monotonic_ns();
+    bool is_new = wait->look_at == 0;
+    struct watchdog_times times;
+
+    if (now < wait->look_at)
+        return false;
+    wait->look_at = now + LOOK_NS;
+    /* Most are answered in microseconds. */
+    if (is_new)
+        return false;
+    look(subprocess, now);
+    times = times_of(subprocess);
+    if (!wait->begun)
+        wait->since = times;
+    wait->begun = true;
+    return times.could_run - wait->since.could_run >= ANSWER_NS || times.lived - wait->since.lived >= OVERDUE_NS ||
+           times.stopped - wait->since.stopped >= stopped_ns;
+}
+
+/* ---- contexts in flight ---- */
+
 /* Should a worker have done something about it long ago? */
 static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
 {
@@ -153,37 +230,74 @@ static void rouse(struct systrap_context *context)
     }
 }
 
-/*
- * However it comes about: a guest can make its workers seem starved, or its
- * ring seem to move, each time that somebody looks.
- */
-static bool is_overdue(struct systrap_context *context, bool stuck, int64_t now_ns)
+/* False: all is well with it, and what was is forgotten. */
+static bool is_in_trouble(struct systrap_context *context, int64_t now_ns, bool *stuck)
 {
     bool has_event = state_has_event(SHARED_LOAD(slot_of(context->bound, context->number)->state));
 
-    if (!stuck && (has_event || !interrupt_pending(&context->base.interrupt)))
-        context->overdue_since = 0;
-    else if (context->overdue_since == 0 || is_stopped(context->bound))
-        context->overdue_since = now_ns;
-    return context->overdue_since != 0 && now_ns - context->overdue_since >= OVERDUE_NS;
+    *stuck = is_stuck(context, now_ns);
+    if (!*stuck)
+        context->stuck_since = 0;
+    if (*stuck || (!has_event && interrupt_pending(&context->base.interrupt)))
+        return true;
+    context->overdue_since = 0;
+    return false;
+}
+
+/* The times are those after a look. */
+static bool is_hopeless(struct systrap_context *context, int64_t now_ns, const struct watchdog_times *times)
+{
+    bool stuck;
+
+    if (!is_in_trouble(context, now_ns, &stuck))
+        return false;
+    if (!context->overdue_since)
+        context->overdue_since = times->lived;
+    if (stuck) {
+        if (!context->stuck_since)
+            context->stuck_since = times->could_run;
+        rouse(context);
+    }
+    return (stuck && times->could_run - context->stuck_since >= PATIENCE_NS) ||
+           times->lived - context->overdue_since >= OVERDUE_NS;
 }
 
 bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
 {
-    bool stuck = is_stuck(context, now_ns);
-    bool starved;
+    struct watchdog_times times;
+    bool stuck;
 
-    if (is_overdue(context, stuck, now_ns))
-        return true;
-    if (!stuck) {
-        context->stuck_since = 0;
+    if (!is_in_trouble(context, now_ns, &stuck))
         return false;
+    look(context->bound, now_ns);
+    times = times_of(context->bound);
+    return is_hopeless(context, now_ns, &times);
+}
+
+/* Without times: is one in trouble? */
+static bool is_any_queued(struct systrap_subprocess *subprocess, int64_t now_ns, const struct watchdog_times *times)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot; i++) {
+        struct systrap_context *context = subprocess->owners[i];
+        bool stuck;
+
+        if (context && atomic_load(&context->flight))
+            found |= times ? is_hopeless(context, now_ns, times) : is_in_trouble(context, now_ns, &stuck);
     }
-    if (context->stuck_since == 0)
-        context->stuck_ticks = WATCHDOG_NO_TICKS;
-    starved = watchdog_is_starved(context->bound, &context->stuck_ticks);
-    if (context->stuck_since == 0 || starved || is_stopped(context->bound))
-        context->stuck_since = now_ns;
-    rouse(context);
-    return now_ns - context->stuck_since >= PATIENCE_NS;
+    pthread_mutex_unlock(&subprocess->lock);
+    return found;
+}
+
+bool watchdog_gives_up_queued(struct systrap_subprocess *subprocess, int64_t now_ns)
+{
+    struct watchdog_times times;
+
+    if (!is_any_queued(subprocess, now_ns, NULL))
+        return false;
+    look(subprocess, now_ns);
+    times = times_of(subprocess);
+    return is_any_queued(subprocess, now_ns, &times);
 }
