@@ -47,37 +47,6 @@ static int take_number(struct systrap_subprocess *subprocess, uint32_t *number)
     return 0;
 }
 
-int slot_move(struct systrap_context *context, struct systrap_subprocess *subprocess)
-{
-    int err;
-
-    slot_unbind(context);
-    pthread_mutex_lock(&subprocess->lock);
-    err = take_number(subprocess, &context->number);
-    if (!err) {
-        subprocess->owners[context->number] = context;
-        context->bound = subprocess;
-        context->slot = slot_of(subprocess, context->number);
-        context->slot->number = context->number;
-        context->slot->queued = 0;
-        context->slot->kick = 0;
-        context->queued = false;
-        context->slot->resume = 0;
-        context->slot->fp_at = 0;
-        SHARED_SWAP(context->slot->state, SLOT_EVENT);
-        interrupt_arm_waiting(&context->base.interrupt, 0, KICKED_THROUGH_SLOT);
-    }
-    pthread_mutex_unlock(&subprocess->lock);
-    if (err == -EAGAIN)
-        return platform_fail(context->base.platform, err,
-                             "switch: %u contexts have state in this subprocess, and there is room for no more",
-                             systrap_platform(context->base.platform)->slots_max);
-    if (err)
-        return platform_fail(context->base.platform, err, "switch: no memory");
-    atomic_fetch_add(&subprocess->refs, 1);
-    return 0;
-}
-
 /* 0; -ESRCH: the stub is dead; -EIO: the worker does not answer. */
 static int wait_for_drop(struct systrap_subprocess *subprocess, struct systrap_slot *slot, int64_t stopped_ns)
 {
@@ -93,16 +62,69 @@ static int wait_for_drop(struct systrap_subprocess *subprocess, struct systrap_s
     return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
 }
 
-/* The worker that holds the context saves what only it has. */
-static int recall(struct systrap_context *context, int64_t stopped_ns)
+/* A worker may not have let go yet of the context that had the slot before: slot_unbind(). */
+static void prepare_slot(struct systrap_context *context)
+{
+    struct systrap_slot *slot = context->slot;
+
+    if (wait_for_drop(context->bound, slot, WATCHDOG_OPERATION) == -EIO)
+        systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
+    slot->number = context->number;
+    slot->queued = 0;
+    slot->kick = 0;
+    context->queued = false;
+    slot->resume = 0;
+    slot->fp_at = 0;
+    SHARED_SWAP(slot->state, SLOT_EVENT);
+    interrupt_arm_waiting(&context->base.interrupt, 0, KICKED_THROUGH_SLOT);
+}
+
+int slot_move(struct systrap_context *context, struct systrap_subprocess *subprocess)
+{
+    int err;
+
+    slot_unbind(context);
+    pthread_mutex_lock(&subprocess->lock);
+    err = take_number(subprocess, &context->number);
+    if (!err) {
+        subprocess->owners[context->number] = context;
+        context->bound = subprocess;
+        context->slot = slot_of(subprocess, context->number);
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    if (err == -EAGAIN)
+        return platform_fail(context->base.platform, err,
+                             "switch: %u contexts have state in this subprocess, and there is room for no more",
+                             systrap_platform(context->base.platform)->slots_max);
+    if (err)
+        return platform_fail(context->base.platform, err, "switch: no memory");
+    atomic_fetch_add(&subprocess->refs, 1);
+    prepare_slot(context);
+    return 0;
+}
+
+/* What the state was. HELD or ASLEEP: the worker that holds the context is to save what only it has, and forget it. */
+static uint32_t ask_to_drop(struct systrap_context *context)
 {
     struct systrap_slot *slot = context->slot;
     uint32_t before = shared_take_held(&slot->state, SLOT_DROP);
 
-    if (before != SLOT_HELD && before != SLOT_ASLEEP)
-        return before == SLOT_EVENT ? 0 : -ESRCH;
-    worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
-    return wait_for_drop(context->bound, slot, stopped_ns);
+    if (before == SLOT_HELD || before == SLOT_ASLEEP)
+        worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
+    return before;
+}
+
+static int recall(struct systrap_context *context, int64_t stopped_ns)
+{
+    switch (ask_to_drop(context)) {
+    case SLOT_HELD:
+    case SLOT_ASLEEP:
+        return wait_for_drop(context->bound, context->slot, stopped_ns);
+    case SLOT_EVENT:
+        return 0;
+    default:
+        return -ESRCH;
+    }
 }
 
 void slot_unbind(struct systrap_context *context)
@@ -115,9 +137,10 @@ void slot_unbind(struct systrap_context *context)
     systrap_queue_leave_seat(context);
     slot_pull_regs(context);
     context->base.regs_place = REGS_HERE;
-    /* Also when nobody wants the FP state: a worker must not hold a slot that becomes another's. */
-    if (slot_pull_fp(context, WATCHDOG_TEARDOWN) == -EIO || recall(context, WATCHDOG_TEARDOWN) == -EIO)
+    if (slot_pull_fp(context, WATCHDOG_TEARDOWN) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    /* Nobody needs what a worker still has of it: who gets the slot next waits for that. */
+    ask_to_drop(context);
     pthread_mutex_lock(&subprocess->lock);
     subprocess->owners[context->number] = NULL;
     subprocess->free_slots[subprocess->free_count++] = context->number;
