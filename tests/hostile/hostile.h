@@ -57,6 +57,14 @@ void hostile_forged_done(uint32_t backend);
 void hostile_forged_nonsense(uint32_t backend);
 void hostile_hidden_interrupt(uint32_t backend);
 
+/* For hostile_rounds, whose library looks more often after what it waits for. */
+void hostile_seems_moving(uint32_t backend);
+void hostile_stopped_now_and_then(uint32_t backend);
+void hostile_watched_often(uint32_t backend);
+void hostile_stopped_operations(uint32_t backend);
+void hostile_stopped_queue(uint32_t backend);
+void hostile_stopped_context(uint32_t backend);
+
 void hostile_many_in_one(uint32_t backend);
 void hostile_many_on_queue(uint32_t backend);
 

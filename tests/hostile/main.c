@@ -57,6 +57,12 @@ static const struct hostile_case {
     {"forged_done", hostile_forged_done},
     {"forged_nonsense", hostile_forged_nonsense},
     {"hidden_interrupt", hostile_hidden_interrupt},
+    {"seems_moving", hostile_seems_moving},
+    {"stopped_now_and_then", hostile_stopped_now_and_then},
+    {"watched_often", hostile_watched_often},
+    {"stopped_operations", hostile_stopped_operations},
+    {"stopped_queue", hostile_stopped_queue},
+    {"stopped_context", hostile_stopped_context},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };

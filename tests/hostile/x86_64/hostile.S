@@ -80,3 +80,21 @@ GUEST forge_sigreturn
     mov $15, %eax
     jmp *%rdi
 END_GUEST forge_sigreturn
+
+/*
+ * Says that there is a worker that sleeps, 1 to r12, and fills the r8 words of
+ * a ring at rdx with r10d; then says for ever that it waits its turn there, esi
+ * to the state of its slot at rdi, and that the ring moves, up with the head at
+ * r9. Counts at rbx.
+ */
+GUEST seem_moving
+    movl $1, (%r12)
+1:  mov %r10d, (%rdx)
+    add $4, %rdx
+    dec %r8
+    jnz 1b
+2:  mov %esi, (%rdi)
+    lock incl (%r9)
+    lock incq (%rbx)
+    jmp 2b
+END_GUEST seem_moving
