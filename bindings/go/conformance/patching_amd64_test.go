@@ -44,6 +44,7 @@ var lonePatterns = []callPattern{
 	{name: "refused_relative", taken: leftAlone, reason: trapgate.PatchRefusedRelative},
 	{name: "refused_rcx", taken: leftAlone, reason: trapgate.PatchRefusedRegister},
 	{name: "refused_rsp", taken: leftAlone, reason: trapgate.PatchRefusedRegister},
+	{name: "refused_gs", taken: leftAlone, reason: trapgate.PatchRefusedMemory, moved: true},
 	{name: "refused_no_room", taken: leftAlone, reason: trapgate.PatchRefusedNoRoom},
 	{name: "refused_unlisted", taken: leftAlone, reason: trapgate.PatchRefusedUnlisted},
 	{name: "refused_decoy", taken: leftAlone, reason: trapgate.PatchRefusedDecoy, number: 0x113c9090},

@@ -314,3 +314,21 @@ pub fn resident(pid: u32, addr: u64) -> u64 {
     }
     panic!("no mapping holds {:#x}", addr);
 }
+
+/// Private writable memory, as the kernel counts it for its limit.
+pub fn data_bytes(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", pid)).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// How much of that the process may have from now on, as far as it may at all.
+pub fn limit_data(pid: u32, bytes: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: one limit is written, another one read.
+    unsafe {
+        checked(libc::prlimit(pid as i32, libc::RLIMIT_DATA, std::ptr::null(), &mut limit));
+        limit.rlim_cur = bytes.min(limit.rlim_max);
+        checked(libc::prlimit(pid as i32, libc::RLIMIT_DATA, &limit, std::ptr::null_mut()));
+    }
+}

@@ -8,6 +8,7 @@ mod compat;
 mod exceptions;
 mod fp;
 pub mod native;
+mod patched_edges;
 mod patched_guests;
 mod patched_memory;
 mod patched_moves;
@@ -17,7 +18,7 @@ mod patching;
 mod queue_fp;
 mod segments;
 
-pub fn areas() -> [&'static [Case]; 13] {
+pub fn areas() -> [&'static [Case]; 14] {
     [
         access::CASES,
         exceptions::CASES,
@@ -27,6 +28,7 @@ pub fn areas() -> [&'static [Case]; 13] {
         compat::VSYSCALL,
         patching::CASES,
         patched_memory::CASES,
+        patched_edges::CASES,
         patched_runs::CASES,
         patched_guests::CASES,
         patched_random::CASES,

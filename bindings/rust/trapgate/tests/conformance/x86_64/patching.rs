@@ -71,6 +71,7 @@ const LEFT_ALONE: &[Pattern] = &[
     refused("refused_relative", PatchRefusal::Relative),
     refused("refused_rcx", PatchRefusal::Register),
     refused("refused_rsp", PatchRefusal::Register),
+    Pattern { moved: true, ..refused("refused_gs", PatchRefusal::Memory) },
     refused("refused_no_room", PatchRefusal::NoRoom),
     refused("refused_unlisted", PatchRefusal::Unlisted),
     Pattern { number: DECOY_NUMBER, ..refused("refused_decoy", PatchRefusal::Decoy) },
