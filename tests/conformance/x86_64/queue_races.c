@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Two threads meet at one context. One of them is delayed behind each of its
- * instructions in turn (delay.h), so that the few that matter are found.
+ * Two threads meet at one context. One of them is delayed behind another of
+ * its instructions each time (delay.h), so that the few that matter are found.
  */
 #include <string.h>
 #include <time.h>
@@ -14,11 +14,12 @@
 #include "threads.h"
 
 #define COUNTING      UINT64_MAX /* delay.after: nothing is delayed */
-#define ROUNDS        200
+#define ROUNDS        150
 /* ptrace: one thread has what a queue's contexts left, and no other looks at it. */
 #define ROUNDS_PTRACE 10
+#define SCATTERING    0x9e3779b97f4a7c15 /* times 1, 2, 3 and so on: everywhere, and in step with no loop */
 #define EVENTS        8
-#define RESTING       8
+#define RESTING       24
 
 /* The thread that is delayed has a queue of its own, in the same subprocess. */
 struct delayed {
@@ -33,12 +34,12 @@ static unsigned int rounds_on(uint32_t backend)
     return backend == TG_BACKEND_PTRACE ? ROUNDS_PTRACE : ROUNDS;
 }
 
-/* So many rounds through all instructions; in the first they are counted. */
-static void begin_round(struct delayed *delayed, unsigned int round, unsigned int rounds)
+/* In the first round the instructions are counted. */
+static void begin_round(struct delayed *delayed, unsigned int round)
 {
     if (round == 1)
         delayed->all = delayed->delay.steps;
-    delayed->delay = (struct delay){.after = round ? delayed->all * round / rounds : COUNTING};
+    delayed->delay = (struct delay){.after = round ? (round * SCATTERING >> 32) * delayed->all >> 32 : COUNTING};
     check_context("round %u, after %llu of %llu instructions", round, (unsigned long long)delayed->delay.after,
                   (unsigned long long)delayed->all);
 }
@@ -85,7 +86,7 @@ static void destroy_beside_a_waiter(uint32_t backend)
         tg_queue *queue = create_queue(guest.platform);
         pthread_t thread;
 
-        begin_round(&delayed, round, rounds_on(backend));
+        begin_round(&delayed, round);
         CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
         thread = start_thread(poll_delayed, &delayed);
         delay_is_held(&delayed.delay);
@@ -112,21 +113,25 @@ static void *destroy_delayed(void *argument)
     return NULL;
 }
 
-static void interrupt_all(tg_queue *queue, tg_context *const contexts[RESTING])
+/* They run until let_call(). */
+static void submit_all(struct guest *guest, tg_queue *queue, tg_context *const contexts[RESTING])
 {
-    for (int i = 0; i < RESTING; i++)
-        CHECK_OK(tg_context_interrupt(contexts[i]));
+    guest_store(guest->subprocess, GUEST_DATA_AT, 0);
     for (int i = 0; i < RESTING; i++) {
-        const tg_event event = wait_one(queue);
-
-        CHECK_KIND(&event, TG_EVENT_INTERRUPTED);
+        CHECK_OK(tg_context_start(contexts[i], OTHER_CODE_AT, GUEST_STACK_TOP));
+        arch_set_argument(contexts[i], 0, GUEST_DATA_AT);
+        CHECK_OK(tg_queue_submit(queue, contexts[i], guest->subprocess));
     }
 }
 
-static void submit_all(struct guest *guest, tg_queue *queue, tg_context *const contexts[RESTING])
+static void let_call(struct guest *guest, tg_queue *queue)
 {
-    for (int i = 0; i < RESTING; i++)
-        CHECK_OK(tg_queue_submit(queue, contexts[i], guest->subprocess));
+    guest_store(guest->subprocess, GUEST_DATA_AT, 1);
+    for (int i = 0; i < RESTING; i++) {
+        const tg_event event = wait_one(queue);
+
+        CHECK_CALL(&event, GUEST_CALL);
+    }
 }
 
 static void submit_beside_a_destroy(uint32_t backend)
@@ -138,21 +143,19 @@ static void submit_beside_a_destroy(uint32_t backend)
 
     delay_prepare();
     guest_open(&guest, backend, GUEST_CODE(call_loop));
-    load_code(guest.subprocess, OTHER_CODE_AT, GUEST_CODE(spin));
+    load_code(guest.subprocess, OTHER_CODE_AT, GUEST_CODE(wait_for_word));
     delayed.guest = &guest;
     delayed.context = create_started_context(guest.platform);
     queue = create_queue(guest.platform);
-    for (int i = 0; i < RESTING; i++) {
-        contexts[i] = create_started_context(guest.platform);
-        arch_set_ip(contexts[i], OTHER_CODE_AT);
-    }
+    for (int i = 0; i < RESTING; i++)
+        contexts[i] = create_context(guest.platform);
     submit_all(&guest, queue, contexts);
-    interrupt_all(queue, contexts);
+    let_call(&guest, queue);
     for (unsigned int round = 0; round < rounds_on(backend); round++) {
         pthread_t thread;
         bool held;
 
-        begin_round(&delayed, round, rounds_on(backend));
+        begin_round(&delayed, round);
         thread = start_thread(destroy_delayed, &delayed);
         held = delay_is_held(&delayed.delay);
         /* What they left before is what the other may still look at. */
@@ -161,7 +164,7 @@ static void submit_beside_a_destroy(uint32_t backend)
         delay_over(&delayed.delay);
         join_thread(thread);
         if (held)
-            interrupt_all(queue, contexts);
+            let_call(&guest, queue);
     }
     tg_queue_destroy(queue);
     tg_context_destroy(delayed.context);
