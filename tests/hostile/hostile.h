@@ -64,6 +64,8 @@ void hostile_watched_often(uint32_t backend);
 void hostile_stopped_operations(uint32_t backend);
 void hostile_stopped_queue(uint32_t backend);
 void hostile_stopped_context(uint32_t backend);
+void hostile_stopped_subprocess(uint32_t backend);
+void hostile_stopped_elsewhere(uint32_t backend);
 
 void hostile_many_in_one(uint32_t backend);
 void hostile_many_on_queue(uint32_t backend);

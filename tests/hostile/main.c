@@ -63,6 +63,8 @@ static const struct hostile_case {
     {"stopped_operations", hostile_stopped_operations},
     {"stopped_queue", hostile_stopped_queue},
     {"stopped_context", hostile_stopped_context},
+    {"stopped_subprocess", hostile_stopped_subprocess},
+    {"stopped_elsewhere", hostile_stopped_elsewhere},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };

@@ -161,3 +161,35 @@ void hostile_stopped_context(uint32_t backend)
     stopped_close(&stopped);
     footprint_check(&before);
 }
+
+/* The state that the worker holds comes along all the same: it is where the worker has left it. */
+void hostile_stopped_subprocess(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    stopped_open(&stopped, backend, GUEST_CODE(call_loop));
+    GUEST_RUN_TO_CALL(&stopped.guest);
+    stop(&stopped);
+    BOUNDED_VOID(stopped.other, tg_subprocess_destroy(stopped.guest.subprocess));
+    stopped.guest.subprocess = create_loaded_subprocess(stopped.guest.platform, GUEST_CODE(call_loop));
+    GUEST_RUN_TO_CALL(&stopped.guest);
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
+/* A context that is wanted elsewhere is not kept for ever either. */
+void hostile_stopped_elsewhere(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    stopped_open(&stopped, backend, GUEST_CODE(call_loop));
+    GUEST_RUN_TO_CALL(&stopped.guest);
+    stop(&stopped);
+    tg_subprocess *left = stopped.guest.subprocess;
+    stopped.guest.subprocess = create_loaded_subprocess(stopped.guest.platform, GUEST_CODE(call_loop));
+    run_on(&stopped);
+    CHECK_CALL(&stopped.guest.event, GUEST_CALL);
+    BOUNDED_VOID(stopped.other, tg_subprocess_destroy(left));
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
