@@ -19,7 +19,7 @@ type Registers struct {
 	OrigRAX            uint64 // at a Syscall event: the number; otherwise all ones; ignored when set
 	RIP                uint64 // at a Syscall event: behind the instruction
 	CS                 uint64
-	EFlags             uint64 // bit 8 (TF) runs a single instruction
+	EFlags             uint64 // bit 8 (TF) runs a single instruction; ptrace(2) cannot set bit 21 (ID)
 	RSP, SS            uint64
 	FSBase             uint64 // thread-local storage; Context.SetTLS sets this one
 	GSBase             uint64

@@ -35,7 +35,7 @@ typedef struct tg_regs {
     uint64_t orig_rax; /* at a SYSCALL event: the number; otherwise all ones; ignored when set */
     uint64_t rip;      /* at a SYSCALL event: behind the instruction */
     uint64_t cs;
-    uint64_t eflags; /* set bit 8 (TF) to run a single instruction */
+    uint64_t eflags; /* set bit 8 (TF) to run a single instruction; ptrace(2) cannot set bit 21 (ID) */
     uint64_t rsp;
     uint64_t ss;
     uint64_t fs_base; /* thread-local storage; tg_context_set_tls() sets this one */

@@ -341,8 +341,10 @@ typedef struct tg_mem_op {
  * number of operations that took effect; the one behind them is the one that
  * failed. Ranges that reach outside user_start..user_end or into a reserved
  * range of tg_info are refused with -EINVAL.
- * Errors: -EINVAL, -E2BIG, -ENOMEM, -ESRCH, -EACCES, -EBADF, -ENODEV, -EEXIST,
- * -EPERM, -EOPNOTSUPP (an advice that the host does not know), -EAGAIN, -EIO.
+ * Errors: -EINVAL, -E2BIG, -ENOMEM (also when patched code in the range cannot
+ * get its bytes back, which are then what they were), -ESRCH, -EACCES, -EBADF,
+ * -ENODEV, -EEXIST, -EPERM, -EOPNOTSUPP (an advice that the host does not know),
+ * -EAGAIN, -EIO.
  */
 TG_API int tg_subprocess_apply(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done);
 

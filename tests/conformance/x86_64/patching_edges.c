@@ -244,52 +244,68 @@ static void memory_is_refused(uint32_t backend)
 #define REWRITES           100000
 #define REWRITES_OF_OTHERS 1000  /* where nothing is patched there is nothing to find out */
 #define REWRITE_CALLS      4     /* the last one finds the site hot */
-#define REWRITE_SITES      16384 /* as many trampolines as a subprocess has */
+#define TRAMPOLINES        16384 /* of a subprocess */
+#define REWRITES_OF_MANY   (TRAMPOLINES / 2 + 2000)
 #define REWRITE_AT         GUEST_HOLE_AT
 
 /* mov $number,%eax; syscall; jmp to the start. */
-static void write_rewritten(const struct guest *guest, uint32_t number)
+static void write_rewritten(const struct guest *guest, uint64_t at, uint32_t number)
 {
     unsigned char code[9] = {0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7};
 
     memcpy(code + 1, &number, sizeof(number));
-    protect_page(guest, REWRITE_AT, PROT_RW);
-    CHECK_OK(tg_subprocess_write(guest->subprocess, REWRITE_AT, code, sizeof(code), NULL));
-    protect_page(guest, REWRITE_AT, PROT_RX);
+    protect_page(guest, at, PROT_RW);
+    CHECK_OK(tg_subprocess_write(guest->subprocess, at, code, sizeof(code), NULL));
+    protect_page(guest, at, PROT_RX);
 }
 
-static void calls_of_rewritten(struct guest *guest, tg_context *context, uint32_t number)
+static void call_rewritten(struct guest *guest, tg_context *context, uint64_t at, uint32_t number)
 {
     int i;
 
-    arch_set_ip(context, REWRITE_AT);
+    arch_set_ip(context, at);
     for (i = 0; i < REWRITE_CALLS; i++) {
         run_context(context, guest->subprocess, &guest->event);
         CHECK_CALL(&guest->event, number);
     }
 }
 
-/* A page that is written and run for ever costs a bounded number of sites, and others find a place after it. */
-static void never_rests(uint32_t backend)
+/* They have a bounded number of sites, and others find a place after it. */
+static void rewrite_pages(uint32_t backend, uint32_t pages, uint32_t rewrites, uint64_t sites_most)
 {
     struct loop loop;
     tg_context *context;
-    uint32_t rewrites;
+    tg_stats stats;
+    uint64_t at;
     uint32_t i;
 
     loop_open(&loop, backend, 0, find_pattern("libc_wrapper"));
-    rewrites = can_patch(&loop.guest) ? REWRITES : REWRITES_OF_OTHERS;
     context = create_started_context(loop.guest.platform);
-    map_pages(loop.guest.subprocess, REWRITE_AT, loop.guest.page, PROT_RW);
+    /* With nothing before each of them that could look like the start of an instruction. */
+    for (i = 0; i < pages; i++)
+        map_pages(loop.guest.subprocess, REWRITE_AT + 2 * i * loop.guest.page, loop.guest.page, PROT_RW);
+    if (!can_patch(&loop.guest))
+        rewrites = REWRITES_OF_OTHERS;
     for (i = 0; i < rewrites; i++) {
-        write_rewritten(&loop.guest, 1000 + i);
-        calls_of_rewritten(&loop.guest, context, 1000 + i);
+        at = REWRITE_AT + 2 * (i % pages) * loop.guest.page;
+        write_rewritten(&loop.guest, at, 1000 + i);
+        call_rewritten(&loop.guest, context, at, 1000 + i);
     }
-    CHECK(platform_stats(loop.guest.platform).patch_sites < REWRITE_SITES / 16);
-    CHECK_EQ(platform_stats(loop.guest.platform).patch_refusals[TG_PATCH_REFUSED_FULL], 0);
+    stats = platform_stats(loop.guest.platform);
+    CHECK(stats.patch_sites <= sites_most);
+    if (can_patch(&loop.guest)) {
+        CHECK_EQ(stats.patch_sites + stats.patch_refusals[TG_PATCH_REFUSED_CHANGES], rewrites);
+        CHECK_EQ(stats.patch_sites + refusals(&loop.guest), rewrites);
+    }
     loop_warm(&loop);
     tg_context_destroy(context);
     loop_close(&loop);
+}
+
+static void never_rests(uint32_t backend)
+{
+    rewrite_pages(backend, 1, REWRITES, TRAMPOLINES / 16);
+    rewrite_pages(backend, 64, REWRITES_OF_MANY, TRAMPOLINES / 2 + 64);
 }
 
 const struct test_case patch_edge_cases[] = {

@@ -368,7 +368,7 @@ pub struct tg_regs {
     pub rip: u64,
     /// cs
     pub cs: u64,
-    /// Set bit 8 (TF) to run a single instruction.
+    /// Set bit 8 (TF) to run a single instruction; ptrace(2) cannot set bit 21 (ID).
     pub eflags: u64,
     /// rsp
     pub rsp: u64,
