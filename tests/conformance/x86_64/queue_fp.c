@@ -12,9 +12,9 @@
 #include "guests_x86_64.h"
 
 #define CONTEXTS      6
-#define ROUNDS        30000
+#define ROUNDS        60000
 #define ROUNDS_PTRACE 1000 /* a stub thread is stopped when its context is at rest */
-#define LINGER_MAX    64
+#define LINGER_MAX    256
 #define OUT_BYTES     4096
 #define LEGACY_XMM    160
 #define SSE_BYTES     256
