@@ -246,6 +246,7 @@ static void memory_is_refused(uint32_t backend)
 #define REWRITE_CALLS      4     /* the last one finds the site hot */
 #define TRAMPOLINES        16384 /* of a subprocess */
 #define REWRITES_OF_MANY   (TRAMPOLINES / 2 + 2000)
+#define REWRITTEN_PAGES    64
 #define REWRITE_AT         GUEST_HOLE_AT
 
 /* mov $number,%eax; syscall; jmp to the start. */
@@ -270,42 +271,79 @@ static void call_rewritten(struct guest *guest, tg_context *context, uint64_t at
     }
 }
 
-/* They have a bounded number of sites, and others find a place after it. */
-static void rewrite_pages(uint32_t backend, uint32_t pages, uint32_t rewrites, uint64_t sites_most)
+static void map_apart(const struct guest *guest, uint32_t pages)
 {
-    struct loop loop;
-    tg_context *context;
-    tg_stats stats;
-    uint64_t at;
     uint32_t i;
 
-    loop_open(&loop, backend, 0, find_pattern("libc_wrapper"));
-    context = create_started_context(loop.guest.platform);
     /* With nothing before each of them that could look like the start of an instruction. */
     for (i = 0; i < pages; i++)
-        map_pages(loop.guest.subprocess, REWRITE_AT + 2 * i * loop.guest.page, loop.guest.page, PROT_RW);
-    if (!can_patch(&loop.guest))
+        map_pages(guest->subprocess, REWRITE_AT + 2 * i * guest->page, guest->page, PROT_RW);
+}
+
+/* What is written has another number each time, or the same. How often it was; other code finds a place after it. */
+static uint32_t rewrite_pages(struct loop *loop, uint32_t pages, uint32_t rewrites, bool same)
+{
+    tg_context *context = create_started_context(loop->guest.platform);
+    uint64_t at;
+    uint32_t number;
+    uint32_t i;
+
+    map_apart(&loop->guest, pages);
+    if (!can_patch(&loop->guest))
         rewrites = REWRITES_OF_OTHERS;
     for (i = 0; i < rewrites; i++) {
-        at = REWRITE_AT + 2 * (i % pages) * loop.guest.page;
-        write_rewritten(&loop.guest, at, 1000 + i);
-        call_rewritten(&loop.guest, context, at, 1000 + i);
+        at = REWRITE_AT + 2 * (i % pages) * loop->guest.page;
+        number = 1000 + (same ? 0 : i);
+        write_rewritten(&loop->guest, at, number);
+        call_rewritten(&loop->guest, context, at, number);
     }
+    tg_context_destroy(context);
+    return rewrites;
+}
+
+static void check_other_code(struct loop *loop)
+{
+    CHECK_EQ(platform_stats(loop->guest.platform).patch_refusals[TG_PATCH_REFUSED_FULL], 0);
+    loop_warm(loop);
+}
+
+static void new_code_never_rests(uint32_t backend, uint32_t pages, uint32_t rewrites, uint64_t sites_most)
+{
+    struct loop loop;
+    tg_stats stats;
+
+    loop_open(&loop, backend, 0, find_pattern("libc_wrapper"));
+    rewrites = rewrite_pages(&loop, pages, rewrites, false);
     stats = platform_stats(loop.guest.platform);
     CHECK(stats.patch_sites <= sites_most);
     if (can_patch(&loop.guest)) {
         CHECK_EQ(stats.patch_sites + stats.patch_refusals[TG_PATCH_REFUSED_CHANGES], rewrites);
         CHECK_EQ(stats.patch_sites + refusals(&loop.guest), rewrites);
     }
-    loop_warm(&loop);
-    tg_context_destroy(context);
+    check_other_code(&loop);
+    loop_close(&loop);
+}
+
+/* A site that comes back as it was takes nothing from others, however many have. */
+static void same_code_never_rests(uint32_t backend)
+{
+    struct loop loop;
+    uint32_t rewrites;
+
+    loop_open(&loop, backend, 0, find_pattern("libc_wrapper"));
+    rewrites = rewrite_pages(&loop, REWRITTEN_PAGES, REWRITES_OF_MANY, true);
+    if (can_patch(&loop.guest))
+        check_sites(&loop.guest, rewrites, 0);
+    CHECK_EQ(refusals(&loop.guest), 0);
+    check_other_code(&loop);
     loop_close(&loop);
 }
 
 static void never_rests(uint32_t backend)
 {
-    rewrite_pages(backend, 1, REWRITES, TRAMPOLINES / 16);
-    rewrite_pages(backend, 64, REWRITES_OF_MANY, TRAMPOLINES / 2 + 64);
+    new_code_never_rests(backend, 1, REWRITES, TRAMPOLINES / 16);
+    new_code_never_rests(backend, REWRITTEN_PAGES, REWRITES_OF_MANY, TRAMPOLINES / 2 + REWRITTEN_PAGES);
+    same_code_never_rests(backend);
 }
 
 const struct test_case patch_edge_cases[] = {
