@@ -61,6 +61,7 @@ void hostile_hidden_interrupt(uint32_t backend);
 void hostile_seems_moving(uint32_t backend);
 void hostile_stopped_now_and_then(uint32_t backend);
 void hostile_watched_often(uint32_t backend);
+void hostile_starved(uint32_t backend);
 void hostile_stopped_operations(uint32_t backend);
 void hostile_stopped_queue(uint32_t backend);
 void hostile_stopped_context(uint32_t backend);

@@ -60,6 +60,7 @@ static const struct hostile_case {
     {"seems_moving", hostile_seems_moving},
     {"stopped_now_and_then", hostile_stopped_now_and_then},
     {"watched_often", hostile_watched_often},
+    {"starved", hostile_starved},
     {"stopped_operations", hostile_stopped_operations},
     {"stopped_queue", hostile_stopped_queue},
     {"stopped_context", hostile_stopped_context},

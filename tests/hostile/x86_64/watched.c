@@ -3,9 +3,15 @@
  * Guests that answer no interrupt, and what could make the library take them
  * for honest ones. Its rounds are short here: hostile_rounds.
  */
+#include <dirent.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "arch.h"
 #include "clock.h"
@@ -17,6 +23,7 @@
 #define LAST_RESORT     (300 * SHORT_ROUND_NS)
 #define SOON            (150 * SHORT_ROUND_NS) /* long before that */
 #define ALL_FORGED_NS   500000000
+#define STARVED_NS      (50 * SHORT_ROUND_NS)
 #define WAITERS         6
 #define OTHERS_COUNT_AT (FORGED_COUNTER_AT + 0x100)
 
@@ -80,6 +87,90 @@ void hostile_stopped_now_and_then(uint32_t backend)
         pause_ns(3 * SHORT_ROUND_NS);
         CHECK(clock_ns() - start < SOON);
     }
+    join_thread(thread);
+    CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);
+    BOUNDED_VOID(forger.destroyer, tg_subprocess_destroy(forger.guest.subprocess));
+    forger_close(&forger);
+    footprint_check(&before);
+}
+
+static void *keep_busy(void *stop)
+{
+    while (!atomic_load((_Atomic bool *)stop))
+        ;
+    return NULL;
+}
+
+static cpu_set_t first_processor(void)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    return one;
+}
+
+/* Where the host shares processors out between sessions first: stubs are one of their own. */
+static void be_nice(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
+    FILE *group = getsid(pid) != getsid(0) ? fopen(path, "we") : NULL;
+    if (group) {
+        fputs("19", group);
+        fclose(group);
+    }
+}
+
+/* Its threads get what the processor has left, which is next to nothing. */
+static void starve(const struct forger *forger)
+{
+    const struct sched_param none = {0};
+    const cpu_set_t first = first_processor();
+    const pid_t pid = tg_subprocess_pid(forger->guest.subprocess);
+    const struct dirent *entry;
+    char path[64];
+    be_nice(pid);
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *threads = opendir(path);
+    CHECK(threads != NULL);
+    while ((entry = readdir(threads)) != NULL) {
+        const pid_t thread = atoi(entry->d_name);
+        if (thread > 0) {
+            CHECK_SYSTEM(sched_setaffinity(thread, sizeof(first), &first));
+            CHECK_SYSTEM(sched_setscheduler(thread, SCHED_IDLE, &none));
+        }
+    }
+    closedir(threads);
+}
+
+static bool may_use_first_processor(void)
+{
+    cpu_set_t usable;
+    CHECK_SYSTEM(sched_getaffinity(0, sizeof(usable), &usable));
+    return CPU_ISSET(0, &usable);
+}
+
+/* Others have the processor: as long as that is so it is no fault of its own that it does not answer. */
+void hostile_starved(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forger forger;
+    _Atomic bool stop = false;
+    const cpu_set_t first = first_processor();
+    if (!may_use_first_processor())
+        SKIP("processor 0 is not ours to be used up");
+    forger_open(&forger, backend, GUEST_CODE(spin_counting));
+    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
+    forger_forge(&forger, &frame);
+    const pthread_t thread = forger_start(&forger);
+    const pthread_t busy = start_thread(keep_busy, &stop);
+    CHECK_EQ(pthread_setaffinity_np(busy, sizeof(first), &first), 0);
+    starve(&forger);
+    CHECK_OK(tg_context_interrupt(forger.guest.context));
+    pause_ns(STARVED_NS);
+    CHECK(bounded_ns(forger.bounded) != 0);
+    atomic_store(&stop, true);
+    join_thread(busy);
     join_thread(thread);
     CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);
     BOUNDED_VOID(forger.destroyer, tg_subprocess_destroy(forger.guest.subprocess));
