@@ -159,6 +159,7 @@ static void look(struct systrap_subprocess *subprocess, int64_t now_ns)
     atomic_store(&subprocess->watch.looking, false);
 }
 
+/* What the looks have said so far. */
 static struct watchdog_times times_of(const struct systrap_subprocess *subprocess)
 {
     return (struct watchdog_times){
@@ -197,7 +198,7 @@ static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
     struct systrap_subprocess *subprocess = context->bound;
     int64_t moved;
 
-    switch (SHARED_LOAD(slot_of(subprocess, context->number)->state)) {
+    switch (SHARED_LOAD(context->slot->state)) {
     case SLOT_RUNNING:
         return interrupt_pending(&context->base.interrupt);
     case SLOT_READY:
@@ -222,7 +223,7 @@ static void rouse(struct systrap_context *context)
     bool interrupted = interrupt_pending(&context->base.interrupt);
 
     if (interrupted)
-        SHARED_SWAP(slot_of(subprocess, context->number)->kick, 1);
+        SHARED_SWAP(context->slot->kick, 1);
     for (uint32_t i = 0; i < n; i++) {
         worker_wake(subprocess, i);
         if (interrupted)
@@ -233,7 +234,7 @@ static void rouse(struct systrap_context *context)
 /* False: all is well with it, and what was is forgotten. */
 static bool is_in_trouble(struct systrap_context *context, int64_t now_ns, bool *stuck)
 {
-    bool has_event = state_has_event(SHARED_LOAD(slot_of(context->bound, context->number)->state));
+    bool has_event = state_has_event(SHARED_LOAD(context->slot->state));
 
     *stuck = is_stuck(context, now_ns);
     if (!*stuck)
