@@ -140,15 +140,26 @@ static void push_done(const struct stub *stub, const struct systrap_slot *slot)
 
 /* ---- events ---- */
 
+/* Without an exchange: the processor would stop for that until the line is here, and each patched call with it. */
 static void publish(const struct stub *stub, struct systrap_slot *slot, enum systrap_state state)
 {
     bool queued = slot->queued;
 
     stub->worker->shares_queue = 0;
-    SWAP(slot->state, state);
+    STORE(slot->state, state);
     if (queued)
         push_done(stub, slot);
-    else if (LOAD(slot->waiting))
+}
+
+/*
+ * Follows publish() before this thread does anything that takes long. A thread
+ * of the library says that it waits and then looks at the state once more: one
+ * of the two sees what the other has written.
+ */
+static void wake_waiter(struct systrap_slot *slot)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (LOAD(slot->waiting))
         arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
 }
 
@@ -199,6 +210,19 @@ static bool something_to_do(const struct stub *stub, const struct systrap_slot *
     return state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP || work_waits(stub);
 }
 
+/* The answer to a patched call is often there before a pause would be over. */
+static void look_quickly(const struct stub *stub, const struct systrap_slot *held)
+{
+    if (!stub->config->spin_pauses || (held && LOAD(held->waiting)))
+        return;
+    for (int i = 0; i < QUICK_LOOKS; i++) {
+        if (held && LOAD(held->state) != SLOT_HELD)
+            return;
+        if (i % RING_LOOKS == 0 && work_waits(stub))
+            return;
+    }
+}
+
 static bool spin(const struct stub *stub, const struct systrap_slot *held)
 {
     uint32_t pauses = stub->config->spin_pauses;
@@ -206,13 +230,6 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
 
     if (!pauses)
         return false;
-    /* The answer to a patched call is often there before a pause would be over. */
-    for (int i = 0; i < QUICK_LOOKS; i++) {
-        if (held && LOAD(held->state) != SLOT_HELD)
-            return true;
-        if (i % RING_LOOKS == 0 && work_waits(stub))
-            return true;
-    }
     ADD(stub->control->spinning, 1);
     while (pauses-- && !found) {
         arch_pause();
@@ -282,6 +299,9 @@ static void rest(const struct stub *stub)
 /* The slot to run next, in state RUNNING. The caller's own, if it is to go on, needs no FP state. */
 static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_slot *held)
 {
+    look_quickly(stub, held);
+    if (held && LOAD(held->state) == SLOT_HELD)
+        wake_waiter(held);
     for (;;) {
         uint32_t state = held ? LOAD(held->state) : SLOT_FREE;
         struct systrap_slot *slot;
@@ -322,6 +342,7 @@ static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *
     if (work_waits(stub)) {
         forget(stub, slot);
         publish(stub, slot, SLOT_EVENT);
+        wake_waiter(slot);
         return NULL;
     }
     slot->fp_at = stub->frame ? (uint32_t)(stub->frame->fpstate - stub->region) : 0;
