@@ -198,11 +198,12 @@ struct systrap_slot {
     uint16_t site;                   /* of a patched call: its trampoline's number */
     uint64_t hot[SYSTRAP_HOT_WORDS]; /* registers: the architecture's order */
     uint64_t cold[SYSTRAP_COLD_WORDS];
-    uint32_t kick;   /* leave the guest: there is an interrupt, or others wait */
-    uint32_t queued; /* its event goes to the done ring */
-    uint32_t first;  /* FIRST_*: what a worker does before it runs the context */
-    int32_t code;    /* siginfo */
-    int32_t error_number;
+    uint32_t kick;        /* leave the guest: there is an interrupt, or others wait */
+    uint32_t queued;      /* its event goes to the done ring */
+    uint32_t first;       /* FIRST_*: what a worker does before it runs the context */
+    int32_t error_number; /* siginfo */
+    /* What an unpatched call needs besides the first line begins here, in a line of its own. */
+    int32_t code;
     uint32_t syscall_arch;
     uint64_t addr; /* si_addr or si_call_addr */
     int64_t syscall;

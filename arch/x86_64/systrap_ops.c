@@ -240,7 +240,7 @@ bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch
     else
         return false;
     out->nr = slot->hot[HOT_RAX];
-    out->ip = slot->cold[COLD_RIP];
+    out->ip = trap->addr;
     x86_syscall_entered(out);
     return true;
 }

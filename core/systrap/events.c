@@ -66,11 +66,11 @@ static void fault_event(struct systrap_context *context, const siginfo_t *info, 
     event_fault(event, &context->base, info, access);
 }
 
+/* All but the error number, which is in a line that a call does not need. */
 static struct arch_trap read_trap(const struct systrap_slot *slot)
 {
     return (struct arch_trap){
         .code = SHARED_LOAD(slot->code),
-        .error_number = SHARED_LOAD(slot->error_number),
         .addr = SHARED_LOAD(slot->addr),
         .syscall = SHARED_LOAD(slot->syscall),
         .syscall_arch = SHARED_LOAD(slot->syscall_arch),
@@ -200,8 +200,10 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
     }
     details = read_trap(slot);
     if (trap != SIGSYS || details.code != SYS_SECCOMP_CODE ||
-        !tgi_arch.systrap.read_syscall(slot, &details, &base->syscall))
+        !tgi_arch.systrap.read_syscall(slot, &details, &base->syscall)) {
+        details.error_number = SHARED_LOAD(slot->error_number);
         return signal_event(context, &details, (int)trap, event);
+    }
     count(base->platform, COUNTER_UNPATCHED_CALLS);
     syscall_event(context, event);
     patches_note_call(context->bound, &base->syscall);
