@@ -135,6 +135,14 @@ int context_restart_syscall(struct tg_context *context)
     return 0;
 }
 
+void context_take_back(struct tg_context *context, const struct tg_event *event)
+{
+    if (event->kind == TG_EVENT_SYSCALL)
+        context_restart_syscall(context);
+    else if (event->kind == TG_EVENT_INTERRUPTED)
+        interrupt_raise(&context->interrupt);
+}
+
 void context_destroy(struct tg_context *context)
 {
     if (!context)

@@ -151,6 +151,8 @@ void context_set_return(struct tg_context *context, int64_t value);
 int context_get_fpstate(struct tg_context *context, void *buffer);
 int context_set_fpstate(struct tg_context *context, const void *image);
 int context_restart_syscall(struct tg_context *context);
+/* Its last event, which nobody will hear of: a call is made again by the next run, an interrupt answered by it. */
+void context_take_back(struct tg_context *context, const struct tg_event *event);
 void context_destroy(struct tg_context *context);
 /* Whatever it does: for the closing platform, when nothing runs any more. */
 void context_free(struct tg_context *context);

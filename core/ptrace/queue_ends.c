@@ -110,6 +110,7 @@ static void kill_foreign(struct ptrace_queue *queue)
 
         interrupt_disarm(&context->base.interrupt);
         fp_forget_thread(ptrace_queue_take_off_thread(queue, context));
+        run_event_dead(context, context->subprocess, &context->event);
         ptrace_queue_make_ready(queue, context);
     }
     ptrace_queue_disown(queue);
@@ -129,18 +130,37 @@ static void stop_running(struct ptrace_queue *queue)
     pthread_mutex_unlock(&pp->queues_lock);
 }
 
-static void let_go(struct list *contexts)
+/* The embedder may use the context as soon as this returns, and destroy the subprocess. */
+static void let_go(struct ptrace_context *context)
 {
-    while (!list_empty(contexts)) {
-        struct ptrace_context *context = context_of(contexts->next);
-        struct ptrace_subprocess *subprocess = context->subprocess;
+    struct ptrace_subprocess *subprocess = context->subprocess;
 
-        list_remove(&context->of_queue);
+    list_remove(&context->of_queue);
+    context->queue = NULL;
+    context_give_back(&context->base);
+    if (subprocess)
+        subprocess_leave(&subprocess->base);
+}
+
+/* The event in these is of an earlier run. */
+static void discard_incoming(struct ptrace_queue *queue)
+{
+    while (!list_empty(&queue->incoming)) {
+        struct ptrace_context *context = context_of(queue->incoming.next);
+
         interrupt_disarm(&context->base.interrupt);
-        context->queue = NULL;
-        context_give_back(&context->base);
-        if (subprocess)
-            subprocess_leave(&subprocess->base);
+        let_go(context);
+    }
+}
+
+/* No thread is armed for these: an interrupt that is raised here stays for the next run. */
+static void discard_ready(struct ptrace_queue *queue)
+{
+    while (!list_empty(&queue->ready)) {
+        struct ptrace_context *context = context_of(queue->ready.next);
+
+        context_take_back(&context->base, &context->event);
+        let_go(context);
     }
 }
 
@@ -156,7 +176,7 @@ void ptrace_queue_destroy(struct tg_queue *base)
         queue->fd = -1;
     }
     stop_running(queue);
-    let_go(&queue->incoming);
-    let_go(&queue->ready);
+    discard_incoming(queue);
+    discard_ready(queue);
     pthread_mutex_destroy(&queue->lock);
 }

@@ -110,15 +110,6 @@ static void kick_running(const struct systrap_queue *queue, struct systrap_subpr
     }
 }
 
-/* What a context left that nobody will hear of: it can be raised again. */
-static void take_back(struct systrap_context *context, const struct tg_event *event)
-{
-    if (event->kind == TG_EVENT_SYSCALL)
-        context_restart_syscall(&context->base);
-    else if (event->kind == TG_EVENT_INTERRUPTED)
-        interrupt_raise(&context->base.interrupt);
-}
-
 static void set_aside(struct systrap_context *context)
 {
     struct tg_event event;
@@ -128,7 +119,7 @@ static void set_aside(struct systrap_context *context)
     if (!systrap_left_something(context))
         systrap_lost(context, &event);
     else if (systrap_collect(context, &event))
-        take_back(context, &event);
+        context_take_back(&context->base, &event);
     subprocess_leave(&context->seat->subprocess->base);
     systrap_queue_finish(context);
 }
@@ -161,7 +152,7 @@ static size_t discard_ready(struct systrap_queue *queue)
 
         list_remove(&context->of_queue);
         atomic_fetch_sub(&queue->ready_count, 1);
-        take_back(context, &context->event);
+        context_take_back(&context->base, &context->event);
         systrap_queue_finish(context);
     }
     pthread_mutex_unlock(&queue->lock);

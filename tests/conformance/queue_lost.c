@@ -52,12 +52,6 @@ static void let_find(struct guest *guest, tg_queue *queue, enum finder finder, t
         wait_on_other(guest, other);
 }
 
-/* ptrace: what its service has found is gone with the queue. */
-static bool keeps(uint32_t backend, enum finder finder)
-{
-    return backend != TG_BACKEND_PTRACE || finder != DESCRIPTOR;
-}
-
 static void calls_are_made_again(uint32_t backend)
 {
     struct guest guest;
@@ -76,9 +70,8 @@ static void calls_are_made_again(uint32_t backend)
         let_find(&guest, queue, finder, other);
         tg_queue_destroy(queue);
         GUEST_RUN_TO_CALL(&guest);
-        if (keeps(backend, finder))
-            CHECK_EQ(guest.event.u.syscall.args[0], calls + 1);
-        calls = guest.event.u.syscall.args[0];
+        calls++;
+        CHECK_EQ(guest.event.u.syscall.args[0], calls);
     }
     tg_context_destroy(other);
     guest_close(&guest);
@@ -106,10 +99,8 @@ static void interrupts_stay(uint32_t backend)
         tg_queue_destroy(queue);
         guest_restart(&guest);
         guest_run(&guest);
-        if (keeps(backend, finder)) {
-            CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
-            guest_run(&guest);
-        }
+        CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
+        guest_run(&guest);
         CHECK_CALL(&guest.event, GUEST_CALL);
     }
     tg_context_destroy(other);
@@ -146,11 +137,8 @@ static void poll_only(uint32_t backend)
 
 const struct test_case queue_lost_cases[] = {
     {"queue.destroy_keeps_calls",
-     "A call that nobody fetched before its queue went is made again, whoever had found it (ptrace: not after "
-     "tg_queue_fd())",
-     calls_are_made_again},
-    {"queue.destroy_keeps_interrupts",
-     "An interrupt whose event nobody fetched before its queue went stays pending (ptrace: not after tg_queue_fd())",
+     "A call that nobody fetched before its queue went is made again, whoever had found it", calls_are_made_again},
+    {"queue.destroy_keeps_interrupts", "An interrupt whose event nobody fetched before its queue went stays pending",
      interrupts_stay},
     {"queue.poll_only", "An embedder that only polls: a caller beside as many spinners as processors gets its turns",
      poll_only},
