@@ -101,12 +101,13 @@ static int sleep_until(struct tracer *tracer, int64_t until_ns)
 int bell_arm(struct tracer *tracer, int64_t until_ns)
 {
     struct bell *bell = &tracer->bell;
+    int status;
     int err;
 
     if (bell->asleep && bell->until_ns <= until_ns)
         return 0;
     if (bell->asleep) {
-        err = stub_thread_stop(bell->thread);
+        err = stub_thread_stop(bell->thread, &status);
         if (err)
             return err == -ESRCH ? -EIO : err;
         bell->asleep = false;
@@ -125,11 +126,12 @@ void bell_close(struct tracer *tracer)
 {
     struct bell *bell = &tracer->bell;
     struct ptrace_platform *pp = ptrace_platform(tracer->platform);
+    int status;
 
     if (!bell->thread)
         return;
     if (bell->asleep && !bell->thread->reaped)
-        stub_thread_stop(bell->thread);
+        stub_thread_stop(bell->thread, &status);
     tracer_release(bell->thread);
     bell->thread = NULL;
     if (bell->slot) {

@@ -221,8 +221,11 @@ int stub_thread_try_sysemu(struct stub_thread *thread);
 int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out);
 /* Lets it run stub code without waiting. */
 int stub_thread_continue(struct stub_thread *thread);
-/* Stops a thread that runs; what it was doing can go on with stub_thread_continue(). */
-int stub_thread_stop(struct stub_thread *thread);
+/*
+ * Stops a thread that runs; what it was doing can go on with stub_thread_continue(). The status is that of a stop which
+ * nobody has waited for, if there was one.
+ */
+int stub_thread_stop(struct stub_thread *thread, int *status);
 int stub_thread_poke(struct stub_thread *thread, uint64_t addr, const uint64_t *words, size_t n);
 /* Runs a job to its end; result in *result. */
 int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_request *request, tg_regs *after);

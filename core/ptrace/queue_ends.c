@@ -3,28 +3,43 @@
  * How contexts leave a queue without stopping by themselves: the thread that
  * owns it ends, their subprocess is destroyed, or the queue is.
  */
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/ptrace/ptrace_queue.h"
 
+/* Rather than by what the guest did: it can go on from there. */
+static bool stopped_by_us(int status)
+{
+    return status >> 16 || WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL;
+}
+
+/* Sets it aside, unless it has left an event that nobody has collected. One that had to go on is still running. */
+static void stop_one(struct ptrace_queue *queue, struct ptrace_context *context)
+{
+    struct stub_thread *thread = context->thread;
+    int status;
+
+    if (stub_thread_stop(thread, &status)) {
+        interrupt_disarm(&context->base.interrupt);
+        fp_forget_thread(thread);
+        run_event_dead(context, context->subprocess, &context->event);
+    } else if (stopped_by_us(status)) {
+        ptrace_queue_set_aside(queue, context);
+        return;
+    } else if (run_stopped(context, thread, status, &context->event) == RUN_AGAIN) {
+        return;
+    }
+    ptrace_queue_take_off_thread(queue, context);
+    ptrace_queue_make_ready(queue, context);
+    tracer_release(thread);
+}
+
 /* queues_lock and queue->lock are held. */
 static void stop_own(struct ptrace_queue *queue)
 {
-    while (!list_empty(&queue->running)) {
-        struct ptrace_context *context = context_of(queue->running.next);
-
-        if (stub_thread_stop(context->thread)) {
-            struct stub_thread *thread = ptrace_queue_take_off_thread(queue, context);
-
-            interrupt_disarm(&context->base.interrupt);
-            fp_forget_thread(thread);
-            run_event_dead(context, context->subprocess, &context->event);
-            ptrace_queue_make_ready(queue, context);
-            tracer_release(thread);
-        } else {
-            ptrace_queue_set_aside(queue, context);
-        }
-    }
+    while (!list_empty(&queue->running))
+        stop_one(queue, context_of(queue->running.next));
     ptrace_queue_disown(queue);
 }
 

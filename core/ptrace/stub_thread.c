@@ -255,12 +255,11 @@ static int wait_for_stop(struct stub_thread *thread, int *status)
     return 0;
 }
 
-int stub_thread_stop(struct stub_thread *thread)
+int stub_thread_stop(struct stub_thread *thread, int *status)
 {
-    int status;
     int err = result(thread, ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL));
 
-    return err ? err : wait_for_stop(thread, &status);
+    return err ? err : wait_for_stop(thread, status);
 }
 
 /* In one go, where writing through /proc is allowed; a write there passes the page's protection. */
@@ -301,7 +300,8 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
 
     for (int i = 0; i < START_TRIES; i++) {
         tg_regs regs;
-        int err = stub_thread_stop(thread);
+        int status;
+        int err = stub_thread_stop(thread, &status);
 
         if (!err)
             err = stub_thread_get_regs(thread, &regs);

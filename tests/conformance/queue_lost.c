@@ -8,6 +8,7 @@
 #include "cases.h"
 #include "guests.h"
 #include "queue_drive.h"
+#include "threads.h"
 
 #define ROUNDS 20
 
@@ -52,6 +53,52 @@ static void let_find(struct guest *guest, tg_queue *queue, enum finder finder, t
         wait_on_other(guest, other);
 }
 
+struct unseen {
+    struct guest *guest;
+    tg_queue *queue;
+};
+
+/* The guest calls when nobody looks any more. */
+static void *run_unseen(void *arg)
+{
+    const struct unseen *unseen = arg;
+    struct guest *guest = unseen->guest;
+    tg_event event;
+
+    CHECK_OK(tg_queue_submit(unseen->queue, guest->context, guest->subprocess));
+    CHECK_EQ(wait_events(unseen->queue, &event, 1, 1000000), 0);
+    guest_store(guest->subprocess, GUEST_DATA_AT, 1);
+    settle();
+    return NULL;
+}
+
+/* By the thread that ran them, or by another after that one has ended, which may fetch the event as well. */
+static void unseen_calls_are_made_again(struct guest *guest)
+{
+    int i;
+
+    load_code(guest->subprocess, OTHER_CODE_AT, GUEST_CODE(wait_for_word));
+    for (i = 0; i < ROUNDS; i++) {
+        struct unseen unseen = {.guest = guest, .queue = create_queue(guest->platform)};
+
+        check_context("round %d of what nobody has seen", i);
+        guest_store(guest->subprocess, GUEST_DATA_AT, 0);
+        CHECK_OK(tg_context_start(guest->context, OTHER_CODE_AT, GUEST_STACK_TOP));
+        arch_set_argument(guest->context, 0, GUEST_DATA_AT);
+        if (i % 3)
+            run_in_thread(run_unseen, &unseen);
+        else
+            run_unseen(&unseen);
+        if (i % 3 == 2) {
+            guest->event = wait_one(unseen.queue);
+            CHECK_CALL(&guest->event, GUEST_CALL);
+            CHECK_OK(tg_context_restart_syscall(guest->context));
+        }
+        tg_queue_destroy(unseen.queue);
+        GUEST_RUN_TO_CALL(guest);
+    }
+}
+
 static void calls_are_made_again(uint32_t backend)
 {
     struct guest guest;
@@ -74,6 +121,7 @@ static void calls_are_made_again(uint32_t backend)
         CHECK_EQ(guest.event.u.syscall.args[0], calls);
     }
     tg_context_destroy(other);
+    unseen_calls_are_made_again(&guest);
     guest_close(&guest);
 }
 
