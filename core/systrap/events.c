@@ -194,7 +194,6 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
         uint32_t site = SHARED_LOAD(slot->site);
 
         tgi_arch.systrap.read_patched(slot, patches_return_ip(&context->bound->patches, site), &base->syscall);
-        context->undone_seen = patches_undone(&context->bound->patches);
         syscall_event(context, event);
         return true;
     }

@@ -460,8 +460,8 @@ static uint32_t choose_plan(struct systrap_subprocess *subprocess, const struct 
 
     if (*known) {
         refusal = plan_site(subprocess, syscall, (uint32_t)(*known - patches->sites), plan);
-        if (refusal || memcmp(&plan->patch, &(*known)->patch, sizeof(plan->patch)) == 0)
-            return refusal;
+        if (!refusal && memcmp(&plan->patch, &(*known)->patch, sizeof(plan->patch)) == 0)
+            return 0;
         *known = NULL;
     }
     if (patches->count == sites_max())
@@ -580,10 +580,10 @@ static int restore(struct systrap_subprocess *subprocess, struct patched_site *s
 {
     int err = 0;
 
-    /* Also when it fails: contexts in its call go on behind that, for its bytes may soon be gone. */
-    atomic_fetch_add(&subprocess->patches.undone, 1);
     if (has_bytes(subprocess, &site->patch, site->patch.replacement))
         err = change_code(subprocess, &site->patch, site->patch.original);
+    /* Also when it failed: contexts in its call go on behind that, for its bytes may soon be gone. */
+    atomic_fetch_add(&subprocess->patches.undone, 1);
     if (err == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     if (err)

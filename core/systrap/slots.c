@@ -209,24 +209,21 @@ static bool goes_on_behind_patched_call(const struct tg_context *base)
            !tgi_arch.single_stepping(&base->regs);
 }
 
-/* Behind a call through a site that is undone meanwhile there may be other code than in its trampoline. */
-static bool is_code_unchanged(const struct systrap_context *context)
-{
-    return context->undone_seen == patches_undone(&context->bound->patches);
-}
-
 void slot_push_state(struct systrap_context *context)
 {
     struct systrap_slot *slot = context->slot;
+    const uint32_t undone = patches_undone(&context->bound->patches);
+    /* Behind a call through a site that was undone since there may be other code than in its trampoline. */
+    const bool code_is_unchanged = undone == context->undone_at_start;
 
     if (context->base.regs_place == REGS_HERE) {
         tgi_arch.systrap.write_regs(slot, &context->base.regs);
-        tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base) && is_code_unchanged(context));
+        tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base) && code_is_unchanged);
         context->return_set = false;
-    } else if (!is_code_unchanged(context)) {
+    } else if (!code_is_unchanged) {
         tgi_arch.systrap.keep_resume(slot, false);
-        context->undone_seen = patches_undone(&context->bound->patches);
     }
+    context->undone_at_start = undone;
     if (context->fp_place == FP_BASE)
         push_fp(context, slot);
     if (context->return_set) {

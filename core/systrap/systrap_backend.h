@@ -132,14 +132,14 @@ struct systrap_context {
     /* The result of a call, kept here until the start: a worker that spins would take the line away in between. */
     bool return_set;
     int64_t return_value;
-    struct seat *seat;     /* in the queue that it was submitted to last, while it has its slot */
-    uint32_t undone_seen;  /* systrap_patches.undone, when it left the guest through a patched call */
-    uint32_t tried_again;  /* since it was started: how often code trapped where a site had been */
-    uint32_t ran_on;       /* since it was started: how often it ran on after a stop that was nobody's business */
-    bool met_hidden_base;  /* since it was started: patches were turned off for it */
-    int64_t overdue_since; /* watchdog.c, by its subprocess's clock of having lived; 0: it is not */
-    uint32_t futile_spins; /* waits in a row for which spinning was too short */
-    int64_t stuck_since;   /* watchdog.c, by the clock of being able to run; 0: it is not */
+    struct seat *seat;        /* in the queue that it was submitted to last, while it has its slot */
+    uint32_t undone_at_start; /* systrap_patches.undone, when it was given to the stub last */
+    uint32_t tried_again;     /* since it was started: how often code trapped where a site had been */
+    uint32_t ran_on;          /* since it was started: how often it ran on after a stop that was nobody's business */
+    bool met_hidden_base;     /* since it was started: patches were turned off for it */
+    int64_t overdue_since;    /* watchdog.c, by its subprocess's clock of having lived; 0: it is not */
+    uint32_t futile_spins;    /* waits in a row for which spinning was too short */
+    int64_t stuck_since;      /* watchdog.c, by the clock of being able to run; 0: it is not */
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *queue;

@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../cases.h"
+#include "../queue_drive.h"
 #include "patching.h"
 
 /* ---- code in pages of its own ---- */
@@ -244,10 +246,18 @@ static void guest_rewrites_code(uint32_t backend)
     guest_close(&guest);
 }
 
-/* While the context waits in its call, the code behind it is written anew: that is what runs when it goes on. */
-static void rewritten_during_call(uint32_t backend)
+static void rewrite_behind_call(const struct guest *guest, uint32_t value)
 {
     const uint64_t immediate = GUEST_PLACE(patch_rewritten, patch_rewritten_behind) + 3;
+
+    protect_page(guest, GUEST_CODE_AT, PROT_RW);
+    CHECK_OK(tg_subprocess_write(guest->subprocess, immediate, &value, sizeof(value), NULL));
+    protect_page(guest, GUEST_CODE_AT, PROT_RX);
+}
+
+/* While the context waits in its call, the code behind it is written anew: that is what runs when it goes on. */
+static void rewritten_while_served(uint32_t backend)
+{
     uint64_t expected = 0;
     struct guest guest;
     uint32_t value = 0x101;
@@ -258,15 +268,46 @@ static void rewritten_during_call(uint32_t backend)
     for (i = 0; i < 60; i++) {
         GUEST_RUN_TO_CALL(&guest);
         CHECK_EQ(tg_context_regs(guest.context)->r15, expected);
-        if (i % 10 == 9) {
-            value++;
-            protect_page(&guest, GUEST_CODE_AT, PROT_RW);
-            CHECK_OK(tg_subprocess_write(guest.subprocess, immediate, &value, sizeof(value), NULL));
-            protect_page(&guest, GUEST_CODE_AT, PROT_RX);
-        }
+        if (i % 10 == 9)
+            rewrite_behind_call(&guest, ++value);
         expected += value;
     }
     guest_close(&guest);
+}
+
+/* The same before anybody has heard of the call. If the guest is late it may meet the new code before it. */
+static void rewritten_before_fetched(uint32_t backend)
+{
+    uint64_t expected = 0;
+    struct guest guest;
+    uint32_t value = 0x101;
+    uint64_t sum;
+    tg_queue *queue;
+    int i;
+
+    guest_open(&guest, backend, GUEST_CODE(patch_rewritten));
+    tg_context_regs_mut(guest.context)->rbx = GUEST_CALL;
+    queue = create_queue(guest.platform);
+    for (i = 0; i < 60; i++) {
+        CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
+        if (i % 10 == 9) {
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+            rewrite_behind_call(&guest, ++value);
+        }
+        guest.event = wait_one(queue);
+        CHECK_CALL(&guest.event, GUEST_CALL);
+        sum = tg_context_regs(guest.context)->r15;
+        CHECK(sum == expected || (i % 10 == 9 && sum == expected + 1));
+        expected = sum + value;
+    }
+    tg_queue_destroy(queue);
+    guest_close(&guest);
+}
+
+static void rewritten_during_call(uint32_t backend)
+{
+    rewritten_while_served(backend);
+    rewritten_before_fetched(backend);
 }
 
 /* The same with nothing there any more: it faults right behind the call. */
