@@ -122,6 +122,9 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
     if (atomic_compare_exchange_strong(&subprocess->death, &alive, SYSTRAP_DYING)) {
         subprocess->death_reason = reason;
         subprocess->death_status = status;
+        /* By this thread alone: once it is dead its descriptor may be closed, and another's have the number. */
+        if (platform_is_ours(subprocess->base.platform))
+            send_kill(subprocess);
         atomic_store(&subprocess->death, SYSTRAP_DEAD);
         if (reason != TG_DEAD_DESTROYED)
             count(subprocess->base.platform, COUNTER_DEATHS);
@@ -129,8 +132,6 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
     /* Whoever came second may read why at once. */
     while (!systrap_is_dead(subprocess))
         sched_yield();
-    if (platform_is_ours(subprocess->base.platform))
-        send_kill(subprocess);
     wake_everybody(subprocess);
 }
 
