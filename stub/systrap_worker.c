@@ -382,7 +382,11 @@ static void make_current(const struct stub *stub, struct systrap_slot *slot)
 {
     struct systrap_worker *worker = stub->worker;
 
-    slot->worker = worker->index;
+    if (slot->worker != worker->index) {
+        slot->worker = worker->index;
+        /* Who kicks the context signals this thread, or this thread sees the kick where it looks next. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    }
     slot->stack = (uint64_t)worker;
     slot->fp_at = 0;
     worker->slot = (uint64_t)slot;
