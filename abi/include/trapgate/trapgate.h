@@ -204,6 +204,7 @@ TG_API int tg_platform_info(const tg_platform *platform, tg_info *out);
 #define TG_PATCH_REFUSED_MAPPING       13 /* the code is writable, shared, or no file's or memory's of the guest alone */
 #define TG_PATCH_REFUSED_FULL          14 /* as many sites as a subprocess can have */
 #define TG_PATCH_REFUSED_CHANGES       15 /* code in its page changes so often that it must call more for a look */
+/* As many as there will be in tg_stats: what a later version finds besides counts as TG_PATCH_REFUSED_OTHER. */
 #define TG_PATCH_REFUSALS              16
 
 #define TG_LATENCY_BUCKETS 32
