@@ -597,9 +597,9 @@ TG_API int tg_queue_fd(tg_queue *queue);
  * Stops the contexts that still run; they can be used again. On ptrace only
  * the thread that waited last can stop them: when another one destroys the
  * queue, the subprocesses in which contexts still run are killed. Events that
- * nobody has fetched are gone, but not what they told of: a system call is made
- * again when its context runs again, a fault or exception is raised again, an
- * interrupt is pending. NULL is allowed.
+ * nobody has fetched are gone; when its context runs again a system call is
+ * made again, the instruction of a fault runs again, and an interrupt is
+ * pending, but a breakpoint or a step has passed. NULL is allowed.
  */
 TG_API void tg_queue_destroy(tg_queue *queue);
 
