@@ -17,6 +17,7 @@
 
 #include "core/guest_maps.h"
 #include "core/systrap/systrap_backend.h"
+#include "core/systrap/watchdog.h"
 
 #define HOT          4   /* calls from one site before it is changed */
 #define CHANGES_FREE 512 /* as often a page's sites are undone before its calls have to be more for each time */
@@ -530,23 +531,35 @@ static struct systrap_heat *heat_of(struct systrap_patches *patches, uint64_t ip
     return &patches->heat[(ip ^ ip >> 12) % PATCH_HEATS];
 }
 
-/* Nobody else looks at the site meanwhile. It may have to call more; others may have its place in the map by now. */
-static void look_at_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall, uint32_t calls)
+/* The patches' lock is held. Others may have the site's place in the map by now. */
+static bool is_hot(const struct systrap_heat *heat, uint64_t ip)
+{
+    return heat->ip == ip && heat->calls != REFUSED && heat->calls >= heat->wanted;
+}
+
+/*
+ * It may have to call more. Whoever has fetched the call's event has no need of
+ * a patch: he waits neither for those who hold the locks nor for a stub that is
+ * stopped. The site stays hot, and its next call is looked at instead.
+ */
+static void look_at_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
 {
     struct systrap_patches *patches = &subprocess->patches;
     struct systrap_heat *heat = heat_of(patches, syscall->ip);
     uint32_t wanted;
 
-    pthread_mutex_lock(&subprocess->order_lock);
-    pthread_mutex_lock(&patches->lock);
-    if (!atomic_load(&patches->off)) {
-        wanted = patch_site(subprocess, syscall, calls);
-        if (wanted != REFUSED && heat->ip == syscall->ip && heat->calls == REFUSED) {
-            heat->calls = calls;
-            heat->wanted = wanted;
+    if (pthread_mutex_trylock(&subprocess->order_lock))
+        return;
+    if (!pthread_mutex_trylock(&patches->lock)) {
+        if (!atomic_load(&patches->off) && is_hot(heat, syscall->ip) && !watchdog_is_stopped(subprocess)) {
+            wanted = patch_site(subprocess, syscall, heat->calls);
+            if (wanted == REFUSED)
+                heat->calls = REFUSED;
+            else
+                heat->wanted = wanted;
         }
+        pthread_mutex_unlock(&patches->lock);
     }
-    pthread_mutex_unlock(&patches->lock);
     pthread_mutex_unlock(&subprocess->order_lock);
 }
 
@@ -554,23 +567,21 @@ void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_
 {
     struct systrap_patches *patches = &subprocess->patches;
     struct systrap_heat *heat = heat_of(patches, syscall->ip);
-    uint32_t calls = 0;
-    bool hot = false;
+    bool hot;
 
     if (atomic_load(&patches->off) || syscall->flags)
         return;
-    pthread_mutex_lock(&patches->lock);
+    /* Somebody changes code, which a stub that is stopped does not end: this call is not counted. */
+    if (pthread_mutex_trylock(&patches->lock))
+        return;
     if (heat->ip != syscall->ip)
         start_counting(patches, heat, syscall->ip);
-    if (heat->calls != REFUSED) {
-        calls = ++heat->calls;
-        hot = calls >= heat->wanted;
-    }
-    if (hot)
-        heat->calls = REFUSED;
+    if (heat->calls != REFUSED)
+        heat->calls++;
+    hot = is_hot(heat, syscall->ip);
     pthread_mutex_unlock(&patches->lock);
     if (hot)
-        look_at_site(subprocess, syscall, calls);
+        look_at_site(subprocess, syscall);
 }
 
 /* ---- undoing ---- */

@@ -133,15 +133,12 @@ static void preempt(struct systrap_subprocess *subprocess)
     count(subprocess->base.platform, COUNTER_PREEMPTIONS);
 }
 
-int64_t systrap_before_sleep(struct systrap_subprocess *subprocess)
+/* There is a backlog. True: it has not moved for so long that those who run must let others. */
+static bool backlog_is_stuck(struct systrap_subprocess *subprocess, int64_t now)
 {
-    int64_t now;
     uint32_t head;
     bool stuck;
 
-    if (!workers_backlog(subprocess))
-        return INT64_MAX;
-    now = clock_monotonic_ns();
     head = SHARED_LOAD(control_of(subprocess)->run[0].head) + SHARED_LOAD(control_of(subprocess)->run[1].head);
     pthread_mutex_lock(&subprocess->lock);
     if (head != subprocess->backlog_head || !subprocess->backlog_since) {
@@ -153,9 +150,32 @@ int64_t systrap_before_sleep(struct systrap_subprocess *subprocess)
     if (stuck)
         subprocess->backlog_since = now;
     pthread_mutex_unlock(&subprocess->lock);
+    return stuck;
+}
+
+int64_t systrap_before_sleep(struct systrap_subprocess *subprocess)
+{
+    int64_t now;
+    bool stuck;
+
+    if (!workers_backlog(subprocess))
+        return INT64_MAX;
+    now = clock_monotonic_ns();
+    stuck = backlog_is_stuck(subprocess, now);
     if (!workers_add(subprocess) && stuck)
         preempt(subprocess);
     return now + PATIENCE_NS;
+}
+
+void systrap_make_way(struct systrap_subprocess *subprocess)
+{
+    bool stuck;
+
+    if (!workers_backlog(subprocess))
+        return;
+    stuck = backlog_is_stuck(subprocess, clock_monotonic_ns());
+    if (!workers_wake_a_sleeper(subprocess) && stuck)
+        preempt(subprocess);
 }
 
 /* A patched call is there before a pause would be over. */

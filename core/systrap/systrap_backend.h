@@ -347,6 +347,8 @@ void workers_wake_one(struct systrap_subprocess *subprocess);
 void worker_wake(struct systrap_subprocess *subprocess, uint32_t index);
 /* Something has waited in the run ring for too long: wakes or makes another worker. True: there is one more. */
 bool workers_add(struct systrap_subprocess *subprocess);
+/* True: one slept. */
+bool workers_wake_a_sleeper(struct systrap_subprocess *subprocess);
 bool workers_backlog(const struct systrap_subprocess *subprocess);
 int workers_make_first(struct systrap_subprocess *subprocess);
 static inline int workers_start_first(struct systrap_subprocess *subprocess)
@@ -436,6 +438,8 @@ void systrap_context_fp_changed(struct tg_context *context);
 void systrap_context_destroy(struct tg_context *context);
 /* Before it sleeps, a waiter sees to it that the guests can go on; until when it may sleep. */
 int64_t systrap_before_sleep(struct systrap_subprocess *subprocess);
+/* The same for who wants nothing but that they stop: without a new worker, which a stopped stub would not make. */
+void systrap_make_way(struct systrap_subprocess *subprocess);
 
 /* ---- the queue: systrap_queue.c; what its files share is in systrap_queue.h ---- */
 

@@ -176,7 +176,7 @@ static void stop_seat(struct systrap_queue *queue, struct seat *seat)
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
         if (n == 0) {
             /* They may have to wait until those who run let them. */
-            systrap_before_sleep(subprocess);
+            systrap_make_way(subprocess);
             usleep(20);
         }
     }

@@ -116,8 +116,7 @@ static bool is_frozen(pid_t pid)
     return frozen;
 }
 
-/* Somebody else keeps it from running: no fault of the guest's. */
-static bool is_stopped(const struct systrap_subprocess *subprocess)
+bool watchdog_is_stopped(const struct systrap_subprocess *subprocess)
 {
     pid_t pid = atomic_load(&subprocess->base.pid);
     char state;
@@ -141,7 +140,7 @@ static void take_look(struct systrap_subprocess *subprocess, int64_t now_ns)
         passed = WATCHDOG_ROUND_NS;
     watch->looked_at = now_ns;
     starved = is_starved(subprocess);
-    if (is_stopped(subprocess)) {
+    if (watchdog_is_stopped(subprocess)) {
         atomic_fetch_add(&watch->stopped, passed);
         return;
     }

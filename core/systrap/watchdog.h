@@ -22,6 +22,12 @@
 #define WATCHDOG_DESTROY   (2 * WATCHDOG_ROUND_NS)  /* it is about to be killed */
 
 /*
+ * Somebody else keeps the stub from running, which is no fault of the guest's:
+ * it is stopped or frozen at this moment. Reads /proc.
+ */
+bool watchdog_is_stopped(const struct systrap_subprocess *subprocess);
+
+/*
  * The context is in flight. True: it has been stuck for five rounds in which
  * its stub could run, or it has been stuck, or has not answered an interrupt,
  * for five minutes in which the stub was neither stopped nor frozen. Reads

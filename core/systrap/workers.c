@@ -7,6 +7,7 @@
 
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
+#include "core/systrap/watchdog.h"
 
 void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
 {
@@ -17,7 +18,7 @@ void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
     shared_futex_wake(&worker->wake);
 }
 
-static bool wake_a_sleeper(struct systrap_subprocess *subprocess)
+bool workers_wake_a_sleeper(struct systrap_subprocess *subprocess)
 {
     uint32_t n = atomic_load(&subprocess->worker_count);
 
@@ -37,7 +38,7 @@ void workers_wake_one(struct systrap_subprocess *subprocess)
 
     /* One that looks for work will find it. While the caller is awake it needs a processor too. */
     if (!SHARED_LOAD(control->spinning) && SHARED_LOAD(control->awake) < usual)
-        wake_a_sleeper(subprocess);
+        workers_wake_a_sleeper(subprocess);
 }
 
 bool workers_backlog(const struct systrap_subprocess *subprocess)
@@ -82,17 +83,24 @@ int workers_make_first(struct systrap_subprocess *subprocess)
     return err;
 }
 
+/*
+ * For who waits for events, which may be those of other stubs, and for as long
+ * as he likes: one that is stopped does not keep him, nor does somebody who
+ * needs something of it.
+ */
 bool workers_add(struct systrap_subprocess *subprocess)
 {
     uint32_t max = systrap_platform(subprocess->base.platform)->workers_max;
     bool added;
 
-    if (wake_a_sleeper(subprocess))
+    if (workers_wake_a_sleeper(subprocess))
         return true;
     if (atomic_load(&subprocess->worker_count) >= max)
         return false;
-    pthread_mutex_lock(&subprocess->order_lock);
-    added = atomic_load(&subprocess->worker_count) < max && make_worker(subprocess) == 0;
+    if (pthread_mutex_trylock(&subprocess->order_lock))
+        return false;
+    added = atomic_load(&subprocess->worker_count) < max && !watchdog_is_stopped(subprocess) &&
+            make_worker(subprocess) == 0;
     pthread_mutex_unlock(&subprocess->order_lock);
     return added;
 }

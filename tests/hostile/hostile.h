@@ -67,6 +67,12 @@ void hostile_stopped_queue(uint32_t backend);
 void hostile_stopped_context(uint32_t backend);
 void hostile_stopped_subprocess(uint32_t backend);
 void hostile_stopped_elsewhere(uint32_t backend);
+void hostile_stopped_backlog(uint32_t backend);
+void hostile_stopped_backlog_served(uint32_t backend);
+void hostile_stopped_backlog_left(uint32_t backend);
+void hostile_stopped_backlog_needed(uint32_t backend);
+void hostile_stopped_hot_call(uint32_t backend);
+void hostile_stopped_hot_call_left(uint32_t backend);
 
 void hostile_many_in_one(uint32_t backend);
 void hostile_many_on_queue(uint32_t backend);

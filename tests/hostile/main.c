@@ -66,6 +66,12 @@ static const struct hostile_case {
     {"stopped_context", hostile_stopped_context},
     {"stopped_subprocess", hostile_stopped_subprocess},
     {"stopped_elsewhere", hostile_stopped_elsewhere},
+    {"stopped_backlog", hostile_stopped_backlog},
+    {"stopped_backlog_served", hostile_stopped_backlog_served},
+    {"stopped_backlog_left", hostile_stopped_backlog_left},
+    {"stopped_backlog_needed", hostile_stopped_backlog_needed},
+    {"stopped_hot_call", hostile_stopped_hot_call},
+    {"stopped_hot_call_left", hostile_stopped_hot_call_left},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };

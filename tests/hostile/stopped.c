@@ -4,10 +4,12 @@
  * they go on, and who only wants to be rid of something does not wait for
  * ever. The library's rounds are short here: hostile_rounds.
  */
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "arch.h"
 #include "bounded.h"
 #include "clock.h"
 #include "footprint.h"
@@ -190,6 +192,214 @@ void hostile_stopped_elsewhere(uint32_t backend)
     run_on(&stopped);
     CHECK_CALL(&stopped.guest.event, GUEST_CALL);
     BOUNDED_VOID(stopped.other, tg_subprocess_destroy(left));
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
+/* ---- who looks for events: a stub that is stopped has none, and keeps nobody ---- */
+
+static const size_t hot = 4; /* calls from one place that make the library look at it: core/systrap/patches.c */
+
+static size_t look_once(struct stopped *stopped, tg_event *event, int64_t timeout_ns)
+{
+    size_t count = 0;
+    CHECK_OK(BOUNDED(stopped->user, tg_queue_wait(stopped->queue, event, 1, timeout_ns, &count)));
+    return count;
+}
+
+static void check_stopped(const struct stopped *stopped)
+{
+    CHECK_EQ(proc_state(tg_subprocess_pid(stopped->guest.subprocess)), 'T');
+}
+
+/* Its one worker computes, for nobody has waited yet, and a second context waits for another. */
+static tg_context *stop_with_backlog(struct stopped *stopped)
+{
+    CHECK_OK(tg_queue_create(stopped->guest.platform, &stopped->queue));
+    arch_set_argument(stopped->guest.context, 0, GUEST_DATA_AT);
+    CHECK_OK(tg_queue_submit(stopped->queue, stopped->guest.context, stopped->guest.subprocess));
+    guest_wait_change(stopped->guest.subprocess, GUEST_DATA_AT, 0);
+    stop(stopped);
+    tg_context *waiting = create_started_context(stopped->guest.platform);
+    arch_set_argument(waiting, 0, GUEST_DATA_AT);
+    CHECK_OK(BOUNDED(stopped->user, tg_queue_submit(stopped->queue, waiting, stopped->guest.subprocess)));
+    return waiting;
+}
+
+static void interrupt_both(struct stopped *stopped, tg_context *waiting)
+{
+    tg_event event = new_event();
+    CHECK_OK(tg_context_interrupt(stopped->guest.context));
+    CHECK_OK(tg_context_interrupt(waiting));
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(look_once(stopped, &event, -1), 1);
+        CHECK_KIND(&event, TG_EVENT_INTERRUPTED);
+    }
+    destroy_queue(stopped);
+    tg_context_destroy(waiting);
+}
+
+/* A wait for events is as long as its caller says, and hears of what happens in other stubs. */
+void hostile_stopped_backlog(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    tg_event event = new_event();
+    stopped_open(&stopped, backend, GUEST_CODE(spin_counting));
+    tg_context *waiting = stop_with_backlog(&stopped);
+    CHECK_EQ(look_once(&stopped, &event, 0), 0);
+    CHECK_EQ(look_once(&stopped, &event, LONG_NS), 0);
+    tg_subprocess *lively = create_loaded_subprocess(stopped.guest.platform, GUEST_CODE(call_loop));
+    tg_context *calling = create_started_context(stopped.guest.platform);
+    CHECK_OK(tg_queue_submit(stopped.queue, calling, lively));
+    CHECK_EQ(look_once(&stopped, &event, -1), 1);
+    CHECK_CALL(&event, GUEST_CALL);
+    check_stopped(&stopped);
+    go_on(&stopped);
+    interrupt_both(&stopped, waiting);
+    tg_context_destroy(calling);
+    BOUNDED_VOID(stopped.other, tg_subprocess_destroy(lively));
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
+/* The thread that serves a descriptor is one of these: it hears when the queue ends. */
+void hostile_stopped_backlog_served(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    tg_event event = new_event();
+    stopped_open(&stopped, backend, GUEST_CODE(spin_counting));
+    tg_context *waiting = stop_with_backlog(&stopped);
+    CHECK(tg_queue_fd(stopped.queue) >= 0);
+    CHECK_EQ(look_once(&stopped, &event, LONG_NS), 0);
+    destroy_queue(&stopped);
+    guest_run(&stopped.guest);
+    CHECK_DEAD(&stopped.guest.event, TG_DEAD_CORRUPT, 0);
+    tg_context_destroy(waiting);
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
+/* Nor does a queue that goes wait for a worker of a stub that is stopped. */
+void hostile_stopped_backlog_left(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    stopped_open(&stopped, backend, GUEST_CODE(spin_counting));
+    tg_context *waiting = stop_with_backlog(&stopped);
+    destroy_queue(&stopped);
+    guest_run(&stopped.guest);
+    CHECK_DEAD(&stopped.guest.event, TG_DEAD_CORRUPT, 0);
+    tg_context_destroy(waiting);
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
+static void *unmap_hole(void *argument)
+{
+    struct stopped *stopped = argument;
+    CHECK_OK(BOUNDED(stopped->other, tg_subprocess_unmap(stopped->guest.subprocess, GUEST_HOLE_AT, GUEST_DATA_SIZE)));
+    return NULL;
+}
+
+/* Somebody else needs the stub and waits: that is his wait alone. */
+void hostile_stopped_backlog_needed(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    tg_event event = new_event();
+    stopped_open(&stopped, backend, GUEST_CODE(spin_counting));
+    tg_context *waiting = stop_with_backlog(&stopped);
+    const pthread_t thread = start_thread(unmap_hole, &stopped);
+    while (bounded_ns(stopped.other) < BRIEFLY_NS)
+        pause_ns(SHORT_ROUND_NS);
+    CHECK_EQ(look_once(&stopped, &event, 0), 0);
+    CHECK_EQ(look_once(&stopped, &event, LONG_NS), 0);
+    check_stopped(&stopped);
+    CHECK(bounded_ns(stopped.other) != 0);
+    go_on(&stopped);
+    join_thread(thread);
+    interrupt_both(&stopped, waiting);
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
+/* All threads of the stub: what they ran has left its event. */
+static bool is_asleep(pid_t pid)
+{
+    char path[64];
+    bool asleep = true;
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *threads = opendir(path);
+    CHECK(threads != NULL);
+    for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+        const pid_t thread = atoi(entry->d_name);
+        asleep = asleep && (thread <= 0 || proc_state(thread) == 'S');
+    }
+    closedir(threads);
+    return asleep;
+}
+
+static void call_on_queue(struct stopped *stopped)
+{
+    tg_event event = new_event();
+    CHECK_OK(tg_queue_submit(stopped->queue, stopped->guest.context, stopped->guest.subprocess));
+    CHECK_EQ(look_once(stopped, &event, -1), 1);
+    CHECK_CALL(&event, GUEST_CALL);
+}
+
+/* With the event of a call that is worth a patch still to be found. */
+static void stop_with_hot_call(struct stopped *stopped)
+{
+    const pid_t pid = tg_subprocess_pid(stopped->guest.subprocess);
+    CHECK_OK(tg_queue_create(stopped->guest.platform, &stopped->queue));
+    arch_set_argument(stopped->guest.context, 0, GUEST_DATA_AT);
+    arch_set_argument(stopped->guest.context, 1, 1);
+    for (size_t i = 1; i < hot; i++)
+        call_on_queue(stopped);
+    guest_store(stopped->guest.subprocess, GUEST_DATA_AT, 0);
+    CHECK_OK(tg_queue_submit(stopped->queue, stopped->guest.context, stopped->guest.subprocess));
+    guest_wait_change(stopped->guest.subprocess, GUEST_DATA_AT, 0);
+    while (!is_asleep(pid))
+        pause_ns(SHORT_ROUND_NS);
+    CHECK_EQ(platform_stats(stopped->guest.platform).patch_sites, 0);
+    stop(stopped);
+}
+
+/* An event that is there is handed out. Its call is patched another time. */
+void hostile_stopped_hot_call(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    tg_event event = new_event();
+    stopped_open(&stopped, backend, GUEST_CODE(write_calls));
+    stop_with_hot_call(&stopped);
+    CHECK_EQ(look_once(&stopped, &event, 0), 1);
+    CHECK_CALL(&event, GUEST_CALL);
+    check_stopped(&stopped);
+    CHECK_EQ(platform_stats(stopped.guest.platform).patch_sites, 0);
+    go_on(&stopped);
+    while (proc_state(tg_subprocess_pid(stopped.guest.subprocess)) == 'T')
+        pause_ns(SHORT_ROUND_NS);
+    call_on_queue(&stopped);
+    CHECK_EQ(platform_stats(stopped.guest.platform).patch_sites, 1);
+    destroy_queue(&stopped);
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
+/* Nobody finds it before its queue goes, which harms nobody: the call is made again. */
+void hostile_stopped_hot_call_left(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    stopped_open(&stopped, backend, GUEST_CODE(write_calls));
+    stop_with_hot_call(&stopped);
+    destroy_queue(&stopped);
+    check_stopped(&stopped);
+    go_on(&stopped);
+    GUEST_RUN_TO_CALL(&stopped.guest);
     stopped_close(&stopped);
     footprint_check(&before);
 }
