@@ -214,18 +214,29 @@ static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
     }
 }
 
-/* In case that a wake-up or a kick went to the wrong worker. */
-static void rouse(struct systrap_context *context)
-{
-    struct systrap_subprocess *subprocess = context->bound;
-    uint32_t n = atomic_load(&subprocess->worker_count);
-    bool interrupted = interrupt_pending(&context->base.interrupt);
+/* What workers are to be told, once for all contexts: a guest can make all of them seem stuck. */
+struct rousing {
+    bool wake;
+    bool kick;
+};
 
-    if (interrupted)
+static void ask_to_rouse(struct systrap_context *context, struct rousing *rousing)
+{
+    rousing->wake = true;
+    if (interrupt_pending(&context->base.interrupt)) {
         SHARED_SWAP(context->slot->kick, 1);
+        rousing->kick = true;
+    }
+}
+
+/* In case that a wake-up or a kick went to the wrong worker. */
+static void rouse(struct systrap_subprocess *subprocess, const struct rousing *rousing)
+{
+    uint32_t n = rousing->wake ? atomic_load(&subprocess->worker_count) : 0;
+
     for (uint32_t i = 0; i < n; i++) {
         worker_wake(subprocess, i);
-        if (interrupted)
+        if (rousing->kick)
             worker_kick(subprocess, i);
     }
 }
@@ -245,7 +256,8 @@ static bool is_in_trouble(struct systrap_context *context, int64_t now_ns, bool 
 }
 
 /* The times are those after a look. */
-static bool is_hopeless(struct systrap_context *context, int64_t now_ns, const struct watchdog_times *times)
+static bool is_hopeless(struct systrap_context *context, int64_t now_ns, const struct watchdog_times *times,
+                        struct rousing *rousing)
 {
     bool stuck;
 
@@ -256,7 +268,7 @@ static bool is_hopeless(struct systrap_context *context, int64_t now_ns, const s
     if (stuck) {
         if (!context->stuck_since)
             context->stuck_since = times->could_run;
-        rouse(context);
+        ask_to_rouse(context, rousing);
     }
     return (stuck && times->could_run - context->stuck_since >= PATIENCE_NS) ||
            times->lived - context->overdue_since >= OVERDUE_NS;
@@ -264,19 +276,24 @@ static bool is_hopeless(struct systrap_context *context, int64_t now_ns, const s
 
 bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
 {
+    struct rousing rousing = {0};
     struct watchdog_times times;
+    bool hopeless;
     bool stuck;
 
     if (!is_in_trouble(context, now_ns, &stuck))
         return false;
     look(context->bound, now_ns);
     times = times_of(context->bound);
-    return is_hopeless(context, now_ns, &times);
+    hopeless = is_hopeless(context, now_ns, &times, &rousing);
+    rouse(context->bound, &rousing);
+    return hopeless;
 }
 
 /* Without times: is one in trouble? */
 static bool is_any_queued(struct systrap_subprocess *subprocess, int64_t now_ns, const struct watchdog_times *times)
 {
+    struct rousing rousing = {0};
     bool found = false;
 
     pthread_mutex_lock(&subprocess->lock);
@@ -285,9 +302,10 @@ static bool is_any_queued(struct systrap_subprocess *subprocess, int64_t now_ns,
         bool stuck;
 
         if (context && atomic_load(&context->flight))
-            found |= times ? is_hopeless(context, now_ns, times) : is_in_trouble(context, now_ns, &stuck);
+            found |= times ? is_hopeless(context, now_ns, times, &rousing) : is_in_trouble(context, now_ns, &stuck);
     }
     pthread_mutex_unlock(&subprocess->lock);
+    rouse(subprocess, &rousing);
     return found;
 }
 

@@ -70,6 +70,7 @@ void hostile_stopped_elsewhere(uint32_t backend);
 void hostile_stopped_backlog(uint32_t backend);
 void hostile_stopped_backlog_served(uint32_t backend);
 void hostile_stopped_backlog_left(uint32_t backend);
+void hostile_stopped_backlog_long(uint32_t backend);
 void hostile_stopped_backlog_needed(uint32_t backend);
 void hostile_stopped_hot_call(uint32_t backend);
 void hostile_stopped_hot_call_left(uint32_t backend);

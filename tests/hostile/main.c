@@ -69,6 +69,7 @@ static const struct hostile_case {
     {"stopped_backlog", hostile_stopped_backlog},
     {"stopped_backlog_served", hostile_stopped_backlog_served},
     {"stopped_backlog_left", hostile_stopped_backlog_left},
+    {"stopped_backlog_long", hostile_stopped_backlog_long},
     {"stopped_backlog_needed", hostile_stopped_backlog_needed},
     {"stopped_hot_call", hostile_stopped_hot_call},
     {"stopped_hot_call_left", hostile_stopped_hot_call_left},

@@ -296,6 +296,36 @@ void hostile_stopped_backlog_left(uint32_t backend)
     footprint_check(&before);
 }
 
+/* Far fewer than contexts: once in a round each worker may be, however many wait for them. */
+#define WAKES_OF_A_ROUND 8
+
+/* Whoever looks after contexts that do not move rouses the workers, once for all of them. */
+void hostile_stopped_backlog_long(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    tg_event event = new_event();
+    tg_context *contexts[64];
+    stopped_open(&stopped, backend, GUEST_CODE(spin_counting));
+    tg_context *waiting = stop_with_backlog(&stopped);
+    for (size_t i = 0; i < ARRAY_SIZE(contexts); i++) {
+        contexts[i] = create_started_context(stopped.guest.platform);
+        CHECK_OK(BOUNDED(stopped.user, tg_queue_submit(stopped.queue, contexts[i], stopped.guest.subprocess)));
+    }
+    CHECK_EQ(look_once(&stopped, &event, 2 * SHORT_ROUND_NS), 0);
+    const int64_t start = clock_ns();
+    const uint64_t wakes = platform_stats(stopped.guest.platform).futex_wakes;
+    CHECK_EQ(look_once(&stopped, &event, LONG_NS), 0);
+    const uint64_t rounds = (uint64_t)((clock_ns() - start) / SHORT_ROUND_NS);
+    CHECK(platform_stats(stopped.guest.platform).futex_wakes - wakes < rounds * WAKES_OF_A_ROUND);
+    destroy_queue(&stopped);
+    for (size_t i = 0; i < ARRAY_SIZE(contexts); i++)
+        tg_context_destroy(contexts[i]);
+    tg_context_destroy(waiting);
+    stopped_close(&stopped);
+    footprint_check(&before);
+}
+
 static void *unmap_hole(void *argument)
 {
     struct stopped *stopped = argument;
