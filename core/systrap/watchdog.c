@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/systrap/watchdog.h"
@@ -77,37 +78,50 @@ static bool is_starved(struct systrap_subprocess *subprocess)
     return runnable && ticks == before;
 }
 
-/* Of the unified hierarchy: "0::/path". */
-static bool read_cgroup(pid_t pid, char *group, size_t size)
+/* Of the unified hierarchy: "0::/path", which may be as long as any. To be freed; NULL: there is none. */
+static char *read_cgroup(pid_t pid)
 {
     char path[32];
+    char *group = NULL;
+    size_t size = 0;
     bool found = false;
     FILE *file;
 
     snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
     file = fopen(path, "re");
     if (!file)
-        return false;
-    while (!found && fgets(group, (int)size, file))
+        return NULL;
+    while (!found && getline(&group, &size, file) > 0)
         found = strncmp(group, "0::", 3) == 0;
     fclose(file);
-    if (found)
-        group[strcspn(group, "\n")] = '\0';
-    return found;
+    if (!found) {
+        free(group);
+        return NULL;
+    }
+    group[strcspn(group, "\n")] = '\0';
+    return group;
+}
+
+static FILE *open_cgroup_events(const char *group)
+{
+    FILE *file;
+    char *path;
+
+    if (asprintf(&path, "/sys/fs/cgroup%s/cgroup.events", group + 3) < 0)
+        return NULL;
+    file = fopen(path, "re");
+    free(path);
+    return file;
 }
 
 static bool is_frozen(pid_t pid)
 {
-    char group[256];
-    char path[320];
     char line[64];
     bool frozen = false;
-    FILE *file;
+    char *group = read_cgroup(pid);
+    FILE *file = group ? open_cgroup_events(group) : NULL;
 
-    if (!read_cgroup(pid, group, sizeof(group)))
-        return false;
-    snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.events", group + 3);
-    file = fopen(path, "re");
+    free(group);
     if (!file)
         return false;
     while (!frozen && fgets(line, sizeof(line), file))
