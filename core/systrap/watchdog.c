@@ -163,13 +163,17 @@ static void take_look(struct systrap_subprocess *subprocess, int64_t now_ns)
         atomic_fetch_add(&watch->could_run, passed);
 }
 
-/* Whoever comes first in half a round takes the look for all. */
-static void look(struct systrap_subprocess *subprocess, int64_t now_ns)
+/*
+ * Whoever comes first in half a round takes the look for all. False: somebody
+ * does, and what he finds is of a time before this: no measurement may begin.
+ */
+static bool look(struct systrap_subprocess *subprocess, int64_t now_ns)
 {
     if (atomic_exchange(&subprocess->watch.looking, true))
-        return;
+        return false;
     take_look(subprocess, now_ns);
     atomic_store(&subprocess->watch.looking, false);
+    return true;
 }
 
 /* What the looks have said so far. */
@@ -194,7 +198,8 @@ bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchd
     /* Most are answered in microseconds. */
     if (is_new)
         return false;
-    look(subprocess, now);
+    if (!look(subprocess, now) && !wait->begun)
+        return false;
     times = times_of(subprocess);
     if (!wait->begun)
         wait->since = times;
@@ -295,9 +300,8 @@ bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
     bool hopeless;
     bool stuck;
 
-    if (!is_in_trouble(context, now_ns, &stuck))
+    if (!is_in_trouble(context, now_ns, &stuck) || !look(context->bound, now_ns))
         return false;
-    look(context->bound, now_ns);
     times = times_of(context->bound);
     hopeless = is_hopeless(context, now_ns, &times, &rousing);
     rouse(context->bound, &rousing);
@@ -327,9 +331,8 @@ bool watchdog_gives_up_queued(struct systrap_subprocess *subprocess, int64_t now
 {
     struct watchdog_times times;
 
-    if (!is_any_queued(subprocess, now_ns, NULL))
+    if (!is_any_queued(subprocess, now_ns, NULL) || !look(subprocess, now_ns))
         return false;
-    look(subprocess, now_ns);
     times = times_of(subprocess);
     return is_any_queued(subprocess, now_ns, &times);
 }
