@@ -448,6 +448,14 @@ static bool is_patched(struct systrap_subprocess *subprocess, struct patched_sit
     return known && !known->undone;
 }
 
+static bool same_patch(const struct arch_patch *one, const struct arch_patch *other)
+{
+    return one->start == other->start && one->length == other->length && one->pattern == other->pattern &&
+           one->starts == other->starts && memcmp(one->own, other->own, sizeof(one->own)) == 0 &&
+           memcmp(one->original, other->original, sizeof(one->original)) == 0 &&
+           memcmp(one->replacement, other->replacement, sizeof(one->replacement)) == 0;
+}
+
 /*
  * How this call could be changed: as it was the last time, or else in a new way
  * with a trampoline of its own. 0, or why not plus one; *known becomes NULL if
@@ -461,7 +469,7 @@ static uint32_t choose_plan(struct systrap_subprocess *subprocess, const struct 
 
     if (*known) {
         refusal = plan_site(subprocess, syscall, (uint32_t)(*known - patches->sites), plan);
-        if (!refusal && memcmp(&plan->patch, &(*known)->patch, sizeof(plan->patch)) == 0)
+        if (!refusal && same_patch(&plan->patch, &(*known)->patch))
             return 0;
         *known = NULL;
     }
