@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../cases.h"
@@ -247,6 +248,7 @@ static void memory_is_refused(uint32_t backend)
 #define TRAMPOLINES        16384 /* of a subprocess */
 #define REWRITES_OF_MANY   (TRAMPOLINES / 2 + 2000)
 #define REWRITTEN_PAGES    64
+#define REWRITE_SECONDS    10 /* an emulated processor does what it can in that time */
 #define REWRITE_AT         GUEST_HOLE_AT
 
 /* mov $number,%eax; syscall; jmp to the start. */
@@ -280,10 +282,19 @@ static void map_apart(const struct guest *guest, uint32_t pages)
         map_pages(guest->subprocess, REWRITE_AT + 2 * i * guest->page, guest->page, PROT_RW);
 }
 
-/* What is written has another number each time, or the same. How often it was; other code finds a place after it. */
+static time_t seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* What is written has another number each time, or the same. How often it was. */
 static uint32_t rewrite_pages(struct loop *loop, uint32_t pages, uint32_t rewrites, bool same)
 {
     tg_context *context = create_started_context(loop->guest.platform);
+    const time_t end = seconds_now() + REWRITE_SECONDS;
     uint64_t at;
     uint32_t number;
     uint32_t i;
@@ -291,14 +302,14 @@ static uint32_t rewrite_pages(struct loop *loop, uint32_t pages, uint32_t rewrit
     map_apart(&loop->guest, pages);
     if (!can_patch(&loop->guest))
         rewrites = REWRITES_OF_OTHERS;
-    for (i = 0; i < rewrites; i++) {
+    for (i = 0; i < rewrites && seconds_now() < end; i++) {
         at = REWRITE_AT + 2 * (i % pages) * loop->guest.page;
         number = 1000 + (same ? 0 : i);
         write_rewritten(&loop->guest, at, number);
         call_rewritten(&loop->guest, context, at, number);
     }
     tg_context_destroy(context);
-    return rewrites;
+    return i;
 }
 
 static void check_other_code(struct loop *loop)
