@@ -62,7 +62,7 @@ static void mixes_with_switch(uint32_t backend)
 /* Who waits in a switch gets a stub thread too, whatever those that the queue keeps busy think of it. */
 static void switch_beside_a_queue(uint32_t backend)
 {
-    enum { CALLERS = 4, ROUNDS = 500 };
+    enum { CALLERS = 4, ROUNDS = 200 };
     struct guest guest;
     tg_context *spinner;
     tg_queue *queue;
