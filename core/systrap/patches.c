@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Patched system calls: which sites are worth it, changing a guest's code while
- * it runs, and making sense of threads that trap in changed bytes.
- *
- * A site is changed by the stub's own syscall thread: first a byte that traps
- * wherever an instruction starts, then the bytes between them, then these, with
- * all processors made to see each step (membarrier(2)). Trampolines are never
- * used for anything else, for a thread may be in one at any time: a site that is
- * undone and comes back as it was has its own again.
+ * Patched system calls: which sites are worth it, their trampolines, undoing
+ * them before code changes, and making sense of threads that trap in changed
+ * bytes. Trampolines are never used for anything else, for a thread may be in
+ * one at any time: a site that is undone and comes back as it was has its own
+ * again.
  */
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "core/guest_maps.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/patch_code.h"
 #include "core/systrap/watchdog.h"
 
 #define HOT          4   /* calls from one site before it is changed */
@@ -110,165 +106,7 @@ static struct patched_site *find_site(struct systrap_patches *patches, uint64_t 
     return newest;
 }
 
-static bool has_bytes(struct systrap_subprocess *subprocess, const struct arch_patch *patch, const uint8_t *bytes)
-{
-    uint8_t now[ARCH_PATCH_BYTES];
-    size_t done = 0;
-
-    subprocess_read(&subprocess->base, patch->start, now, patch->length, &done);
-    return done == patch->length && memcmp(now, bytes, done) == 0;
-}
-
-/* ---- orders ---- */
-
-struct batch {
-    struct systrap_subprocess *subprocess;
-    size_t calls;
-    size_t data;
-};
-
-static void add_call(struct batch *batch, struct stub_call call)
-{
-    orders_of(batch->subprocess)->calls[batch->calls++] = call;
-}
-
-/* Bytes that a call is to write; where they are in the file. */
-static uint64_t add_data(struct batch *batch, const void *data, size_t size)
-{
-    uint64_t at = SYSTRAP_WINDOW + batch->data;
-
-    memcpy(batch->subprocess->memory + at, data, size);
-    batch->data += size;
-    return at;
-}
-
-static uint64_t page_of(const struct systrap_subprocess *subprocess, uint64_t addr)
-{
-    return addr & ~(uint64_t)(subprocess->base.platform->info.page_size - 1);
-}
-
-static uint64_t last_byte(const struct arch_patch *patch)
-{
-    return patch->start + patch->length - 1;
-}
-
-static bool in_two_pages(const struct systrap_subprocess *subprocess, const struct arch_patch *patch)
-{
-    return page_of(subprocess, patch->start) != page_of(subprocess, last_byte(patch));
-}
-
-static void add_protect(struct batch *batch, const struct arch_patch *site, int protection)
-{
-    uint64_t start = page_of(batch->subprocess, site->start);
-    uint64_t end = page_of(batch->subprocess, last_byte(site)) + batch->subprocess->base.platform->info.page_size;
-
-    add_call(batch,
-             (struct stub_call){.nr = tgi_arch.syscalls.mprotect, .args = {start, end - start, (uint64_t)protection}});
-}
-
-static void add_barrier(struct batch *batch, int command)
-{
-    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.membarrier, .args = {(uint64_t)command}});
-}
-
-/*
- * The kernel waits for all processors when a process with threads registers,
- * and not when it has none. A child is registered as its mother is.
- */
-void patches_register(struct systrap_subprocess *template)
-{
-    struct batch batch = {.subprocess = template};
-    struct answer answer;
-
-    pthread_mutex_lock(&template->order_lock);
-    add_barrier(&batch, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
-    orders_give(template, batch.calls, &answer);
-    pthread_mutex_unlock(&template->order_lock);
-}
-
-/* The stub reads its own file into its own memory, which no permission is needed for. */
-static void add_write(struct batch *batch, uint64_t addr, uint64_t from, size_t length)
-{
-    add_call(batch, (struct stub_call){.nr = tgi_arch.syscalls.pread64,
-                                       .args = {(uint64_t)batch->subprocess->file, addr, length, from}});
-}
-
-/* Each of these bytes by itself, so that nobody ever sees a part of an instruction that starts there. */
-static void add_writes_of_starts(struct batch *batch, const struct arch_patch *site, uint64_t from)
-{
-    for (uint32_t i = 0; i < site->length; i++) {
-        if (site->starts >> i & 1)
-            add_write(batch, site->start + i, from + i, tgi_arch.systrap.trap_length);
-    }
-}
-
-static void add_calls_that_write(struct batch *batch, const struct arch_patch *site, const uint8_t *bytes)
-{
-    uint8_t trapping[ARCH_PATCH_BYTES];
-    uint64_t trapping_at;
-    uint64_t bytes_at;
-
-    memcpy(trapping, bytes, site->length);
-    for (uint32_t i = 1; i < site->length; i++) {
-        if (site->starts >> i & 1)
-            trapping[i] = site->replacement[i];
-    }
-    trapping[0] = tgi_arch.systrap.trap_byte;
-    trapping_at = add_data(batch, trapping, site->length);
-    bytes_at = add_data(batch, bytes, site->length);
-    add_writes_of_starts(batch, site, trapping_at);
-    add_barrier(batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
-    add_write(batch, site->start + tgi_arch.systrap.trap_length, trapping_at + tgi_arch.systrap.trap_length,
-              site->length - tgi_arch.systrap.trap_length);
-    add_barrier(batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
-    add_writes_of_starts(batch, site, bytes_at);
-    add_barrier(batch, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
-}
-
-/* Nothing was written, but a page may be left writable. -EIO: it is. */
-static int protect_again(struct systrap_subprocess *subprocess, const struct arch_patch *site, int err)
-{
-    struct batch batch = {.subprocess = subprocess};
-    struct answer answer;
-
-    add_protect(&batch, site, PROT_READ | PROT_EXEC);
-    if (orders_give(subprocess, batch.calls, &answer))
-        return -ESRCH;
-    return answer.left ? -EIO : err;
-}
-
-/*
- * Wherever an instruction may start there are bytes that trap while the others
- * change, in both directions. order_lock is held. 0 or -errno; -EIO: some
- * bytes may have been written.
- */
-static int change_code(struct systrap_subprocess *subprocess, const struct arch_patch *site, const uint8_t *bytes)
-{
-    struct batch batch = {.subprocess = subprocess};
-    struct answer answer;
-    size_t first_write;
-    size_t made;
-    int err;
-
-    if (!subprocess->patches.registered)
-        add_barrier(&batch, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
-    add_protect(&batch, site, PROT_READ | PROT_WRITE | PROT_EXEC);
-    first_write = batch.calls;
-    add_calls_that_write(&batch, site, bytes);
-    add_protect(&batch, site, PROT_READ | PROT_EXEC);
-    err = orders_give(subprocess, batch.calls, &answer);
-    if (err)
-        return err;
-    if (answer.left == 0) {
-        subprocess->patches.registered = true;
-        return 0;
-    }
-    made = answer.left <= batch.calls ? batch.calls - answer.left : batch.calls;
-    if (made > first_write)
-        return -EIO;
-    /* The call before the first write may have failed at the second of two pages. */
-    return made + 1 >= first_write ? protect_again(subprocess, site, (int)answer.result) : (int)answer.result;
-}
+/* ---- the table ---- */
 
 /* order_lock is held. The table of pointers at the bottom of the address space. */
 static int map_table(struct systrap_subprocess *subprocess)
@@ -389,14 +227,14 @@ struct past {
 static struct past past_of(const struct systrap_subprocess *subprocess, uint64_t addr)
 {
     const struct systrap_patches *patches = &subprocess->patches;
-    const uint64_t page = page_of(subprocess, addr);
+    const uint64_t page = patch_page_of(subprocess, addr);
     struct past past = {0};
 
     for (uint32_t i = 0; i < patches->count; i++) {
         const struct patched_site *site = &patches->sites[i];
 
         past.dead += site->undone;
-        if (page >= page_of(subprocess, site->patch.start) && page <= last_byte(&site->patch) &&
+        if (page >= patch_page_of(subprocess, site->patch.start) && page <= patch_last_byte(&site->patch) &&
             site->changes > past.changes)
             past.changes = site->changes;
     }
@@ -443,7 +281,7 @@ static struct patched_site *site_with(struct systrap_subprocess *subprocess, str
 /* Another mapping may have come in the place of a site that could not be restored. */
 static bool is_patched(struct systrap_subprocess *subprocess, struct patched_site *known)
 {
-    if (known && !known->undone && !has_bytes(subprocess, &known->patch, known->patch.replacement))
+    if (known && !known->undone && !patch_code_is(subprocess, &known->patch, known->patch.replacement))
         known->undone = true;
     return known && !known->undone;
 }
@@ -480,8 +318,8 @@ static uint32_t choose_plan(struct systrap_subprocess *subprocess, const struct 
 
 static bool may_change_all(const struct systrap_subprocess *subprocess, const struct arch_patch *patch)
 {
-    return !in_two_pages(subprocess, patch) ||
-           (may_change(subprocess, patch->start) && may_change(subprocess, last_byte(patch)));
+    return !patch_in_two_pages(subprocess, patch) ||
+           (may_change(subprocess, patch->start) && may_change(subprocess, patch_last_byte(patch)));
 }
 
 /* order_lock and the patches' lock are held. calls: so many were counted. How many it takes; REFUSED: not this one. */
@@ -514,7 +352,7 @@ static uint32_t patch_site(struct systrap_subprocess *subprocess, const struct a
     site = site_with(subprocess, known, &plan, past.changes);
     if (!site)
         return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
-    err = change_code(subprocess, &site->patch, site->patch.replacement);
+    err = patch_code_change(subprocess, &site->patch, site->patch.replacement);
     if (err == 0) {
         count_site(subprocess, site, syscall);
         return REFUSED;
@@ -599,8 +437,8 @@ static int restore(struct systrap_subprocess *subprocess, struct patched_site *s
 {
     int err = 0;
 
-    if (has_bytes(subprocess, &site->patch, site->patch.replacement))
-        err = change_code(subprocess, &site->patch, site->patch.original);
+    if (patch_code_is(subprocess, &site->patch, site->patch.replacement))
+        err = patch_code_change(subprocess, &site->patch, site->patch.original);
     /* Also when it failed: contexts in its call go on behind that, for its bytes may soon be gone. */
     atomic_fetch_add(&subprocess->patches.undone, 1);
     if (err == -EIO)
@@ -621,7 +459,7 @@ static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t e
 static bool replaces(const struct tg_mem_op *op, uint64_t end, const struct patched_site *site)
 {
     return (op->kind == TG_MEM_MAP || op->kind == TG_MEM_UNMAP) && op->addr <= site->patch.start &&
-           last_byte(&site->patch) < end;
+           patch_last_byte(&site->patch) < end;
 }
 
 /* What is known of a call depends on the bytes around it and on the pages of these. */
@@ -770,7 +608,7 @@ static enum arch_patch_meaning explain_trap(struct systrap_subprocess *subproces
 static enum arch_patch_meaning explain_fault(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
                                              tg_regs *regs, struct arch_syscall *out)
 {
-    if (has_bytes(subprocess, patch, patch->replacement))
+    if (patch_code_is(subprocess, patch, patch->replacement))
         return tgi_arch.systrap.patch_explain(patch, regs, out);
     return ARCH_PATCH_TRY_AGAIN;
 }

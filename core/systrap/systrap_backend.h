@@ -48,8 +48,7 @@ struct patched_site {
 struct systrap_patches {
     pthread_mutex_t lock; /* taken after order_lock */
     _Atomic bool off;
-    bool registered;                      /* for membarrier(2) */
-    bool table_mapped;                    /* both: order_lock */
+    bool table_mapped;                    /* order_lock */
     struct patched_site *sites;           /* by number of their trampoline */
     _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions */
     uint32_t count;
@@ -361,8 +360,6 @@ void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 /* ---- patches.c ---- */
 
 void patches_init(struct systrap_subprocess *subprocess);
-/* Of the template, which has no threads yet: its children will not wait for milliseconds before their first site. */
-void patches_register(struct systrap_subprocess *template);
 static inline uint32_t patches_undone(const struct systrap_patches *patches)
 {
     return atomic_load_explicit(&patches->undone, memory_order_relaxed);

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/lowest_address.h"
+#include "core/systrap/patch_code.h"
 #include "core/systrap/systrap_backend.h"
 
 #define FP_SIZE_MAX     ((size_t)64 * 1024)
@@ -145,7 +146,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     if (err)
         return err;
     if (sp->config.patching)
-        patches_register(sp->template);
+        patch_code_register(sp->template);
     if (measure)
         statistics_learn_ticks(sp, &before);
     return 0;

@@ -180,8 +180,8 @@ static struct systrap_context *take_owner(struct systrap_subprocess *subprocess,
 /*
  * Contexts stay usable elsewhere: what workers hold of them comes home while
  * there are workers, and for some time: a guest can make each take long. Of
- * the others it is fetched from where the workers left it. Waited for without the lock, which whoever finds out that
- * they are dead needs to say so.
+ * the others it is fetched from where the workers left it. Waited for without
+ * the lock, which whoever finds out that they are dead needs to say so.
  */
 static void rescue_contexts(struct systrap_subprocess *subprocess)
 {
