@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/descriptors.h"
 #include "core/filter_program.h"
 
 int filter_add_rules(scmp_filter_ctx filter, const struct filter_rule *rules, size_t n)
@@ -63,9 +63,9 @@ int filter_program_export(scmp_filter_ctx filter, const struct sock_filter *pref
     int fd;
 
     *program = (struct sock_fprog){0};
-    fd = memfd_create("trapgate-filter", MFD_CLOEXEC);
+    fd = descriptor_memfd("trapgate-filter", 0);
     if (fd < 0)
-        return -errno;
+        return fd;
     err = seccomp_export_bpf(filter, fd);
     if (!err)
         err = read_program(fd, prefix, prefix_length, program);

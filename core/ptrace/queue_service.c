@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/descriptors.h"
 #include "core/ptrace/ptrace_queue.h"
 
 static void drain_fd(struct ptrace_queue *queue)
@@ -106,11 +107,13 @@ int ptrace_queue_fd(struct tg_queue *base)
         err =
             platform_fail(base->platform, -EBUSY, "queue descriptor: contexts run already; call it before submitting");
     if (!err && queue->fd < 0) {
-        queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (queue->fd < 0)
-            err = platform_fail(base->platform, errno == EMFILE || errno == ENFILE ? -EMFILE : -ENOMEM,
-                                "queue descriptor: eventfd: %s", strerror(errno));
+        int fd = descriptor_eventfd(EFD_NONBLOCK);
+
+        if (fd < 0)
+            err = platform_fail(base->platform, fd == -EMFILE || fd == -ENFILE ? -EMFILE : -ENOMEM,
+                                "queue descriptor: eventfd: %s", strerror(-fd));
         else {
+            queue->fd = fd;
             /* Whoever waited last must not start anything any more. */
             ptrace_queue_disown(queue);
             err = start_service(queue);

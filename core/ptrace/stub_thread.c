@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/descriptors.h"
 #include "core/ptrace/ptrace_backend.h"
 
 #ifndef PTRACE_SYSEMU
@@ -270,7 +271,7 @@ static bool write_at_once(struct stub_thread *thread, uint64_t addr, const uint6
     int fd;
 
     snprintf(path, sizeof(path), "/proc/%d/mem", thread->tid);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
+    fd = descriptor_open(path, O_WRONLY);
     if (fd < 0)
         return false;
     written = pwrite(fd, words, n * sizeof(*words), (off_t)addr) == (ssize_t)(n * sizeof(*words));

@@ -6,10 +6,9 @@
  */
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/descriptors.h"
 #include "core/futex.h"
 #include "core/quiet_thread.h"
 #include "core/systrap/systrap_backend.h"
@@ -64,9 +63,13 @@ static int create_descriptors(struct systrap_platform *sp)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = STOP_ID};
 
-    sp->watch = epoll_create1(EPOLL_CLOEXEC);
-    sp->stop = eventfd(0, EFD_CLOEXEC);
-    if (sp->watch < 0 || sp->stop < 0 || epoll_ctl(sp->watch, EPOLL_CTL_ADD, sp->stop, &event))
+    sp->watch = descriptor_epoll();
+    sp->stop = descriptor_eventfd(0);
+    if (sp->watch < 0)
+        return sp->watch;
+    if (sp->stop < 0)
+        return sp->stop;
+    if (epoll_ctl(sp->watch, EPOLL_CTL_ADD, sp->stop, &event))
         return -errno;
     return 0;
 }
@@ -115,9 +118,9 @@ int keeper_watch(struct systrap_subprocess *subprocess)
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = subprocess->id};
     int err = 0;
 
-    subprocess->pidfd = (int)syscall(SYS_pidfd_open, atomic_load(&subprocess->base.pid), 0);
+    subprocess->pidfd = descriptor_pidfd(atomic_load(&subprocess->base.pid));
     if (subprocess->pidfd < 0)
-        return -errno;
+        return subprocess->pidfd;
     pthread_mutex_lock(&sp->watch_lock);
     if (epoll_ctl(sp->watch, EPOLL_CTL_ADD, subprocess->pidfd, &event))
         err = -errno;

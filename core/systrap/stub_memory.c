@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/descriptors.h"
 #include "core/systrap/systrap_backend.h"
 
 /* What the stub sees where; the offset in the file is the offset in the region. */
@@ -41,9 +42,9 @@ int stub_memory_create(struct systrap_subprocess *subprocess)
     /* Beyond the limit the kernel would signal the embedder. */
     if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < memory_size(sp))
         return -EFBIG;
-    subprocess->file = memfd_create("trapgate", MFD_CLOEXEC);
+    subprocess->file = descriptor_memfd("trapgate", 0);
     if (subprocess->file < 0)
-        return -errno;
+        return subprocess->file;
     if (ftruncate(subprocess->file, (off_t)memory_size(sp)))
         err = -errno;
     if (!err) {

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "core/descriptors.h"
 #include "core/quiet_thread.h"
 #include "core/systrap/systrap_queue.h"
 #include "core/systrap/watchdog.h"
@@ -68,8 +69,8 @@ int systrap_queue_fd(struct tg_queue *base)
         return queue->fd;
     if (!systrap_queue_enter_wait(queue))
         return platform_fail(base->platform, -EBUSY, "queue descriptor: a thread waits on this queue");
-    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    err = fd < 0 ? -errno : 0;
+    fd = descriptor_eventfd(EFD_NONBLOCK);
+    err = fd < 0 ? fd : 0;
     if (!err) {
         queue->fd = fd;
         err = quiet_thread_create(&queue->service, service_main, queue);

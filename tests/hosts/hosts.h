@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A demo embedder in many environments. It runs in a process of its own that
+ * was made to be in one; what it saw comes back through shared memory.
+ */
+#ifndef TESTS_HOSTS_H
+#define TESTS_HOSTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <trapgate/trapgate.h>
+
+#define TEXT_SIZE 640
+
+/* Written by the demo alone. */
+struct outcome {
+    bool finished;
+    int opened;              /* what tg_platform_open() returned */
+    uint32_t backend;        /* that was opened */
+    char message[TEXT_SIZE]; /* its sentence */
+    int result;              /* of the first step after opening that failed, else 0 */
+    char failed[TEXT_SIZE];  /* which, and the sentence */
+    int probed;              /* tg_probe.error */
+    char wrong[TEXT_SIZE];   /* what must not be in any environment; empty: nothing */
+};
+
+/* Opens, runs guests in all ways, closes. */
+void demo_run(uint32_t backend, struct outcome *outcome);
+
+enum expectation {
+    WORKS,   /* all of it */
+    REFUSED, /* opening fails, and the sentence has the words */
+    EITHER,  /* all of it works, or something is refused in a sentence with the words */
+};
+
+struct verdict {
+    enum expectation expected;
+    const char *words[3]; /* each of them; NULL: no more */
+};
+
+struct environment {
+    const char *name;
+    /* In the process that becomes the demo. May skip the test. */
+    void (*prepare)(uint32_t backend);
+    struct verdict ptrace;
+    struct verdict systrap;
+};
+
+extern const struct environment environments[];
+extern const size_t environment_count;
+
+/*
+ * prepare and the demo in a new process, with a limit after which it counts as
+ * hanging. Fails when something of it is left behind. False: it was ended by a
+ * signal, or ended without having come to its end.
+ */
+bool run_demo(void (*prepare)(uint32_t backend), uint32_t backend, struct outcome *outcome);
+
+#endif
