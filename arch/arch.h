@@ -88,6 +88,13 @@ struct arch_guest {
     void *arg;
 };
 
+/* What an exception of the processor was: for the event. */
+struct arch_exception {
+    uint32_t number; /* x86-64: of the exception */
+    uint32_t flags;  /* TG_FLAG_TRAP and TG_FLAG_TRAP_DERIVED; 0: nobody knows */
+    uint64_t error_code;
+};
+
 struct systrap_slot;
 
 /* What a worker said of a signal: copied out of its slot once, for a guest's other threads can write there. */
@@ -98,7 +105,8 @@ struct arch_trap {
     int64_t syscall;
     uint32_t syscall_arch;
     bool hidden;
-    uint64_t fault_error;
+    uint32_t number; /* of the exception */
+    uint64_t error_code;
 };
 
 /* A system call instruction that is replaced by a jump to a trampoline. */
@@ -181,7 +189,7 @@ struct arch_systrap {
     uint8_t trap_length;
 
     /* TG_ACCESS_* of a page fault by its error code; 0: it was none. */
-    uint32_t (*error_access)(uint64_t error);
+    uint32_t (*error_access)(const struct arch_trap *trap);
 };
 
 struct arch_ops {
@@ -230,6 +238,9 @@ struct arch_ops {
                                 struct arch_syscall *out);
     /* TG_ACCESS_* of a fault, by decoding the instruction. */
     uint32_t (*fault_access)(const tg_regs *regs, uint64_t addr, const struct arch_guest *guest);
+    /* Which exception a signal of the processor stands for, where nobody reports it; access: of a fault. */
+    struct arch_exception (*derive_exception)(const tg_regs *regs, const siginfo_t *info, uint32_t access,
+                                              const struct arch_guest *guest);
 
     struct arch_systrap systrap;
 

@@ -39,7 +39,8 @@ bool event_is_fault(const siginfo_t *info)
     return info->si_signo == SIGBUS && info->si_code != BUS_ADRALN && info->si_code != SI_KERNEL;
 }
 
-void event_fault(struct tg_event *event, struct tg_context *context, const siginfo_t *info, uint32_t access)
+void event_fault(struct tg_event *event, struct tg_context *context, const siginfo_t *info, uint32_t access,
+                 const struct arch_exception *exception)
 {
     count(context->platform, COUNTER_FAULTS);
     event_begin(event, context, TG_EVENT_FAULT);
@@ -48,9 +49,13 @@ void event_fault(struct tg_event *event, struct tg_context *context, const sigin
     event->u.fault.access = access;
     event->u.fault.signo = info->si_signo;
     event->u.fault.code = info->si_code;
+    event->u.fault.trap = exception->number;
+    event->u.fault.error_code = exception->error_code;
+    event->flags = exception->flags;
 }
 
-void event_exception(struct tg_event *event, struct tg_context *context, const siginfo_t *info)
+void event_exception(struct tg_event *event, struct tg_context *context, const siginfo_t *info,
+                     const struct arch_exception *exception)
 {
     count(context->platform, COUNTER_EXCEPTIONS);
     event_begin(event, context, TG_EVENT_EXCEPTION);
@@ -59,6 +64,9 @@ void event_exception(struct tg_event *event, struct tg_context *context, const s
     event->u.exception.signo = info->si_signo;
     event->u.exception.code = info->si_code;
     event->u.exception.trap_errno = info->si_errno;
+    event->u.exception.trap = exception->number;
+    event->u.exception.error_code = exception->error_code;
+    event->flags = exception->flags;
 }
 
 void event_dead(struct tg_event *event, struct tg_context *context, int32_t reason, int32_t status)

@@ -11,8 +11,10 @@ void event_syscall(struct tg_event *event, struct tg_context *context, const str
 /* Page faults and the end of a file have an address; protection errors of other kinds have none. */
 bool event_is_fault(const siginfo_t *info);
 /* The context's registers are in the handle. */
-void event_fault(struct tg_event *event, struct tg_context *context, const siginfo_t *info, uint32_t access);
-void event_exception(struct tg_event *event, struct tg_context *context, const siginfo_t *info);
+void event_fault(struct tg_event *event, struct tg_context *context, const siginfo_t *info, uint32_t access,
+                 const struct arch_exception *exception);
+void event_exception(struct tg_event *event, struct tg_context *context, const siginfo_t *info,
+                     const struct arch_exception *exception);
 void event_dead(struct tg_event *event, struct tg_context *context, int32_t reason, int32_t status);
 
 /* Copies what fits into the caller's struct of that size; its size field stays. */

@@ -206,14 +206,15 @@ struct systrap_slot {
     int32_t code;
     uint32_t syscall_arch;
     uint64_t addr; /* si_addr or si_call_addr */
-    int64_t syscall;
-    uint64_t fault_error; /* of a page fault, as the processor gave it; ~0: none */
-    uint64_t resume;      /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
-    uint64_t stack;       /* of the worker that runs it, for patched calls */
-    uint32_t hidden;      /* the worker had a segment base of its own */
-    uint32_t worker;      /* that runs it or did last */
-    uint32_t number;      /* its own */
-    uint32_t fp_at;       /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
+    int32_t syscall;
+    uint32_t trap_number; /* of an exception, and its error code, as the kernel gave them */
+    uint64_t trap_error;
+    uint64_t resume; /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
+    uint64_t stack;  /* of the worker that runs it, for patched calls */
+    uint32_t hidden; /* the worker had a segment base of its own */
+    uint32_t worker; /* that runs it or did last */
+    uint32_t number; /* its own */
+    uint32_t fp_at;  /* where in the region the FP state of a HELD context is; 0: in its worker's registers */
     /* Statistics, after FIRST_TIME: in the processor's ticks. */
     uint64_t taken_at; /* a worker went on with the context */
     uint64_t left_at;  /* it left an event */

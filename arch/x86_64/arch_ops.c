@@ -54,6 +54,7 @@ const struct arch_ops tgi_arch = {
     .syscall_entered = x86_syscall_entered,
     .syscall_from_signal = x86_syscall_from_signal,
     .fault_access = x86_fault_access,
+    .derive_exception = x86_derive_exception,
     .systrap =
         {
             .handler_offset = SYSTRAP_OFFSET_HANDLER,

@@ -26,8 +26,6 @@
 #define LEGACY_X87_REGS 32
 #define LEGACY_XMM_REGS 160
 #define VSYSCALL_PAGE   0xffffffffff600000ull
-#define FAULT_WRITE     0x2
-#define FAULT_FETCH     0x10
 #define USER_RING       3 /* of a selector */
 
 void x86_systrap_pause(void)
@@ -263,11 +261,11 @@ void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep)
         slot->resume = 0;
 }
 
-uint32_t x86_systrap_error_access(uint64_t error)
+uint32_t x86_systrap_error_access(const struct arch_trap *trap)
 {
-    if (error == ~0ull)
+    if (trap->number != X86_PAGE_FAULT)
         return 0;
-    if (error & FAULT_FETCH)
+    if (trap->error_code & X86_FAULT_FETCH)
         return TG_ACCESS_EXEC;
-    return error & FAULT_WRITE ? TG_ACCESS_WRITE : TG_ACCESS_READ;
+    return trap->error_code & X86_FAULT_WRITE ? TG_ACCESS_WRITE : TG_ACCESS_READ;
 }

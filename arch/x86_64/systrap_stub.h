@@ -37,7 +37,6 @@ struct stub_siginfo {
     } u;
 };
 
-#define PAGE_FAULT        14
 #define XSAVE_SW_RESERVED 464
 #define XSAVE_LEGACY_END  512
 
@@ -164,7 +163,8 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     slot->addr = info->u.addr;
     slot->syscall = info->u.sys.syscall;
     slot->syscall_arch = info->u.sys.arch;
-    slot->fault_error = frame->trapno == PAGE_FAULT ? frame->err : ~0ull;
+    slot->trap_number = (uint32_t)frame->trapno;
+    slot->trap_error = frame->err;
 }
 
 /* A patched call of a guest that has a %gs base of its own: what the kernel would have reported. */

@@ -12,6 +12,14 @@
 #define X86_USER_DS        0x2b
 #define X86_USER_END       0x00007ffffffff000ull
 
+/* Exceptions that have a number in more than one file, and the error code of a page fault. */
+#define X86_PAGE_FAULT    14
+#define X86_FAULT_PRESENT 0x1
+#define X86_FAULT_WRITE   0x2
+#define X86_FAULT_USER    0x4
+#define X86_FAULT_FETCH   0x10
+#define X86_FAULT_KEY     0x20
+
 /* registers.c */
 void x86_regs_init(tg_regs *regs);
 int x86_regs_check(const tg_regs *regs);
@@ -57,7 +65,7 @@ void x86_systrap_set_return(struct systrap_slot *slot, int64_t value);
 bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out);
 void x86_systrap_read_patched(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out);
 void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep);
-uint32_t x86_systrap_error_access(uint64_t error);
+uint32_t x86_systrap_error_access(const struct arch_trap *trap);
 
 /* patches.c */
 uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
@@ -71,5 +79,9 @@ enum arch_patch_meaning x86_patch_explain(const struct arch_patch *patch, tg_reg
 
 /* fault_access.c */
 uint32_t x86_fault_access(const tg_regs *regs, uint64_t addr, const struct arch_guest *guest);
+
+/* exceptions.c */
+struct arch_exception x86_derive_exception(const tg_regs *regs, const siginfo_t *info, uint32_t access,
+                                           const struct arch_guest *guest);
 
 #endif

@@ -43,6 +43,8 @@ const (
 	FlagCompat           EventFlags = C.TG_FLAG_COMPAT            // Syscall: int 0x80 or sysenter; Arch says which table Nr belongs to
 	FlagX32              EventFlags = C.TG_FLAG_X32               // Syscall: an x32 call
 	FlagVsyscall         EventFlags = C.TG_FLAG_VSYSCALL          // Syscall: a call into the vsyscall page
+	FlagTrap             EventFlags = C.TG_FLAG_TRAP              // Fault, Exception: Trap is set
+	FlagTrapDerived      EventFlags = C.TG_FLAG_TRAP_DERIVED      // besides it: Trap follows from the signal, nobody has reported it
 )
 
 // Access says what a faulting instruction wanted. 0: the instruction could not be decoded; treat it as a read.
@@ -73,6 +75,13 @@ type Syscall struct {
 	IP   uint64 // behind the system call instruction
 }
 
+// Trap is an exception of the processor, as signal frames of the host name it. With FlagTrap in the event; where
+// FlagTrapDerived is there too, the comment at tg_event_fault in trapgate.h says what can differ from what was reported.
+type Trap struct {
+	Number    uint32 // on x86-64 that of the exception, REG_TRAPNO: 14 is a page fault
+	ErrorCode uint64 // on x86-64 its error code, REG_ERR
+}
+
 // Fault is an access to memory that is not there or forbids it.
 type Fault struct {
 	Addr   uint64 // exact to the byte for SIGSEGV
@@ -80,6 +89,7 @@ type Fault struct {
 	Access Access
 	Signal syscall.Signal // SIGSEGV or SIGBUS
 	Code   int32          // SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ...
+	Trap   Trap           // with FlagTrap
 }
 
 // Exception is a signal that the processor raised: SIGILL, SIGFPE, SIGTRAP, ...
@@ -89,6 +99,7 @@ type Exception struct {
 	Signal syscall.Signal
 	Code   int32 // si_code
 	Errno  int32 // si_errno
+	Trap   Trap  // with FlagTrap
 }
 
 // Dead says how the subprocess ended.
@@ -138,10 +149,12 @@ func (e *Event) read(from *C.tg_event, context *Context) {
 		e.Syscall = *(*Syscall)(data)
 	case KindFault:
 		f := (*C.tg_event_fault)(data)
-		e.Fault = Fault{uint64(f.addr), uint64(f.ip), Access(f.access), syscall.Signal(f.signo), int32(f.code)}
+		e.Fault = Fault{uint64(f.addr), uint64(f.ip), Access(f.access), syscall.Signal(f.signo), int32(f.code),
+			Trap{uint32(f.trap), uint64(f.error_code)}}
 	case KindException:
 		x := (*C.tg_event_exception)(data)
-		e.Exception = Exception{uint64(x.addr), uint64(x.ip), syscall.Signal(x.signo), int32(x.code), int32(x.trap_errno)}
+		e.Exception = Exception{uint64(x.addr), uint64(x.ip), syscall.Signal(x.signo), int32(x.code), int32(x.trap_errno),
+			Trap{uint32(x.trap), uint64(x.error_code)}}
 	case KindDead:
 		d := (*C.tg_event_dead)(data)
 		e.Dead = Dead{DeadReason(d.reason), int32(d.status)}

@@ -69,6 +69,9 @@ static void signal_event(struct ptrace_context *context, struct stub_thread *thr
                          struct tg_event *event)
 {
     const struct arch_guest guest = guest_of(thread);
+    const tg_regs *regs = &context->base.regs;
+    uint32_t access = 0;
+    struct arch_exception exception;
     struct arch_syscall syscall;
 
     tgi_arch.regs_stopped(&context->base.regs, NULL);
@@ -78,10 +81,12 @@ static void signal_event(struct ptrace_context *context, struct stub_thread *thr
     }
     context->base.in_syscall = false;
     if (event_is_fault(info))
-        event_fault(event, &context->base, info,
-                    tgi_arch.fault_access(&context->base.regs, (uint64_t)(uintptr_t)info->si_addr, &guest));
+        access = tgi_arch.fault_access(regs, (uint64_t)(uintptr_t)info->si_addr, &guest);
+    exception = tgi_arch.derive_exception(regs, info, access, &guest);
+    if (event_is_fault(info))
+        event_fault(event, &context->base, info, access, &exception);
     else
-        event_exception(event, &context->base, info);
+        event_exception(event, &context->base, info, &exception);
 }
 
 /* ---- starting ---- */

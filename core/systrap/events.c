@@ -53,17 +53,31 @@ static void syscall_event(struct systrap_context *context, struct tg_event *even
     event_syscall(event, &context->base, &context->base.syscall);
 }
 
+static struct arch_exception exception_of(const struct arch_trap *trap)
+{
+    return (struct arch_exception){.number = trap->number, .flags = TG_FLAG_TRAP, .error_code = trap->error_code};
+}
+
 /* The page fault's error code says what the access was; for other faults the instruction does. */
-static void fault_event(struct systrap_context *context, const siginfo_t *info, uint64_t fault_error,
+static void fault_event(struct systrap_context *context, const siginfo_t *info, const struct arch_trap *trap,
                         struct tg_event *event)
 {
     const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
     uint64_t addr = (uint64_t)(uintptr_t)info->si_addr;
-    uint32_t access = tgi_arch.systrap.error_access(fault_error);
+    const struct arch_exception exception = exception_of(trap);
+    uint32_t access = tgi_arch.systrap.error_access(trap);
 
     if (!access)
         access = tgi_arch.fault_access(&context->base.regs, addr, &guest);
-    event_fault(event, &context->base, info, access);
+    event_fault(event, &context->base, info, access, &exception);
+}
+
+static void exception_event(struct systrap_context *context, const siginfo_t *info, const struct arch_trap *trap,
+                            struct tg_event *event)
+{
+    const struct arch_exception exception = exception_of(trap);
+
+    event_exception(event, &context->base, info, &exception);
 }
 
 /* All but the error number, which is in a line that a call does not need. */
@@ -75,7 +89,8 @@ static struct arch_trap read_trap(const struct systrap_slot *slot)
         .syscall = SHARED_LOAD(slot->syscall),
         .syscall_arch = SHARED_LOAD(slot->syscall_arch),
         .hidden = SHARED_LOAD(slot->hidden) != 0,
-        .fault_error = SHARED_LOAD(slot->fault_error),
+        .number = SHARED_LOAD(slot->trap_number),
+        .error_code = SHARED_LOAD(slot->trap_error),
     };
 }
 
@@ -107,7 +122,7 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const st
     struct tg_context *base = &context->base;
     bool trapped = info->si_signo == SIGTRAP && info->si_code == SI_KERNEL;
     bool was_in_trampoline = base->regs_place == REGS_HERE;
-    bool is_page_fault = tgi_arch.systrap.error_access(trap->fault_error) != 0;
+    bool is_page_fault = tgi_arch.systrap.error_access(trap) != 0;
     enum arch_patch_meaning meaning;
 
     if (was_in_trampoline || is_page_fault)
@@ -177,9 +192,9 @@ static bool signal_event(struct systrap_context *context, const struct arch_trap
     if (meaning == ARCH_PATCH_SYSCALL || tgi_arch.syscall_from_signal(&base->regs, &info, &guest, &base->syscall))
         other_syscall_event(context, event);
     else if (event_is_fault(&info))
-        fault_event(context, &info, trap->fault_error, event);
+        fault_event(context, &info, trap, event);
     else
-        event_exception(event, base, &info);
+        exception_event(context, &info, trap, event);
     return true;
 }
 

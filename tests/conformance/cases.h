@@ -43,6 +43,7 @@ extern const struct test_case access_cases[];
 extern const struct test_case compat_cases[];
 extern const struct test_case exception_cases[];
 extern const struct test_case fp_cases[];
+extern const struct test_case page_fault_cases[];
 extern const struct test_case patch_cases[];
 extern const struct test_case patch_code_cases[];
 extern const struct test_case patch_edge_cases[];

@@ -36,7 +36,14 @@ static void record(int signo, siginfo_t *info, void *ucontext)
     native_settle();
     if (signo == SIGTRAP && ip > current->length && ip < AREA_SIZE)
         _exit(0);
-    current->seen = (struct native_signal){signo, info->si_code, inside, inside ? addr - start : addr, ip};
+    current->seen = (struct native_signal){
+        .signo = signo,
+        .code = info->si_code,
+        .addr_in_code = inside,
+        .addr = inside ? addr - start : addr,
+        .ip = ip,
+    };
+    native_exception(ucontext, &current->seen);
     _exit(0);
 }
 
@@ -45,12 +52,13 @@ static void *pages(size_t length, int flags)
     return CHECK_SYSTEM(mmap(NULL, length, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0));
 }
 
-static _Noreturn void run_and_record(struct guest_code code)
+static _Noreturn void run_and_record(struct guest_code code, int rights)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     stack_t alternate = {.ss_sp = pages(STACK_SIZE, MAP_PRIVATE), .ss_size = STACK_SIZE};
     struct sigaction action = {.sa_sigaction = record, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     unsigned char *stack = pages(STACK_SIZE, MAP_PRIVATE | MAP_32BIT);
+    unsigned char *data = pages(AREA_SIZE, MAP_PRIVATE);
     size_t i;
 
     CHECK_SYSTEM(sigaltstack(&alternate, NULL));
@@ -61,10 +69,12 @@ static _Noreturn void run_and_record(struct guest_code code)
     native_fill_traps(current->code, AREA_SIZE);
     memcpy(current->code, code.start, current->length);
     CHECK_SYSTEM(mprotect(current->code, AREA_SIZE, PROT_READ | PROT_EXEC));
-    native_enter(current->code, pages(AREA_SIZE, MAP_PRIVATE), stack + STACK_SIZE);
+    memset(data, 0, AREA_SIZE);
+    CHECK_SYSTEM(mprotect(data, AREA_SIZE, rights));
+    native_enter(current->code, data, stack + STACK_SIZE);
 }
 
-struct native_signal native_run(struct guest_code code)
+struct native_signal native_run_with_page(struct guest_code code, int rights)
 {
     struct native_signal seen;
     pid_t child;
@@ -75,7 +85,7 @@ struct native_signal native_run(struct guest_code code)
     child = CHECK_SYSTEM(fork());
     if (child == 0) {
         alarm(LIMIT_SECONDS);
-        run_and_record(code);
+        run_and_record(code, rights);
     }
     CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
     seen = current->seen;
@@ -85,4 +95,9 @@ struct native_signal native_run(struct guest_code code)
         CHECK_EQ(status, 0);
     CHECK_SYSTEM(munmap(current, sizeof(*current)));
     return seen;
+}
+
+struct native_signal native_run(struct guest_code code)
+{
+    return native_run_with_page(code, PROT_READ | PROT_WRITE);
 }

@@ -16,13 +16,19 @@ struct native_signal {
     int code;
     bool addr_in_code; /* addr is an offset into the code, not an address */
     uint64_t addr;
-    uint64_t ip; /* offset into the code */
+    uint64_t ip;   /* offset into the code */
+    uint64_t trap; /* the exception, as the kernel tells handlers */
+    uint64_t error_code;
 };
 
 struct native_signal native_run(struct guest_code code);
+/* Its data page has been written to and now has these rights: PROT_*. */
+struct native_signal native_run_with_page(struct guest_code code, int rights);
 
 /* The instruction pointer of a signal handler's context; one for each architecture. */
 uint64_t native_ip(const void *ucontext);
+/* What the kernel says there of the exception; seen has room for it. */
+void native_exception(const void *ucontext, struct native_signal *seen);
 /* Undoes what the code may have set that would disturb the handler. */
 void native_settle(void);
 /* Enters the code with a data page as argument 0. */

@@ -474,6 +474,8 @@ TG_API int tg_context_restart_syscall(tg_context *context);
 #define TG_FLAG_COMPAT            0x8  /* SYSCALL: int 0x80 or sysenter; arch says which table nr belongs to */
 #define TG_FLAG_X32               0x10 /* SYSCALL: an x32 call; nr has __X32_SYSCALL_BIT set */
 #define TG_FLAG_VSYSCALL          0x20 /* SYSCALL: a call into the vsyscall page; nr and args are set */
+#define TG_FLAG_TRAP              0x40 /* FAULT, EXCEPTION: trap and error_code are set; else both are 0 */
+#define TG_FLAG_TRAP_DERIVED      0x80 /* besides it: they follow from the signal, nobody has reported them */
 
 typedef struct tg_event_syscall {
     uint64_t nr;
@@ -486,13 +488,27 @@ typedef struct tg_event_syscall {
 #define TG_ACCESS_EXEC  4
 /* 0: the instruction could not be read or decoded; treat as a read */
 
+/*
+ * trap and error_code are what a signal frame of the host has: on x86-64 the
+ * number of the exception (14: page fault) and its error code, REG_TRAPNO and
+ * REG_ERR. systrap gives what the kernel reported. ptrace does not show them,
+ * so there they are worked out from the signal, the access and the instruction
+ * (TG_FLAG_TRAP_DERIVED). Then these can differ from what was reported:
+ *   page fault           bit 0 is set for each page that can be read, also when
+ *                        it was not present yet
+ *   general protection   the code is 0 but for the int instruction, also where a
+ *                        segment was loaded; int $4 counts as 13
+ *   stack segment        SIGBUS with SI_KERNEL is 12, never 11
+ */
+
 typedef struct tg_event_fault {
     uint64_t addr; /* as the processor reported it: exact to the byte for SIGSEGV */
     uint64_t ip;
     uint32_t access; /* TG_ACCESS_* */
     int32_t signo;   /* SIGSEGV or SIGBUS */
     int32_t code;    /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ... */
-    uint32_t pad;
+    uint32_t trap;   /* with TG_FLAG_TRAP */
+    uint64_t error_code;
 } tg_event_fault;
 
 typedef struct tg_event_exception {
@@ -501,7 +517,8 @@ typedef struct tg_event_exception {
     int32_t signo;
     int32_t code;       /* si_code */
     int32_t trap_errno; /* si_errno */
-    uint32_t pad;
+    uint32_t trap;      /* with TG_FLAG_TRAP */
+    uint64_t error_code;
 } tg_event_exception;
 
 #define TG_DEAD_KILLED    1 /* a signal ended the stub: status is its number */

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "../cases.h"
 #include "arch.h"
@@ -103,7 +104,14 @@ static void enter_exception(struct guest *guest, struct guest_code code)
     guest_run(guest);
 }
 
-static void check_like_native(const struct guest *guest, const struct native_signal *native)
+/* What cannot be told from the signal and the instruction: trapgate.h says so. */
+static bool is_told_apart(const struct guest *guest, const char *name)
+{
+    return !(guest->event.flags & TG_FLAG_TRAP_DERIVED) ||
+           (strcmp(name, "bad_segment") != 0 && strcmp(name, "overflow_vector") != 0);
+}
+
+static void check_like_native(const struct guest *guest, const char *name, const struct native_signal *native)
 {
     uint64_t base = native->addr_in_code ? GUEST_CODE_AT : 0;
 
@@ -112,6 +120,11 @@ static void check_like_native(const struct guest *guest, const struct native_sig
     CHECK_EQ(guest->event.u.exception.ip, GUEST_CODE_AT + native->ip);
     CHECK_EQ(arch_ip(guest->context), GUEST_CODE_AT + native->ip);
     CHECK_EQ(guest->event.u.exception.trap_errno, 0);
+    CHECK(guest->event.flags & TG_FLAG_TRAP);
+    if (is_told_apart(guest, name)) {
+        CHECK_EQ(guest->event.u.exception.trap, native->trap);
+        CHECK_EQ(guest->event.u.exception.error_code, native->error_code);
+    }
 }
 
 /* Returns whether this machine raises the exception at all: some emulators do not. */
@@ -128,7 +141,7 @@ static bool check_exception_case(struct guest *guest, const struct exception *ex
     if (exception->signo == 0)
         CHECK_CALL(&guest->event, GUEST_CALL);
     else
-        check_like_native(guest, &native);
+        check_like_native(guest, exception->name, &native);
     return true;
 }
 

@@ -54,6 +54,17 @@ RAISE sse_overflow,     "movl $0x1b80, 4(%rdi); ldmxcsr 4(%rdi); movl $0x7f7ffff
 RAISE sse_masked,       "movl $0x1f80, 4(%rdi); ldmxcsr 4(%rdi); mov $1, %eax; cvtsi2ss %eax, %xmm0; xorps %xmm1, %xmm1", "divss %xmm1, %xmm0"
 RAISE bad_mxcsr,        "movl $0x80000000, 4(%rdi)", "ldmxcsr 4(%rdi)"
 
+/* Page faults: the error code tells them apart. */
+RAISE load_page,        "", "mov 5(%rdi), %al"
+RAISE store_page,       "", "movb $1, 5(%rdi)"
+RAISE run_page,         "", "jmp *%rdi"
+RAISE load_null,        "mov $8, %edi", "mov (%rdi), %al"
+RAISE store_null,       "mov $8, %edi", "movb $1, (%rdi)"
+RAISE run_null,         "mov $8, %edi", "jmp *%rdi"
+RAISE load_kernel,      "mov $0xffffffff80000000, %rdi", "mov (%rdi), %al"
+RAISE store_kernel,     "mov $0xffffffff80000000, %rdi", "movb $1, (%rdi)"
+RAISE run_kernel,       "mov $0xffffffff80000000, %rdi", "jmp *%rdi"
+
 /* Counts into rsi behind each breakpoint. */
 GUEST breakpoints
     int3

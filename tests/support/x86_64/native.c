@@ -11,6 +11,14 @@ uint64_t native_ip(const void *ucontext)
     return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
 }
 
+void native_exception(const void *ucontext, struct native_signal *seen)
+{
+    const ucontext_t *context = ucontext;
+
+    seen->trap = (uint64_t)context->uc_mcontext.gregs[REG_TRAPNO];
+    seen->error_code = (uint64_t)context->uc_mcontext.gregs[REG_ERR];
+}
+
 /* The alignment check flag stays set in handlers. */
 void native_settle(void)
 {

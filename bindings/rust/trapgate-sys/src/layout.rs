@@ -136,21 +136,23 @@ layout! {
         args 8 48,
         ip 56 8,
     }
-    tg_event_fault 32 {
+    tg_event_fault 40 {
         addr 0 8,
         ip 8 8,
         access 16 4,
         signo 20 4,
         code 24 4,
-        pad 28 4,
+        trap 28 4,
+        error_code 32 8,
     }
-    tg_event_exception 32 {
+    tg_event_exception 40 {
         addr 0 8,
         ip 8 8,
         signo 16 4,
         code 20 4,
         trap_errno 24 4,
-        pad 28 4,
+        trap 28 4,
+        error_code 32 8,
     }
     tg_event_dead 8 {
         reason 0 4,
@@ -199,8 +201,8 @@ layout! {
     }
     tg_event_data 128 {
         syscall 0 64,
-        fault 0 32,
-        exception 0 32,
+        fault 0 40,
+        exception 0 40,
         dead 0 8,
         reserved 0 128,
     }

@@ -439,6 +439,10 @@ pub const TG_FLAG_COMPAT: u32 = 0x8;
 pub const TG_FLAG_X32: u32 = 0x10;
 /// SYSCALL: a call into the vsyscall page.
 pub const TG_FLAG_VSYSCALL: u32 = 0x20;
+/// FAULT, EXCEPTION: `trap` and `error_code` are set.
+pub const TG_FLAG_TRAP: u32 = 0x40;
+/// Besides it: they follow from the signal, nobody has reported them.
+pub const TG_FLAG_TRAP_DERIVED: u32 = 0x80;
 
 /// Data of a SYSCALL event.
 #[repr(C)]
@@ -473,8 +477,10 @@ pub struct tg_event_fault {
     pub signo: i32,
     /// SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ...
     pub code: i32,
-    /// Zero.
-    pub pad: u32,
+    /// With `TG_FLAG_TRAP`: the number of the exception.
+    pub trap: u32,
+    /// Its error code.
+    pub error_code: u64,
 }
 
 /// Data of an EXCEPTION event.
@@ -491,8 +497,10 @@ pub struct tg_event_exception {
     pub code: i32,
     /// si_errno
     pub trap_errno: i32,
-    /// Zero.
-    pub pad: u32,
+    /// With `TG_FLAG_TRAP`: the number of the exception.
+    pub trap: u32,
+    /// Its error code.
+    pub error_code: u64,
 }
 
 /// A signal ended the stub: `status` is its number.

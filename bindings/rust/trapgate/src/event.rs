@@ -67,6 +67,8 @@ pub struct Fault {
     pub signal: i32,
     /// SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, ...
     pub code: i32,
+    /// What a signal frame of the host says of it. `None` where nobody knows.
+    pub trap: Option<Trap>,
     /// Whether an interrupt is pending.
     pub flags: EventFlags,
 }
@@ -85,8 +87,31 @@ pub struct Exception {
     pub code: i32,
     /// si_errno
     pub errno: i32,
+    /// What a signal frame of the host says of it. `None` where nobody knows.
+    pub trap: Option<Trap>,
     /// Whether an interrupt is pending.
     pub flags: EventFlags,
+}
+
+/// An exception of the processor, as signal frames name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Trap {
+    /// On x86-64 the number of the exception, REG_TRAPNO: 14 is a page fault.
+    pub number: u32,
+    /// On x86-64 its error code, REG_ERR.
+    pub error_code: u64,
+    /// Nobody has reported them (the ptrace backend): they follow from the signal, the access and the instruction.
+    /// The comment at `tg_event_fault` in `trapgate.h` lists where that can differ from what was reported.
+    pub derived: bool,
+}
+
+impl Trap {
+    #[inline]
+    pub(crate) fn from_raw(flags: EventFlags, number: u32, error_code: u64) -> Option<Self> {
+        let derived = flags.0 & sys::TG_FLAG_TRAP_DERIVED != 0;
+        Some(Trap { number, error_code, derived }).filter(|_| flags.0 & sys::TG_FLAG_TRAP != 0)
+    }
 }
 
 /// An interrupt.

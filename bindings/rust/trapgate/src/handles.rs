@@ -5,7 +5,9 @@
 //! `Arc` of its platform, so the platform closes behind all of them. A context that runs is owned by a queue, which
 //! stops it before it is dropped.
 
-use crate::event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall};
+use crate::event::{
+    Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall, Trap,
+};
 use crate::{sys, Error, Platform, Registers, Result};
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -420,12 +422,15 @@ fn decode(raw: &sys::tg_event) -> Event {
                 Event::Syscall(Syscall { nr, args, ip, arch: raw.arch, flags })
             }
             sys::TG_EVENT_FAULT => {
-                let sys::tg_event_fault { addr, ip, access, signo, code, .. } = raw.u.fault;
-                Event::Fault(Fault { addr, ip, access: Access::from_raw(access), signal: signo, code, flags })
+                let sys::tg_event_fault { addr, ip, access, signo, code, trap, error_code } = raw.u.fault;
+                let (access, trap) = (Access::from_raw(access), Trap::from_raw(flags, trap, error_code));
+                Event::Fault(Fault { addr, ip, access, signal: signo, code, trap, flags })
             }
             sys::TG_EVENT_EXCEPTION => {
-                let sys::tg_event_exception { addr, ip, signo, code, trap_errno, .. } = raw.u.exception;
-                Event::Exception(Exception { addr, ip, signal: signo, code, errno: trap_errno, flags })
+                let sys::tg_event_exception { addr, ip, signo, code, trap_errno, trap, error_code } =
+                    raw.u.exception;
+                let trap = Trap::from_raw(flags, trap, error_code);
+                Event::Exception(Exception { addr, ip, signal: signo, code, errno: trap_errno, trap, flags })
             }
             sys::TG_EVENT_INTERRUPTED => Event::Interrupted(Interrupted { flags }),
             sys::TG_EVENT_DEAD => Event::Dead(Dead { cause: DeathCause::from_raw(raw.u.dead), flags }),
@@ -604,17 +609,53 @@ mod tests {
             other => panic!("{:?}", other),
         }
         let mut event = raw(sys::TG_EVENT_FAULT);
-        event.u.fault =
-            sys::tg_event_fault { addr: 1, ip: 2, access: sys::TG_ACCESS_EXEC, signo: 11, code: 3, pad: 0 };
+        event.flags = sys::TG_FLAG_TRAP;
+        event.u.fault = sys::tg_event_fault {
+            addr: 1,
+            ip: 2,
+            access: sys::TG_ACCESS_EXEC,
+            signo: 11,
+            code: 3,
+            trap: 14,
+            error_code: 0x15,
+        };
+        let trap = Some(Trap { number: 14, error_code: 0x15, derived: false });
         match decode(&event) {
-            Event::Fault(Fault { addr: 1, ip: 2, access: Access::Execute, signal: 11, code: 3, .. }) => (),
+            Event::Fault(Fault {
+                addr: 1,
+                ip: 2,
+                access: Access::Execute,
+                signal: 11,
+                code: 3,
+                trap: t,
+                ..
+            }) => {
+                assert_eq!(t, trap)
+            }
             other => panic!("{:?}", other),
         }
         let mut event = raw(sys::TG_EVENT_EXCEPTION);
-        event.u.exception =
-            sys::tg_event_exception { addr: 1, ip: 2, signo: 4, code: 5, trap_errno: 6, pad: 0 };
+        event.u.exception = sys::tg_event_exception {
+            addr: 1,
+            ip: 2,
+            signo: 4,
+            code: 5,
+            trap_errno: 6,
+            trap: 6,
+            error_code: 0,
+        };
         match decode(&event) {
-            Event::Exception(Exception { addr: 1, ip: 2, signal: 4, code: 5, errno: 6, .. }) => (),
+            Event::Exception(Exception {
+                addr: 1, ip: 2, signal: 4, code: 5, errno: 6, trap: None, ..
+            }) => (),
+            other => panic!("{:?}", other),
+        }
+        event.flags = sys::TG_FLAG_TRAP | sys::TG_FLAG_TRAP_DERIVED;
+        match decode(&event) {
+            Event::Exception(Exception {
+                trap: Some(Trap { number: 6, error_code: 0, derived: true }),
+                ..
+            }) => (),
             other => panic!("{:?}", other),
         }
         assert!(matches!(decode(&raw(sys::TG_EVENT_INTERRUPTED)), Event::Interrupted(_)));

@@ -116,7 +116,7 @@ mod subprocess;
 pub use async_queue::AsyncQueue;
 pub use context::{Context, Interrupter};
 pub use error::{Error, ErrorKind, Partial, Result};
-pub use event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall};
+pub use event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall, Trap};
 pub use platform::{Backend, Capabilities, Info, Options, PatchRefusal, Platform, Probe, Stats};
 pub use queue::{Completion, Queue, Refused};
 pub use registers::Registers;

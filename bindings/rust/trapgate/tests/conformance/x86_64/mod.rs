@@ -8,6 +8,7 @@ mod compat;
 mod exceptions;
 mod fp;
 pub mod native;
+mod page_faults;
 mod patched_edges;
 mod patched_guests;
 mod patched_memory;
@@ -18,9 +19,10 @@ mod patching;
 mod queue_fp;
 mod segments;
 
-pub fn areas() -> [&'static [Case]; 14] {
+pub fn areas() -> [&'static [Case]; 15] {
     [
         access::CASES,
+        page_faults::CASES,
         exceptions::CASES,
         fp::CASES,
         segments::CASES,
