@@ -14,13 +14,14 @@
 #include "process.h"
 #include "sandbox.h"
 
-static int inherit_standard_files(struct fd_table *table)
+/* A number that was closed when the embedder was started may be a file of its own by now: only it can tell. */
+static int inherit_standard_files(const struct sandbox_options *options, struct fd_table *table)
 {
     for (uint32_t fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         struct file *file;
         int result;
 
-        if (fcntl((int)fd, F_GETFD) < 0)
+        if (!options->standard_files[fd])
             continue;
         file = file_inherit((int)fd);
         if (file == NULL)
@@ -62,7 +63,7 @@ int files_init(struct process *process, const char *cwd)
     if (process->paths == NULL || process->fd_table == NULL)
         result = -ENOMEM;
     if (result == 0)
-        result = inherit_standard_files(process->fd_table);
+        result = inherit_standard_files(&process->sandbox->options, process->fd_table);
     if (result == 0)
         result = ignore_write_signals();
     if (result != 0)

@@ -12,9 +12,9 @@
 struct process;
 
 /*
- * Gives the first process its descriptor table, with the host's 0, 1 and 2 as
- * far as they are open, and its current folder (a guest path). 0, or -errno
- * with the sandbox's message written.
+ * Gives the first process its descriptor table, with those of the host's 0, 1
+ * and 2 that the sandbox's options name, and its current folder (a guest
+ * path). 0, or -errno with the sandbox's message written.
  */
 int files_init(struct process *process, const char *cwd);
 

@@ -5,6 +5,7 @@
 #include <trapgate/trapgate.h>
 
 #include "commands.h"
+#include "standard_files.h"
 
 static const struct {
     const char *name;
@@ -28,6 +29,8 @@ static void print_usage(FILE *to)
 
 int main(int argc, char **argv)
 {
+    if (standard_files_fill() != 0)
+        return EXIT_TRAPGATE_FAILED;
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_TRAPGATE_FAILED;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "standard_files.h"
 
 const char program_options_help[] =
     "  --backend NAME   ptrace, systrap or auto (default: auto, the fastest that works)\n"
@@ -161,6 +162,8 @@ static enum parse_result finish(struct program_options *options, int argc, char 
         sandbox->cwd = getcwd(options->current, sizeof(options->current));
     sandbox->arguments = (const char *const *)&argv[optind];
     sandbox->environment = (const char *const *)options->environment;
+    for (int fd = 0; fd < STANDARD_FILES; fd++)
+        sandbox->standard_files[fd] = standard_file_was_open(fd);
     sandbox->message = options->message;
     sandbox->message_capacity = sizeof(options->message);
     return PARSE_RUN;
