@@ -22,6 +22,8 @@ static int flags_error(uint64_t flags)
 {
     if (flags & (NAMESPACES | CLONE_PTRACE | CLONE_PIDFD))
         return -EINVAL;
+    if ((flags & CSIGNAL) && !signal_is_valid(flags & CSIGNAL))
+        return -EINVAL;
     if ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM))
         return -EINVAL;
     if ((flags & CLONE_THREAD) && (flags & THREAD_FLAGS) != THREAD_FLAGS)
@@ -49,12 +51,12 @@ static int create_child_process(struct task *task, uint64_t flags, struct proces
 
     if (err)
         return err;
-    child->exit_signal = (int)(flags & 0xff);
+    child->exit_signal = (int)(flags & CSIGNAL);
     err = copy_memory(task, child, flags);
     if (!err)
         err = files_clone(parent, child, (flags & CLONE_FILES) != 0, (flags & CLONE_FS) != 0);
     if (err) {
-        process_destroy(child);
+        process_retire(child);
         return err;
     }
     *out = child;
@@ -94,7 +96,7 @@ static void write_ids(const struct task *parent, const struct task *child, const
 static int64_t wait_for_vfork_child(struct task *task, struct process *child, int64_t result)
 {
     task->clone_result = result;
-    child->vfork_parent = task;
+    process_set_vfork_parent(child, task);
     result = task_wait_until(task, DEADLINE_NEVER);
     task->wait.uninterruptible = true;
     return result;
@@ -111,14 +113,14 @@ static int64_t clone_task(struct task *task, const struct clone_request *request
         err = create_child_process(task, request->flags, &process);
     if (err)
         return err;
-    err = task_create(process, thread ? task->sandbox->next_id++ : process->pid, &child);
+    err = task_create(process, thread ? process_new_id(task->sandbox) : process->pid, &child);
     if (!err)
         err = copy_task(child, task, request);
     if (err) {
         if (child)
             task_abandon(child);
         if (!thread)
-            process_destroy(process);
+            process_retire(process);
         return err == -EINVAL ? -EPERM : err;
     }
     write_ids(task, child, request);

@@ -13,7 +13,7 @@ static void resume(struct task *task)
     struct sandbox *sandbox = task->sandbox;
     int err;
 
-    if (task->signals.pending | task->process->signals.pending)
+    if (task->state != TASK_ENDED && (task->signals.pending | task->process->signals.pending))
         signal_deliver(task);
     if (task->state == TASK_ENDED)
         return;

@@ -64,6 +64,8 @@ int exec_program(struct task *task, struct program *program)
     free(process->executable);
     process->executable = loaded.executable;
     process->has_execed = true;
+    /* As on Linux: what the parent asked for was meant for its own child, not for another program. */
+    process->exit_signal = SIGCHLD;
     task->tid = process->pid;
     forget_old_memory(task);
     set_name(task, program->path);
@@ -110,10 +112,8 @@ static int read_path(struct task *task, uint64_t address, struct program *progra
 static bool is_alone(struct task *task)
 {
     struct process *process = task->process;
-    struct task *other, *next;
 
-    for (other = process->tasks; other; other = next) {
-        next = other->next_in_process;
+    for (struct task *other = process->tasks; other; other = other->next_in_process) {
         if (other == task)
             continue;
         if (other->state == TASK_RUNNING) {

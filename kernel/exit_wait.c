@@ -79,7 +79,7 @@ static struct process *take_zombie(struct task *task, const struct child_filter 
 static void reap(struct process *parent, struct process *child)
 {
     cpu_usage_add_child(parent, child);
-    process_destroy(child);
+    process_retire(child);
 }
 
 static int64_t do_wait4(struct task *task, const uint64_t args[6])

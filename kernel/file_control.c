@@ -112,10 +112,10 @@ int64_t call_flock(struct task *task, const uint64_t args[6])
 static int64_t record_lock(struct task *task, const struct file *file, int command, uint64_t addr, bool wait)
 {
     struct flock lock;
-    int64_t result;
+    int64_t result = read_once(task, addr, &lock, sizeof(lock));
 
-    if (guest_read(task_memory(task), addr, &lock, sizeof(lock)) != 0)
-        return -EFAULT;
+    if (result != 0)
+        return result;
     lock.l_pid = 0;
     result = host_result(fcntl(file->host_fd, command, &lock));
     if (result == -EAGAIN && wait)

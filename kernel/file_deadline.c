@@ -31,27 +31,31 @@ static int64_t deadline_of_parts(const struct task *task, int64_t seconds, int64
     return 0;
 }
 
-int64_t deadline_of_timespec(const struct task *task, uint64_t addr, int64_t *out)
+int64_t deadline_of_timespec(struct task *task, uint64_t addr, int64_t *out)
 {
     struct timespec value;
+    int err;
 
     *out = DEADLINE_NEVER;
     if (addr == 0)
         return 0;
-    if (guest_read(task_memory(task), addr, &value, sizeof(value)) != 0)
-        return -EFAULT;
+    err = read_once(task, addr, &value, sizeof(value));
+    if (err != 0)
+        return err;
     return deadline_of_parts(task, value.tv_sec, value.tv_nsec, out);
 }
 
-int64_t deadline_of_timeval(const struct task *task, uint64_t addr, int64_t *out)
+int64_t deadline_of_timeval(struct task *task, uint64_t addr, int64_t *out)
 {
     struct timeval value;
+    int err;
 
     *out = DEADLINE_NEVER;
     if (addr == 0)
         return 0;
-    if (guest_read(task_memory(task), addr, &value, sizeof(value)) != 0)
-        return -EFAULT;
+    err = read_once(task, addr, &value, sizeof(value));
+    if (err != 0)
+        return err;
     if (value.tv_sec < 0 || value.tv_usec < 0)
         return -EINVAL;
     if (value.tv_sec >= INT64_MAX / NS_PER_SECOND)

@@ -18,8 +18,8 @@ struct task;
 int64_t deadline_of_milliseconds(const struct task *task, int64_t milliseconds);
 
 /* Of a struct at addr; addr 0: never. 0, -EFAULT or -EINVAL. */
-int64_t deadline_of_timespec(const struct task *task, uint64_t addr, int64_t *out);
-int64_t deadline_of_timeval(const struct task *task, uint64_t addr, int64_t *out);
+int64_t deadline_of_timespec(struct task *task, uint64_t addr, int64_t *out);
+int64_t deadline_of_timeval(struct task *task, uint64_t addr, int64_t *out);
 
 /*
  * Writes what is left until the deadline over the timeout at addr, as Linux

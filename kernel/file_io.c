@@ -156,6 +156,7 @@ static int64_t do_write(struct transfer *transfer)
     struct task *task = transfer->task;
     struct wait *wait = &task->wait;
 
+    /* The spans are those of the first time, so what was written lies inside of them. */
     skip_bytes(transfer, wait->transferred);
     wait->transferred += transfer_out(transfer);
     if (transfer->error == -EPIPE)
@@ -221,7 +222,11 @@ static int64_t transfer_vector(struct task *task, const uint64_t args[6], int64_
     transfer.file = task_file(task, args[0]);
     if (transfer.file == NULL)
         return -EBADF;
-    total = guest_read_iovec(task_memory(task), args[1], args[2], spans);
+    if (args[2] > GUEST_IOVEC_MAX)
+        return -EINVAL;
+    total = read_once(task, args[1], spans, args[2] * sizeof(spans[0]));
+    if (total == 0)
+        total = guest_cut_spans(spans, args[2]);
     if (total < 0)
         return total;
     transfer.total = (uint64_t)total;
@@ -285,12 +290,13 @@ struct offset_argument {
     off_t value;
 };
 
-static int read_offset(const struct task *task, uint64_t addr, struct offset_argument *out)
+static int read_offset(struct task *task, uint64_t addr, struct offset_argument *out)
 {
     uint64_t value = 0;
+    int err = addr != 0 ? read_once_u64(task, addr, &value) : 0;
 
-    if (addr != 0 && guest_read_u64(task_memory(task), addr, &value) != 0)
-        return -EFAULT;
+    if (err != 0)
+        return err;
     *out = (struct offset_argument){.addr = addr, .value = (off_t)value};
     return out->value < 0 ? -EINVAL : 0;
 }

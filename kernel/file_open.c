@@ -113,12 +113,16 @@ static int64_t open_at(struct task *task, uint64_t dirfd, uint64_t path, uint64_
     struct path_argument argument;
     int flags = (int)raw_flags & OPEN_KNOWN_FLAGS;
     int64_t result;
+    ssize_t length;
 
     if ((flags & O_PATH) != 0)
         flags &= OPEN_PATH_FLAGS;
     if (is_temporary(flags) && (flags & O_ACCMODE) == O_RDONLY)
         return -EINVAL;
-    result = path_argument_read(task, dirfd, path, 0, &argument);
+    length = read_string_once(task, path, argument.text, sizeof(argument.text));
+    if (length < 0)
+        return length;
+    result = path_argument_place(task, dirfd, 0, &argument);
     if (result != 0)
         return result;
     result = open_argument(task, &argument, flags, creation_mode(task, mode));

@@ -57,10 +57,10 @@ static int64_t look(struct poll_set *set)
 static int64_t poll_set_run(struct task *task, struct poll_set *set, uint64_t addr, int64_t deadline)
 {
     size_t size = set->count * sizeof(*set->guest);
-    int64_t found;
+    int64_t found = read_once(task, addr, set->guest, size);
 
-    if (guest_read(task_memory(task), addr, set->guest, size) != 0)
-        return -EFAULT;
+    if (found != 0)
+        return found;
     ask_for(task, set);
     found = look(set);
     if (found == 0 && deadline != DEADLINE_NOW)
@@ -139,15 +139,16 @@ struct select_sets {
     uint32_t count;
 };
 
-static int64_t read_sets(const struct task *task, struct select_sets *sets)
+static int64_t read_sets(struct task *task, struct select_sets *sets)
 {
+    int err = 0;
+
     memset(sets->words, 0, sizeof(sets->words));
-    for (int i = 0; i < SET_COUNT; i++) {
-        if (sets->addr[i] != 0 &&
-            guest_read(task_memory(task), sets->addr[i], sets->words[i], WORDS(sets->nfds) * sizeof(uint64_t)) != 0)
-            return -EFAULT;
+    for (int i = 0; i < SET_COUNT && err == 0; i++) {
+        if (sets->addr[i] != 0)
+            err = read_once(task, sets->addr[i], sets->words[i], WORDS(sets->nfds) * sizeof(uint64_t));
     }
-    return 0;
+    return err;
 }
 
 static int64_t collect(const struct task *task, struct select_sets *sets)
@@ -245,7 +246,7 @@ int64_t call_pselect6(struct task *task, const uint64_t args[6])
     int64_t result = deadline_of_timespec(task, args[4], &deadline);
 
     if (result == 0 && args[5] != 0)
-        result = guest_read(task_memory(task), args[5], mask, sizeof(mask));
+        result = read_once(task, args[5], mask, sizeof(mask));
     if (result == 0)
         result = apply_signal_mask(task, mask[0], mask[1]);
     if (result == 0)

@@ -141,15 +141,16 @@ static int64_t wait_for_wake(struct task *task, uint64_t addr, uint32_t expected
     return result;
 }
 
-static int64_t requeue(struct task *task, uint64_t from_addr, uint64_t to_addr, uint32_t wake_count,
+static int64_t requeue(struct task *task, struct futex_key from, struct futex_key to, uint32_t wake_count,
                        uint32_t requeue_count)
 {
-    struct futex_key from = make_key(task, from_addr);
-    struct futex_key to = make_key(task, to_addr);
     int64_t woken = wake_key(task->sandbox, from, wake_count, FUTEX_BITSET_MATCH_ANY);
     int64_t moved = 0;
     struct task *next;
 
+    /* The same word as source and goal would make the walk endless. */
+    if (from.object == to.object && from.offset == to.offset)
+        return woken;
     for (struct task *waiter = bucket_of(task->sandbox, from)->first; waiter && (uint64_t)moved < requeue_count;
          waiter = next) {
         uint32_t bitset = waiter->futex.bitset;
@@ -177,10 +178,7 @@ static int64_t checked_requeue(struct task *task, const uint64_t args[6], bool c
         if (value != (uint32_t)args[5])
             return -EAGAIN;
     }
-    /* The same word as source and goal would make the walk endless. */
-    if (args[0] == args[4])
-        return wake_key(task->sandbox, make_key(task, args[0]), (uint32_t)args[2], FUTEX_BITSET_MATCH_ANY);
-    return requeue(task, args[0], args[4], (uint32_t)args[2], (uint32_t)args[3]);
+    return requeue(task, make_key(task, args[0]), make_key(task, args[4]), (uint32_t)args[2], (uint32_t)args[3]);
 }
 
 static int64_t wake_bitset(struct task *task, uint64_t addr, uint32_t count, uint32_t bitset)

@@ -91,15 +91,10 @@ ssize_t guest_read_string(tg_subprocess *subprocess, uint64_t addr, char *buffer
     return -ENAMETOOLONG;
 }
 
-int64_t guest_read_iovec(tg_subprocess *subprocess, uint64_t addr, uint64_t count, struct guest_span *spans)
+int64_t guest_cut_spans(struct guest_span *spans, uint64_t count)
 {
     uint64_t total = 0;
 
-    if (count > GUEST_IOVEC_MAX)
-        return -EINVAL;
-    /* A struct guest_span is what a 64-bit struct iovec looks like. */
-    if (guest_read(subprocess, addr, spans, count * sizeof(*spans)) != 0)
-        return -EFAULT;
     for (uint64_t i = 0; i < count; i++) {
         if (spans[i].length > INT64_MAX)
             return -EINVAL;

@@ -43,17 +43,17 @@ int guest_clear(tg_subprocess *subprocess, uint64_t addr, size_t length);
  */
 ssize_t guest_read_string(tg_subprocess *subprocess, uint64_t addr, char *buffer, size_t capacity);
 
+/* What a 64-bit struct iovec looks like. */
 struct guest_span {
     uint64_t addr;
     uint64_t length;
 };
 
 /*
- * Reads an array of count struct iovec into spans, which has room for
- * GUEST_IOVEC_MAX, and cuts the total to GUEST_TRANSFER_MAX as Linux does.
- * Returns the number of bytes in all spans, -EFAULT, or -EINVAL for a count or
- * a length that Linux refuses.
+ * Cuts spans, which were read as an array of struct iovec, to a total of
+ * GUEST_TRANSFER_MAX as Linux does. Returns the number of bytes in all of them,
+ * or -EINVAL for a length that Linux refuses.
  */
-int64_t guest_read_iovec(tg_subprocess *subprocess, uint64_t addr, uint64_t count, struct guest_span *spans);
+int64_t guest_cut_spans(struct guest_span *spans, uint64_t count);
 
 #endif

@@ -69,7 +69,6 @@ static void expired(struct timer *base)
         info.si_overrun = timer->overrun;
     if (timer->silent || (timer->tid && (!task || task->process != process)))
         return;
-    /* The timer may be gone after this: a signal can end the process. */
     if (task)
         signal_queue_task(task, &info);
     else
@@ -232,7 +231,7 @@ static int read_event(struct task *task, uint64_t addr, struct interval_timer *t
     timer->silent = event.sigev_notify == SIGEV_NONE;
     if (timer->silent)
         return 0;
-    if (event.sigev_signo < 1 || event.sigev_signo > SIGNAL_MAX)
+    if (!signal_is_valid((uint64_t)event.sigev_signo))
         return -EINVAL;
     timer->info.si_signo = event.sigev_signo;
     if (event.sigev_notify == SIGEV_SIGNAL)

@@ -20,30 +20,16 @@
 
 #define WAIT_FOR_EVER (-1)
 
-static void free_ended_tasks(struct sandbox *sandbox)
-{
-    struct task *task;
-
-    while ((task = sandbox->ended)) {
-        sandbox->ended = task->next_ready;
-        task_destroy(task);
-    }
-}
-
 static void continue_ready_tasks(struct sandbox *sandbox)
 {
     struct task *task;
 
+    /* An expired timer may have ended some. */
+    tasks_bury(sandbox);
     while ((task = sandbox->ready_first)) {
-        sandbox->ready_first = task->next_ready;
-        if (!sandbox->ready_first)
-            sandbox->ready_last = NULL;
-        task->on_ready_list = false;
-        if (task->state == TASK_ENDED)
-            task_destroy(task);
-        else
-            event_continue(task);
-        free_ended_tasks(sandbox);
+        task_leave_ready_list(task);
+        event_continue(task);
+        tasks_bury(sandbox);
     }
 }
 
@@ -145,7 +131,7 @@ static int serve_events(struct sandbox *sandbox, int64_t timeout_ns, size_t *cou
 
     for (size_t i = 0; !err && i < *count; i++) {
         event_serve((struct task *)(uintptr_t)events[i].user_data, &events[i]);
-        free_ended_tasks(sandbox);
+        tasks_bury(sandbox);
     }
     return err;
 }
@@ -190,17 +176,8 @@ static int wait_once(struct sandbox *sandbox)
 /* The sandbox ends with its first process. */
 static void end_all_processes(struct sandbox *sandbox)
 {
-    struct process *process = sandbox->processes, *next;
-
-    while (process) {
-        next = process->next;
-        if (!process->ended && !process->ending) {
-            process_end(process, SIGKILL);
-            /* That may have freed others, so the list is read from its start again. */
-            next = sandbox->processes;
-        }
-        process = next;
-    }
+    for (struct process *process = sandbox->processes; process; process = process->next)
+        process_end(process, SIGKILL);
 }
 
 static bool is_over(const struct sandbox *sandbox)
@@ -224,7 +201,6 @@ int sandbox_run(struct sandbox *sandbox, int *wait_status)
         err = wait_once(sandbox);
         expire_timers(sandbox);
     }
-    free_ended_tasks(sandbox);
     sandbox->counters.wall_ns = (uint64_t)(monotonic_now() - start);
     *wait_status = sandbox->exit_status;
     return err;

@@ -12,6 +12,9 @@
 #include "sandbox.h"
 #include "task.h"
 
+/* The highest number that Linux gives (PID_MAX_LIMIT). */
+#define ID_MAX 4194304
+
 static void adopt(struct process *parent, struct process *child)
 {
     child->parent = parent;
@@ -45,15 +48,42 @@ static void inherit(struct process *process, const struct process *parent)
     memcpy(process->signals.actions, parent->signals.actions, sizeof(process->signals.actions));
 }
 
+static bool id_is_taken(const struct sandbox *sandbox, int32_t id)
+{
+    for (const struct process *process = sandbox->processes; process; process = process->next) {
+        if (process->pid == id || process->pgid == id || process->sid == id)
+            return true;
+        for (const struct task *task = process->tasks; task; task = task->next_in_process)
+            if (task->tid == id)
+                return true;
+    }
+    return false;
+}
+
+int32_t process_new_id(struct sandbox *sandbox)
+{
+    int32_t id;
+
+    do {
+        id = sandbox->next_id;
+        sandbox->next_id = id < ID_MAX ? id + 1 : 1;
+        sandbox->ids_come_round = sandbox->ids_come_round || sandbox->next_id == 1;
+    } while (sandbox->ids_come_round && id_is_taken(sandbox, id));
+    return id;
+}
+
 int process_create(struct sandbox *sandbox, struct process *parent, struct process **out)
 {
-    struct process *process = calloc(1, sizeof(*process));
+    struct process *process;
 
     *out = NULL;
+    if (sandbox->population >= POPULATION_MAX)
+        return -EAGAIN;
+    process = calloc(1, sizeof(*process));
     if (!process)
         return -ENOMEM;
     process->sandbox = sandbox;
-    process->pid = sandbox->next_id++;
+    process->pid = process_new_id(sandbox);
     process->exit_signal = SIGCHLD;
     if (parent) {
         inherit(process, parent);
@@ -67,6 +97,7 @@ int process_create(struct sandbox *sandbox, struct process *parent, struct proce
     adopt(parent, process);
     process->next = sandbox->processes;
     sandbox->processes = process;
+    sandbox->population++;
     *out = process;
     return 0;
 }
@@ -90,9 +121,10 @@ static void give_back(struct process *process)
     process->executable = NULL;
 }
 
-void process_destroy(struct process *process)
+void process_retire(struct process *process)
 {
-    struct process **link = &process->sandbox->processes;
+    struct sandbox *sandbox = process->sandbox;
+    struct process **link = &sandbox->processes;
 
     give_back(process);
     while (process->first_child)
@@ -102,21 +134,30 @@ void process_destroy(struct process *process)
         link = &(*link)->next;
     if (*link)
         *link = process->next;
-    if (process->sandbox->init == process)
-        process->sandbox->init = NULL;
-    free(process);
+    if (sandbox->init == process)
+        sandbox->init = NULL;
+    process->next_retired = sandbox->retired;
+    sandbox->retired = process;
+}
+
+void processes_free_retired(struct sandbox *sandbox)
+{
+    struct process *process;
+
+    while ((process = sandbox->retired)) {
+        sandbox->retired = process->next_retired;
+        sandbox->population--;
+        free(process);
+    }
 }
 
 void process_end(struct process *process, int wait_status)
 {
-    struct task *task, *next;
-
     if (process->ending || process->ended)
         return;
     process->ending = true;
     process->wait_status = wait_status;
-    for (task = process->tasks; task; task = next) {
-        next = task->next_in_process;
+    for (struct task *task = process->tasks; task; task = task->next_in_process) {
         if (task->state == TASK_RUNNING) {
             task->must_end = true;
             task_interrupt(task);
@@ -126,25 +167,9 @@ void process_end(struct process *process, int wait_status)
     }
 }
 
-static void orphan_children(struct process *process)
+static bool parent_wants_no_zombies(struct process *parent)
 {
-    struct process *heir = process->sandbox->init;
-    struct process *child;
-
-    while ((child = process->first_child)) {
-        leave_parent(child);
-        if (heir && heir != process && !heir->ended)
-            adopt(heir, child);
-        if (child->ended && !child->parent)
-            process_destroy(child);
-        else if (child->ended)
-            process_tell_parent(child);
-    }
-}
-
-static bool parent_wants_no_zombies(const struct process *parent)
-{
-    const struct signal_action *action = &parent->signals.actions[SIGCHLD];
+    const struct signal_action *action = signal_action_of(&parent->signals, SIGCHLD);
 
     return action->handler == (uint64_t)(uintptr_t)SIG_IGN || (action->flags & SA_NOCLDWAIT);
 }
@@ -161,7 +186,8 @@ void process_child_info(const struct process *child, siginfo_t *info)
     info->si_status = killed ? child->wait_status & 0x7f : (child->wait_status >> 8) & 0xff;
 }
 
-void process_tell_parent(struct process *process)
+/* Sends the exit signal and lets a wait of the parent go on. */
+static void tell_parent(struct process *process)
 {
     siginfo_t info;
 
@@ -175,6 +201,31 @@ void process_tell_parent(struct process *process)
     signal_queue_process(process->parent, &info);
 }
 
+/* A zombie and whoever is its parent now: it stays for a wait of the parent, unless nobody will. */
+static void announce_zombie(struct process *process)
+{
+    if (process->parent)
+        tell_parent(process);
+    if (!process->parent || parent_wants_no_zombies(process->parent))
+        process_retire(process);
+}
+
+/* The first process takes over; as on Linux it hears of their ends by SIGCHLD, whatever their parent asked for. */
+static void orphan_children(struct process *process)
+{
+    struct process *heir = process->sandbox->init;
+    struct process *child;
+
+    while ((child = process->first_child)) {
+        leave_parent(child);
+        if (heir && heir != process && !heir->ended)
+            adopt(heir, child);
+        child->exit_signal = SIGCHLD;
+        if (child->ended)
+            announce_zombie(child);
+    }
+}
+
 void process_become_zombie(struct process *process)
 {
     struct sandbox *sandbox = process->sandbox;
@@ -183,24 +234,30 @@ void process_become_zombie(struct process *process)
     cpu_usage_keep(process);
     give_back(process);
     orphan_children(process);
-    if (process == sandbox->init) {
+    if (process == sandbox->init)
         sandbox->exit_status = process->wait_status;
-        return;
-    }
-    if (!process->parent) {
-        process_destroy(process);
-        return;
-    }
-    process_tell_parent(process);
-    if (parent_wants_no_zombies(process->parent))
-        process_destroy(process);
+    else
+        announce_zombie(process);
+}
+
+void process_set_vfork_parent(struct process *process, struct task *parent)
+{
+    process->vfork_parent = parent;
+    parent->vfork_child = process;
+}
+
+void process_forget_vfork(struct process *process)
+{
+    if (process->vfork_parent)
+        process->vfork_parent->vfork_child = NULL;
+    process->vfork_parent = NULL;
 }
 
 void process_release_vfork_parent(struct process *process)
 {
     struct task *parent = process->vfork_parent;
 
-    process->vfork_parent = NULL;
+    process_forget_vfork(process);
     if (parent)
         task_wake(parent, WAKE_READY);
 }

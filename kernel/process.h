@@ -33,7 +33,8 @@ struct process {
     struct process *parent; /* NULL for the first one */
     struct process *first_child;
     struct process *next_sibling;
-    struct process *next; /* all processes of the sandbox */
+    struct process *next;         /* all processes of the sandbox */
+    struct process *next_retired; /* see process_retire() */
 
     struct task *tasks; /* linked by next_in_process; NULL for a zombie */
     struct address_space *space;
@@ -56,32 +57,47 @@ struct process {
     int wait_status; /* as wait4(2) gives it */
     int64_t cpu_ns;  /* of programs before the last execve, and of all when it has ended */
     struct rusage children_usage;
-    struct task *vfork_parent; /* waits until this process execs or ends */
+    struct task *vfork_parent; /* waits until this process execs or ends; its vfork_child is this process */
     struct task *exec_task;    /* waits until it is the only one */
 };
 
-/* A new one, child of parent unless that is NULL, without memory, files and tasks. 0 or -errno. */
+/* A number that no process, thread, group or session has: for the next process or thread. */
+int32_t process_new_id(struct sandbox *sandbox);
+
+/*
+ * A new one, child of parent unless that is NULL, without memory, files and
+ * tasks. 0, -EAGAIN when there are too many, or another -errno.
+ */
 int process_create(struct sandbox *sandbox, struct process *parent, struct process **out);
 
 /* The process with this id, zombies too, or NULL. */
 struct process *process_find(struct sandbox *sandbox, int32_t pid);
 
-/* Ends all threads of the process; it becomes a zombie when the last is gone. */
+/*
+ * Ends all threads of the process; it becomes a zombie when the last is buried.
+ * Like task_end() it only marks, and may be called from inside any walk.
+ */
 void process_end(struct process *process, int wait_status);
 
-/* Called with the last task gone: gives everything back, tells the parent. */
+/* For tasks_bury(), with the last task gone: gives everything back, tells the parent. */
 void process_become_zombie(struct process *process);
-
-/* Sends the exit signal and lets a wait of the parent go on. */
-void process_tell_parent(struct process *process);
 
 /* What SIGCHLD and waitid(2) say about a zombie. */
 void process_child_info(const struct process *child, siginfo_t *info);
 
-/* Lets the parent of a vfork go on. */
-void process_release_vfork_parent(struct process *process);
+/* A task of the parent waits until the process execs or ends. */
+void process_set_vfork_parent(struct process *process, struct task *parent);
 
-/* Frees a zombie or a process that never started. Takes it off all lists. */
-void process_destroy(struct process *process);
+/* Lets that task go on; or forgets it, because it ends itself. Harmless when there is none. */
+void process_release_vfork_parent(struct process *process);
+void process_forget_vfork(struct process *process);
+
+/*
+ * Takes a zombie, or a process that never started, off everything that leads to
+ * it. Its memory stays until the loop calls processes_free_retired(), so a walk
+ * over processes that stands at this one can go on.
+ */
+void process_retire(struct process *process);
+void processes_free_retired(struct sandbox *sandbox);
 
 #endif

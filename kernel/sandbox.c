@@ -219,17 +219,13 @@ static void destroy_processes(struct sandbox *sandbox)
     struct process *process;
     struct task *task;
 
-    while ((process = sandbox->processes)) {
-        while ((task = process->tasks)) {
-            task_stop_waiting(task);
+    tasks_bury(sandbox);
+    for (process = sandbox->processes; process; process = process->next)
+        while ((task = process->tasks))
             task_abandon(task);
-        }
-        process_destroy(process);
-    }
-    while ((task = sandbox->ended)) {
-        sandbox->ended = task->next_ready;
-        task_destroy(task);
-    }
+    while ((process = sandbox->processes))
+        process_retire(process);
+    processes_free_retired(sandbox);
 }
 
 void sandbox_destroy(struct sandbox *sandbox)

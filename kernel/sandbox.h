@@ -51,6 +51,9 @@ struct sandbox_counters {
 
 #define FUTEX_BUCKETS 256
 
+/* Processes and tasks together: as many of each as Linux lets a user have by default, give or take. */
+#define POPULATION_MAX 65536
+
 struct futex_bucket {
     struct task *first;
     struct task *last;
@@ -68,7 +71,8 @@ struct sandbox {
     struct process *init;      /* the first one: the sandbox ends with it */
     size_t running;            /* tasks that are submitted */
     struct task *ready_first, *ready_last;
-    struct task *ended; /* to be freed by the loop; linked by next_ready */
+    struct task *ended_first, *ended_last; /* to be buried by the loop; linked by next_ended */
+    struct process *retired;               /* to be freed then; linked by next_retired */
     struct task *fd_waiters;
     size_t fd_waiter_count;
     uint64_t fd_waiters_generation; /* changes with the list */
@@ -84,6 +88,8 @@ struct sandbox {
 
     int root_fd; /* O_PATH; the file side opens everything below it */
     int32_t next_id;
+    bool ids_come_round;     /* they started again from 1: a number may be taken */
+    size_t population;       /* processes, zombies too, and tasks */
     uint64_t next_object_id; /* of address spaces and memory objects */
     int32_t exit_status;     /* wait status of the first process */
 };

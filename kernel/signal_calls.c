@@ -11,11 +11,6 @@
 
 #define MASK_SIZE 8
 
-static bool is_signal(uint64_t signo)
-{
-    return signo >= 1 && signo <= SIGNAL_MAX;
-}
-
 static bool can_be_caught(int signo)
 {
     return signo != SIGKILL && signo != SIGSTOP;
@@ -24,7 +19,7 @@ static bool can_be_caught(int signo)
 /* What is ignored from now on is not pending any more. */
 static void forget_if_ignored(struct process *process, int signo)
 {
-    if (process->signals.actions[signo].handler != (uint64_t)(uintptr_t)SIG_IGN)
+    if (signal_action_of(&process->signals, signo)->handler != (uint64_t)(uintptr_t)SIG_IGN)
         return;
     process->signals.pending &= ~SIGNAL_BIT(signo);
     for (struct task *task = process->tasks; task; task = task->next_in_process)
@@ -36,16 +31,16 @@ static int64_t do_rt_sigaction(struct task *task, const uint64_t args[6])
     struct signal_action new_action, old;
     int signo = (int)args[0], err = 0;
 
-    if (!is_signal(args[0]) || args[3] != MASK_SIZE || (args[1] && !can_be_caught(signo)))
+    if (!signal_is_valid(args[0]) || args[3] != MASK_SIZE || (args[1] && !can_be_caught(signo)))
         return -EINVAL;
-    old = task->process->signals.actions[signo];
+    old = *signal_action_of(&task->process->signals, signo);
     if (args[1])
         err = guest_read(task_memory(task), args[1], &new_action, sizeof(new_action));
     if (!err && args[2])
         err = guest_write(task_memory(task), args[2], &old, sizeof(old));
     if (err || !args[1])
         return err;
-    task->process->signals.actions[signo] = new_action;
+    *signal_action_of(&task->process->signals, signo) = new_action;
     forget_if_ignored(task->process, signo);
     return 0;
 }
@@ -127,13 +122,13 @@ static int64_t do_rt_sigtimedwait(struct task *task, const uint64_t args[6])
 {
     uint64_t set;
     siginfo_t info;
-    int64_t ns = 0, result;
+    int64_t ns = INT64_MAX, result;
     int err;
 
     if (args[3] != MASK_SIZE)
         return -EINVAL;
-    err = guest_read_u64(task_memory(task), args[0], &set);
-    if (!err && args[2])
+    err = read_once_u64(task, args[0], &set);
+    if (!err && args[2] && task->wake == WAKE_NONE)
         err = guest_read_timespec(task_memory(task), args[2], &ns);
     if (err)
         return err;
@@ -231,7 +226,7 @@ static int64_t do_kill(struct task *task, const uint64_t args[6])
     struct process *process;
     siginfo_t info;
 
-    if (args[1] && !is_signal(args[1]))
+    if (args[1] && !signal_is_valid(args[1]))
         return -EINVAL;
     /* The one number that has no positive twin names no group. */
     if (pid == INT32_MIN)
@@ -252,7 +247,7 @@ static int64_t send_to_thread(struct task *task, int32_t pid, int32_t tid, uint6
     struct task *target = tid > 0 ? task_find(task->sandbox, tid) : NULL;
     siginfo_t info;
 
-    if (tid <= 0 || pid == 0 || (signo && !is_signal(signo)))
+    if (tid <= 0 || pid == 0 || (signo && !signal_is_valid(signo)))
         return -EINVAL;
     if (!target || (pid > 0 && target->process->pid != pid))
         return -ESRCH;

@@ -23,9 +23,9 @@
     (SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | SIGNAL_BIT(SIGCONT) | SIGNAL_BIT(SIGSTOP) |     \
      SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
 
-static bool is_ignored(const struct process *process, int signo)
+static bool is_ignored(struct process *process, int signo)
 {
-    uint64_t handler = process->signals.actions[signo].handler;
+    uint64_t handler = signal_action_of(&process->signals, signo)->handler;
 
     if (handler == (uint64_t)(uintptr_t)SIG_DFL)
         return (IGNORED_BY_DEFAULT & SIGNAL_BIT(signo)) != 0;
@@ -75,7 +75,7 @@ const struct signal_action *signal_next_action(struct task *task)
 {
     int signo = next_deliverable(task);
 
-    return signo != 0 ? &task->process->signals.actions[signo] : NULL;
+    return signo != 0 ? signal_action_of(&task->process->signals, signo) : NULL;
 }
 
 static bool takes(const struct task *task, int signo)
@@ -101,15 +101,15 @@ static void notice(struct task *task, int signo)
 static bool is_blocked_somewhere(const struct process *process, int signo)
 {
     for (const struct task *task = process->tasks; task; task = task->next_in_process)
-        if (task->signals.blocked & SIGNAL_BIT(signo))
+        if (task->state != TASK_ENDED && (task->signals.blocked & SIGNAL_BIT(signo)))
             return true;
     return false;
 }
 
 /* One that is blocked may be waited for by sigtimedwait, so it is kept even when it would be ignored. */
-static bool goes_nowhere(const struct process *process, int signo)
+static bool goes_nowhere(struct process *process, int signo)
 {
-    return process->ending || process->ended || !process->tasks ||
+    return !signal_is_valid((uint64_t)signo) || process->ending || process->ended || !process->tasks ||
            (is_ignored(process, signo) && !is_blocked_somewhere(process, signo));
 }
 
@@ -138,7 +138,7 @@ static struct task *first_receiver(struct process *process, int signo)
     for (struct task *task = process->tasks; task; task = task->next_in_process) {
         if (takes(task, signo))
             return task;
-        if (!receiver && !(task->signals.blocked & SIGNAL_BIT(signo)))
+        if (!receiver && task->state != TASK_ENDED && !(task->signals.blocked & SIGNAL_BIT(signo)))
             receiver = task;
     }
     return receiver;
@@ -202,7 +202,7 @@ void signal_restore_mask(struct task *task)
 void signal_reset_actions(struct process *process)
 {
     for (int signo = 1; signo <= SIGNAL_MAX; signo++) {
-        struct signal_action *action = &process->signals.actions[signo];
+        struct signal_action *action = signal_action_of(&process->signals, signo);
         bool ignored = action->handler == (uint64_t)(uintptr_t)SIG_IGN;
         memset(action, 0, sizeof(*action));
         if (ignored)
@@ -237,7 +237,7 @@ static uint64_t mask_for_frame(const struct task *task)
 static void run_handler(struct task *task, const siginfo_t *info)
 {
     int signo = info->si_signo;
-    struct signal_action *slot = &task->process->signals.actions[signo];
+    struct signal_action *slot = signal_action_of(&task->process->signals, signo);
     struct signal_action action = *slot;
 
     if (arch_push_signal_frame(task, info, &action, mask_for_frame(task)) != 0) {
@@ -256,7 +256,7 @@ static void run_handler(struct task *task, const siginfo_t *info)
 
 static void act_on(struct task *task, const siginfo_t *info)
 {
-    if (task->process->signals.actions[info->si_signo].handler == (uint64_t)(uintptr_t)SIG_DFL)
+    if (signal_action_of(&task->process->signals, info->si_signo)->handler == (uint64_t)(uintptr_t)SIG_DFL)
         process_end(task->process, info->si_signo);
     else
         run_handler(task, info);
@@ -275,7 +275,9 @@ void signal_deliver(struct task *task)
 
 void signal_force(struct task *task, const siginfo_t *info)
 {
-    if ((task->signals.blocked & SIGNAL_BIT(info->si_signo)) || is_ignored(task->process, info->si_signo))
+    if (!signal_is_valid((uint64_t)info->si_signo))
+        process_end(task->process, SIGSEGV);
+    else if ((task->signals.blocked & SIGNAL_BIT(info->si_signo)) || is_ignored(task->process, info->si_signo))
         process_end(task->process, info->si_signo);
     else
         act_on(task, info);

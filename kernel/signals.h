@@ -15,6 +15,12 @@ struct task;
 
 #define SIGNAL_MAX 64
 
+/* Numbers come from guests: every one is looked at before it is kept or counts as an index. */
+static inline bool signal_is_valid(uint64_t signo)
+{
+    return signo >= 1 && signo <= SIGNAL_MAX;
+}
+
 /* Bit of a signal in a mask. */
 #define SIGNAL_BIT(signo) (UINT64_C(1) << ((signo)-1))
 
@@ -27,8 +33,8 @@ struct signal_action {
 };
 
 struct process_signals {
-    struct signal_action actions[SIGNAL_MAX + 1];
-    uint64_t pending; /* for any thread of the process */
+    struct signal_action actions[SIGNAL_MAX + 1]; /* signal_action_of() finds them */
+    uint64_t pending;                             /* for any thread of the process */
     siginfo_t pending_info[SIGNAL_MAX + 1];
 };
 
@@ -47,11 +53,17 @@ struct task_signals {
     uint32_t fault_access;
 };
 
+/* What the process does with a signal; for what is no signal, nothing that means anything. */
+static inline struct signal_action *signal_action_of(struct process_signals *signals, int signo)
+{
+    return &signals->actions[signal_is_valid((uint64_t)signo) ? signo : 0];
+}
+
 /* Sends a signal that the kernel raises, SIGPIPE for instance. */
 void signal_send_task(struct task *task, int signo);
 void signal_send_process(struct process *process, int signo);
 
-/* The same with everything that siginfo_t says. */
+/* The same with everything that siginfo_t says. A number that is no signal is dropped. */
 void signal_queue_task(struct task *task, const siginfo_t *info);
 void signal_queue_process(struct process *process, const siginfo_t *info);
 

@@ -19,7 +19,8 @@ struct task;
  * The call waits. Only the task_wait_*() functions of task.h produce it. When
  * what it waits for happens, the handler is called again with the same
  * arguments and task->wake says what it was; so a handler that can wait
- * changes nothing before it does.
+ * changes nothing before it does, and reads the guest's memory with
+ * read_once.h.
  */
 #define SYSCALL_WAITS INT64_MIN
 

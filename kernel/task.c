@@ -43,7 +43,7 @@ static void append(struct process *process, struct task *task)
     *link = task;
 }
 
-static void unlink_task(struct task *task)
+static void leave_process(struct task *task)
 {
     struct task **link = &task->process->tasks;
 
@@ -60,22 +60,36 @@ static void wait_expired(struct timer *timer)
     task_wake(task, WAKE_TIMEOUT);
 }
 
+/* Frees a task that nothing leads to any more. */
+static void destroy(struct task *task)
+{
+    task->sandbox->population--;
+    tg_context_destroy(task->context);
+    free(task->wait.fds);
+    read_log_free(&task->reads);
+    free(task);
+}
+
 int task_create(struct process *process, int32_t tid, struct task **out)
 {
-    struct task *task = calloc(1, sizeof(*task));
+    struct task *task;
     int err;
 
     *out = NULL;
+    if (process->sandbox->population >= POPULATION_MAX)
+        return -EAGAIN;
+    task = calloc(1, sizeof(*task));
     if (!task)
         return -ENOMEM;
     task->process = process;
     task->sandbox = process->sandbox;
+    task->sandbox->population++;
     task->tid = tid;
     task->wait.deadline = DEADLINE_NEVER;
     task->wait.timer.expire = wait_expired;
     err = create_context(task);
     if (err) {
-        task_destroy(task);
+        destroy(task);
         return err;
     }
     append(process, task);
@@ -83,17 +97,21 @@ int task_create(struct process *process, int32_t tid, struct task **out)
     return 0;
 }
 
-void task_destroy(struct task *task)
+/* Nothing but the process's list leads to the task after this. */
+static void detach(struct task *task)
 {
-    tg_context_destroy(task->context);
-    free(task->wait.fds);
-    free(task);
+    task_leave_lists(task);
+    if (task->vfork_child)
+        process_forget_vfork(task->vfork_child);
+    if (task->process->exec_task == task)
+        task->process->exec_task = NULL;
 }
 
 void task_abandon(struct task *task)
 {
-    unlink_task(task);
-    task_destroy(task);
+    detach(task);
+    leave_process(task);
+    destroy(task);
 }
 
 void task_interrupt(struct task *task)
@@ -126,35 +144,56 @@ static void tell_exec_task(struct process *process)
 
 void task_end(struct task *task, int wait_status)
 {
-    struct process *process = task->process;
     struct sandbox *sandbox = task->sandbox;
 
     if (task->state == TASK_ENDED)
         return;
-    task_stop_waiting(task);
+    detach(task);
     task->state = TASK_ENDED;
+    task->wait_status = wait_status;
+    task->next_ended = NULL;
+    if (sandbox->ended_last)
+        sandbox->ended_last->next_ended = task;
+    else
+        sandbox->ended_first = task;
+    sandbox->ended_last = task;
+}
+
+/* What the end of a thread means for others. Whom that ends in turn comes behind it on the list. */
+static void bury(struct task *task)
+{
+    struct process *process = task->process;
+
     futex_release_robust_list(task);
     clear_child_tid(task);
-    unlink_task(task);
-    if (!task->on_ready_list) {
-        task->next_ready = sandbox->ended;
-        sandbox->ended = task;
-    }
-    if (process->exec_task == task)
-        process->exec_task = NULL;
+    leave_process(task);
     tell_exec_task(process);
     if (process->tasks)
         return;
     if (!process->ending)
-        process->wait_status = wait_status;
+        process->wait_status = task->wait_status;
     process_become_zombie(process);
+}
+
+void tasks_bury(struct sandbox *sandbox)
+{
+    struct task *task;
+
+    while ((task = sandbox->ended_first)) {
+        sandbox->ended_first = task->next_ended;
+        if (!sandbox->ended_first)
+            sandbox->ended_last = NULL;
+        bury(task);
+        destroy(task);
+    }
+    processes_free_retired(sandbox);
 }
 
 struct task *task_find(struct sandbox *sandbox, int32_t tid)
 {
     for (struct process *process = sandbox->processes; process; process = process->next)
         for (struct task *task = process->tasks; task; task = task->next_in_process)
-            if (task->tid == tid)
+            if (task->tid == tid && task->state != TASK_ENDED)
                 return task;
     return NULL;
 }

@@ -16,6 +16,7 @@
 
 #include "address_space.h"
 #include "process.h"
+#include "read_once.h"
 #include "signals.h"
 #include "syscalls.h"
 #include "timer_heap.h"
@@ -25,7 +26,7 @@ enum task_state {
     TASK_READY,   /* in line to be started or to go on with its call */
     TASK_RUNNING, /* submitted: its event is to come, its registers are out of reach */
     TASK_WAITING, /* in a system call that waits */
-    TASK_ENDED,   /* gone for the guest; freed by the loop */
+    TASK_ENDED,   /* gone for the guest; buried by the loop */
 };
 
 /* Why a handler is called. */
@@ -82,9 +83,10 @@ struct task {
     int32_t tid;
     bool interrupt_sent; /* tg_context_interrupt() was called since the last event */
     bool must_end;       /* ends as soon as it is not running any more */
-    bool on_ready_list;
+    int wait_status;     /* of the process, should this be its last task: see task_end() */
 
     struct call call;
+    struct read_log reads; /* of that call */
     struct wait wait;
     struct futex_waiter futex;
     struct task_signals signals;
@@ -93,11 +95,18 @@ struct task {
     uint64_t robust_list;     /* guest address, or 0 */
     char name[16];            /* PR_SET_NAME */
 
-    int64_t clone_result; /* of a vfork that waits for the child's exec or end */
+    int64_t clone_result;        /* of a vfork that waits for the child's exec or end */
+    struct process *vfork_child; /* that child; its vfork_parent is this task */
 
+    /*
+     * A task that ends or is abandoned leaves every list but its process's, and
+     * whoever else points to it: task.c's detach() knows them all.
+     */
     struct task *next_in_process;
     struct task *next_waiting, *prev_waiting; /* tasks that wait on descriptors */
-    struct task *next_ready;                  /* or next_ended */
+    struct task *next_ready, *prev_ready;
+    bool on_ready_list;
+    struct task *next_ended;
 };
 
 /* Where the task's memory is copied to and from: for guest_memory.h. */
@@ -117,8 +126,8 @@ int64_t task_wait_fd(struct task *task, int fd, short events);
 int64_t task_wait_fds(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline);
 int64_t task_wait_until(struct task *task, int64_t deadline);
 
-/* For a task that ends: takes it off every list that could wake it. */
-void task_stop_waiting(struct task *task);
+/* For a task that ends: takes it off every list that could wake it, and off the list of those that are ready. */
+void task_leave_lists(struct task *task);
 
 /* The loop's: forgets what the last wait was for, before the next call. */
 void task_wait_clear(struct task *task);
@@ -138,25 +147,32 @@ int task_create(struct process *process, int32_t tid, struct task **out);
 /* Resets all registers, for a new program. 0 or -errno. */
 int task_start(struct task *task, uint64_t entry, uint64_t stack_pointer);
 
-/* Puts a task that does not run in line to be started, or to have its call made again. */
+/* Puts a task that does not run in line to be started, or to have its call made again; and takes it out of the line. */
 void task_make_ready(struct task *task);
+void task_leave_ready_list(struct task *task);
 
 /*
  * Ends one thread that is not running; the last one of a process ends it with
- * this wait status. The loop frees the task.
+ * this wait status. It only marks the task and takes it off what could wake it,
+ * so it may be called from inside any walk over tasks or processes: what the
+ * end means for others comes with tasks_bury().
  */
 void task_end(struct task *task, int wait_status);
 
-/* Frees a task that was created but shall never start. */
+/*
+ * The loop's, between two events, when nothing walks over tasks or processes:
+ * tells others of the tasks that have ended, makes zombies of processes without
+ * tasks, and frees what is gone. Nothing else frees a task or a process.
+ */
+void tasks_bury(struct sandbox *sandbox);
+
+/* Frees a task that was created but shall never start, or at the sandbox's end. */
 void task_abandon(struct task *task);
 
 /* Takes a task out of the guest as soon as possible: an INTERRUPTED event follows. */
 void task_interrupt(struct task *task);
 
-/* The task with this id, or NULL. */
+/* The task with this id that has not ended, or NULL. */
 struct task *task_find(struct sandbox *sandbox, int32_t tid);
-
-/* Frees a task that has ended or never started. */
-void task_destroy(struct task *task);
 
 #endif

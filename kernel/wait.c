@@ -126,6 +126,7 @@ void task_wait_clear(struct task *task)
     wait->for_child = false;
     task->signals.taking = 0;
     task->wake = WAKE_NONE;
+    read_log_clear(&task->reads);
 }
 
 void task_make_ready(struct task *task)
@@ -135,11 +136,29 @@ void task_make_ready(struct task *task)
     task->state = TASK_READY;
     task->on_ready_list = true;
     task->next_ready = NULL;
+    task->prev_ready = sandbox->ready_last;
     if (sandbox->ready_last)
         sandbox->ready_last->next_ready = task;
     else
         sandbox->ready_first = task;
     sandbox->ready_last = task;
+}
+
+void task_leave_ready_list(struct task *task)
+{
+    struct sandbox *sandbox = task->sandbox;
+
+    if (!task->on_ready_list)
+        return;
+    if (task->prev_ready)
+        task->prev_ready->next_ready = task->next_ready;
+    else
+        sandbox->ready_first = task->next_ready;
+    if (task->next_ready)
+        task->next_ready->prev_ready = task->prev_ready;
+    else
+        sandbox->ready_last = task->prev_ready;
+    task->on_ready_list = false;
 }
 
 void task_wake(struct task *task, enum wake_reason reason)
@@ -151,8 +170,9 @@ void task_wake(struct task *task, enum wake_reason reason)
     task_make_ready(task);
 }
 
-void task_stop_waiting(struct task *task)
+void task_leave_lists(struct task *task)
 {
     if (task->state == TASK_WAITING)
         stop_waiting(task);
+    task_leave_ready_list(task);
 }

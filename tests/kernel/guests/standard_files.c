@@ -31,6 +31,8 @@ int main(int argc, char **argv)
     for (int fd = 0; fd < STANDARD_FILES; fd++)
         fprintf(out, "%d: %s, access %d, type %o\n", fd, seen[fd].flags < 0 ? "closed" : "open",
                 seen[fd].flags < 0 ? 0 : seen[fd].flags & O_ACCMODE, seen[fd].type);
-    fprintf(out, "the next file got %d\n", fileno(out));
+    /* What is above may be open in a native run: the one who starts it decides. */
+    if (fileno(out) < STANDARD_FILES)
+        fprintf(out, "the next file got %d\n", fileno(out));
     return fclose(out) != 0;
 }
