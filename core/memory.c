@@ -132,6 +132,11 @@ static int copy_failed(struct tg_subprocess *subprocess, int error, uint64_t add
         return platform_fail(platform, -EPERM,
                              "copy guest memory: process_vm_readv or process_vm_writev is forbidden (a seccomp filter, "
                              "Yama or an LSM); allow them in the embedder");
+    case EMFILE:
+    case ENFILE:
+        return platform_fail(platform, -EMFILE,
+                             "copy guest memory: no descriptor is left, and without process_vm_readv and "
+                             "process_vm_writev each subprocess takes one more; raise RLIMIT_NOFILE");
     case ENOMEM:
         return platform_fail(platform, -ENOMEM, "copy guest memory: the host has no memory");
     default:

@@ -13,8 +13,7 @@
  *   config      numbers that never change, the workers' filter: read only
  *   table       pointers to trampolines: read only, not here but at the bottom of the
  *               address space, where an absolute jump reaches it
- *   window      not mapped in the stub: the file's bytes there are what copies of
- *               guest memory go through when the stub makes them itself
+ *   window      not mapped in the stub: bytes of patches, which it reads from its file
  *   trampolines of patched system calls: read and execute
  *   control     rings and wake-up words      } the guest can write these: the
  *   workers     signal stacks                } library believes nothing in them

@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "core/descriptors.h"
+#include "core/memory_file.h"
 #include "core/systrap/systrap_backend.h"
 
 /* What the stub sees where; the offset in the file is the offset in the region. */
@@ -33,49 +32,72 @@ static uint64_t memory_size(const struct systrap_platform *sp)
     return SYSTRAP_SLOTS + (uint64_t)sp->slots_max * sp->slot_size;
 }
 
-int stub_memory_create(struct systrap_subprocess *subprocess)
+static void *map_file(int file, uint64_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+
+    if (memory == MAP_FAILED)
+        return NULL;
+    madvise(memory, size, MADV_DONTDUMP);
+    return memory;
+}
+
+/* The file and all of it mapped. On an error neither. */
+static int make_file(const char *name, uint64_t size, int *file, uint8_t **memory, const char **call)
+{
+    *file = memory_file_create(name, size, call);
+    if (*file < 0)
+        return *file;
+    *memory = map_file(*file, size);
+    if (*memory)
+        return 0;
+    *call = "mmap(2)";
+    close(*file);
+    *file = -1;
+    return -ENOMEM;
+}
+
+static void unmake_file(int *file, uint8_t **memory, uint64_t size)
+{
+    if (*memory)
+        munmap(*memory, size);
+    if (*file >= 0)
+        close(*file);
+    *memory = NULL;
+    *file = -1;
+}
+
+int stub_memory_create(struct systrap_subprocess *subprocess, const char **call)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
-    struct rlimit limit;
-    int err = 0;
+    int err = make_file("trapgate", memory_size(sp), &subprocess->file, &subprocess->memory, call);
 
-    /* Beyond the limit the kernel would signal the embedder. */
-    if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < memory_size(sp))
-        return -EFBIG;
-    subprocess->file = descriptor_memfd("trapgate", 0);
-    if (subprocess->file < 0)
-        return subprocess->file;
-    if (ftruncate(subprocess->file, (off_t)memory_size(sp)))
-        err = -errno;
-    if (!err) {
-        void *memory =
-            mmap(NULL, memory_size(sp), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, subprocess->file, 0);
-
-        if (memory == MAP_FAILED)
-            err = -errno;
-        else
-            subprocess->memory = memory;
-    }
-    if (err) {
-        close(subprocess->file);
-        subprocess->file = -1;
+    if (err)
         return err;
-    }
-    madvise(subprocess->memory, memory_size(sp), MADV_DONTDUMP);
     memcpy(subprocess->memory + SYSTRAP_CONFIG, &sp->config, sizeof(sp->config));
     orders_of(subprocess)->request = 1;
     subprocess->sequence = 1;
     return 0;
 }
 
+int stub_memory_seal(const struct systrap_subprocess *subprocess)
+{
+    return memory_file_seal(subprocess->file);
+}
+
+int stub_memory_make_window(struct systrap_subprocess *subprocess)
+{
+    const char *call;
+
+    if (subprocess->window)
+        return 0;
+    return make_file("trapgate-window", STUB_WINDOW_SIZE, &subprocess->window_file, &subprocess->window, &call);
+}
+
 void stub_memory_destroy(struct systrap_subprocess *subprocess)
 {
-    if (subprocess->memory)
-        munmap(subprocess->memory, memory_size(systrap_platform(subprocess->base.platform)));
-    if (subprocess->file >= 0)
-        close(subprocess->file);
-    subprocess->memory = NULL;
-    subprocess->file = -1;
+    unmake_file(&subprocess->file, &subprocess->memory, memory_size(systrap_platform(subprocess->base.platform)));
+    unmake_file(&subprocess->window_file, &subprocess->window, STUB_WINDOW_SIZE);
 }
 
 size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls)

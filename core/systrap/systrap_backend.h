@@ -79,7 +79,10 @@ struct systrap_subprocess {
     bool reaped; /* lock */
     int file;    /* memory of the stub; its offset is the syscall thread's answer */
     int pidfd;
-    uint8_t *memory;     /* the whole region but the text, by offset */
+    uint8_t *memory; /* the whole region but the text, by offset */
+    /* order_lock: what copies of guest memory go through when the stub makes them itself; -1 and NULL before */
+    int window_file;
+    uint8_t *window;
     struct list watched; /* systrap_platform.watched */
 
     pthread_mutex_t order_lock; /* one batch at a time; recursive, for reading memory before it is changed */
@@ -291,8 +294,14 @@ void shared_futex_wake(uint32_t *word);
 
 /* ---- stub_memory.c ---- */
 
-/* The file and its mapping. 0 or -errno. */
-int stub_memory_create(struct systrap_subprocess *subprocess);
+#define STUB_WINDOW_SIZE 0x40000
+
+/* The file and its mapping. 0 or -errno, and then *call names what failed. */
+int stub_memory_create(struct systrap_subprocess *subprocess, const char **call);
+/* The stub has mapped its parts: nobody else can write, whoever holds the descriptor. 0 or -errno. */
+int stub_memory_seal(const struct systrap_subprocess *subprocess);
+/* Makes window and window_file, if there are none. order_lock is held. 0 or -errno. */
+int stub_memory_make_window(struct systrap_subprocess *subprocess);
 void stub_memory_destroy(struct systrap_subprocess *subprocess);
 /* The calls that map the file in a stub; how many. */
 size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls);
@@ -325,7 +334,8 @@ int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *an
 
 /* ---- systrap_subprocess.c ---- */
 
-int systrap_subprocess_init(struct systrap_subprocess *subprocess);
+/* 0 or -errno, and then *call names what failed. */
+int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **call);
 void systrap_subprocess_release(struct systrap_subprocess *subprocess);
 /* The process exists: watches over it. */
 int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid);

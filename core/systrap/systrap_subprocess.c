@@ -33,14 +33,15 @@ static void init_recursive(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&attr);
 }
 
-int systrap_subprocess_init(struct systrap_subprocess *subprocess)
+int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **call)
 {
     int err;
 
     subprocess->pidfd = -1;
     subprocess->file = -1;
+    subprocess->window_file = -1;
     list_init(&subprocess->watched);
-    err = stub_memory_create(subprocess);
+    err = stub_memory_create(subprocess, call);
     if (err)
         return err;
     subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
@@ -313,6 +314,8 @@ static int make_process(struct systrap_subprocess *child, struct systrap_subproc
         SHARED_SWAP(orders->go, mother->sequence);
         shared_futex_wake(&orders->go);
         err = orders_first_answer(child, &answer);
+        if (!err)
+            err = stub_memory_seal(child);
         if (err)
             uncount(child->base.platform, COUNTER_STUB_THREADS);
     }
@@ -331,11 +334,12 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
     struct tg_platform *platform = base->platform;
     struct systrap_subprocess *child = to_systrap_subprocess(base);
     struct systrap_subprocess *mother = from ? to_systrap_subprocess(from) : systrap_platform(platform)->template;
+    const char *call;
     int err;
 
     if (!subprocess_enter(&mother->base))
         return create_failed(platform, from, -ESRCH);
-    err = systrap_subprocess_init(child);
+    err = systrap_subprocess_init(child, &call);
     if (!err) {
         pthread_mutex_lock(&mother->order_lock);
         err = make_process(child, mother);
@@ -408,7 +412,7 @@ static ssize_t order_copy(struct systrap_subprocess *subprocess, uint64_t nr, ui
     int err;
 
     orders_of(subprocess)->calls[0] =
-        (struct stub_call){.nr = nr, .args = {(uint64_t)subprocess->file, addr, length, SYSTRAP_WINDOW}};
+        (struct stub_call){.nr = nr, .args = {(uint64_t)subprocess->window_file, addr, length, 0}};
     err = orders_give(subprocess, 1, &answer);
     if (err)
         return err;
@@ -429,24 +433,25 @@ static ssize_t order_copy_of_pages(struct systrap_subprocess *subprocess, uint64
     return copied == -EFAULT && length > in_page ? order_copy(subprocess, nr, addr, in_page) : copied;
 }
 
-/* The stub reads and writes the file that it shares with us; the kernel checks its memory's rights on the way. */
+/* The stub reads and writes a file that we have mapped; the kernel checks its memory's rights on the way. */
 ssize_t systrap_subprocess_copy(struct tg_subprocess *base, bool to_guest, uint64_t addr, void *buffer, size_t length)
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
     uint64_t nr = to_guest ? tgi_arch.syscalls.pread64 : tgi_arch.syscalls.pwrite64;
-    uint8_t *window = subprocess->memory + SYSTRAP_WINDOW;
     ssize_t copied;
 
-    if (length > SYSTRAP_WINDOW_SIZE)
-        length = SYSTRAP_WINDOW_SIZE;
+    if (length > STUB_WINDOW_SIZE)
+        length = STUB_WINDOW_SIZE;
     pthread_mutex_lock(&subprocess->order_lock);
-    if (to_guest)
-        memcpy(window, buffer, length);
-    copied = order_copy_of_pages(subprocess, nr, addr, length);
+    copied = stub_memory_make_window(subprocess);
+    if (!copied && to_guest)
+        memcpy(subprocess->window, buffer, length);
+    if (!copied)
+        copied = order_copy_of_pages(subprocess, nr, addr, length);
     if (!to_guest && copied > 0)
-        memcpy(buffer, window, (size_t)copied);
-    if (length > base->platform->info.page_size)
-        madvise(window, SYSTRAP_WINDOW_SIZE, MADV_REMOVE);
+        memcpy(buffer, subprocess->window, (size_t)copied);
+    if (length > base->platform->info.page_size && subprocess->window)
+        madvise(subprocess->window, STUB_WINDOW_SIZE, MADV_REMOVE);
     pthread_mutex_unlock(&subprocess->order_lock);
     return copied;
 }

@@ -185,17 +185,20 @@ static int adopt(struct systrap_subprocess *template, pid_t pid)
 
     systrap_platform(template->base.platform)->group = pid;
     err = systrap_subprocess_adopt(template, pid);
-    return err ? err : orders_first_answer(template, &answer);
+    if (!err)
+        err = orders_first_answer(template, &answer);
+    return err ? err : stub_memory_seal(template);
 }
 
 static int new_template(struct tg_platform *platform, struct open_report *report)
 {
     struct systrap_subprocess *template = calloc(1, sizeof(*template));
+    const char *call = "malloc";
     int err = -ENOMEM;
 
     if (template) {
         template->base.platform = platform;
-        err = systrap_subprocess_init(template);
+        err = systrap_subprocess_init(template, &call);
     }
     if (err) {
         free(template);

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The stub's own code: nobody changes or unmaps it, not even the stub, where the kernel can seal pages. */
+/*
+ * The stub's own code: nobody changes or unmaps it, not even the stub, where
+ * the kernel can seal pages. Its file: nobody writes to it but through the
+ * mappings that were there from the start, whoever gets hold of a descriptor.
+ */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "guests.h"
 #include "hostile.h"
+
+#define FILES_MAX        64
+#define TEMPLATE_AND_TWO 3
 
 #ifndef SYS_mseal
 #define SYS_mseal 462
@@ -52,6 +62,55 @@ void hostile_sealed(uint32_t backend)
     CHECK_OK(tg_subprocess_fork(guest.subprocess, &copy));
     CHECK(code_is_sealed(tg_subprocess_pid(copy), user_end));
     GUEST_RUN_TO_CALL(&guest);
+    tg_subprocess_destroy(copy);
+    guest_close(&guest);
+}
+
+/* This program makes no file in memory itself. */
+static bool is_stub_file(int fd)
+{
+    return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+static void check_cannot_be_written(const struct guest *guest, int fd)
+{
+    const uint64_t order = 0;
+    void *mapped;
+
+    check_context("descriptor %d", fd);
+    CHECK_EQ(pwrite(fd, &order, sizeof(order), 0x10000), -1);
+    CHECK_EQ(errno, EPERM);
+    CHECK_EQ(ftruncate(fd, 0), -1);
+    CHECK_EQ(errno, EPERM);
+    mapped = mmap(NULL, guest->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0x10000);
+    CHECK(mapped == MAP_FAILED);
+    mapped = CHECK_SYSTEM(mmap(NULL, guest->page, PROT_READ, MAP_SHARED, fd, 0x10000));
+    CHECK_EQ(mprotect(mapped, guest->page, PROT_READ | PROT_WRITE), -1);
+    CHECK_SYSTEM(munmap(mapped, guest->page));
+    CHECK_RESULT(tg_subprocess_map(guest->subprocess, GUEST_HOLE_AT, guest->page, PROT_RW, TG_MAP_SHARED, fd, 0x10000),
+                 -EPERM);
+}
+
+void hostile_file_sealed(uint32_t backend)
+{
+    struct guest guest;
+    tg_subprocess *copy = NULL;
+    size_t files = 0;
+
+    need_shared_memory(backend);
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    CHECK_OK(tg_subprocess_fork(guest.subprocess, &copy));
+    for (int fd = 0; fd < FILES_MAX; fd++) {
+        if (!is_stub_file(fd))
+            continue;
+        check_cannot_be_written(&guest, fd);
+        files++;
+    }
+    check_context(" ");
+    CHECK_EQ(files, TEMPLATE_AND_TWO);
+    GUEST_RUN_TO_CALL(&guest);
+    run_context(guest.context, copy, &guest.event);
+    CHECK_CALL(&guest.event, GUEST_CALL);
     tg_subprocess_destroy(copy);
     guest_close(&guest);
 }

@@ -366,7 +366,8 @@ TG_API int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint6
  * cannot be accessed; the result is 0 when that is all of them and -EFAULT
  * when it is not. The copy is not atomic: a guest thread that runs may change
  * the memory meanwhile. Read a thing once, then check it.
- * Errors: -EINVAL, -EFAULT, -ESRCH, -EPERM, -ENOMEM.
+ * Errors: -EINVAL, -EFAULT, -ESRCH, -EPERM, -ENOMEM, and where the host
+ * forbids those two calls on systrap -EMFILE.
  */
 TG_API int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
 TG_API int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length,
