@@ -3,6 +3,8 @@
 #include "core/event.h"
 #include "core/systrap/systrap_queue.h"
 
+#define ROUNDS_MAX 16 /* of a context that leaves nothing, for one look at it */
+
 static void put_event(struct sink *sink, const struct tg_event *event)
 {
     event_store(sink->next, sink->stride, event);
@@ -14,66 +16,104 @@ static void put_event(struct sink *sink, const struct tg_event *event)
 void systrap_queue_finish(struct systrap_context *context)
 {
     atomic_fetch_sub(&context->seat->running, 1);
-    context->queue = NULL;
+    atomic_store_explicit(&context->queue, NULL, memory_order_relaxed);
     context_give_back(&context->base);
 }
 
 void systrap_queue_make_ready(struct systrap_context *context)
 {
     struct systrap_queue *queue = context->queue;
+    struct seat *seat = context->seat;
 
     pthread_mutex_lock(&queue->lock);
-    list_add_last(&queue->ready, &context->of_queue);
+    if (list_empty(&seat->ready))
+        list_add_last(&queue->ready, &seat->in_ready);
+    list_add_last(&seat->ready, &context->of_queue);
     atomic_fetch_add(&queue->ready_count, 1);
     /* With the lock: once the event can be taken, the queue can be destroyed. */
-    if (queue->fd >= 0)
+    if (atomic_load(&queue->fd) >= 0)
         systrap_queue_ring_fd(queue);
     else
         systrap_queue_rouse(queue);
     pthread_mutex_unlock(&queue->lock);
 }
 
-void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink)
+struct systrap_context *systrap_queue_pop_ready(struct systrap_queue *queue)
 {
+    struct systrap_context *context;
+    struct seat *seat;
+
+    if (list_empty(&queue->ready))
+        return NULL;
+    seat = container_of(queue->ready.next, struct seat, in_ready);
+    context = container_of(seat->ready.next, struct systrap_context, of_queue);
+    list_remove(&context->of_queue);
+    list_remove(&seat->in_ready);
+    if (!list_empty(&seat->ready))
+        list_add_last(&queue->ready, &seat->in_ready);
+    atomic_fetch_sub(&queue->ready_count, 1);
+    return context;
+}
+
+void systrap_queue_take_ready(struct systrap_queue *queue, size_t max, struct sink *sink)
+{
+    const size_t end = sink->left > max ? sink->left - max : 0;
+    struct systrap_context *context;
+
     if (!atomic_load(&queue->ready_count))
         return;
     pthread_mutex_lock(&queue->lock);
-    while (sink->left && !list_empty(&queue->ready)) {
-        struct systrap_context *context = container_of(queue->ready.next, struct systrap_context, of_queue);
-
-        list_remove(&context->of_queue);
-        atomic_fetch_sub(&queue->ready_count, 1);
+    while (sink->left > end && (context = systrap_queue_pop_ready(queue)) != NULL) {
         put_event(sink, &context->event);
         systrap_queue_finish(context);
     }
     pthread_mutex_unlock(&queue->lock);
 }
 
+/*
+ * The caller has the context. With the lock, under which others claim: neither
+ * they nor a death, after which somebody sweeps, come between the look and what
+ * follows from it. True: it has left something, or its subprocess has died, and
+ * it stays the caller's. False: it is in flight, and nothing of the caller's.
+ */
+static bool keep_what_is_left(struct systrap_context *context)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    bool left;
+
+    pthread_mutex_lock(&subprocess->lock);
+    left = systrap_is_dead(subprocess) || systrap_left_something(context);
+    atomic_store(&context->flight, left ? NOT_IN_FLIGHT : IN_FLIGHT);
+    pthread_mutex_unlock(&subprocess->lock);
+    return left;
+}
+
+/* The same, but what it has left is for a sweep to find. */
+static bool keep_if_dead(struct systrap_context *context)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    bool dead;
+
+    pthread_mutex_lock(&subprocess->lock);
+    dead = systrap_is_dead(subprocess);
+    atomic_store(&context->flight, dead ? NOT_IN_FLIGHT : IN_FLIGHT);
+    pthread_mutex_unlock(&subprocess->lock);
+    return dead;
+}
+
 bool systrap_queue_take_off(struct systrap_context *context)
 {
-    /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. */
-    while (!systrap_is_dead(context->bound)) {
-        uint32_t flight = STARTING;
+    uint32_t flight = STARTING;
 
-        if (atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
-            return false;
-        atomic_store(&context->flight, STARTING);
-        if (systrap_left_something(context))
-            break;
-    }
-    atomic_store(&context->flight, NOT_IN_FLIGHT);
-    return true;
+    /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. */
+    if (!systrap_is_dead(context->bound) && atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
+        return false;
+    return keep_what_is_left(context);
 }
 
 bool systrap_queue_is_down(struct systrap_context *context)
 {
-    while (!systrap_left_something(context) && !systrap_is_dead(context->bound)) {
-        atomic_store(&context->flight, STARTING);
-        if (!systrap_left_something(context) && !systrap_queue_take_off(context))
-            return false;
-        atomic_store(&context->flight, NOT_IN_FLIGHT);
-    }
-    return true;
+    return systrap_left_something(context) || keep_what_is_left(context);
 }
 
 /*
@@ -88,10 +128,14 @@ static void run_again(struct systrap_context *context)
         systrap_queue_rouse(context->queue);
 }
 
-/* What the context has left is an event. False: it runs on, and is nobody's to deliver. */
+/*
+ * What the context has left is an event. False: it runs on, and is nobody's to
+ * deliver. A guest can leave what is no event as often as somebody looks; then
+ * it has to wait for the next sweep.
+ */
 static bool collect_or_run(struct systrap_context *context, struct tg_event *event)
 {
-    for (;;) {
+    for (unsigned int round = 1;; round++) {
         if (!systrap_queue_is_down(context))
             return false;
         if (!systrap_left_something(context)) {
@@ -101,7 +145,7 @@ static bool collect_or_run(struct systrap_context *context, struct tg_event *eve
         if (systrap_collect(context, event))
             return true;
         run_again(context);
-        if (!systrap_queue_take_off(context))
+        if (!(round < ROUNDS_MAX ? systrap_queue_take_off(context) : keep_if_dead(context)))
             return false;
     }
 }
@@ -199,33 +243,97 @@ size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap
     return n;
 }
 
-static void collect_seat(struct systrap_queue *queue, struct seat *seat, bool all, struct sink *sink)
+/* A walk over the seats. */
+struct walk {
+    size_t share;  /* that each may have of the room */
+    uint32_t busy; /* seats that had events */
+    bool more;     /* some have events still */
+    bool dead;     /* some are */
+};
+
+static void collect_seat(struct systrap_queue *queue, struct seat *seat, size_t max, struct sink *sink)
 {
     struct systrap_context *contexts[DRAIN_MAX];
-    size_t max = sink->left < DRAIN_MAX ? sink->left : DRAIN_MAX;
     size_t n = drain(seat->subprocess, contexts, max);
 
-    if (all || systrap_is_dead(seat->subprocess))
+    if (systrap_is_dead(seat->subprocess))
         n += systrap_queue_sweep(seat->subprocess, contexts + n, max - n);
     for (size_t i = 0; i < n; i++)
         systrap_queue_deliver(contexts[i], queue, sink);
 }
 
-void systrap_queue_collect(struct systrap_queue *queue, bool all, struct sink *sink)
+static void visit_seat(struct systrap_queue *queue, struct seat *seat, struct walk *walk, struct sink *sink)
 {
-    bool dead = false;
+    size_t max = walk->share < sink->left ? walk->share : sink->left;
 
-    if (sink->next)
-        systrap_queue_take_ready(queue, sink);
-    for (struct seat *seat = queue->seats; seat && sink->left; seat = seat->next) {
-        if (atomic_load(&seat->running) && (all || systrap_seat_has_events(seat)))
-            collect_seat(queue, seat, all, sink);
-        dead = dead || systrap_is_dead(seat->subprocess);
+    if (atomic_load(&seat->running) && systrap_seat_has_events(seat)) {
+        collect_seat(queue, seat, max < DRAIN_MAX ? max : DRAIN_MAX, sink);
+        walk->busy++;
+        walk->more |= systrap_seat_has_events(seat);
     }
-    if (dead) {
-        pthread_mutex_lock(&queue->lock);
-        systrap_seats_remove(queue, false);
-        pthread_mutex_unlock(&queue->lock);
+    walk->dead |= systrap_is_dead(seat->subprocess);
+}
+
+/* Once around, from where the last walk ended for want of room. */
+static void walk_seats(struct systrap_queue *queue, struct walk *walk, struct sink *sink)
+{
+    struct seat *const first = queue->turn ? queue->turn : atomic_load(&queue->seats);
+    struct seat *seat = first;
+
+    while (seat && sink->left) {
+        struct seat *next = seat->next;
+
+        visit_seat(queue, seat, walk, sink);
+        seat = next ? next : atomic_load(&queue->seats);
+        if (seat == first)
+            break;
+    }
+    queue->turn = seat;
+}
+
+static void remove_dead_seats(struct systrap_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    systrap_seats_remove(queue, false);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+/* As many parts are expected to have something as the last time; a wrong guess is put right by the second walk. */
+void systrap_queue_collect(struct systrap_queue *queue, struct sink *sink)
+{
+    const bool ready = sink->next && atomic_load(&queue->ready_count);
+    const size_t parts = queue->busy + ready;
+    const size_t share = parts > 1 && sink->left ? (sink->left + parts - 1) / parts : sink->left;
+    struct walk walk = {.share = share};
+    struct walk rest = {.share = SIZE_MAX};
+
+    if (ready) {
+        queue->ready_first = !queue->ready_first;
+        if (queue->ready_first)
+            systrap_queue_take_ready(queue, share, sink);
+    }
+    walk_seats(queue, &walk, sink);
+    if (ready)
+        systrap_queue_take_ready(queue, sink->left, sink);
+    if (walk.more && sink->left)
+        walk_seats(queue, &rest, sink);
+    queue->busy = walk.busy;
+    if (walk.dead)
+        remove_dead_seats(queue);
+}
+
+void systrap_queue_collect_unnamed(struct systrap_queue *queue)
+{
+    struct systrap_context *contexts[DRAIN_MAX];
+
+    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+        size_t n = atomic_load(&seat->running) ? systrap_queue_sweep(seat->subprocess, contexts, DRAIN_MAX) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+            struct sink nowhere = {.left = 0};
+
+            systrap_queue_deliver(contexts[i], queue, &nowhere);
+        }
     }
 }
 

@@ -35,9 +35,10 @@ void systrap_queue_rouse(struct systrap_queue *queue)
 
 void systrap_queue_ring_fd(const struct systrap_queue *queue)
 {
+    const int fd = atomic_load(&queue->fd);
     const uint64_t one = 1;
 
-    while (queue->fd >= 0 && write(queue->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+    while (fd >= 0 && write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
 }
 
@@ -56,7 +57,7 @@ int systrap_queue_wake(struct tg_queue *base)
 /* For the thread that collects. Inlined: it is what a waiter looks at without a pause. */
 __attribute__((always_inline)) static inline bool something_there(const struct systrap_queue *queue)
 {
-    if (queue->fd >= 0 ? atomic_load(&queue->stopping) : atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
+    if (queue->served ? atomic_load(&queue->stopping) : atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
         return true;
     for (struct seat *seat = queue->seats; seat; seat = seat->next) {
         if (atomic_load(&seat->running) && systrap_seat_has_events(seat))
@@ -143,17 +144,6 @@ static bool fill_words(const struct systrap_queue *queue, struct seat *first, st
     return all;
 }
 
-/* What must be seen to before a sleep, and how long that may be. */
-static int64_t prepare_seats(struct systrap_queue *queue, int64_t until_ns)
-{
-    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
-        int64_t check = atomic_load(&seat->running) ? systrap_before_sleep(seat->subprocess) : INT64_MAX;
-
-        until_ns = check < until_ns ? check : until_ns;
-    }
-    return until_ns;
-}
-
 /* Sleeps until one of the seats' doorbells or somebody else wakes it. A seat that comes meanwhile wakes it too. */
 static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
 {
@@ -167,22 +157,10 @@ static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
     all = fill_words(queue, first, words, &n);
     if (!something_there(queue) && queue->seats == first) {
         count(queue->base.platform, COUNTER_FUTEX_SLEEPS);
-        wait_for_words(words, n, all, prepare_seats(queue, until_ns));
+        wait_for_words(words, n, all, systrap_queue_find_workers(queue, until_ns));
     }
     add_sleepers(first, (uint32_t)-1);
     atomic_store(&queue->sleeping, 0);
-}
-
-/* Once in a while: events that no ring names, and contexts that are stuck. */
-static void look_after_seats(struct systrap_queue *queue, int64_t now, struct sink *sink)
-{
-    if (queue->sweep_at && now < queue->sweep_at)
-        return;
-    if (queue->sweep_at) {
-        systrap_queue_collect(queue, true, sink);
-        systrap_seats_watch(queue, now);
-    }
-    queue->sweep_at = now + WATCHDOG_ROUND_NS;
 }
 
 bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until)
@@ -191,17 +169,23 @@ bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int
     int64_t now;
 
     if (found)
-        systrap_queue_collect(queue, false, sink);
-    if (sink->count)
+        systrap_queue_collect(queue, sink);
+    if (sink->count) {
+        systrap_queue_upkeep_at_times(queue);
         return true;
+    }
     /* Also when something was found that was nothing: a guest can fill its ring with nonsense for ever. */
     now = clock_monotonic_ns();
-    look_after_seats(queue, now, sink);
-    if (now >= until)
+    systrap_queue_upkeep(queue, now);
+    if (now >= until) {
+        systrap_queue_collect(queue, sink);
         return false;
-    if (!found && !sink->count) {
-        sleep_until(queue, systrap_seats_any_running(queue) && queue->sweep_at < until ? queue->sweep_at : until);
-        systrap_queue_collect(queue, false, sink);
+    }
+    if (!found) {
+        const int64_t sweep_at = queue->upkeep.sweep_at;
+
+        sleep_until(queue, systrap_seats_any_running(queue) && sweep_at < until ? sweep_at : until);
+        systrap_queue_collect(queue, sink);
     }
     return true;
 }
@@ -220,13 +204,16 @@ static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int6
 {
     int64_t until;
 
-    systrap_queue_collect(queue, false, sink);
-    if (sink->count)
+    systrap_queue_collect(queue, sink);
+    if (sink->count) {
+        systrap_queue_upkeep_at_times(queue);
         return;
+    }
     if (timeout_ns == 0) {
-        look_after_seats(queue, clock_monotonic_ns(), sink);
+        systrap_queue_upkeep(queue, clock_monotonic_ns());
         /* Who never sleeps sees to it here. */
-        prepare_seats(queue, 0);
+        systrap_queue_find_workers(queue, 0);
+        systrap_queue_take_ready(queue, sink->left, sink);
         return;
     }
     until = deadline_of(timeout_ns);
@@ -266,7 +253,7 @@ static void wait_on_fd(struct systrap_queue *queue, struct sink *sink, int64_t t
     int64_t until = deadline_of(timeout_ns);
 
     do {
-        systrap_queue_take_ready(queue, sink);
+        systrap_queue_take_ready(queue, sink->left, sink);
         clear_fd(queue);
     } while (!sink->count && !atomic_load(&queue->woken) && sleep_on_fd(queue, until));
 }
@@ -280,7 +267,7 @@ int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_
     *count = 0;
     if (!systrap_queue_enter_wait(queue))
         return platform_fail(base->platform, -EBUSY, "wait: another thread waits on this queue");
-    if (queue->fd >= 0)
+    if (atomic_load(&queue->fd) >= 0)
         wait_on_fd(queue, &sink, timeout_ns);
     else
         wait_for_events(queue, &sink, timeout_ns);

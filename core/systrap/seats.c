@@ -27,6 +27,8 @@ static struct seat *find_seat(struct systrap_queue *queue, struct systrap_subpro
         return NULL;
     seat->subprocess = subprocess;
     seat->queue_id = queue->id;
+    list_init(&seat->ready);
+    list_init(&seat->in_ready);
     atomic_store(&seat->refs, 1);
     atomic_fetch_add(&subprocess->refs, 1);
     atomic_store(&seat->next, atomic_load(&queue->seats));
@@ -75,6 +77,8 @@ void systrap_seats_remove(struct systrap_queue *queue, bool all)
             continue;
         }
         atomic_store(link, atomic_load(&seat->next));
+        if (queue->turn == seat)
+            queue->turn = NULL;
         release_seat(seat);
     }
 }

@@ -91,19 +91,22 @@ struct systrap_subprocess {
     struct systrap_patches patches;
     struct systrap_watch watch;
 
-    pthread_mutex_t lock; /* what follows */
+    /* Added to under order_lock, worker_count last; read by any thread. */
     pid_t workers[SYSTRAP_WORKERS_MAX];
     _Atomic uint32_t worker_count;
+
+    /* lock */
+    pthread_mutex_t lock;
     struct systrap_context **owners; /* by slot */
     uint32_t owners_size;
     uint32_t *free_slots;
     uint32_t free_count;
-    uint32_t next_slot; /* none above was ever used */
-
+    uint32_t next_slot;    /* none above was ever used */
     uint32_t backlog_head; /* as it was when somebody looked first */
     int64_t backlog_since;
-    _Atomic int64_t backlog_moved; /* when the run ring was seen to move last */
 
+    /* Atomic, any thread. */
+    _Atomic int64_t backlog_moved;     /* when the run ring was seen to move last; changed under lock */
     _Atomic uint32_t done_head[RINGS]; /* changed under lock */
     _Atomic uint32_t run_tail[RINGS];
 };
@@ -144,10 +147,10 @@ struct systrap_context {
     int64_t stuck_since;      /* watchdog.c, by the clock of being able to run; 0: it is not */
     /* While submitted to a queue: */
     struct list of_queue;
-    struct systrap_queue *queue;
-    _Atomic uint32_t flight; /* enum flight */
-    struct tg_event event;   /* while it is in the ready list */
-    uint64_t given_at;       /* statistics.c: ticks when it was given to the stub */
+    struct systrap_queue *_Atomic queue; /* written by whoever has claimed it; others only compare it */
+    _Atomic uint32_t flight;             /* enum flight; claimed under the subprocess's lock */
+    struct tg_event event;               /* while it is in the ready list */
+    uint64_t given_at;                   /* statistics.c: ticks when it was given to the stub */
 };
 
 /* ---- platform ---- */
@@ -180,32 +183,66 @@ struct systrap_platform {
 
 /* ---- queue ---- */
 
+/* upkeep.c: when the collecting thread is to look again. */
+struct systrap_upkeep {
+    uint32_t rounds;    /* that find something until it reads the clock */
+    int64_t read_at;    /* the clock, then */
+    int64_t workers_at; /* whether contexts find workers */
+    int64_t sweep_at;   /* for events that no ring names, and contexts that are stuck; 0: not yet */
+};
+
 /* A subprocess in which contexts of a queue run. */
 struct seat {
-    struct seat *_Atomic next;
+    struct seat *_Atomic next; /* systrap_queue.seats */
+
+    /* Never change. */
     struct systrap_subprocess *subprocess;
     uint64_t queue_id;
-    _Atomic uint32_t refs; /* the queue's list and contexts */
-    _Atomic uint32_t running;
+
+    /* Atomic, any thread. */
+    _Atomic uint32_t refs;    /* the queue's list and contexts */
+    _Atomic uint32_t running; /* contexts that were submitted and whose events nobody has fetched */
+
+    /* systrap_queue.lock */
+    struct list ready;    /* systrap_context.of_queue: events that are written already */
+    struct list in_ready; /* systrap_queue.ready, while there are any */
 };
 
 struct systrap_queue {
     struct tg_queue base;
-    uint64_t id; /* never used again */
+    uint64_t id; /* never changes, and is never used again */
+
+    /* lock */
     pthread_mutex_t lock;
-    struct seat *_Atomic seats; /* added under lock; removed, and walked along without lock, by the collecting thread */
-    struct list ready;          /* systrap_context.of_queue: events that are written already */
-    _Atomic uint32_t ready_count;
-    uint32_t word; /* changes to end a wait; a futex */
+    struct list ready; /* seat.in_ready: each in turn */
+
+    /* Added to under lock; removed from, and walked along without lock, by the collecting thread. */
+    struct seat *_Atomic seats;
+
+    /* Atomic, any thread. */
+    _Atomic uint32_t ready_count; /* changed under lock */
+    uint32_t word;                /* changes to end a wait; a futex */
     _Atomic uint32_t sleeping;
     _Atomic bool woken;
-    _Atomic bool waiting;
-    uint32_t futile_spins;
-    int64_t sweep_at; /* when to look for events that the rings do not name */
-    /* After tg_queue_fd(): */
-    int fd; /* eventfd, -1 before */
-    pthread_t service;
+    _Atomic bool waiting; /* a thread is in tg_queue_wait() or tg_queue_fd() */
     _Atomic bool stopping;
+    /*
+     * eventfd, -1 before tg_queue_fd(). Stored when the thread that rings it
+     * runs, and closed when no thread uses the queue any more. Who has
+     * something to say stores that first and then looks at this; who stores
+     * this then looks at that: systrap_queue_ring_fd(), start_service().
+     */
+    _Atomic int fd;
+
+    /* The collecting thread: the one that has set waiting, or the service, which begins after what is here. */
+    bool served;       /* it is the service */
+    struct seat *turn; /* where it begins to collect; NULL: at the first */
+    uint32_t busy;     /* seats that had events when it collected last */
+    bool ready_first;
+    uint32_t futile_spins;
+    struct systrap_upkeep upkeep;
+
+    pthread_t service; /* after tg_queue_fd(): who destroys the queue */
 };
 
 static inline struct systrap_platform *systrap_platform(const struct tg_platform *platform)

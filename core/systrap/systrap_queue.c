@@ -24,7 +24,7 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
         subprocess_leave(subprocess);
         return err ? err : platform_fail(base->platform, -ENOMEM, "submit: no memory");
     }
-    context->queue = queue;
+    atomic_store_explicit(&context->queue, queue, memory_order_relaxed);
     err = systrap_start(context, to_systrap_subprocess(subprocess), true, &context->event);
     if (err)
         subprocess_leave(subprocess);
@@ -33,7 +33,7 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
         return 0;
     }
     if (err < 0) {
-        context->queue = NULL;
+        atomic_store_explicit(&context->queue, NULL, memory_order_relaxed);
         atomic_fetch_sub(&seat->running, 1);
         return err;
     }
@@ -59,30 +59,46 @@ static void *service_main(void *arg)
     return NULL;
 }
 
+/*
+ * The number is nobody's to use before there is a thread that rings it: one that
+ * could not be made leaves nothing behind, and a wake beside this writes to no
+ * descriptor that has the number next.
+ */
+static int start_service(struct systrap_queue *queue)
+{
+    int fd = descriptor_eventfd(EFD_NONBLOCK);
+    int err;
+
+    if (fd < 0)
+        return fd;
+    queue->served = true;
+    err = quiet_thread_create(&queue->service, service_main, queue);
+    if (err) {
+        queue->served = false;
+        close(fd);
+        return err;
+    }
+    atomic_store(&queue->fd, fd);
+    /* Who came before has looked for it in vain. */
+    if (atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
+        systrap_queue_ring_fd(queue);
+    return 0;
+}
+
 int systrap_queue_fd(struct tg_queue *base)
 {
     struct systrap_queue *queue = to_systrap_queue(base);
-    int fd;
-    int err;
+    int err = 0;
 
-    if (queue->fd >= 0)
-        return queue->fd;
+    if (atomic_load(&queue->fd) >= 0)
+        return atomic_load(&queue->fd);
     if (!systrap_queue_enter_wait(queue))
         return platform_fail(base->platform, -EBUSY, "queue descriptor: a thread waits on this queue");
-    fd = descriptor_eventfd(EFD_NONBLOCK);
-    err = fd < 0 ? fd : 0;
-    if (!err) {
-        queue->fd = fd;
-        err = quiet_thread_create(&queue->service, service_main, queue);
-        if (err) {
-            queue->fd = -1;
-            close(fd);
-        }
-    }
-    if (!err && atomic_load(&queue->ready_count))
-        systrap_queue_ring_fd(queue);
+    /* Another thread may have been here meanwhile. */
+    if (atomic_load(&queue->fd) < 0)
+        err = start_service(queue);
     systrap_queue_leave_wait(queue);
-    return err ? platform_fail(base->platform, err, "queue descriptor: %s", strerror(-err)) : fd;
+    return err ? platform_fail(base->platform, err, "queue descriptor: %s", strerror(-err)) : atomic_load(&queue->fd);
 }
 
 /* ---- life ---- */
@@ -94,7 +110,7 @@ int systrap_queue_create(struct tg_queue *base)
     pthread_mutex_init(&queue->lock, NULL);
     list_init(&queue->ready);
     queue->id = atomic_fetch_add(&systrap_platform(base->platform)->next_id, 1);
-    queue->fd = -1;
+    atomic_store(&queue->fd, -1);
     return 0;
 }
 
@@ -145,14 +161,11 @@ static size_t sweep_aside(struct systrap_queue *queue, struct systrap_subprocess
 /* Events that were waiting already, or that another queue's waiter has found. How many. */
 static size_t discard_ready(struct systrap_queue *queue)
 {
+    struct systrap_context *context;
     size_t n = 0;
 
     pthread_mutex_lock(&queue->lock);
-    for (; !list_empty(&queue->ready); n++) {
-        struct systrap_context *context = container_of(queue->ready.next, struct systrap_context, of_queue);
-
-        list_remove(&context->of_queue);
-        atomic_fetch_sub(&queue->ready_count, 1);
+    for (; (context = systrap_queue_pop_ready(queue)) != NULL; n++) {
         context_take_back(&context->base, &context->event);
         systrap_queue_finish(context);
     }
@@ -187,12 +200,14 @@ void systrap_queue_destroy(struct tg_queue *base)
 {
     struct systrap_queue *queue = to_systrap_queue(base);
 
-    if (queue->fd >= 0) {
+    int fd = atomic_load(&queue->fd);
+
+    if (fd >= 0) {
         atomic_store(&queue->stopping, true);
         systrap_queue_rouse(queue);
         pthread_join(queue->service, NULL);
-        close(queue->fd);
-        queue->fd = -1;
+        atomic_store(&queue->fd, -1);
+        close(fd);
     }
     discard_ready(queue);
     for (struct seat *seat = queue->seats; seat; seat = seat->next)

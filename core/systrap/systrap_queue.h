@@ -62,7 +62,10 @@ static inline bool systrap_seat_has_events(const struct seat *seat)
 void systrap_queue_finish(struct systrap_context *context);
 /* The event is written in the context. */
 void systrap_queue_make_ready(struct systrap_context *context);
-void systrap_queue_take_ready(struct systrap_queue *queue, struct sink *sink);
+/* lock is held. One whose event is written, of each seat in turn; NULL: there is none. */
+struct systrap_context *systrap_queue_pop_ready(struct systrap_queue *queue);
+/* No more than max. */
+void systrap_queue_take_ready(struct systrap_queue *queue, size_t max, struct sink *sink);
 /*
  * The context was STARTING and runs now: others may claim it, and the caller
  * must not touch it any more. True: its subprocess has died, or it has left
@@ -82,17 +85,32 @@ void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue
  * that a spoilt ring does not name. How many.
  */
 size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max);
-/* By the collecting thread. all: what no ring names too. */
-void systrap_queue_collect(struct systrap_queue *queue, bool all, struct sink *sink);
+/*
+ * By the collecting thread: what rings name, and what is ready. Each seat has a
+ * share of the room, and what others leave of theirs; where there is not room
+ * for all, the next collection goes on from there.
+ */
+void systrap_queue_collect(struct systrap_queue *queue, struct sink *sink);
+/* The same for what no ring names, which becomes ready. */
+void systrap_queue_collect_unnamed(struct systrap_queue *queue);
 
 /* ---- queue_wait.c ---- */
 
 /* Whoever sleeps for the queue looks again. */
 void systrap_queue_rouse(struct systrap_queue *queue);
-/* The descriptor, if there is one, becomes readable. */
+/* The descriptor, if there is one, becomes readable. After what is to be seen was stored: start_service(). */
 void systrap_queue_ring_fd(const struct systrap_queue *queue);
 /* One round: spin, sleep, collect. False: the time is over. */
 bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until);
+
+/* ---- upkeep.c: by the collecting thread; what must be seen to whatever it finds ---- */
+
+/* Contexts find workers, and give way to others. Until when a sleep may last. */
+int64_t systrap_queue_find_workers(struct systrap_queue *queue, int64_t until_ns);
+/* What is due. */
+void systrap_queue_upkeep(struct systrap_queue *queue, int64_t now);
+/* The same for a wait that has found something, and reads no clock for that alone each time. */
+void systrap_queue_upkeep_at_times(struct systrap_queue *queue);
 
 /* One thread waits at a time. */
 static inline bool systrap_queue_enter_wait(struct systrap_queue *queue)

@@ -152,8 +152,53 @@ static void waiting_thread_changes(uint32_t backend)
     guest_close(&guest);
 }
 
+struct wakes {
+    tg_queue *queue;
+    pthread_barrier_t both;
+};
+
+static void *wake_beside(void *argument)
+{
+    struct wakes *wakes = argument;
+
+    pthread_barrier_wait(&wakes->both);
+    CHECK_OK(tg_queue_wake(wakes->queue));
+    return NULL;
+}
+
+/* Whichever comes first, the descriptor shows it. */
+static void descriptor_beside_wake(uint32_t backend)
+{
+    enum { QUEUES = 50 };
+    struct guest guest;
+    int i;
+
+    need_shares(backend);
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    for (i = 0; i < QUEUES; i++) {
+        struct wakes wakes = {.queue = create_queue(guest.platform)};
+        struct pollfd ready = {.events = POLLIN};
+        tg_event event;
+        pthread_t waker;
+
+        CHECK_EQ(pthread_barrier_init(&wakes.both, NULL, 2), 0);
+        waker = start_thread(wake_beside, &wakes);
+        pthread_barrier_wait(&wakes.both);
+        ready.fd = tg_queue_fd(wakes.queue);
+        CHECK(ready.fd >= 0);
+        join_thread(waker);
+        check_context("queue %d", i);
+        CHECK_EQ(CHECK_SYSTEM(poll(&ready, 1, 0)), 1);
+        CHECK_EQ(wait_events(wakes.queue, &event, 1, FOREVER), 0);
+        pthread_barrier_destroy(&wakes.both);
+        tg_queue_destroy(wakes.queue);
+    }
+    guest_close(&guest);
+}
+
 const struct test_case queue_descriptor_cases[] = {
     {"queue.fd", "The descriptor is readable exactly while events wait", descriptor_with_epoll},
+    {"queue.fd_beside_wake", "The descriptor shows a wake that came while it was made", descriptor_beside_wake},
     {"queue.fd_any_thread", "With the descriptor in use any thread may wait", descriptor_frees_the_waiter},
     {"queue.fd_busy", "The descriptor is given while contexts run, or refused (ptrace) and given afterwards",
      descriptor_while_running},

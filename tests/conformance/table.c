@@ -20,6 +20,7 @@ static const struct test_case *const areas[] = {
     queue_end_cases,
     queue_beside_cases,
     queue_lost_cases,
+    queue_fair_cases,
     isolation_cases,
     death_cases,
     embedder_cases,

@@ -27,6 +27,7 @@ static struct {
     struct seat seat;
     /* What the file has called, and when. */
     uint32_t runs_again;
+    bool never_rests; /* what runs again leaves the same at once, and somebody asks for it */
     uint32_t lost;
     uint32_t left;
     const struct systrap_queue *roused;
@@ -52,7 +53,10 @@ void systrap_run_again(struct systrap_context *context)
 {
     (void)context;
     world.runs_again++;
-    *slot_state() = SLOT_READY;
+    *slot_state() = world.never_rests ? SLOT_EVENT : SLOT_READY;
+    /* As if a waiter had come for it in this moment. */
+    if (world.never_rests)
+        atomic_store(&world.context.flight, ASKED_FOR);
 }
 
 void systrap_lost(struct systrap_context *context, struct tg_event *event)
@@ -107,7 +111,7 @@ static void init_queue(struct systrap_queue *queue)
 {
     pthread_mutex_init(&queue->lock, NULL);
     list_init(&queue->ready);
-    queue->fd = -1;
+    atomic_store(&queue->fd, -1);
 }
 
 static int begin(void **state)
@@ -131,6 +135,8 @@ static int begin(void **state)
     world.context.seat = &world.seat;
     world.context.queue = &world.queue;
     world.seat.subprocess = &world.subprocess;
+    list_init(&world.seat.ready);
+    list_init(&world.seat.in_ready);
     atomic_store(&world.seat.running, 1);
     init_queue(&world.queue);
     init_queue(&world.other);
@@ -155,7 +161,7 @@ static void find_stop(void)
     *slot_state() = SLOT_EVENT;
     atomic_store(&world.context.flight, IN_FLIGHT);
     control_of(&world.subprocess)->done_small[0] = 1;
-    systrap_queue_collect(&world.other, false, &nowhere);
+    systrap_queue_collect(&world.other, &nowhere);
     assert_int_equal(world.runs_again, 1);
     assert_int_equal(nowhere.count, 0);
     assert_int_equal(atomic_load(&world.context.flight), IN_FLIGHT);
@@ -199,12 +205,51 @@ static void what_runs_is_not_lost(void **state)
     }
 }
 
+/* Its guest kicks itself as often as somebody looks, and fills the ring with its number. */
+static void what_never_rests_keeps_nobody(void **state)
+{
+    (void)state;
+    struct systrap_context *found[1];
+    struct sink nowhere = {.left = 0};
+
+    world.never_rests = true;
+    *slot_state() = SLOT_EVENT;
+    systrap_queue_deliver(&world.context, &world.other, &nowhere);
+    assert_in_range(world.runs_again, 1, 100);
+    assert_int_equal(world.left, 0);
+    assert_int_equal(atomic_load(&world.context.flight), IN_FLIGHT);
+    /* It is not forgotten. */
+    assert_int_equal(systrap_queue_sweep(&world.subprocess, found, 1), 1);
+    assert_ptr_equal(found[0], &world.context);
+}
+
+/* The same, and then the subprocess dies: nobody comes for it any more. */
+static void what_never_rests_and_dies_is_delivered(void **state)
+{
+    (void)state;
+    struct sink nowhere = {.left = 0};
+
+    world.never_rests = true;
+    *slot_state() = SLOT_RUNNING;
+    atomic_store(&world.subprocess.death, SYSTRAP_DEAD);
+    atomic_store(&world.context.flight, ASKED_FOR);
+    assert_true(systrap_queue_take_off(&world.context));
+    assert_int_equal(atomic_load(&world.context.flight), NOT_IN_FLIGHT);
+    systrap_queue_deliver(&world.context, &world.other, &nowhere);
+    assert_int_equal(world.lost, 1);
+    assert_int_equal(world.left, 1);
+    assert_int_equal(atomic_load(&world.queue.ready_count), 1);
+    assert_ptr_equal(systrap_queue_pop_ready(&world.queue), &world.context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(running_again_ends_its_queues_sleep, begin, end),
         cmocka_unit_test_setup_teardown(nobody_is_roused_who_is_awake, begin, end),
         cmocka_unit_test_setup_teardown(what_runs_is_not_lost, begin, end),
+        cmocka_unit_test_setup_teardown(what_never_rests_keeps_nobody, begin, end),
+        cmocka_unit_test_setup_teardown(what_never_rests_and_dies_is_delivered, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

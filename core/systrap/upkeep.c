@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * What a queue's collecting thread sees to by the clock, whatever it finds: a
+ * subprocess that always has events keeps others neither from workers, nor from
+ * their turns, nor from being given up.
+ */
+#include "core/clock.h"
+#include "core/systrap/systrap_queue.h"
+#include "core/systrap/watchdog.h"
+
+#define WORKERS_NS (NS_PER_SECOND / 100)
+/* As many rounds cost less than the clock; if they took longer than that each is long enough to read it. */
+#define ROUNDS     16
+#define ROUNDS_NS  (NS_PER_SECOND / 1000)
+
+int64_t systrap_queue_find_workers(struct systrap_queue *queue, int64_t until_ns)
+{
+    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+        int64_t check = atomic_load(&seat->running) ? systrap_before_sleep(seat->subprocess) : INT64_MAX;
+
+        until_ns = check < until_ns ? check : until_ns;
+    }
+    return until_ns;
+}
+
+void systrap_queue_upkeep(struct systrap_queue *queue, int64_t now)
+{
+    struct systrap_upkeep *upkeep = &queue->upkeep;
+
+    if (now >= upkeep->workers_at) {
+        systrap_queue_find_workers(queue, INT64_MAX);
+        upkeep->workers_at = now + WORKERS_NS;
+    }
+    if (upkeep->sweep_at && now < upkeep->sweep_at)
+        return;
+    if (upkeep->sweep_at) {
+        systrap_queue_collect_unnamed(queue);
+        systrap_seats_watch(queue, now);
+    }
+    upkeep->sweep_at = now + WATCHDOG_ROUND_NS;
+}
+
+void systrap_queue_upkeep_at_times(struct systrap_queue *queue)
+{
+    struct systrap_upkeep *upkeep = &queue->upkeep;
+    int64_t now;
+
+    if (upkeep->rounds) {
+        upkeep->rounds--;
+        return;
+    }
+    now = clock_monotonic_ns();
+    upkeep->rounds = now - upkeep->read_at < ROUNDS_NS ? ROUNDS : 0;
+    upkeep->read_at = now;
+    systrap_queue_upkeep(queue, now);
+}
