@@ -84,6 +84,22 @@ int workers_make_first(struct systrap_subprocess *subprocess)
 }
 
 /*
+ * None sleeps. One that has no context is about to take what waits, such as one
+ * that was just made and has not begun yet. A guest that claims so has no more
+ * workers made for itself.
+ */
+static bool one_is_coming(const struct systrap_subprocess *subprocess)
+{
+    uint32_t n = atomic_load(&subprocess->worker_count);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!SHARED_LOAD(worker_of(subprocess, i)->running))
+            return true;
+    }
+    return false;
+}
+
+/*
  * For who waits for events, which may be those of other stubs, and for as long
  * as he likes: one that is stopped does not keep him, nor does somebody who
  * needs something of it.
@@ -95,7 +111,7 @@ bool workers_add(struct systrap_subprocess *subprocess)
 
     if (workers_wake_a_sleeper(subprocess))
         return true;
-    if (atomic_load(&subprocess->worker_count) >= max)
+    if (atomic_load(&subprocess->worker_count) >= max || one_is_coming(subprocess))
         return false;
     if (pthread_mutex_trylock(&subprocess->order_lock))
         return false;
