@@ -11,13 +11,15 @@
 #include "arch/arch.h"
 #include "core/interrupt.h"
 #include "core/list.h"
+#include "core/mapping_table.h"
 #include "core/platform.h"
 
 struct tg_subprocess {
     struct tg_platform *platform;
     struct list node;
-    _Atomic pid_t pid;    /* of the stub process; 0 from when it is reaped, for then it may be another's */
-    _Atomic uint32_t use; /* see subprocess_enter() */
+    _Atomic pid_t pid;             /* of the stub process; 0 from when it is reaped, for then it may be another's */
+    _Atomic uint32_t use;          /* see subprocess_enter() */
+    struct mapping_table mappings; /* written by the backend, which knows in which order the host makes them */
 };
 
 #define SUBPROCESS_SHUT (1u << 31) /* in tg_subprocess.use */

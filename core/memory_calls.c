@@ -46,6 +46,23 @@ void memory_call_fill(struct stub_call *call, const struct tg_mem_op *op)
     }
 }
 
+int memory_calls_prepare(struct tg_subprocess *subprocess, size_t n)
+{
+    if (mapping_table_reserve(&subprocess->mappings, n))
+        return platform_fail(subprocess->platform, -ENOMEM, "memory operation: no memory to remember the mappings");
+    return 0;
+}
+
+void memory_calls_made(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, int64_t result)
+{
+    const uint64_t page_size = subprocess->platform->info.page_size;
+
+    for (size_t i = 0; i < n; i++)
+        mapping_table_note(&subprocess->mappings, &ops[i], page_size, 0);
+    if (result)
+        mapping_table_note(&subprocess->mappings, &ops[n], page_size, result);
+}
+
 int memory_call_failed(struct tg_subprocess *subprocess, const struct tg_mem_op *op, size_t index, int64_t err)
 {
     struct tg_platform *platform = subprocess->platform;

@@ -7,6 +7,12 @@
 
 void memory_call_fill(struct stub_call *call, const struct tg_mem_op *op);
 
+/* Before so many operations are made: 0, or -ENOMEM with a sentence. */
+int memory_calls_prepare(struct tg_subprocess *subprocess, size_t n);
+
+/* The host has made n operations; result: 0, or its answer to the next one. In the order in which it made them. */
+void memory_calls_made(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, int64_t result);
+
 /* Remembers a sentence; result is the kernel's negative answer, index the operation's in the caller's array. */
 int memory_call_failed(struct tg_subprocess *subprocess, const struct tg_mem_op *op, size_t index, int64_t result);
 

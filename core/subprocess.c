@@ -64,8 +64,10 @@ int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, 
     if (!subprocess)
         return platform_fail(platform, -ENOMEM, "create a subprocess: no memory for its handle");
     subprocess->platform = platform;
+    mapping_table_init(&subprocess->mappings);
     err = platform->ops->subprocess_create(subprocess, from);
     if (err) {
+        mapping_table_destroy(&subprocess->mappings);
         free(subprocess);
         return err;
     }

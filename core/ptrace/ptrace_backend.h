@@ -8,7 +8,7 @@
  * tracer's own members need no lock; what other threads may look at is in
  * ptrace_subprocess and says so.
  *
- * Locks, outermost first: tracers_lock (tracer.c), tg_platform.lock,
+ * Locks, outermost first: ptrace_subprocess.order_lock, tracers_lock (tracer.c), tg_platform.lock,
  * ptrace_platform.queues_lock, ptrace_queue.lock, ptrace_subprocess.lock,
  * ptrace_platform.fp_lock.
  */
@@ -42,7 +42,7 @@ struct ptrace_subprocess {
     pthread_mutex_t lock;
     struct list threads;        /* all stub threads: stub_thread.of_subprocess */
     struct list parked;         /* those that tracers have handed back: stub_thread.waiting */
-    pthread_mutex_t batch_lock; /* the batch page */
+    pthread_mutex_t order_lock; /* the batch page; operations and births, in the order in which they are made */
 };
 
 /* ---- stub thread ---- */

@@ -24,7 +24,7 @@ int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid)
     struct stub_thread *first;
 
     pthread_mutex_init(&subprocess->lock, NULL);
-    pthread_mutex_init(&subprocess->batch_lock, NULL);
+    pthread_mutex_init(&subprocess->order_lock, NULL);
     list_init(&subprocess->threads);
     list_init(&subprocess->parked);
     subprocess->id = atomic_fetch_add(&ptrace_platform(subprocess->base.platform)->next_id, 1);
@@ -49,7 +49,8 @@ void ptrace_subprocess_release(struct ptrace_subprocess *subprocess)
         free(thread);
     }
     pthread_mutex_destroy(&subprocess->lock);
-    pthread_mutex_destroy(&subprocess->batch_lock);
+    pthread_mutex_destroy(&subprocess->order_lock);
+    mapping_table_destroy(&subprocess->base.mappings);
     free(subprocess);
 }
 
@@ -171,7 +172,7 @@ static int create_failed(struct tg_platform *platform, const struct tg_subproces
 }
 
 /* clone(2) inside the stub; the child sets itself up and goes to the park loop without anybody's help. */
-static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, pid_t *pid)
+static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, struct tg_subprocess *child, pid_t *pid)
 {
     struct ptrace_platform *pp = ptrace_platform(tracer->platform);
     struct arch_stub_request request = {
@@ -189,7 +190,11 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
     request.call.args[0] = STUB_CLONE_PROCESS_FLAGS;
     tgi_arch.stub_add_cookie(&request.call, pp->cookie);
     placement_before_run(thread);
-    err = stub_thread_inject(thread, &request, &after);
+    pthread_mutex_lock(&from->order_lock);
+    err = mapping_table_copy(&child->mappings, &from->base.mappings);
+    if (!err)
+        err = stub_thread_inject(thread, &request, &after);
+    pthread_mutex_unlock(&from->order_lock);
     tracer_release(thread);
     if (err)
         return err;
@@ -210,7 +215,7 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
         return create_failed(platform, from, -ENOMEM);
     if (!subprocess_enter(&mother->base))
         return create_failed(platform, from, -ESRCH);
-    err = clone_process(tracer, mother, &pid);
+    err = clone_process(tracer, mother, base, &pid);
     subprocess_leave(&mother->base);
     if (err)
         return create_failed(platform, from, err);
@@ -243,8 +248,11 @@ static int apply_one(struct stub_thread *thread, const struct tg_mem_op *op, siz
     err = stub_thread_inject(thread, &request, &after);
     if (err)
         return err;
-    if (call_failed(tgi_arch.stub_result(&after)))
+    if (call_failed(tgi_arch.stub_result(&after))) {
+        memory_calls_made(subprocess, op, 0, tgi_arch.stub_result(&after));
         return memory_call_failed(subprocess, op, index, tgi_arch.stub_result(&after));
+    }
+    memory_calls_made(subprocess, op, 1, 0);
     (*done)++;
     return 0;
 }
@@ -278,23 +286,26 @@ static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, 
         ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
         return -ESRCH;
     }
+    memory_calls_made(subprocess, ops, n - left, left ? tgi_arch.stub_result(&after) : 0);
     *done += n - left;
     return left ? memory_call_failed(subprocess, &ops[n - left], *done, tgi_arch.stub_result(&after)) : 0;
 }
 
 static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, size_t n, size_t *done)
 {
-    int err = 0;
+    struct ptrace_subprocess *subprocess = thread->subprocess;
+    int err;
 
-    if (n == 1)
-        return apply_one(thread, ops, 0, done);
-    pthread_mutex_lock(&thread->subprocess->batch_lock);
+    pthread_mutex_lock(&subprocess->order_lock);
+    err = memory_calls_prepare(&subprocess->base, n);
+    if (!err && n == 1)
+        err = apply_one(thread, ops, 0, done);
     while (*done < n && !err) {
         size_t part = n - *done < BATCH_MAX ? n - *done : BATCH_MAX;
 
         err = apply_batch(thread, ops + *done, part, done);
     }
-    pthread_mutex_unlock(&thread->subprocess->batch_lock);
+    pthread_mutex_unlock(&subprocess->order_lock);
     return err;
 }
 

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 
 #include "core/event.h"
-#include "core/guest_maps.h"
 #include "core/ptrace/ptrace_backend.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
@@ -26,9 +25,9 @@ static size_t read_guest(void *arg, uint64_t addr, void *buffer, size_t length)
 
 static bool guest_executable(void *arg, uint64_t addr)
 {
-    const struct ptrace_subprocess *subprocess = arg;
+    struct ptrace_subprocess *subprocess = arg;
 
-    return guest_maps_executable(atomic_load(&subprocess->base.pid), addr);
+    return mapping_table_executable(&subprocess->base.mappings, addr);
 }
 
 static struct arch_guest guest_of(struct stub_thread *thread)

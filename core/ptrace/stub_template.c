@@ -142,6 +142,7 @@ static int adopt_template(struct tg_platform *platform, pid_t pid, struct open_r
 
     if (subprocess) {
         subprocess->base.platform = platform;
+        mapping_table_init(&subprocess->base.mappings);
         err = ptrace_subprocess_adopt(subprocess, pid);
     }
     if (err) {

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/event.h"
-#include "core/guest_maps.h"
 #include "core/systrap/systrap_backend.h"
 
 #define TRIES_MAX        64   /* of code that traps where a site comes and goes; then the trap is its own */
@@ -24,9 +23,9 @@ static size_t read_guest(void *arg, uint64_t addr, void *buffer, size_t length)
 
 static bool guest_executable(void *arg, uint64_t addr)
 {
-    const struct systrap_subprocess *subprocess = arg;
+    struct systrap_subprocess *subprocess = arg;
 
-    return guest_maps_executable(atomic_load(&subprocess->base.pid), addr);
+    return mapping_table_executable(&subprocess->base.mappings, addr);
 }
 
 /* ---- events ---- */

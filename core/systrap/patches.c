@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/guest_maps.h"
 #include "core/systrap/patch_code.h"
 #include "core/systrap/watchdog.h"
 
@@ -138,12 +137,9 @@ struct stub_call patches_table_call(const struct systrap_subprocess *subprocess)
 /* ---- patching ---- */
 
 /* Code that a guest may write, or that others map too, is left alone. */
-static bool may_change(const struct systrap_subprocess *subprocess, uint64_t addr)
+static bool may_change(struct systrap_subprocess *subprocess, uint64_t addr)
 {
-    char permissions[5];
-
-    return guest_maps_permissions(atomic_load(&subprocess->base.pid), addr, permissions) &&
-           strcmp(permissions, "r-xp") == 0;
+    return mapping_table_rights(&subprocess->base.mappings, addr) == (TG_PROT_READ | TG_PROT_EXEC | MAPPING_MAPPED);
 }
 
 /*
@@ -163,7 +159,7 @@ static size_t read_code(struct systrap_subprocess *subprocess, uint64_t ip, uint
         return done;
     skipped = (size_t)(page_start - *start);
     subprocess_read(&subprocess->base, page_start, code + skipped, length - skipped, &done);
-    if (done && !guest_maps_executable(atomic_load(&subprocess->base.pid), *start)) {
+    if (done && !mapping_table_executable(&subprocess->base.mappings, *start)) {
         memset(code, tgi_arch.systrap.trap_byte, skipped);
         return skipped + done;
     }
@@ -316,7 +312,7 @@ static uint32_t choose_plan(struct systrap_subprocess *subprocess, const struct 
     return plan_site(subprocess, syscall, patches->count, plan);
 }
 
-static bool may_change_all(const struct systrap_subprocess *subprocess, const struct arch_patch *patch)
+static bool may_change_all(struct systrap_subprocess *subprocess, const struct arch_patch *patch)
 {
     return !patch_in_two_pages(subprocess, patch) ||
            (may_change(subprocess, patch->start) && may_change(subprocess, patch_last_byte(patch)));

@@ -68,6 +68,7 @@ void systrap_subprocess_release(struct systrap_subprocess *subprocess)
     if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
         return;
     undo_init(subprocess);
+    mapping_table_destroy(&subprocess->base.mappings);
     free(subprocess);
 }
 
@@ -269,8 +270,10 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     struct systrap_orders *orders = orders_of(mother);
     struct answer answer;
     size_t n;
-    int err = patches_inherit(child, mother);
+    int err = mapping_table_copy(&child->base.mappings, &mother->base.mappings);
 
+    if (!err)
+        err = patches_inherit(child, mother);
     if (err)
         return err;
     orders->calls[0] = (struct stub_call){
@@ -369,11 +372,12 @@ static int prepare_ops(struct systrap_subprocess *subprocess, const struct tg_me
 
 static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done)
 {
-    while (*done < n) {
+    int err = memory_calls_prepare(&subprocess->base, n);
+
+    while (!err && *done < n) {
         size_t part = n - *done < ORDERS_MAX ? n - *done : ORDERS_MAX;
         struct answer answer;
         int refused = prepare_ops(subprocess, &ops[*done], &part);
-        int err;
 
         for (size_t i = 0; i < part; i++)
             memory_call_fill(&orders_of(subprocess)->calls[i], &ops[*done + i]);
@@ -384,11 +388,12 @@ static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
             return -ESRCH;
         }
+        memory_calls_made(&subprocess->base, &ops[*done], part - answer.left, answer.left ? answer.result : 0);
         *done += part - answer.left;
         if (answer.left || refused)
             return memory_call_failed(&subprocess->base, &ops[*done], *done, answer.left ? answer.result : refused);
     }
-    return 0;
+    return err;
 }
 
 int systrap_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op *ops, size_t n, size_t *done)

@@ -198,6 +198,7 @@ static int new_template(struct tg_platform *platform, struct open_report *report
 
     if (template) {
         template->base.platform = platform;
+        mapping_table_init(&template->base.mappings);
         err = systrap_subprocess_init(template, &call);
     }
     if (err) {

@@ -51,6 +51,7 @@ extern const struct test_case patch_edge_cases[];
 extern const struct test_case patch_fault_cases[];
 extern const struct test_case patch_gs_cases[];
 extern const struct test_case patch_many_cases[];
+extern const struct test_case patch_map_cases[];
 extern const struct test_case patch_random_cases[];
 extern const struct test_case patch_stop_cases[];
 extern const struct test_case queue_fp_cases[];
