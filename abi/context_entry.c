@@ -9,7 +9,7 @@
 
 #define CONTEXT_FLAGS_ALL TG_CONTEXT_ONE_THREAD
 
-static int busy(tg_context *context)
+static int busy(const tg_context *context)
 {
     return platform_fail(context->platform, -EBUSY, "the context is running");
 }
@@ -26,15 +26,13 @@ int tg_context_create(tg_platform *platform, tg_context **out)
 
 int tg_context_start(tg_context *context, uint64_t ip, uint64_t sp)
 {
-    int err;
-
     if (!context)
         return -EINVAL;
     if (!context_take(context))
         return busy(context);
-    err = context_start(context, ip, sp);
+    context_start(context, ip, sp);
     context_give_back(context);
-    return public_error(err);
+    return 0;
 }
 
 int tg_context_copy(tg_context *to, const tg_context *from)
@@ -50,7 +48,7 @@ int tg_context_copy(tg_context *to, const tg_context *from)
         return 0;
     if (!context_take(to))
         return busy(to);
-    if (context_take(source)) {
+    if (context_take_as(source, CONTEXT_READ)) {
         err = context_copy(to, source);
         context_give_back(source);
     } else {
@@ -99,7 +97,7 @@ const tg_regs *tg_context_regs(const tg_context *context)
 
     if (!context)
         return NULL;
-    return context_is_running(context) ? &context->regs : context_regs(own);
+    return context_is_readable(context) ? context_regs(own) : &context->regs;
 }
 
 tg_regs *tg_context_regs_mut(tg_context *context)
@@ -116,7 +114,7 @@ int tg_context_get_fpstate(tg_context *context, void *buffer, size_t capacity)
     if (!buffer || capacity < context->platform->info.fpstate_size)
         return platform_fail(context->platform, -EINVAL,
                              "read an FP state: the buffer must hold the fpstate_size of tg_info");
-    if (!context_take(context))
+    if (!context_take_as(context, CONTEXT_READ))
         return busy(context);
     err = context_get_fpstate(context, buffer);
     context_give_back(context);
@@ -143,6 +141,8 @@ int tg_context_get_tls(const tg_context *context, uint64_t *out)
 {
     if (!context || !out)
         return platform_refuse_null(context ? context->platform : NULL, __func__);
+    if (!context_is_readable(context))
+        return busy(context);
     *out = tgi_arch.tls(tg_context_regs(context));
     return 0;
 }
@@ -189,7 +189,7 @@ int tg_context_restart_syscall(tg_context *context)
 
 static int switch_checked(tg_context *context, tg_subprocess *subprocess, tg_event *event)
 {
-    int err = context->regs_place == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
+    int err = context_regs_place(context) == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
 
     if (err)
         return platform_fail(context->platform, err,

@@ -33,7 +33,7 @@ int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subproc
     if (!context_take(context))
         return platform_fail(platform, -EBUSY, "submit: the context is running");
     context_start_clock(context);
-    err = context->regs_place == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
+    err = context_regs_place(context) == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
     if (err)
         platform_fail(platform, err,
                       "submit: a register of the context holds what the processor refuses (segment selectors, "

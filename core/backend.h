@@ -40,7 +40,10 @@ struct backend_ops {
     ssize_t (*subprocess_copy)(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
                                size_t length);
 
-    int (*context_create)(struct tg_context *context);
+    /* Once, before anybody else knows the context; then context_reset(). NULL: nothing to be done. */
+    void (*context_create)(struct tg_context *context);
+    /* The FP state of a new context. tg_context_interrupt() may come at the same time. */
+    void (*context_reset)(struct tg_context *context);
     /* For backends that leave registers where they are (tg_context.regs_place); NULL where none does. */
     void (*context_pull_regs)(struct tg_context *context);
     void (*context_set_return)(struct tg_context *context, int64_t value);

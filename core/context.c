@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The life of a context and the parts of its state that need no backend. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +21,17 @@ void context_stop_clock(struct tg_context *context)
     count_latency(context->platform, COUNTER_SWITCH_LATENCY, took);
 }
 
+static void reset(struct tg_context *context)
+{
+    context->platform->ops->context_reset(context);
+    context->in_syscall = false;
+    context_place_regs(context, REGS_HERE);
+    tgi_arch.regs_init(&context->regs);
+}
+
 int context_create(struct tg_platform *platform, struct tg_context **out)
 {
     struct tg_context *context = calloc(1, platform->ops->context_size);
-    int err;
 
     if (!context)
         return platform_fail(platform, -ENOMEM, "create a context: no memory for its handle");
@@ -33,13 +41,9 @@ int context_create(struct tg_platform *platform, struct tg_context **out)
         free(context);
         return platform_fail(platform, -ENOMEM, "create a context: no memory for its FP state");
     }
-    tgi_arch.regs_init(&context->regs);
-    err = platform->ops->context_create(context);
-    if (err) {
-        free(context->fp);
-        free(context);
-        return err;
-    }
+    if (platform->ops->context_create)
+        platform->ops->context_create(context);
+    reset(context);
     count(platform, COUNTER_CONTEXTS);
     pthread_mutex_lock(&platform->lock);
     list_add_last(&platform->contexts, &context->node);
@@ -48,37 +52,44 @@ int context_create(struct tg_platform *platform, struct tg_context **out)
     return 0;
 }
 
-int context_start(struct tg_context *context, uint64_t ip, uint64_t sp)
+void context_start(struct tg_context *context, uint64_t ip, uint64_t sp)
 {
-    struct tg_platform *platform = context->platform;
-    int err = platform->ops->context_create(context);
-
-    if (err)
-        return err;
-    context->in_syscall = false;
-    context->regs_place = REGS_HERE;
-    tgi_arch.regs_init(&context->regs);
+    reset(context);
     tgi_arch.set_start(&context->regs, ip, sp);
-    return 0;
+}
+
+/* One of those who read brings the registers, the others wait for it. */
+static void fetch_regs(struct tg_context *context)
+{
+    uint32_t place = REGS_BACKEND;
+
+    if (atomic_compare_exchange_strong(&context->regs_place, &place, REGS_ON_THE_WAY)) {
+        context->platform->ops->context_pull_regs(context);
+        return;
+    }
+    while (context_regs_place(context) == REGS_ON_THE_WAY)
+        sched_yield();
 }
 
 const tg_regs *context_regs(struct tg_context *context)
 {
-    if (context->regs_place == REGS_BACKEND)
-        context->platform->ops->context_pull_regs(context);
+    enum regs_place place = context_regs_place(context);
+
+    if (place == REGS_BACKEND || place == REGS_ON_THE_WAY)
+        fetch_regs(context);
     return &context->regs;
 }
 
 tg_regs *context_regs_mut(struct tg_context *context)
 {
     context_regs(context);
-    context->regs_place = REGS_HERE;
+    context_place_regs(context, REGS_HERE);
     return &context->regs;
 }
 
 void context_set_return(struct tg_context *context, int64_t value)
 {
-    if (context->regs_place == REGS_HERE)
+    if (context_regs_place(context) == REGS_HERE)
         tgi_arch.set_return(&context->regs, value);
     else
         context->platform->ops->context_set_return(context, value);

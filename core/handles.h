@@ -28,12 +28,14 @@ enum context_state {
     CONTEXT_IDLE,
     CONTEXT_RUNNING,   /* somebody has taken it, for a queue or to change it */
     CONTEXT_SWITCHING, /* a thread is in tg_context_switch() with it */
+    CONTEXT_READ,      /* somebody has taken it to read its FP state: its registers stay as they are */
 };
 
 /* Where a context's general registers are up to date. */
 enum regs_place {
-    REGS_HERE,    /* tg_context.regs */
-    REGS_BACKEND, /* context_pull_regs() brings them */
+    REGS_HERE,       /* tg_context.regs */
+    REGS_BACKEND,    /* context_pull_regs() brings them */
+    REGS_ON_THE_WAY, /* one of several readers is bringing them: context_regs() */
     REGS_BOTH,
 };
 
@@ -54,8 +56,8 @@ struct tg_context {
     struct interrupt interrupt;
     bool in_syscall; /* the last event was a SYSCALL, kept in syscall */
     struct arch_syscall syscall;
-    uint8_t *fp; /* image of info.fpstate_size bytes */
-    enum regs_place regs_place;
+    uint8_t *fp;                 /* image of info.fpstate_size bytes */
+    _Atomic uint32_t regs_place; /* enum regs_place; regs is written before what says that it is up to date */
     tg_regs regs;
 };
 
@@ -109,6 +111,25 @@ static inline bool context_is_running(const struct tg_context *context)
     return atomic_load(&context->state) != CONTEXT_IDLE;
 }
 
+/* Nobody changes its registers now, nor can a guest. */
+static inline bool context_is_readable(const struct tg_context *context)
+{
+    uint32_t state = atomic_load(&context->state);
+
+    return state == CONTEXT_IDLE || state == CONTEXT_READ;
+}
+
+static inline enum regs_place context_regs_place(const struct tg_context *context)
+{
+    return (enum regs_place)atomic_load_explicit(&context->regs_place, memory_order_acquire);
+}
+
+/* By whoever has the context, or brings its registers. Pairs with the look of context_regs(). */
+static inline void context_place_regs(struct tg_context *context, enum regs_place place)
+{
+    atomic_store_explicit(&context->regs_place, place, memory_order_release);
+}
+
 void context_read_clock(struct tg_context *context);
 void context_stop_clock(struct tg_context *context);
 
@@ -143,9 +164,9 @@ static inline uint64_t context_counted(const struct tg_context *context, enum co
 int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, struct tg_subprocess **out);
 void subprocess_destroy(struct tg_subprocess *subprocess);
 int context_create(struct tg_platform *platform, struct tg_context **out);
-int context_start(struct tg_context *context, uint64_t ip, uint64_t sp);
+void context_start(struct tg_context *context, uint64_t ip, uint64_t sp);
 int context_copy(struct tg_context *to, struct tg_context *from);
-/* The registers, brought here if they are elsewhere. */
+/* The registers, brought here if they are elsewhere; for several readers at once. */
 const tg_regs *context_regs(struct tg_context *context);
 /* The same; from now on these are the ones that count. */
 tg_regs *context_regs_mut(struct tg_context *context);

@@ -173,8 +173,8 @@ enum systrap_state {
     SLOT_HELD,
     SLOT_ASLEEP,
     SLOT_EVENT,
-    SLOT_RESUMED,
     SLOT_DROP,
+    SLOT_RESUMED,
     SLOT_GONE,
 };
 

@@ -138,13 +138,12 @@ int ptrace_context_pull_fp(struct tg_context *base)
     return err == -ESRCH ? 0 : err;
 }
 
-int ptrace_context_create(struct tg_context *base)
+void ptrace_context_reset(struct tg_context *base)
 {
     struct ptrace_platform *pp = ptrace_platform(base->platform);
 
     memcpy(base->fp, pp->fp_initial, base->platform->info.fpstate_size);
     ptrace_context_fp_changed(base);
-    return 0;
 }
 
 void ptrace_context_fp_changed(struct tg_context *base)

@@ -282,7 +282,7 @@ enum run_outcome run_stopped(struct ptrace_context *context, struct stub_thread 
 int run_set_aside(struct ptrace_context *context, struct stub_thread *thread);
 void run_event_dead(struct ptrace_context *context, struct ptrace_subprocess *subprocess, struct tg_event *event);
 
-int ptrace_context_create(struct tg_context *context);
+void ptrace_context_reset(struct tg_context *context);
 int ptrace_context_pull_fp(struct tg_context *context);
 void ptrace_context_fp_changed(struct tg_context *context);
 void ptrace_context_destroy(struct tg_context *context);

@@ -38,6 +38,17 @@ void systrap_event_dead(struct systrap_context *context, struct tg_event *event)
     event_dead(event, &context->base, subprocess->death_reason, subprocess->death_status);
 }
 
+/*
+ * Whoever destroys the subprocess shuts its door and then looks for what
+ * workers hold (slots_rescue()). An event that is taken after that may have
+ * come too late for the look, and its FP state be lost: it was not to be.
+ */
+static void event_destroyed(struct systrap_context *context, struct tg_event *event)
+{
+    context->base.in_syscall = false;
+    event_dead(event, &context->base, TG_DEAD_DESTROYED, 0);
+}
+
 void systrap_event_interrupted(struct systrap_context *context, struct tg_event *event)
 {
     context->base.in_syscall = false;
@@ -109,7 +120,7 @@ static siginfo_t siginfo_of(const struct arch_trap *trap, int signo)
 static void other_syscall_event(struct systrap_context *context, struct tg_event *event)
 {
     tgi_arch.regs_stopped(&context->base.regs, &context->base.syscall);
-    context->base.regs_place = REGS_HERE;
+    context_place_regs(&context->base, REGS_HERE);
     count(context->base.platform, COUNTER_UNPATCHED_CALLS);
     syscall_event(context, event);
 }
@@ -120,7 +131,7 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const st
 {
     struct tg_context *base = &context->base;
     bool trapped = info->si_signo == SIGTRAP && info->si_code == SI_KERNEL;
-    bool was_in_trampoline = base->regs_place == REGS_HERE;
+    bool was_in_trampoline = context_regs_place(base) == REGS_HERE;
     bool is_page_fault = tgi_arch.systrap.error_access(trap) != 0;
     enum arch_patch_meaning meaning;
 
@@ -160,7 +171,7 @@ static bool met_hidden_base(struct systrap_context *context, const struct arch_t
  */
 static bool met_own_step(struct systrap_context *context, const siginfo_t *info)
 {
-    bool was_in_trampoline = context->base.regs_place == REGS_HERE;
+    bool was_in_trampoline = context_regs_place(&context->base) == REGS_HERE;
 
     if (info->si_signo != SIGTRAP || info->si_code != TRAP_TRACE)
         return false;
@@ -185,7 +196,7 @@ static bool signal_event(struct systrap_context *context, const struct arch_trap
     if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info, &guest))
         return false;
     if (meaning == ARCH_PATCH_CONTINUE) {
-        base->regs_place = REGS_HERE;
+        context_place_regs(base, REGS_HERE);
         return false;
     }
     if (meaning == ARCH_PATCH_SYSCALL || tgi_arch.syscall_from_signal(&base->regs, &info, &guest, &base->syscall))
@@ -236,7 +247,7 @@ void systrap_lost(struct systrap_context *context, struct tg_event *event)
 {
     if (!systrap_is_dead(context->bound))
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
-    context->base.regs_place = REGS_BACKEND;
+    context_place_regs(&context->base, REGS_BACKEND);
     systrap_event_dead(context, event);
 }
 
@@ -246,8 +257,12 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
     struct systrap_slot *slot = context->slot;
     uint32_t trap = SHARED_LOAD(slot->trap);
 
-    base->regs_place = REGS_BACKEND;
+    context_place_regs(base, REGS_BACKEND);
     statistics_back(context);
+    if (subprocess_is_shut(&context->bound->base)) {
+        event_destroyed(context, event);
+        return true;
+    }
     if (trap != TRAP_PATCHED && !is_possible_trap(trap)) {
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
         systrap_lost(context, event);

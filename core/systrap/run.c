@@ -31,6 +31,11 @@ static void hand_over(struct systrap_context *context)
     case SLOT_ASLEEP:
         worker_wake(subprocess, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
         return;
+    case SLOT_DROP:
+        /* slots_rescue() was first: it will not run here any more, and systrap_collect() says so. */
+        if (subprocess_is_shut(&subprocess->base))
+            return;
+        break;
     default:
         break;
     }
@@ -58,7 +63,7 @@ static int prepare(struct systrap_context *context, struct systrap_subprocess *s
     err = slot_bind(context, subprocess);
     if (err)
         return err;
-    if (context->base.regs_place == REGS_HERE && tgi_arch.systrap.forbids_patching(&context->base.regs))
+    if (context_regs_place(&context->base) == REGS_HERE && tgi_arch.systrap.forbids_patching(&context->base.regs))
         patches_turn_off(subprocess);
     err = workers_start_first(subprocess);
     if (err == -ESRCH)
@@ -305,15 +310,15 @@ static void kick(struct interrupt *interrupt)
     worker_kick(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
 }
 
-int systrap_context_create(struct tg_context *base)
+void systrap_context_create(struct tg_context *base)
 {
-    struct systrap_context *context = to_systrap_context(base);
-
     base->interrupt.kick = kick;
-    base->regs_place = REGS_HERE;
-    context->fp_place = FP_BASE;
+}
+
+void systrap_context_reset(struct tg_context *base)
+{
+    to_systrap_context(base)->fp_place = FP_BASE;
     memcpy(base->fp, systrap_platform(base->platform)->fp_initial, base->platform->info.fpstate_size);
-    return 0;
 }
 
 int systrap_context_pull_fp(struct tg_context *base)
@@ -334,7 +339,7 @@ void systrap_context_set_return(struct tg_context *base, int64_t value)
 {
     struct systrap_context *context = to_systrap_context(base);
 
-    if (base->regs_place != REGS_BACKEND)
+    if (context_regs_place(base) != REGS_BACKEND)
         tgi_arch.set_return(&base->regs, value);
     context->return_value = value;
     context->return_set = true;
@@ -350,6 +355,6 @@ void systrap_context_destroy(struct tg_context *base)
     struct systrap_context *context = to_systrap_context(base);
 
     context->fp_place = FP_BASE;
-    base->regs_place = REGS_HERE;
+    context_place_regs(base, REGS_HERE);
     slot_unbind(context);
 }

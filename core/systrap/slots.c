@@ -7,6 +7,7 @@
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
+#define RESCUE_NS           (10 * NS_PER_SECOND)
 #define KICKED_THROUGH_SLOT 1 /* stands for a thread: interrupt.kick finds the worker */
 
 static uint8_t *slot_fp(const struct systrap_context *context)
@@ -103,22 +104,25 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
     return 0;
 }
 
-/* What the state was. HELD or ASLEEP: the worker that holds the context is to save what only it has, and forget it. */
-static uint32_t ask_to_drop(struct systrap_context *context)
+/*
+ * What the state was. HELD or ASLEEP: the worker that holds the context is to
+ * save what only it has, and forget it. DROP: it was asked before.
+ */
+static uint32_t ask_to_drop(struct systrap_subprocess *subprocess, struct systrap_slot *slot)
 {
-    struct systrap_slot *slot = context->slot;
     uint32_t before = shared_take_held(&slot->state, SLOT_DROP);
 
     if (before == SLOT_HELD || before == SLOT_ASLEEP)
-        worker_wake(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
+        worker_wake(subprocess, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
     return before;
 }
 
 static int recall(struct systrap_context *context, int64_t stopped_ns)
 {
-    switch (ask_to_drop(context)) {
+    switch (ask_to_drop(context->bound, context->slot)) {
     case SLOT_HELD:
     case SLOT_ASLEEP:
+    case SLOT_DROP:
         return wait_for_drop(context->bound, context->slot, stopped_ns);
     case SLOT_EVENT:
         return 0;
@@ -135,12 +139,13 @@ void slot_unbind(struct systrap_context *context)
         return;
     interrupt_disarm(&context->base.interrupt);
     systrap_queue_leave_seat(context);
-    slot_pull_regs(context);
-    context->base.regs_place = REGS_HERE;
+    if (context_regs_place(&context->base) == REGS_BACKEND)
+        slot_pull_regs(context);
+    context_place_regs(&context->base, REGS_HERE);
     if (slot_pull_fp(context, WATCHDOG_TEARDOWN) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     /* Nobody needs what a worker still has of it: who gets the slot next waits for that. */
-    ask_to_drop(context);
+    ask_to_drop(subprocess, context->slot);
     pthread_mutex_lock(&subprocess->lock);
     subprocess->owners[context->number] = NULL;
     subprocess->free_slots[subprocess->free_count++] = context->number;
@@ -149,19 +154,46 @@ void slot_unbind(struct systrap_context *context)
     systrap_subprocess_release(subprocess);
 }
 
+/* ---- before the subprocess goes ---- */
+
+/* Up to which slot there are any. */
+static uint32_t ask_all_to_drop(struct systrap_subprocess *subprocess)
+{
+    uint32_t n;
+
+    pthread_mutex_lock(&subprocess->lock);
+    n = subprocess->next_slot;
+    for (uint32_t i = 0; i < n; i++) {
+        if (subprocess->owners[i])
+            ask_to_drop(subprocess, slot_of(subprocess, i));
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    return n;
+}
+
+/* Waits without the lock, which whoever finds out that the stub is dead needs to say so. A guest can make each slow. */
+void slots_rescue(struct systrap_subprocess *subprocess)
+{
+    const int64_t until = clock_monotonic_ns() + RESCUE_NS;
+    uint32_t n = ask_all_to_drop(subprocess);
+
+    for (uint32_t i = 0; i < n && clock_monotonic_ns() < until && !systrap_is_dead(subprocess); i++) {
+        if (wait_for_drop(subprocess, slot_of(subprocess, i), WATCHDOG_DESTROY) == -EIO)
+            return;
+    }
+}
+
 /* ---- fetching ---- */
 
 void slot_pull_regs(struct systrap_context *context)
 {
     struct tg_context *base = &context->base;
 
-    if (base->regs_place != REGS_BACKEND)
-        return;
     tgi_arch.systrap.read_regs(context->slot, &base->regs);
     tgi_arch.regs_stopped(&base->regs, base->in_syscall ? &base->syscall : NULL);
     if (context->return_set)
         tgi_arch.set_return(&base->regs, context->return_value);
-    base->regs_place = patches_original_ip(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH;
+    context_place_regs(base, patches_original_ip(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH);
 }
 
 /* A stub that died held the context: its worker's signal frame is still there. */
@@ -216,7 +248,7 @@ void slot_push_state(struct systrap_context *context)
     /* Behind a call through a site that was undone since there may be other code than in its trampoline. */
     const bool code_is_unchanged = undone == context->undone_at_start;
 
-    if (context->base.regs_place == REGS_HERE) {
+    if (context_regs_place(&context->base) == REGS_HERE) {
         tgi_arch.systrap.write_regs(slot, &context->base.regs);
         tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base) && code_is_unchanged);
         context->return_set = false;

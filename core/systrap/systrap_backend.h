@@ -287,10 +287,10 @@ static inline struct systrap_slot *slot_of(const struct systrap_subprocess *subp
                                    number * systrap_platform(subprocess->base.platform)->slot_size);
 }
 
-/* An event is in the slot. */
+/* An event is in the slot; at most the FP state is elsewhere still. */
 static inline bool state_has_event(uint32_t state)
 {
-    return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_EVENT;
+    return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_EVENT || state == SLOT_DROP;
 }
 
 static inline bool systrap_is_dead(const struct systrap_subprocess *subprocess)
@@ -441,13 +441,19 @@ static inline int slot_bind(struct systrap_context *context, struct systrap_subp
 
 /* All state is in the handle, the slot is given back. */
 void slot_unbind(struct systrap_context *context);
-/* Copies to the handle what is only in the slot. */
+/* Copies the registers to the handle, which are in the slot alone. */
 void slot_pull_regs(struct systrap_context *context);
 /*
  * 0; -ESRCH: the stub is dead, and what was left of the state is there; -EIO:
  * the worker does not answer, or the stub was stopped for so long (watchdog.h).
  */
 int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns);
+/*
+ * The subprocess is about to be killed, its door is shut: the FP states that
+ * workers hold come into the slots, as many as come in ten seconds. Takes no
+ * context: whoever has one may go on.
+ */
+void slots_rescue(struct systrap_subprocess *subprocess);
 /* Puts the handle's state where the context will run. The context is bound and at rest. */
 void slot_push_state(struct systrap_context *context);
 
@@ -474,7 +480,8 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
 /* Lets a context go on that left the guest for nothing. */
 void systrap_run_again(struct systrap_context *context);
 int systrap_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
-int systrap_context_create(struct tg_context *context);
+void systrap_context_create(struct tg_context *context);
+void systrap_context_reset(struct tg_context *context);
 int systrap_context_pull_fp(struct tg_context *context);
 void systrap_context_pull_regs(struct tg_context *context);
 void systrap_context_set_return(struct tg_context *context, int64_t value);

@@ -199,6 +199,7 @@ const struct backend_ops systrap_backend = {
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
     .context_create = systrap_context_create,
+    .context_reset = systrap_context_reset,
     .context_pull_regs = systrap_context_pull_regs,
     .context_set_return = systrap_context_set_return,
     .context_pull_fp = systrap_context_pull_fp,

@@ -18,8 +18,7 @@
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
-#define YIELDS    64 /* before a thread that waits for others sleeps */
-#define RESCUE_NS (10 * NS_PER_SECOND)
+#define YIELDS 64 /* before a thread that waits for others sleeps */
 
 /* ---- life ---- */
 
@@ -163,42 +162,6 @@ bool systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait)
     return reaped;
 }
 
-/* The next context from slot number on that nobody runs, taken; NULL: there is no other. */
-static struct systrap_context *take_owner(struct systrap_subprocess *subprocess, uint32_t *number)
-{
-    struct systrap_context *taken = NULL;
-
-    pthread_mutex_lock(&subprocess->lock);
-    for (; !taken && *number < subprocess->next_slot; ++*number) {
-        struct systrap_context *context = subprocess->owners[*number];
-
-        if (context && context_take(&context->base))
-            taken = context;
-    }
-    pthread_mutex_unlock(&subprocess->lock);
-    return taken;
-}
-
-/*
- * Contexts stay usable elsewhere: what workers hold of them comes home while
- * there are workers, and for some time: a guest can make each take long. Of
- * the others it is fetched from where the workers left it. Waited for without
- * the lock, which whoever finds out that they are dead needs to say so.
- */
-static void rescue_contexts(struct systrap_subprocess *subprocess)
-{
-    struct systrap_context *context;
-    bool silent = false;
-    int64_t until = clock_monotonic_ns() + RESCUE_NS;
-    uint32_t number = 0;
-
-    while (!silent && clock_monotonic_ns() < until && !systrap_is_dead(subprocess) &&
-           (context = take_owner(subprocess, &number))) {
-        silent = slot_pull_fp(context, WATCHDOG_DESTROY) == -EIO;
-        context_give_back(&context->base);
-    }
-}
-
 static bool is_switched_to(struct systrap_subprocess *subprocess)
 {
     bool found = false;
@@ -230,9 +193,10 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
     if (platform_is_ours(base->platform)) {
         uint32_t threads = atomic_load(&subprocess->worker_count) + 1;
 
-        rescue_contexts(subprocess);
-        systrap_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
         subprocess_shut(base);
+        /* Contexts stay usable elsewhere: what workers hold of them comes home while there are workers. */
+        slots_rescue(subprocess);
+        systrap_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
         systrap_queue_subprocess_dead(subprocess);
         subprocess_drain(base);
         wait_for_switches(subprocess);

@@ -226,6 +226,7 @@ static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
     case SLOT_HELD:
     case SLOT_ASLEEP:
     case SLOT_EVENT:
+    case SLOT_DROP:
     case SLOT_GONE:
         return false;
     default:

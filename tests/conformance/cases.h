@@ -18,6 +18,7 @@ struct test_case {
 /* Each area ends with an entry without a name. */
 extern const struct test_case argument_cases[];
 extern const struct test_case close_cases[];
+extern const struct test_case context_cases[];
 extern const struct test_case death_cases[];
 extern const struct test_case descriptor_cases[];
 extern const struct test_case embedder_cases[];
@@ -42,6 +43,7 @@ extern const struct test_case thread_cases[];
 /* x86-64 */
 extern const struct test_case access_cases[];
 extern const struct test_case compat_cases[];
+extern const struct test_case context_fp_cases[];
 extern const struct test_case exception_cases[];
 extern const struct test_case fp_cases[];
 extern const struct test_case page_fault_cases[];

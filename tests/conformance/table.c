@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+/* One a line. */
+/* clang-format off */
 static const struct test_case *const areas[] = {
     switch_cases,
     syscall_cases,
@@ -13,6 +15,7 @@ static const struct test_case *const areas[] = {
     step_cases,
     interrupt_cases,
     thread_cases,
+    context_cases,
     queue_cases,
     queue_wait_cases,
     queue_running_cases,
@@ -28,6 +31,7 @@ static const struct test_case *const areas[] = {
     close_cases,
     NULL,
 };
+/* clang-format on */
 
 static int visit_areas(const struct test_case *const *list, int (*visit)(const struct test_case *, void *),
                        void *argument)

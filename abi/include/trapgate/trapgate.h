@@ -422,7 +422,8 @@ TG_API uint64_t tg_context_user_data(const tg_context *context);
 /*
  * The general registers as of the last event. The memory is the context's own
  * and never shared with the guest; valid until the context is destroyed, to be
- * read only while the context is not running. NULL for NULL.
+ * read only while the context is not running, by several threads at once if
+ * need be. NULL for NULL.
  */
 TG_API const tg_regs *tg_context_regs(const tg_context *context);
 
@@ -440,7 +441,10 @@ TG_API tg_regs *tg_context_regs_mut(tg_context *context);
 TG_API int tg_context_get_fpstate(tg_context *context, void *buffer, size_t capacity);
 TG_API int tg_context_set_fpstate(tg_context *context, const void *buffer, size_t length);
 
-/* The thread-local storage register: fs_base or tpidr_el0. Errors: -EINVAL (an address that a guest cannot have). */
+/*
+ * The thread-local storage register: fs_base or tpidr_el0.
+ * Errors: -EINVAL (an address that a guest cannot have), -EBUSY.
+ */
 TG_API int tg_context_get_tls(const tg_context *context, uint64_t *out);
 TG_API int tg_context_set_tls(tg_context *context, uint64_t tls);
 
