@@ -303,7 +303,7 @@ void systrap_queue_collect(struct systrap_queue *queue, struct sink *sink)
 {
     const bool ready = sink->next && atomic_load(&queue->ready_count);
     const size_t parts = queue->busy + ready;
-    const size_t share = parts > 1 && sink->left ? (sink->left + parts - 1) / parts : sink->left;
+    const size_t share = parts > 1 ? sink->left / parts + (sink->left % parts != 0) : sink->left;
     struct walk walk = {.share = share};
     struct walk rest = {.share = SIZE_MAX};
 
