@@ -28,11 +28,13 @@
 #define RELAY_NS           8000000000 /* and no longer */
 #define LOOKS_BEFORE_YIELD 1000
 #define NOBODY             500 /* no slot has this number */
-#define KILL_AFTER         20  /* rounds of AGAIN_NS */
+#define KICK_ROUNDS        20
+#define KILL_AFTER         20 /* rounds of AGAIN_NS */
 
 GUEST_DECLARE(keep_writing);
 GUEST_DECLARE(write_stride);
 GUEST_DECLARE(keep_filling);
+GUEST_DECLARE(keep_leaving);
 
 /* One context is the victim (slot 0), the other writes. */
 struct forgery {
@@ -415,6 +417,82 @@ void hostile_forged_nonsense(uint32_t backend)
     CHECK_EQ(count, 1);
     CHECK(forgery.guest.event.kind == TG_EVENT_SYSCALL || forgery.guest.event.kind == TG_EVENT_DEAD);
     stop_writing(&forgery);
+    tg_queue_destroy(queue);
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+/* A second queue with a context in the same subprocess: its waiter asks for whatever the ring names. */
+struct asker {
+    struct forgery *forgery;
+    tg_queue *queue;
+    _Atomic bool over;
+};
+
+static void *keep_asking(void *argument)
+{
+    struct asker *asker = argument;
+    while (!atomic_load(&asker->over)) {
+        tg_event event = new_event();
+        size_t count;
+        CHECK_OK(BOUNDED(asker->forgery->victim, tg_queue_wait(asker->queue, &event, 1, SHORT_WAIT_NS / 10, &count)));
+        if (count)
+            break;
+    }
+    return NULL;
+}
+
+static void asker_open(struct asker *asker, struct forgery *forgery)
+{
+    tg_subprocess *subprocess = forgery->guest.subprocess;
+    tg_context *context = create_context(forgery->guest.platform);
+    *asker = (struct asker){.forgery = forgery};
+    load_code(subprocess, WRITER_AT + GUEST_CODE_SIZE, GUEST_CODE(spin));
+    CHECK_OK(tg_context_start(context, WRITER_AT + GUEST_CODE_SIZE, GUEST_STACK_TOP));
+    CHECK_OK(tg_queue_create(forgery->guest.platform, &asker->queue));
+    CHECK_OK(tg_queue_submit(asker->queue, context, subprocess));
+}
+
+/* One submit, and an event after an interrupt at the latest. False: the subprocess has not lived through it. */
+static bool run_kicked(struct forgery *forgery, tg_queue *queue)
+{
+    size_t count = 0;
+    CHECK_OK(BOUNDED(forgery->other, tg_queue_submit(queue, forgery->guest.context, forgery->guest.subprocess)));
+    forgery->guest.event = new_event();
+    CHECK_OK(BOUNDED(forgery->other, tg_queue_wait(queue, &forgery->guest.event, 1, SHORT_WAIT_NS, &count)));
+    if (!count) {
+        CHECK_OK(tg_context_interrupt(forgery->guest.context));
+        CHECK_OK(BOUNDED(forgery->other, tg_queue_wait(queue, &forgery->guest.event, 1, -1, &count)));
+    }
+    CHECK_EQ(count, 1);
+    return forgery->guest.event.kind != TG_EVENT_DEAD;
+}
+
+/*
+ * slot.state and slot.trap say at every moment that the context was kicked, and control.done_small names it: it leaves
+ * the guest for nothing as often as somebody looks. Nobody is kept by it, and interrupts are answered.
+ */
+void hostile_forged_kicks(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    const uint64_t kicked = SLOT_EVENT | (uint64_t)SIGCHLD << (8 * offsetof(struct systrap_slot, trap));
+    struct forgery forgery;
+    struct asker asker;
+    tg_queue *queue;
+    forgery_open(&forgery, backend, GUEST_CODE(counting_calls), GUEST_CODE(keep_leaving));
+    CHECK_OK(tg_queue_create(forgery.guest.platform, &queue));
+    CHECK(run_kicked(&forgery, queue));
+    asker_open(&asker, &forgery);
+    arch_set_argument(forgery.writer, 3, 1);
+    start_writing(&forgery, victim_word(&forgery, offsetof(struct systrap_slot, state)), kicked,
+                  region_control(&forgery.region, offsetof(struct systrap_control, done_small)), RING_SMALL - 1);
+    const pthread_t thread = start_thread(keep_asking, &asker);
+    for (int i = 0; i < KICK_ROUNDS && run_kicked(&forgery, queue); i++)
+        bounded_note("round %d", i);
+    atomic_store(&asker.over, true);
+    join_thread(thread);
+    stop_writing(&forgery);
+    tg_queue_destroy(asker.queue);
     tg_queue_destroy(queue);
     forgery_close(&forgery);
     footprint_check(&before);

@@ -56,9 +56,11 @@ void hostile_short_waits(uint32_t backend);
 void hostile_forged_times(uint32_t backend);
 void hostile_forged_done(uint32_t backend);
 void hostile_forged_nonsense(uint32_t backend);
+void hostile_forged_kicks(uint32_t backend);
 void hostile_hidden_interrupt(uint32_t backend);
 
 /* For hostile_rounds, whose library looks more often after what it waits for. */
+void hostile_sigreturn_blocks_kick_queued(uint32_t backend);
 void hostile_seems_moving(uint32_t backend);
 void hostile_stopped_now_and_then(uint32_t backend);
 void hostile_watched_often(uint32_t backend);

@@ -61,6 +61,18 @@ GUEST keep_filling
 END_GUEST keep_filling
 
 /*
+ * Writes rsi to the two words at rdi, and r10d to each word in turn of the
+ * r8 + 1 from rdx on, without an end.
+ */
+GUEST keep_leaving
+1:  mov %rsi, (%rdi)
+    mov %r10d, (%rdx,%rcx,4)
+    inc %rcx
+    and %r8, %rcx
+    jmp 1b
+END_GUEST keep_leaving
+
+/*
  * Calls for ever until r12 is not 0. Then it jumps for ever to the instruction
  * behind the call, which is a part of what the call was patched to: it traps
  * there, and goes on where the original is now.

@@ -18,6 +18,7 @@
 
 #define ALTSTACK_AT 0x50000000ull
 #define AGAIN_NS    100000000
+#define BUSY        8
 
 /* However often it is asked, the switch has to come back: with the event, or without the subprocess. */
 static void check_interruptible(struct forger *forger)
@@ -81,6 +82,54 @@ static void spin_with(uint32_t backend, uint64_t mask, bool own_stack, void (*ch
 void hostile_sigreturn_blocks_kick(uint32_t backend)
 {
     spin_with(backend, SIGNAL(SIGCHLD), false, check_interruptible);
+}
+
+static void submit_busy(struct forger *forger, tg_queue *queue, tg_subprocess *busy)
+{
+    for (int i = 0; i < BUSY; i++) {
+        tg_context *context = create_started_context(forger->guest.platform);
+        CHECK_OK(tg_queue_submit(queue, context, busy));
+    }
+}
+
+/* Events of the busy ones are served until one of the forger's comes. */
+static void serve_until_found(struct forger *forger, tg_queue *queue, tg_subprocess *busy)
+{
+    bounded_begin(forger->bounded, "waits beside a busy subprocess");
+    for (bool found = false; !found;) {
+        tg_event event = new_event();
+        size_t count;
+        CHECK_OK(tg_queue_wait(queue, &event, 1, -1, &count));
+        CHECK_EQ(count, 1);
+        found = event.context == forger->guest.context;
+        if (found)
+            forger->guest.event = event;
+        else
+            CHECK_OK(tg_queue_submit(queue, event.context, busy));
+    }
+    bounded_end(forger->bounded);
+}
+
+/* On a queue that has events of others whenever somebody looks: the subprocess is given up all the same. */
+void hostile_sigreturn_blocks_kick_queued(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
+    struct forger forger;
+    tg_queue *queue;
+    forger_open(&forger, backend, GUEST_CODE(spin_counting));
+    tg_subprocess *busy = create_loaded_subprocess(forger.guest.platform, GUEST_CODE(call_loop));
+    forger_forge(&forger, &frame);
+    CHECK_OK(tg_queue_create(forger.guest.platform, &queue));
+    CHECK_OK(tg_queue_submit(queue, forger.guest.context, forger.guest.subprocess));
+    guest_wait_change(forger.guest.subprocess, FORGED_COUNTER_AT, 0);
+    submit_busy(&forger, queue, busy);
+    CHECK_OK(tg_context_interrupt(forger.guest.context));
+    serve_until_found(&forger, queue, busy);
+    CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);
+    BOUNDED_VOID(forger.destroyer, tg_queue_destroy(queue));
+    forger_close(&forger);
+    footprint_check(&before);
 }
 
 void hostile_sigreturn_blocks_kick_destroyed(uint32_t backend)
