@@ -69,7 +69,8 @@ tg_stub_child:
         syscall
         cmpl    %r15d, %eax
         jne     stop_for_ever
-        /* The pid is nothing to hide, but an idle thread should hold nothing at all. */
+        /* The cookie is in %r12 or, of a clone, in %r9. The pid is nothing to hide, but an idle thread holds nothing. */
+        xorl    %r9d, %r9d
         xorl    %r12d, %r12d
         xorl    %r15d, %r15d
 

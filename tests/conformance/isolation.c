@@ -256,6 +256,49 @@ static void descriptors_opened_later_are_not_held(uint32_t backend)
     guest_close(&guest);
 }
 
+/*
+ * The library's secret travels in argument registers, and /proc shows those of
+ * a thread that sleeps in a call: five of the words are numbers and one address.
+ */
+static void check_parked(pid_t pid)
+{
+    unsigned long long args[6];
+    char path[64];
+    FILE *file;
+    int got;
+    int i;
+
+    snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+    do {
+        file = fopen(path, "re");
+        if (!file)
+            SKIP("%s: %m", path);
+        got = fscanf(file, "%*d %llx %llx %llx %llx %llx %llx", &args[0], &args[1], &args[2], &args[3], &args[4],
+                     &args[5]);
+        fclose(file);
+    } while (got != 6); /* "running": it is on its way to sleep */
+    for (i = 0; i < 6; i++) {
+        check_context("argument %d of thread %d", i, pid);
+        if (i != 3)
+            CHECK(args[i] <= 8);
+    }
+}
+
+static void parked_threads_hold_nothing(uint32_t backend)
+{
+    tg_subprocess *child;
+    struct guest guest;
+
+    if (backend != TG_BACKEND_PTRACE)
+        SKIP("only stubs that are traced park their threads");
+    guest_open(&guest, backend, GUEST_CODE(counting_calls));
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_OK(tg_subprocess_fork(guest.subprocess, &child));
+    check_parked(tg_subprocess_pid(guest.subprocess));
+    check_parked(tg_subprocess_pid(child));
+    guest_close(&guest);
+}
+
 const struct test_case isolation_cases[] = {
     {"isolation.only_stub_pages", "A fresh subprocess maps nothing in the address range of guests", only_stub_pages},
     {"isolation.only_stub_pages_after_use", "The same after use, when everything was unmapped",
@@ -265,6 +308,8 @@ const struct test_case isolation_cases[] = {
     {"isolation.no_secret", "The stub's own pages hold nothing of the embedder's memory", stub_pages_hold_no_secret},
     {"isolation.environment", "The embedder's environment cannot be read through the stub", environment_is_gone},
     {"isolation.no_writable_code", "No page of a stub is writable and executable", no_writable_code},
+    {"isolation.parked_threads", "A stub thread that waits to be used has no secret in the registers that /proc shows",
+     parked_threads_hold_nothing},
     {"isolation.filtered", "The stub has a seccomp filter and cannot gain privileges", stub_is_filtered},
     {"isolation.descriptors", "A descriptor that the embedder closes is closed: no stub keeps it open",
      descriptors_are_not_held},
