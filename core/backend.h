@@ -51,8 +51,8 @@ struct backend_ops {
     int (*context_pull_fp)(struct tg_context *context);
     /* 0 or -EINVAL: an image that the processor would refuse. */
     int (*fp_check)(const struct tg_platform *platform, const void *image);
-    /* context->fp was changed. */
-    void (*context_fp_changed)(struct tg_context *context);
+    /* context->fp is about to change: from here on nothing else writes to it. */
+    void (*context_fp_changes)(struct tg_context *context);
     void (*context_destroy)(struct tg_context *context);
     /* Goes through the subprocess's door itself: a shut one is a DEAD event. */
     int (*context_switch)(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);

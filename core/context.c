@@ -102,8 +102,8 @@ int context_copy(struct tg_context *to, struct tg_context *from)
 
     if (err)
         return err;
+    platform->ops->context_fp_changes(to);
     memcpy(to->fp, from->fp, platform->info.fpstate_size);
-    platform->ops->context_fp_changed(to);
     *context_regs_mut(to) = *context_regs(from);
     to->in_syscall = from->in_syscall;
     to->syscall = from->syscall;
@@ -126,8 +126,8 @@ int context_set_fpstate(struct tg_context *context, const void *image)
 
     if (err)
         return platform_fail(platform, err, "set an FP state: the processor would refuse it");
+    platform->ops->context_fp_changes(context);
     memcpy(context->fp, image, platform->info.fpstate_size);
-    platform->ops->context_fp_changed(context);
     return 0;
 }
 

@@ -23,28 +23,42 @@ static uint64_t next_version(struct tracer *tracer)
     return tracer->serial << 40 | (++tracer->fp_counter & 0xffffffffff);
 }
 
-/* Who holds what is looked at by other threads when they destroy something. */
+/*
+ * context->fp_holder and thread->fp_owner point to each other. They are set by
+ * the thread that runs the context, which has both in its hands, and cleared
+ * with fp_lock by whoever comes first: it, a destroyer of either, or the
+ * holder's tracer that needs the stub thread for another context. With the
+ * lock, what one of them points to is there: it clears the pair before it goes.
+ */
 static void link_holder(struct ptrace_context *context, struct stub_thread *thread)
 {
     struct ptrace_platform *pp = ptrace_platform(platform_of(thread));
 
-    if (context->fp_holder == thread)
+    /* Nobody clears it meanwhile: the context is taken, and the thread is in use. */
+    if (atomic_load(&context->fp_holder) == thread)
         return;
     pthread_mutex_lock(&pp->fp_lock);
-    context->fp_holder = thread;
-    thread->fp_owner = context;
+    atomic_store(&context->fp_holder, thread);
+    atomic_store(&thread->fp_owner, context);
     pthread_mutex_unlock(&pp->fp_lock);
+}
+
+/* fp_lock is held. */
+static void unlink_pair(struct ptrace_context *context, struct stub_thread *thread)
+{
+    atomic_store(&context->fp_holder, NULL);
+    atomic_store(&thread->fp_owner, NULL);
 }
 
 static void unlink_holder(struct ptrace_context *context)
 {
     struct ptrace_platform *pp = ptrace_platform(context->base.platform);
+    struct stub_thread *thread;
 
     pthread_mutex_lock(&pp->fp_lock);
-    if (context->fp_holder) {
-        context->fp_holder->fp_owner = NULL;
-        context->fp_holder = NULL;
-    }
+    thread = atomic_load(&context->fp_holder);
+    if (thread)
+        unlink_pair(context, thread);
     pthread_mutex_unlock(&pp->fp_lock);
 }
 
@@ -58,27 +72,34 @@ static int save(struct ptrace_context *context, struct stub_thread *thread)
 
 int fp_evict(struct stub_thread *thread)
 {
-    struct ptrace_context *context = thread->fp_owner;
-    int err;
+    struct ptrace_platform *pp = ptrace_platform(platform_of(thread));
+    struct ptrace_context *context;
+    int err = 0;
 
-    if (!context)
+    /* Others only clear it. */
+    if (!atomic_load(&thread->fp_owner))
         return 0;
-    err = save(context, thread);
-    unlink_holder(context);
+    /* Until it is saved: another thread may destroy the context meanwhile. */
+    pthread_mutex_lock(&pp->fp_lock);
+    context = atomic_load(&thread->fp_owner);
+    if (context) {
+        err = save(context, thread);
+        unlink_pair(context, thread);
+    }
+    pthread_mutex_unlock(&pp->fp_lock);
     return err;
 }
 
+/* What the guest did to the FP state since it was saved last is lost with the stub. */
 void fp_forget_thread(struct stub_thread *thread)
 {
     struct ptrace_platform *pp = ptrace_platform(platform_of(thread));
+    struct ptrace_context *context;
 
     pthread_mutex_lock(&pp->fp_lock);
-    if (thread->fp_owner) {
-        /* What the guest did to it since it was saved last is lost with the stub. */
-        thread->fp_owner->fp_version = 0;
-        thread->fp_owner->fp_holder = NULL;
-        thread->fp_owner = NULL;
-    }
+    context = atomic_load(&thread->fp_owner);
+    if (context)
+        unlink_pair(context, thread);
     pthread_mutex_unlock(&pp->fp_lock);
 }
 
@@ -89,7 +110,7 @@ int fp_load(struct ptrace_context *context, struct stub_thread *thread)
 
     if (context->fp_version && thread->fp_version == context->fp_version)
         return 0;
-    err = context->fp_holder ? ptrace_context_pull_fp(&context->base) : 0;
+    err = ptrace_context_pull_fp(&context->base);
     if (!err)
         err = fp_evict(thread);
     if (!err) {
@@ -99,7 +120,7 @@ int fp_load(struct ptrace_context *context, struct stub_thread *thread)
     }
     if (err)
         return err;
-    context->fp_version = next_version(thread->tracer);
+    context->fp_version = next_version(atomic_load(&thread->tracer));
     thread->fp_version = context->fp_version;
     return 0;
 }
@@ -107,7 +128,7 @@ int fp_load(struct ptrace_context *context, struct stub_thread *thread)
 int fp_after_run(struct ptrace_context *context, struct stub_thread *thread)
 {
     context->last_thread = thread->tid;
-    context->fp_version = next_version(thread->tracer);
+    context->fp_version = next_version(atomic_load(&thread->tracer));
     thread->fp_version = context->fp_version;
     if (context->base.flags & TG_CONTEXT_ONE_THREAD) {
         link_holder(context, thread);
@@ -116,18 +137,37 @@ int fp_after_run(struct ptrace_context *context, struct stub_thread *thread)
     return save(context, thread);
 }
 
+/* The stub thread that holds the state, if it is the caller's own: then it stays until the caller sweeps its seats. */
+static int own_holder(struct ptrace_context *context, struct stub_thread **out)
+{
+    struct ptrace_platform *pp = ptrace_platform(context->base.platform);
+    const struct tracer *own = tracer_find(context->base.platform);
+    struct stub_thread *thread;
+    bool foreign;
+
+    pthread_mutex_lock(&pp->fp_lock);
+    thread = atomic_load(&context->fp_holder);
+    foreign = thread && atomic_load(&thread->tracer) != own;
+    pthread_mutex_unlock(&pp->fp_lock);
+    *out = thread;
+    return foreign ? -EBUSY : 0;
+}
+
 int ptrace_context_pull_fp(struct tg_context *base)
 {
     struct ptrace_context *context = to_ptrace_context(base);
-    struct stub_thread *thread = context->fp_holder;
+    struct stub_thread *thread;
     int err;
 
-    if (!thread)
+    /* Whoever calls has taken the context: it gets no holder meanwhile. */
+    if (!atomic_load(&context->fp_holder))
         return 0;
-    if (thread->tracer != tracer_find(base->platform))
+    if (own_holder(context, &thread))
         return platform_fail(base->platform, -EBUSY,
                              "read an FP state: it is in a stub thread of another thread's (TG_CONTEXT_ONE_THREAD); "
                              "read it there first");
+    if (!thread)
+        return 0;
     if (!subprocess_enter(&thread->subprocess->base)) {
         unlink_holder(context);
         return 0;
@@ -142,15 +182,15 @@ void ptrace_context_reset(struct tg_context *base)
 {
     struct ptrace_platform *pp = ptrace_platform(base->platform);
 
+    ptrace_context_fp_changes(base);
     memcpy(base->fp, pp->fp_initial, base->platform->info.fpstate_size);
-    ptrace_context_fp_changed(base);
 }
 
-void ptrace_context_fp_changed(struct tg_context *base)
+void ptrace_context_fp_changes(struct tg_context *base)
 {
     struct ptrace_context *context = to_ptrace_context(base);
 
-    if (context->fp_holder)
+    if (atomic_load(&context->fp_holder))
         unlink_holder(context);
     context->fp_version = 0;
 }

@@ -284,7 +284,7 @@ void run_event_dead(struct ptrace_context *context, struct ptrace_subprocess *su
 
 void ptrace_context_reset(struct tg_context *context);
 int ptrace_context_pull_fp(struct tg_context *context);
-void ptrace_context_fp_changed(struct tg_context *context);
+void ptrace_context_fp_changes(struct tg_context *context);
 void ptrace_context_destroy(struct tg_context *context);
 int ptrace_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
 

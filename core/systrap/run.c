@@ -345,7 +345,7 @@ void systrap_context_set_return(struct tg_context *base, int64_t value)
     context->return_set = true;
 }
 
-void systrap_context_fp_changed(struct tg_context *base)
+void systrap_context_fp_changes(struct tg_context *base)
 {
     to_systrap_context(base)->fp_place = FP_BASE;
 }

@@ -485,7 +485,7 @@ void systrap_context_reset(struct tg_context *context);
 int systrap_context_pull_fp(struct tg_context *context);
 void systrap_context_pull_regs(struct tg_context *context);
 void systrap_context_set_return(struct tg_context *context, int64_t value);
-void systrap_context_fp_changed(struct tg_context *context);
+void systrap_context_fp_changes(struct tg_context *context);
 void systrap_context_destroy(struct tg_context *context);
 /* Before it sleeps, a waiter sees to it that the guests can go on; until when it may sleep. */
 int64_t systrap_before_sleep(struct systrap_subprocess *subprocess);
