@@ -51,7 +51,7 @@ int bell_prepare(struct tracer *tracer)
     int err;
 
     if (bell->thread)
-        return bell->thread->reaped ? -EIO : 0;
+        return atomic_load(&bell->thread->reaped) ? -EIO : 0;
     err = tracer_acquire(tracer, template_of(tracer->platform), NULL, &bell->thread);
     if (err) {
         bell->thread = NULL;
@@ -130,7 +130,7 @@ void bell_close(struct tracer *tracer)
 
     if (!bell->thread)
         return;
-    if (bell->asleep && !bell->thread->reaped)
+    if (bell->asleep && !atomic_load(&bell->thread->reaped))
         stub_thread_stop(bell->thread, &status);
     tracer_release(bell->thread);
     bell->thread = NULL;

@@ -111,7 +111,7 @@ static pid_t wait_for(struct stub_thread *thread, int *status, int options)
 /* The first yield usually does it, without a look at the clock. */
 static pid_t wait_yielding(struct stub_thread *thread, int *status)
 {
-    struct tracer *tracer = thread->tracer;
+    struct tracer *tracer = atomic_load(&thread->tracer);
     int64_t started;
     pid_t tid;
 
@@ -142,14 +142,14 @@ static pid_t wait_sleeping(struct stub_thread *thread, int *status, bool yielded
 
     thread->long_run = clock_monotonic_ns() - started >= SHORT_RUN_NS;
     if (yielded && !thread->long_run)
-        thread->tracer->yield_misses++;
+        atomic_load(&thread->tracer)->yield_misses++;
     return tid;
 }
 
 int placement_wait(struct stub_thread *thread, int *status)
 {
     bool placed = thread->cpu >= 0;
-    bool yields = placed && !yielding_pauses(thread->tracer);
+    bool yields = placed && !yielding_pauses(atomic_load(&thread->tracer));
     pid_t tid = 0;
 
     if (thread->first) {

@@ -8,9 +8,12 @@
  * tracer's own members need no lock; what other threads may look at is in
  * ptrace_subprocess and says so.
  *
- * Locks, outermost first: ptrace_subprocess.order_lock, tracers_lock (tracer.c), tg_platform.lock,
- * ptrace_platform.queues_lock, ptrace_queue.lock, ptrace_subprocess.lock,
- * ptrace_platform.fp_lock.
+ * Locks, outermost first: ptrace_subprocess.order_lock, tracer.lock,
+ * tg_platform.lock, ptrace_platform.queues_lock, ptrace_queue.lock,
+ * ptrace_subprocess.batch_lock, ptrace_subprocess.lock,
+ * ptrace_platform.fp_lock. The last ones, ptrace_platform.tracers_lock and
+ * bell_lock, are held while nothing else is called. No lock is shared by
+ * platforms.
  */
 #ifndef CORE_PTRACE_BACKEND_H
 #define CORE_PTRACE_BACKEND_H
@@ -51,15 +54,16 @@ struct stub_thread {
     struct ptrace_subprocess *subprocess;
     pid_t tid;
     struct list of_subprocess;
-    struct list waiting;   /* in subprocess->parked, or in its seat's idle list */
-    struct list of_tid;    /* tracer->by_tid */
-    struct tracer *tracer; /* NULL while parked */
-    int cpu;               /* where it was placed, -1: free to go anywhere */
-    bool long_run;         /* the last run took so long that placing would only hurt */
-    bool reaped;
-    bool first;                      /* its process: reaped last, so it runs nothing but clone(2) */
-    uint64_t fp_version;             /* of the FP state that it holds, 0: nobody's */
-    struct ptrace_context *fp_owner; /* whose only current FP state it holds, or NULL; fp_lock */
+    struct list waiting; /* in subprocess->parked, or in its seat's idle list */
+    struct list of_tid;  /* tracer->by_tid */
+    /* NULL while parked. Its tracer writes it; others only compare it with their own, which nobody else writes. */
+    _Atomic(struct tracer *) tracer;
+    int cpu;             /* where it was placed, -1: free to go anywhere */
+    bool long_run;       /* the last run took so long that placing would only hurt */
+    _Atomic bool reaped; /* its id may be another's. By whoever has waited for its end: tracer or destroyer */
+    bool first;          /* its process: reaped last, so it runs nothing but clone(2) */
+    uint64_t fp_version; /* of the FP state that it holds, 0: nobody's; its tracer's */
+    _Atomic(struct ptrace_context *) fp_owner; /* whose only current FP state it holds, or NULL: fp_ownership.c */
 };
 
 /* ---- tracer ---- */
@@ -81,10 +85,19 @@ struct bell {
 };
 
 struct tracer {
+    /* Never change. The platform is there until the tracer has ended. */
     struct tg_platform *platform;
-    struct list of_thread;   /* thread_record.tracers; tracers_lock */
-    struct list of_platform; /* ptrace_platform.tracers; tracers_lock */
+    uint64_t platform_id;
+    pid_t process;
     uint64_t serial;
+
+    _Atomic uint32_t refs;   /* its thread's and its platform's */
+    pthread_mutex_t lock;    /* who ends it: its thread, or the platform's close */
+    _Atomic bool ended;      /* written with the lock; its own thread may look without */
+    struct list of_platform; /* ptrace_platform.tracers; ptrace_platform.tracers_lock */
+
+    /* Of its thread, and with the lock of whoever ends it. */
+    struct list of_thread; /* thread_record.tracers */
     uint64_t fp_counter;
     uint32_t yield_misses; /* waits in a row for which yielding the processor was no use */
     struct bell bell;
@@ -113,6 +126,7 @@ struct ptrace_platform {
     cpu_set_t allowed_cpus;
     _Atomic uint64_t next_id;
     pthread_mutex_t fp_lock;
+    pthread_mutex_t tracers_lock;
     struct list tracers;         /* tracers_lock */
     pthread_mutex_t queues_lock; /* tracer.queues */
     pthread_mutex_t bell_lock;
@@ -128,9 +142,10 @@ static inline struct ptrace_platform *ptrace_platform(const struct tg_platform *
 
 struct ptrace_context {
     struct tg_context base;
-    uint64_t fp_version;           /* changes whenever the FP state may have */
-    struct stub_thread *fp_holder; /* holds the only current FP state; NULL: base.fp is current; fp_lock */
-    pid_t last_thread;             /* a hint: where the FP state may still be */
+    /* Of whoever has taken the context: */
+    uint64_t fp_version;                     /* changes whenever the FP state may have */
+    pid_t last_thread;                       /* a hint: where the FP state may still be */
+    _Atomic(struct stub_thread *) fp_holder; /* holds the only current FP state; NULL: base.fp is current */
     /* While submitted to a queue: */
     struct list of_queue;
     struct ptrace_queue *queue;

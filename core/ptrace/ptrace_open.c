@@ -59,6 +59,7 @@ static struct ptrace_platform *new_platform(uint64_t flags)
         return NULL;
     atomic_store(&pp->next_id, 1);
     pthread_mutex_init(&pp->fp_lock, NULL);
+    pthread_mutex_init(&pp->tracers_lock, NULL);
     pthread_mutex_init(&pp->queues_lock, NULL);
     pthread_mutex_init(&pp->bell_lock, NULL);
     list_init(&pp->tracers);
@@ -70,6 +71,7 @@ static struct ptrace_platform *new_platform(uint64_t flags)
 static void free_platform(struct ptrace_platform *pp)
 {
     pthread_mutex_destroy(&pp->fp_lock);
+    pthread_mutex_destroy(&pp->tracers_lock);
     pthread_mutex_destroy(&pp->queues_lock);
     pthread_mutex_destroy(&pp->bell_lock);
     free(pp->fp_initial);

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/memory_calls.h"
 #include "core/ptrace/ptrace_backend.h"
@@ -73,46 +75,58 @@ void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason,
         kill(pid, SIGKILL);
 }
 
+static struct stub_thread *first_of(struct ptrace_subprocess *subprocess)
+{
+    return container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
+}
+
 /*
  * A tracee can be waited for from any thread of its tracer's process. But not
  * asleep: when its tracer ends meanwhile, the kernel reaps the tracee in that
- * thread's name and wakes nobody who waits for it. Stops in between are of no
- * interest. -GROUP: everything that is in there.
+ * thread's name and wakes nobody who waits for it.
  */
-static bool is_gone(pid_t which)
+static void pause_between_looks(int looks)
 {
     const struct timespec pause = {.tv_nsec = 50000};
 
-    for (int i = 0;; i++) {
-        int status;
-        pid_t tid = waitpid(which, &status, __WALL | WNOHANG);
-
-        if (tid < 0 && errno != EINTR)
-            return true;
-        if (tid > 0)
-            return which > 0 && stub_status_is_death(status);
-        if (i < REAP_TRIES_YIELDING)
-            sched_yield();
-        else
-            nanosleep(&pause, NULL);
-    }
+    if (looks < REAP_TRIES_YIELDING)
+        sched_yield();
+    else
+        nanosleep(&pause, NULL);
 }
 
-static void reap_thread(struct stub_thread *thread)
+/*
+ * Its tracer may reap it at any moment, and then the id may be a new child's:
+ * so it is asked for as a thread of its process, which is reaped last.
+ */
+static bool try_reap(struct stub_thread *thread, pid_t process)
+{
+    int status;
+    pid_t tid;
+
+    if (!thread->first && syscall(SYS_tgkill, process, thread->tid, 0))
+        return true;
+    tid = waitpid(thread->tid, &status, __WALL | WNOHANG);
+    /* Stops on the way are of no interest. */
+    return tid < 0 ? errno != EINTR : tid > 0 && stub_status_is_death(status);
+}
+
+static void reap_thread(struct stub_thread *thread, pid_t process)
 {
     fp_forget_thread(thread);
     uncount(thread->subprocess->base.platform, COUNTER_STUB_THREADS);
-    if (thread->reaped)
-        return;
-    while (!is_gone(thread->tid))
-        ;
-    stub_thread_reaped(thread);
+    for (int i = 0; !atomic_load(&thread->reaped); i++) {
+        if (try_reap(thread, process))
+            stub_thread_reaped(thread);
+        else
+            pause_between_looks(i);
+    }
 }
 
 /* The first thread is the process: it can be reaped when all others are gone. */
 static void reap(struct ptrace_subprocess *subprocess)
 {
-    struct stub_thread *first = container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
+    struct stub_thread *first = first_of(subprocess);
     struct list *node;
 
     list_for_each(node, &subprocess->threads)
@@ -120,28 +134,48 @@ static void reap(struct ptrace_subprocess *subprocess)
         struct stub_thread *thread = container_of(node, struct stub_thread, of_subprocess);
 
         if (thread != first)
-            reap_thread(thread);
+            reap_thread(thread, first->tid);
     }
-    reap_thread(first);
+    reap_thread(first, first->tid);
 }
 
-/* Everything that this process traces or has made in the group; returns when nothing is left. */
-static void reap_group(pid_t group)
+/* Everything that this process traces or has made in the group; returns when nothing is left. Was its leader there? */
+static bool reap_group(pid_t group)
 {
-    while (!is_gone(-group))
-        ;
+    bool leader = false;
+
+    for (int i = 0;; i++) {
+        int status;
+        pid_t tid = waitpid(-group, &status, __WALL | WNOHANG);
+
+        if (tid < 0 && errno != EINTR)
+            return leader;
+        if (tid == group && stub_status_is_death(status))
+            leader = true;
+        if (tid <= 0)
+            pause_between_looks(i);
+    }
 }
 
 void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t group)
 {
+    struct stub_thread *first = first_of(leader);
     struct list *node;
 
     if (platform_is_ours(leader->base.platform)) {
         ptrace_subprocess_die(leader, TG_DEAD_DESTROYED, 0);
         subprocess_shut(&leader->base);
         kill(-group, SIGKILL);
-        reap_group(group);
-        list_for_each(node, &leader->threads) container_of(node, struct stub_thread, of_subprocess)->reaped = true;
+        if (reap_group(group))
+            stub_thread_reaped(first);
+        /* A leader that ended before it had a group of its own is still there, and made no other thread. */
+        list_for_each(node, &leader->threads)
+        {
+            struct stub_thread *thread = container_of(node, struct stub_thread, of_subprocess);
+
+            if (thread != first)
+                stub_thread_reaped(thread);
+        }
         reap(leader);
     }
     ptrace_subprocess_release(leader);

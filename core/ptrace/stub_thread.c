@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,6 +24,7 @@
 #endif
 #define TRACE_OPTIONS        (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 #define WRITE_AT_ONCE        16 /* words from which on opening the file costs less than writing each */
+#define NOBODYS_ADDRESS      (1ull << 63)
 #define START_TRIES_YIELDING 64
 #define START_TRIES          20000 /* 50 microseconds each: far more than unmapping any embedder takes */
 
@@ -51,7 +53,7 @@ void stub_thread_reaped(struct stub_thread *thread)
 {
     struct tg_subprocess *subprocess = &thread->subprocess->base;
 
-    thread->reaped = true;
+    atomic_store(&thread->reaped, true);
     if (thread->tid == atomic_load(&subprocess->pid))
         atomic_store(&subprocess->pid, 0);
 }
@@ -68,16 +70,16 @@ void stub_thread_died(struct stub_thread *thread, int status)
 /*
  * A thread that has ended and waits to be reaped refuses like one that must
  * not be traced, and a dead first thread is not reported. But neither has an
- * address space any more.
+ * address space any more. The address that is asked for is above all that a
+ * process can have: before Linux 6.5 a look below a stack makes the stack grow
+ * down to it, and a new stub still has one, perhaps right above the place that
+ * it is about to map.
  */
 static bool is_dead(const struct stub_thread *thread)
 {
     uint64_t word;
     struct iovec local = {.iov_base = &word, .iov_len = sizeof(word)};
-    struct iovec remote = {
-        .iov_base = (void *)(uintptr_t)ptrace_platform(thread->subprocess->base.platform)->stub_start,
-        .iov_len = sizeof(word),
-    };
+    struct iovec remote = {.iov_base = (void *)(uintptr_t)NOBODYS_ADDRESS, .iov_len = sizeof(word)};
 
     return process_vm_readv(thread->tid, &local, 1, &remote, 1, 0) < 0 && errno == ESRCH;
 }
@@ -322,6 +324,16 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
     return lost(thread);
 }
 
+/* A thread that refuses something while it is traced is not to be trusted, and its process goes. */
+static int give_up(struct stub_thread *thread, int err)
+{
+    if (err == -ESRCH)
+        return err;
+    ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
+    lost(thread);
+    return err;
+}
+
 static int seize_failed(struct stub_thread *thread, int error)
 {
     if (error != ESRCH && !is_dead(thread))
@@ -330,14 +342,64 @@ static int seize_failed(struct stub_thread *thread, int error)
     return -ESRCH;
 }
 
+/*
+ * A thread that nobody traces vanishes with its process, and its id may then
+ * be a stranger's. The first thread is different: it is the process, a child
+ * that nobody has reaped, so its id is safe to ask by. subprocess->lock is held.
+ */
+static bool is_still_there(const struct stub_thread *thread)
+{
+    const struct stub_thread *first = container_of(thread->subprocess->threads.next, struct stub_thread, of_subprocess);
+
+    if (atomic_load(&first->reaped))
+        return false;
+    return thread->first || !syscall(SYS_tgkill, first->tid, thread->tid, 0);
+}
+
+/* Letting go of a tracee needs a stop. One that does not stop in time is let go when this thread ends. */
+static void let_stranger_go(pid_t tid)
+{
+    const struct timespec pause = {.tv_nsec = 50000};
+    int status;
+
+    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+    for (int i = 0; i < START_TRIES; i++) {
+        pid_t stopped = waitpid(tid, &status, WNOHANG | __WALL | __WNOTHREAD);
+
+        if (stopped > 0 && WIFSTOPPED(status))
+            ptrace(PTRACE_DETACH, tid, NULL, (void *)(uintptr_t)(status >> 16 ? 0 : WSTOPSIG(status)));
+        if (stopped)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* No options before it is known who it is: one of them kills. */
+static int seize(struct stub_thread *thread)
+{
+    if (!is_still_there(thread))
+        return seize_failed(thread, ESRCH);
+    if (ptrace(PTRACE_SEIZE, thread->tid, NULL, NULL))
+        return seize_failed(thread, errno);
+    if (is_still_there(thread))
+        return 0;
+    let_stranger_go(thread->tid);
+    return seize_failed(thread, ESRCH);
+}
+
 int stub_thread_attach(struct tracer *tracer, struct stub_thread *thread)
 {
-    if (ptrace(PTRACE_SEIZE, thread->tid, NULL, (void *)TRACE_OPTIONS))
-        return seize_failed(thread, errno);
-    thread->tracer = tracer;
+    int err = seize(thread);
+
+    if (err)
+        return err;
+    atomic_store(&thread->tracer, tracer);
     thread->fp_version = 0;
     thread->long_run = false;
-    return stop_in_park(thread, ptrace_platform(tracer->platform)->stub_start);
+    err = stop_in_park(thread, ptrace_platform(tracer->platform)->stub_start);
+    if (!err)
+        err = result(thread, ptrace(PTRACE_SETOPTIONS, thread->tid, NULL, (void *)TRACE_OPTIONS));
+    return err ? give_up(thread, err) : 0;
 }
 
 int stub_thread_try_sysemu(struct stub_thread *thread)
@@ -376,8 +438,8 @@ int stub_thread_park(struct stub_thread *thread)
     err = stub_thread_set_regs(thread, &regs);
     if (!err)
         err = result(thread, ptrace(PTRACE_DETACH, thread->tid, NULL, NULL));
-    thread->tracer = NULL;
-    return err;
+    atomic_store(&thread->tracer, NULL);
+    return err ? give_up(thread, err) : 0;
 }
 
 int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_request *request, tg_regs *after)

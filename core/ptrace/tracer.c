@@ -2,30 +2,31 @@
 /*
  * The host threads that trace. A thread becomes a tracer of a platform when it
  * first runs something there, and stops being one when it ends or when the
- * platform closes; its stub threads then go back to their subprocesses.
+ * platform closes, whichever comes first; its stub threads then go back to
+ * their subprocesses.
+ *
+ * Nothing here is shared by platforms or outlives them: a child that is forked
+ * while other threads start and end finds nothing locked that it needs for a
+ * platform of its own.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/ptrace/ptrace_backend.h"
 #include "core/ptrace/stub_clone.h"
 
-/* A thread's tracers, one for each platform it uses. Freed when the thread ends. */
+/* A thread's tracers, one for each platform it uses, and those of closed platforms until it needs another one. */
 struct thread_record {
-    struct list tracers; /* tracer.of_thread; tracers_lock */
+    struct list tracers; /* tracer.of_thread; only the thread itself looks at it */
 };
 
-/* Who is in which list changes only with this. */
-static pthread_mutex_t tracers_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int key_error;
 
-/* The tracer used last by this thread: valid only for the platform whose id stands beside it. */
-static __thread struct {
-    uint64_t platform_id;
-    struct tracer *tracer;
-} last_used;
+/* The tracer used last by this thread. It is in the thread's record, so it is there. */
+static __thread struct tracer *last_used;
 
 static void thread_ends(void *record);
 
@@ -68,32 +69,66 @@ static struct thread_record *current_record(void)
     return record;
 }
 
+static void tracer_unref(struct tracer *tracer)
+{
+    if (atomic_fetch_sub(&tracer->refs, 1) != 1)
+        return;
+    pthread_mutex_destroy(&tracer->lock);
+    free(tracer);
+}
+
+/* An ended tracer may have the id of a platform that is being opened: each try to place the template ends some. */
+static bool is_tracer_of(const struct tracer *tracer, const struct tg_platform *platform)
+{
+    return tracer->platform_id == platform->id && !atomic_load(&tracer->ended);
+}
+
 static struct tracer *find_in_record(struct thread_record *record, const struct tg_platform *platform)
 {
-    struct tracer *found = NULL;
     struct list *node;
 
-    pthread_mutex_lock(&tracers_lock);
     list_for_each(node, &record->tracers)
     {
         struct tracer *tracer = container_of(node, struct tracer, of_thread);
 
-        if (tracer->platform == platform)
-            found = tracer;
+        if (is_tracer_of(tracer, platform))
+            return tracer;
     }
-    pthread_mutex_unlock(&tracers_lock);
-    return found;
+    return NULL;
 }
 
 struct tracer *tracer_find(const struct tg_platform *platform)
 {
     struct thread_record *record;
 
-    if (last_used.platform_id == platform->id)
-        return last_used.tracer;
+    if (last_used && is_tracer_of(last_used, platform))
+        return last_used;
     tracers_init();
     record = key_error ? NULL : pthread_getspecific(key);
     return record ? find_in_record(record, platform) : NULL;
+}
+
+static void leave_record(struct tracer *tracer)
+{
+    if (last_used == tracer)
+        last_used = NULL;
+    list_remove(&tracer->of_thread);
+    tracer_unref(tracer);
+}
+
+/* Those whose platforms were closed meanwhile. */
+static void sweep_record(struct thread_record *record)
+{
+    struct list *node;
+    struct list *after;
+
+    list_for_each_safe(node, after, &record->tracers)
+    {
+        struct tracer *tracer = container_of(node, struct tracer, of_thread);
+
+        if (atomic_load(&tracer->ended))
+            leave_record(tracer);
+    }
 }
 
 static struct tracer *tracer_new(struct tg_platform *platform, struct thread_record *record)
@@ -104,16 +139,21 @@ static struct tracer *tracer_new(struct tg_platform *platform, struct thread_rec
     if (!tracer)
         return NULL;
     tracer->platform = platform;
+    tracer->platform_id = platform->id;
+    tracer->process = platform->owner;
     tracer->serial = atomic_fetch_add(&pp->next_id, 1);
+    atomic_store(&tracer->refs, 2);
+    pthread_mutex_init(&tracer->lock, NULL);
     list_init(&tracer->queues);
     for (size_t i = 0; i < SEAT_BUCKETS; i++)
         list_init(&tracer->seats[i]);
     for (size_t i = 0; i < TID_BUCKETS; i++)
         list_init(&tracer->by_tid[i]);
-    pthread_mutex_lock(&tracers_lock);
+    sweep_record(record);
     list_add_last(&record->tracers, &tracer->of_thread);
+    pthread_mutex_lock(&pp->tracers_lock);
     list_add_last(&pp->tracers, &tracer->of_platform);
-    pthread_mutex_unlock(&tracers_lock);
+    pthread_mutex_unlock(&pp->tracers_lock);
     return tracer;
 }
 
@@ -126,10 +166,8 @@ struct tracer *tracer_current(struct tg_platform *platform)
         record = current_record();
         tracer = record ? tracer_new(platform, record) : NULL;
     }
-    if (tracer) {
-        last_used.platform_id = platform->id;
-        last_used.tracer = tracer;
-    }
+    if (tracer)
+        last_used = tracer;
     return tracer;
 }
 
@@ -163,7 +201,7 @@ static void empty_seat(struct tracer *tracer, struct seat *seat)
     {
         struct stub_thread *thread = container_of(node, struct stub_thread, of_subprocess);
 
-        if (thread->tracer != tracer)
+        if (atomic_load(&thread->tracer) != tracer)
             continue;
         list_remove(&thread->waiting);
         list_remove(&thread->of_tid);
@@ -300,7 +338,8 @@ static int attach_parked(struct tracer *tracer, struct ptrace_subprocess *subpro
     if (err)
         return err;
     err = stub_thread_attach(tracer, *out);
-    if (err)
+    /* One that could not be seized; others are dead by now. */
+    if (err && !atomic_load(&(*out)->tracer))
         list_add_first(&subprocess->parked, &(*out)->waiting);
     return err;
 }
@@ -362,9 +401,9 @@ int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, 
 
 void tracer_release(struct stub_thread *thread)
 {
-    struct seat *seat = find_seat(thread->tracer, thread->subprocess);
+    struct seat *seat = find_seat(atomic_load(&thread->tracer), thread->subprocess);
 
-    if (thread->reaped)
+    if (atomic_load(&thread->reaped))
         list_remove(&thread->of_tid);
     else
         list_add_first(&seat->idle, &thread->waiting);
@@ -411,22 +450,41 @@ static void hand_back(struct tracer *tracer)
     }
 }
 
+/* The platform has one tracer less, and may be closed from here on. tracer->lock is held. */
+static void leave_platform(struct tracer *tracer)
+{
+    struct ptrace_platform *pp = ptrace_platform(tracer->platform);
+
+    atomic_store(&tracer->ended, true);
+    pthread_mutex_lock(&pp->tracers_lock);
+    list_remove(&tracer->of_platform);
+    pthread_mutex_unlock(&pp->tracers_lock);
+    tracer_unref(tracer);
+}
+
+/* Whoever closes the platform meanwhile waits for the lock. */
+static void end_in_thread(struct tracer *tracer)
+{
+    pthread_mutex_lock(&tracer->lock);
+    if (!atomic_load(&tracer->ended)) {
+        hand_back(tracer);
+        leave_platform(tracer);
+    }
+    pthread_mutex_unlock(&tracer->lock);
+}
+
 static void thread_ends(void *arg)
 {
     struct thread_record *record = arg;
 
-    last_used.platform_id = 0;
-    pthread_mutex_lock(&tracers_lock);
     while (!list_empty(&record->tracers)) {
         struct tracer *tracer = container_of(record->tracers.next, struct tracer, of_thread);
 
-        if (platform_is_ours(tracer->platform))
-            hand_back(tracer);
-        list_remove(&tracer->of_thread);
-        list_remove(&tracer->of_platform);
-        free(tracer);
+        /* In a forked child the lock may be held by a thread that is not there, and the stubs are not its own. */
+        if (tracer->process == getpid())
+            end_in_thread(tracer);
+        leave_record(tracer);
     }
-    pthread_mutex_unlock(&tracers_lock);
     free(record);
 }
 
@@ -437,19 +495,42 @@ static void forget(struct tracer *tracer)
         struct list *node;
         struct list *after;
 
-        list_for_each_safe(node, after, &tracer->seats[i]) free_seat(container_of(node, struct seat, node));
+        list_for_each_safe(node, after, &tracer->seats[i])
+        {
+            struct seat *seat = container_of(node, struct seat, node);
+
+            empty_seat(tracer, seat);
+            free_seat(seat);
+        }
     }
-    list_remove(&tracer->of_thread);
-    list_remove(&tracer->of_platform);
-    free(tracer);
+    leave_platform(tracer);
+}
+
+static struct tracer *any_of_platform(struct ptrace_platform *pp)
+{
+    struct tracer *tracer = NULL;
+
+    pthread_mutex_lock(&pp->tracers_lock);
+    if (!list_empty(&pp->tracers)) {
+        tracer = container_of(pp->tracers.next, struct tracer, of_platform);
+        atomic_fetch_add(&tracer->refs, 1);
+    }
+    pthread_mutex_unlock(&pp->tracers_lock);
+    return tracer;
 }
 
 void tracers_close(struct tg_platform *platform)
 {
-    struct ptrace_platform *pp = ptrace_platform(platform);
+    struct tracer *tracer;
 
-    pthread_mutex_lock(&tracers_lock);
-    while (!list_empty(&pp->tracers))
-        forget(container_of(pp->tracers.next, struct tracer, of_platform));
-    pthread_mutex_unlock(&tracers_lock);
+    /* In a forked child the list may be in the middle of a change, and its lock taken for good. */
+    if (!platform_is_ours(platform))
+        return;
+    while ((tracer = any_of_platform(ptrace_platform(platform)))) {
+        pthread_mutex_lock(&tracer->lock);
+        if (!atomic_load(&tracer->ended))
+            forget(tracer);
+        pthread_mutex_unlock(&tracer->lock);
+        tracer_unref(tracer);
+    }
 }

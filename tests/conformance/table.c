@@ -28,6 +28,8 @@ static const struct test_case *const areas[] = {
     death_cases,
     embedder_cases,
     argument_cases,
+    opening_cases,
+    ends_beside_cases,
     close_cases,
     NULL,
 };
