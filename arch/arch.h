@@ -26,6 +26,7 @@ struct arch_syscalls {
     uint64_t madvise;
     uint64_t clone;
     uint64_t membarrier;
+    uint64_t exit_group;
     uint64_t pread64;
     uint64_t pwrite64;
 };

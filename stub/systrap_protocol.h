@@ -46,6 +46,7 @@
 #define ORDERS_GO      8
 #define ORDERS_CALLS   16
 #define ORDERS_MAX     64
+#define ORDERS_GO_AWAY 0xffffffff /* no sequence number */
 
 /* struct systrap_config */
 #define CONFIG_GUEST_PROGRAM 0
@@ -80,7 +81,8 @@
 struct systrap_orders {
     uint32_t request; /* a sequence number; the syscall thread sleeps on it */
     uint32_t count;
-    uint32_t go; /* sequence number of the order whose new process the library knows: that may go on */
+    /* Sequence number of the order whose new process the library knows: that may go on. GO_AWAY: none is to. */
+    uint32_t go;
     uint32_t pad;
     struct stub_call calls[ORDERS_MAX];
     uint64_t data[32]; /* what calls point at */
@@ -122,6 +124,7 @@ struct systrap_ring {
 struct systrap_control {
     uint32_t reply; /* changes after an answer */
     uint32_t reply_waiting;
+    uint32_t born; /* number of the process that was made last, as the host wrote it down */
     uint32_t hide; /* workers have a segment base of their own where a guest has none: for patched calls */
     struct systrap_ring run[RINGS];
     struct systrap_ring done[RINGS];

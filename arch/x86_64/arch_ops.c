@@ -27,6 +27,7 @@ const struct arch_ops tgi_arch = {
             .madvise = SYS_madvise,
             .clone = SYS_clone,
             .membarrier = SYS_membarrier,
+            .exit_group = SYS_exit_group,
             .pread64 = SYS_pread64,
             .pwrite64 = SYS_pwrite64,
         },

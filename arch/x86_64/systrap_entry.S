@@ -90,13 +90,15 @@ new_process:
 /*
  * Its mother may be killed before she can tell the library of it. Then nobody
  * knows it, and its descriptor may soon be another's: it does nothing before
- * the library says so.
+ * the library says so, and ends when that says that it never will.
  */
 wait_until_known:
         leaq    (SYSTRAP_ORDERS + ORDERS_GO)(%r12), %rdi
         movl    (%rdi), %edx
         cmpl    %r13d, %edx
         je      known
+        cmpl    $ORDERS_GO_AWAY, %edx
+        je      give_up
         movl    $FUTEX_WAIT, %esi
         xorl    %r10d, %r10d
         movl    $__NR_futex, %eax

@@ -12,6 +12,8 @@ static const int calls[] = {
     SCMP_SYS(tgkill),
     SCMP_SYS(kill),
     SCMP_SYS(wait4),
+    SCMP_SYS(waitid),
+    SCMP_SYS(getpgid),
     SCMP_SYS(pidfd_open),
     SCMP_SYS(pidfd_send_signal),
     SCMP_SYS(epoll_ctl),

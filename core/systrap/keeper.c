@@ -2,18 +2,24 @@
 /*
  * The keeper: a thread that is the parent of all stubs of a platform, because
  * PR_SET_PDEATHSIG is about the parent thread, and that sleeps until one of
- * them dies. Whoever waits for that one is woken then.
+ * them dies. Whoever waits for that one is woken then; it stays a zombie until
+ * its subprocess is destroyed (child.h).
  */
 #include <errno.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/descriptors.h"
 #include "core/futex.h"
 #include "core/quiet_thread.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/child.h"
 
-#define STOP_ID 0 /* no subprocess has it */
+#define STOP_ID        0                     /* no subprocess has it */
+#define LOOK_NS        (NS_PER_SECOND / 100) /* where the host refuses to wait for deaths */
+#define STRANGER_NS    NS_PER_SECOND         /* it only has to see that it is to go */
+#define STRANGER_PAUSE 1000000
 
 struct start {
     struct systrap_platform *sp;
@@ -22,6 +28,42 @@ struct start {
     int result;
     _Atomic uint32_t done;
 };
+
+/* A child that the embedder has forked may have a copy of the descriptor: closing alone would not do. */
+static void forget(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
+{
+    list_remove(&subprocess->watched);
+    if (subprocess->pidfd >= 0) {
+        epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
+        close(subprocess->pidfd);
+    }
+    subprocess->pidfd = -1;
+}
+
+/* watch_lock is held. */
+static void bury(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
+{
+    child_reap(subprocess);
+    forget(sp, subprocess);
+}
+
+/* watch_lock is held. Not yet, while threads of it are on their way out: the descriptor stays readable. */
+static void look_at(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
+{
+    int32_t reason;
+    int32_t status;
+
+    if (child_look(subprocess, &reason, &status) == CHILD_LIVES)
+        return;
+    /* It was destroyed before its process would end. */
+    if (subprocess->left_behind) {
+        bury(sp, subprocess);
+        systrap_subprocess_release(subprocess);
+        return;
+    }
+    epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
+    systrap_subprocess_die(subprocess, reason, status);
+}
 
 static void notice_death(struct systrap_platform *sp, uint64_t id)
 {
@@ -33,12 +75,23 @@ static void notice_death(struct systrap_platform *sp, uint64_t id)
         struct systrap_subprocess *subprocess = container_of(node, struct systrap_subprocess, watched);
 
         if (subprocess->id == id) {
-            /* Not yet, while threads of it are on their way out: the descriptor stays readable. */
-            if (systrap_subprocess_reap(subprocess, false))
-                epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
+            look_at(sp, subprocess);
             break;
         }
     }
+    pthread_mutex_unlock(&sp->watch_lock);
+}
+
+/* The embedder's filter lets nobody wait for descriptors. */
+static void look_at_all(struct systrap_platform *sp)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_NS};
+    struct list *node;
+    struct list *after;
+
+    nanosleep(&pause, NULL);
+    pthread_mutex_lock(&sp->watch_lock);
+    list_for_each_safe(node, after, &sp->watched) look_at(sp, container_of(node, struct systrap_subprocess, watched));
     pthread_mutex_unlock(&sp->watch_lock);
 }
 
@@ -46,15 +99,19 @@ static void *keeper_main(void *arg)
 {
     struct start *start = arg;
     struct systrap_platform *sp = start->sp;
-    struct epoll_event event = {.data.u64 = STOP_ID + 1};
+    struct epoll_event event;
 
     start->result = start->make(start->arg);
     atomic_store(&start->done, 1);
     futex_wake_all(&start->done);
     /* What started it is the opener's and gone from here on. */
-    while (event.data.u64 != STOP_ID) {
-        if (epoll_wait(sp->watch, &event, 1, -1) == 1 && event.data.u64 != STOP_ID)
+    while (!atomic_load(&sp->stopping)) {
+        int found = epoll_wait(sp->watch, &event, 1, -1);
+
+        if (found == 1 && event.data.u64 != STOP_ID)
             notice_death(sp, event.data.u64);
+        else if (found < 0 && errno != EINTR)
+            look_at_all(sp);
     }
     return NULL;
 }
@@ -87,6 +144,7 @@ int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg)
     struct start start = {.sp = sp, .make = make, .arg = arg};
     int err = create_descriptors(sp);
 
+    atomic_store(&sp->stopping, false);
     if (!err)
         err = quiet_thread_create(&sp->keeper, keeper_main, &start);
     if (err) {
@@ -99,16 +157,29 @@ int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg)
     return start.result;
 }
 
+/* Killed, and not yet ended: the host has frozen them, or refuses. Whoever reaps the embedder's children reaps them. */
+static void abandon(struct systrap_platform *sp)
+{
+    while (!list_empty(&sp->watched)) {
+        struct systrap_subprocess *subprocess = container_of(sp->watched.next, struct systrap_subprocess, watched);
+
+        forget(sp, subprocess);
+        systrap_subprocess_release(subprocess);
+    }
+}
+
 void keeper_stop(struct systrap_platform *sp)
 {
     const uint64_t one = 1;
 
     if (!sp->keeper_runs)
         return;
+    atomic_store(&sp->stopping, true);
     while (write(sp->stop, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
     pthread_join(sp->keeper, NULL);
     sp->keeper_runs = false;
+    abandon(sp);
     close_descriptors(sp);
 }
 
@@ -116,22 +187,71 @@ int keeper_watch(struct systrap_subprocess *subprocess)
 {
     struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = subprocess->id};
-    int err = 0;
+    int fd = child_open(subprocess);
+    int err = fd < 0 ? fd : 0;
 
-    subprocess->pidfd = descriptor_pidfd(atomic_load(&subprocess->base.pid));
-    if (subprocess->pidfd < 0)
-        return subprocess->pidfd;
     pthread_mutex_lock(&sp->watch_lock);
-    if (epoll_ctl(sp->watch, EPOLL_CTL_ADD, subprocess->pidfd, &event))
+    subprocess->pidfd = fd < 0 ? -1 : fd;
+    list_add_last(&sp->watched, &subprocess->watched);
+    if (!err && epoll_ctl(sp->watch, EPOLL_CTL_ADD, fd, &event))
         err = -errno;
-    else
-        list_add_last(&sp->watched, &subprocess->watched);
     pthread_mutex_unlock(&sp->watch_lock);
-    if (err) {
-        close(subprocess->pidfd);
-        subprocess->pidfd = -1;
-    }
     return err;
+}
+
+static bool is_known(const struct systrap_platform *sp, pid_t pid)
+{
+    const struct list *node;
+
+    list_for_each(node, &sp->watched)
+    {
+        if (atomic_load(&container_of(node, struct systrap_subprocess, watched)->child) == pid)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A stub that was killed while it made another has had the host write down the
+ * other's number before it ended, where a guest can change it. That one ends
+ * by itself: make_process().
+ */
+static void reap_stranger(struct systrap_platform *sp, const struct systrap_subprocess *mother)
+{
+    const struct timespec pause = {.tv_nsec = STRANGER_PAUSE};
+    int64_t until = clock_monotonic_ns() + STRANGER_NS;
+    pid_t pid = (pid_t)SHARED_LOAD(control_of(mother)->born);
+    bool done;
+
+    for (;;) {
+        pthread_mutex_lock(&sp->watch_lock);
+        /* Without the template nobody holds the group's number. */
+        done = !is_known(sp, sp->group) || is_known(sp, pid) || child_reap_stranger(pid, sp->group);
+        pthread_mutex_unlock(&sp->watch_lock);
+        if (done || clock_monotonic_ns() >= until)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
+bool keeper_bury(struct systrap_subprocess *subprocess)
+{
+    struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+    bool ended = child_wait(subprocess, clock_monotonic_ns() + KEEPER_PATIENCE_NS);
+    int32_t reason;
+    int32_t status;
+
+    if (ended && subprocess->lost_child)
+        reap_stranger(sp, subprocess);
+    pthread_mutex_lock(&sp->watch_lock);
+    /* The keeper may have seen in the meantime what this thread waited for in vain. */
+    ended = ended || child_look(subprocess, &reason, &status) != CHILD_LIVES;
+    if (ended)
+        bury(sp, subprocess);
+    else
+        subprocess->left_behind = true;
+    pthread_mutex_unlock(&sp->watch_lock);
+    return ended;
 }
 
 void keeper_forget(struct systrap_subprocess *subprocess)
@@ -139,11 +259,6 @@ void keeper_forget(struct systrap_subprocess *subprocess)
     struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
 
     pthread_mutex_lock(&sp->watch_lock);
-    list_remove(&subprocess->watched);
-    if (subprocess->pidfd >= 0) {
-        epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
-        close(subprocess->pidfd);
-    }
-    subprocess->pidfd = -1;
+    forget(sp, subprocess);
     pthread_mutex_unlock(&sp->watch_lock);
 }

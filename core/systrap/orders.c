@@ -88,6 +88,8 @@ int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *
     struct systrap_orders *orders = orders_of(subprocess);
     uint32_t sequence = ++subprocess->sequence;
 
+    if (sequence == ORDERS_GO_AWAY)
+        sequence = ++subprocess->sequence;
     if (systrap_is_dead(subprocess))
         return -ESRCH;
     count(subprocess->base.platform, COUNTER_INJECTIONS);
@@ -101,4 +103,16 @@ int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *
 int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *answer)
 {
     return read_answer(subprocess, FIRST, answer);
+}
+
+void orders_leave(struct systrap_subprocess *subprocess)
+{
+    struct systrap_orders *orders = orders_of(subprocess);
+
+    pthread_mutex_lock(&subprocess->order_lock);
+    orders->calls[0] = (struct stub_call){.nr = tgi_arch.syscalls.exit_group};
+    orders->count = 1;
+    SHARED_SWAP(orders->request, ++subprocess->sequence);
+    shared_futex_wake(&orders->request);
+    pthread_mutex_unlock(&subprocess->order_lock);
 }

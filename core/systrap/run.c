@@ -57,22 +57,13 @@ void systrap_run_again(struct systrap_context *context)
 
 static int prepare(struct systrap_context *context, struct systrap_subprocess *subprocess)
 {
-    struct tg_platform *platform = context->base.platform;
-    int err;
+    int err = slot_bind(context, subprocess);
 
-    err = slot_bind(context, subprocess);
     if (err)
         return err;
     if (context_regs_place(&context->base) == REGS_HERE && tgi_arch.systrap.forbids_patching(&context->base.regs))
         patches_turn_off(subprocess);
-    err = workers_start_first(subprocess);
-    if (err == -ESRCH)
-        return err;
-    if (err == -EAGAIN)
-        return platform_fail(platform, err,
-                             "switch: the host refuses another thread; raise RLIMIT_NPROC or the pids limit of the "
-                             "cgroup");
-    return err ? platform_fail(platform, -EIO, "switch: making a stub thread: %s", strerror(-err)) : 0;
+    return 0;
 }
 
 int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, bool queued,
@@ -82,9 +73,9 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
     struct systrap_slot *slot;
     int err = prepare(context, subprocess);
 
-    if (err && err != -ESRCH)
+    if (err)
         return err;
-    if (err || systrap_is_dead(subprocess)) {
+    if (systrap_is_dead(subprocess)) {
         systrap_event_dead(context, event);
         return 1;
     }

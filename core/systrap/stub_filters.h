@@ -19,7 +19,8 @@
 #define STUB_REGION_SIZE ((uint64_t)SYSTRAP_REGION_SIZE)
 
 /* The two clone(2) calls of stub code; BASE allows exactly these flags. */
-#define SYSTRAP_CLONE_PROCESS_FLAGS (CLONE_PARENT | CLONE_FILES) /* a new stub process, without an exit signal */
+/* A new stub process, without an exit signal; the host writes down its number before its mother can end. */
+#define SYSTRAP_CLONE_PROCESS_FLAGS (CLONE_PARENT | CLONE_FILES | CLONE_PARENT_SETTID)
 #define SYSTRAP_CLONE_WORKER_FLAGS  (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
 struct stub_filter_layout {

@@ -8,8 +8,8 @@
  * once and checked, and nothing that the library must rely on is kept there.
  *
  * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
- * systrap_subprocess.order_lock, systrap_platform.birth_lock,
- * systrap_patches.lock, systrap_platform.watch_lock, systrap_subprocess.lock.
+ * systrap_subprocess.order_lock, systrap_patches.lock,
+ * systrap_platform.watch_lock, systrap_subprocess.lock.
  */
 #ifndef CORE_SYSTRAP_BACKEND_H
 #define CORE_SYSTRAP_BACKEND_H
@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #include "core/backend.h"
+#include "core/clock.h"
 #include "stub/systrap_protocol.h"
 
 struct systrap_context;
@@ -63,10 +64,9 @@ struct systrap_patches {
 struct systrap_watch {
     _Atomic bool looking; /* somebody does; what follows is his */
     int64_t looked_at;
-    uint64_t ticks;            /* that its workers had run then */
-    _Atomic int64_t could_run; /* these: struct watchdog_times */
-    _Atomic int64_t lived;
-    _Atomic int64_t stopped;
+    int64_t run_ns;        /* that its threads had run then */
+    _Atomic int64_t lived; /* these: struct watchdog_times */
+    _Atomic int64_t held_up;
 };
 
 struct systrap_subprocess {
@@ -76,10 +76,15 @@ struct systrap_subprocess {
     _Atomic uint32_t death;
     int32_t death_reason; /* TG_DEAD_* */
     int32_t death_status;
-    bool reaped; /* lock */
-    int file;    /* memory of the stub; its offset is the syscall thread's answer */
-    int pidfd;
-    uint8_t *memory; /* the whole region but the text, by offset */
+    /* child.c: the process's number until it is reaped, 0 then; how many are where they use it. */
+    _Atomic pid_t child;
+    _Atomic uint32_t child_users;
+    bool kill_refused; /* by the host; written before death is SYSTRAP_DEAD */
+    bool lost_child;   /* order_lock: it died while it made another one */
+    bool left_behind;  /* watch_lock: destroyed, and its process has not ended yet: the keeper's */
+    int file;          /* memory of the stub; its offset is the syscall thread's answer */
+    int pidfd;         /* watch_lock */
+    uint8_t *memory;   /* the whole region but the text, by offset */
     /* order_lock: what copies of guest memory go through when the stub makes them itself; -1 and NULL before */
     int window_file;
     uint8_t *window;
@@ -142,9 +147,9 @@ struct systrap_context {
     uint32_t tried_again;     /* since it was started: how often code trapped where a site had been */
     uint32_t ran_on;          /* since it was started: how often it ran on after a stop that was nobody's business */
     bool met_hidden_base;     /* since it was started: patches were turned off for it */
-    int64_t overdue_since;    /* watchdog.c, by its subprocess's clock of having lived; 0: it is not */
+    int64_t overdue_since;    /* watchdog.c, by its subprocess's clock; 0: it is not */
     uint32_t futile_spins;    /* waits in a row for which spinning was too short */
-    int64_t stuck_since;      /* watchdog.c, by the clock of being able to run; 0: it is not */
+    int64_t stuck_since;      /* the same */
     /* While submitted to a queue: */
     struct list of_queue;
     struct systrap_queue *_Atomic queue; /* written by whoever has claimed it; others only compare it */
@@ -167,13 +172,13 @@ struct systrap_platform {
     _Atomic uint32_t spinners;
     struct systrap_config config;
     struct systrap_subprocess *template;
-    pid_t group;                 /* of all stubs: the template's number */
-    pthread_rwlock_t birth_lock; /* read: a stub is being born; write: strangers.c */
+    pid_t group; /* of all stubs: the template's number */
     void *fp_initial;
     _Atomic uint64_t next_id;
     /* keeper.c */
     pthread_t keeper;
     bool keeper_runs;
+    _Atomic bool stopping;
     int watch;                  /* epoll */
     int stop;                   /* eventfd */
     pthread_mutex_t watch_lock; /* the list */
@@ -354,7 +359,17 @@ void systrap_template_stop(struct tg_platform *platform);
 /* Runs make(arg) in the keeper's thread when that starts, and returns what it returned. */
 int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg);
 void keeper_stop(struct systrap_platform *sp);
+/* After an error too the keeper has it, until it is buried. */
 int keeper_watch(struct systrap_subprocess *subprocess);
+/* How long a process that was killed may take to end. */
+#define KEEPER_PATIENCE_NS (10 * NS_PER_SECOND)
+/*
+ * It was killed, and nobody uses it any more: reaps it. False: it has not ended
+ * in KEEPER_PATIENCE_NS; then the keeper reaps it when it does, and has the
+ * caller's reference.
+ */
+bool keeper_bury(struct systrap_subprocess *subprocess);
+/* Nobody reaps it. */
 void keeper_forget(struct systrap_subprocess *subprocess);
 
 /* ---- orders.c: calls by the syscall thread ---- */
@@ -368,6 +383,8 @@ struct answer {
 int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *answer);
 /* Waits for the answer to the subprocess's first order, which it was made with. */
 int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *answer);
+/* The stub, which is dead for everybody else, is to end by itself: the host lets nobody kill it. */
+void orders_leave(struct systrap_subprocess *subprocess);
 
 /* ---- systrap_subprocess.c ---- */
 
@@ -383,8 +400,6 @@ ssize_t systrap_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest,
                                 size_t length);
 /* Kills the process and remembers why, the first time it is called; wakes everybody who waits for it. */
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status);
-/* Takes the status of the process if it has ended, or when it does. True: there is no process any more. */
-bool systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait);
 
 /* ---- workers.c ---- */
 
@@ -396,12 +411,9 @@ bool workers_add(struct systrap_subprocess *subprocess);
 /* True: one slept. */
 bool workers_wake_a_sleeper(struct systrap_subprocess *subprocess);
 bool workers_backlog(const struct systrap_subprocess *subprocess);
-int workers_make_first(struct systrap_subprocess *subprocess);
-static inline int workers_start_first(struct systrap_subprocess *subprocess)
-{
-    return atomic_load(&subprocess->worker_count) ? 0 : workers_make_first(subprocess);
-}
-
+/* The call that makes the next one, and what it gave. order_lock is held, or nobody else knows the subprocess. */
+struct stub_call workers_call(struct systrap_subprocess *subprocess);
+int workers_note(struct systrap_subprocess *subprocess, const struct answer *answer);
 void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 
 /* ---- patches.c ---- */

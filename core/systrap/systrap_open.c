@@ -77,17 +77,6 @@ static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
     sp->config.spin_pauses = pauses_for(spin_ns);
 }
 
-/* Births come one after the other: whoever looks for strangers must not wait for a gap. */
-static void init_birth_lock(pthread_rwlock_t *lock)
-{
-    pthread_rwlockattr_t attr;
-
-    pthread_rwlockattr_init(&attr);
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(lock, &attr);
-    pthread_rwlockattr_destroy(&attr);
-}
-
 static struct systrap_platform *new_platform(void)
 {
     struct systrap_platform *sp = calloc(1, sizeof(*sp));
@@ -96,7 +85,6 @@ static struct systrap_platform *new_platform(void)
         return NULL;
     atomic_store(&sp->next_id, 1);
     pthread_mutex_init(&sp->watch_lock, NULL);
-    init_birth_lock(&sp->birth_lock);
     list_init(&sp->watched);
     return sp;
 }
@@ -104,7 +92,6 @@ static struct systrap_platform *new_platform(void)
 static void free_platform(struct systrap_platform *sp)
 {
     pthread_mutex_destroy(&sp->watch_lock);
-    pthread_rwlock_destroy(&sp->birth_lock);
     free(sp->fp_initial);
     free(sp);
 }

@@ -2,18 +2,14 @@
 /* A guest address space: made by its mother's syscall thread, changed through its own, killed and reaped for real. */
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/memory_calls.h"
-#include "core/systrap/strangers.h"
+#include "core/systrap/child.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
@@ -75,7 +71,7 @@ int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid)
 {
     int err;
 
-    atomic_store(&subprocess->base.pid, pid);
+    child_set(subprocess, pid);
     err = keeper_watch(subprocess);
     if (err == 0)
         count(subprocess->base.platform, COUNTER_STUB_THREADS);
@@ -105,17 +101,6 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
     shared_futex_wake(&control->doorbell);
 }
 
-static void send_kill(const struct systrap_subprocess *subprocess)
-{
-    pid_t pid = atomic_load(&subprocess->base.pid);
-
-    /* The number may be another's by now, the descriptor may not. */
-    if (subprocess->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, subprocess->pidfd, SIGKILL, NULL, 0);
-    else if (pid > 0)
-        kill(pid, SIGKILL);
-}
-
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
 {
     uint32_t alive = SYSTRAP_ALIVE;
@@ -123,9 +108,10 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
     if (atomic_compare_exchange_strong(&subprocess->death, &alive, SYSTRAP_DYING)) {
         subprocess->death_reason = reason;
         subprocess->death_status = status;
-        /* By this thread alone: once it is dead its descriptor may be closed, and another's have the number. */
+        /* By this thread alone: once it is dead its descriptor may be closed. */
         if (platform_is_ours(subprocess->base.platform))
-            send_kill(subprocess);
+            subprocess->kill_refused = !child_kill(subprocess);
+        atomic_store(&subprocess->base.pid, 0);
         atomic_store(&subprocess->death, SYSTRAP_DEAD);
         if (reason != TG_DEAD_DESTROYED)
             count(subprocess->base.platform, COUNTER_DEATHS);
@@ -136,30 +122,17 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
     wake_everybody(subprocess);
 }
 
-bool systrap_subprocess_reap(struct systrap_subprocess *subprocess, bool wait)
+/* It is dead, and nobody uses it any more. False: the keeper waits for its process, and has the caller's reference. */
+static bool bury(struct systrap_subprocess *subprocess)
 {
-    pid_t pid;
-    int status = 0;
-    pid_t got = 0;
-    bool reaped;
-
-    pthread_mutex_lock(&subprocess->lock);
-    pid = atomic_load(&subprocess->base.pid);
-    if (pid > 0 && !subprocess->reaped) {
-        do
-            got = waitpid(pid, &status, __WALL | (wait ? 0 : WNOHANG));
-        while (got < 0 && errno == EINTR);
-        subprocess->reaped = got != 0;
-    }
-    reaped = subprocess->reaped;
-    if (reaped)
-        atomic_store(&subprocess->base.pid, 0);
-    pthread_mutex_unlock(&subprocess->lock);
-    if (got > 0 && WIFEXITED(status))
-        systrap_subprocess_die(subprocess, TG_DEAD_EXITED, WEXITSTATUS(status));
-    else if (got != 0)
-        systrap_subprocess_die(subprocess, TG_DEAD_KILLED, got > 0 ? WTERMSIG(status) : SIGKILL);
-    return reaped;
+    if (subprocess->kill_refused)
+        orders_leave(subprocess);
+    if (keeper_bury(subprocess))
+        return true;
+    platform_fail(subprocess->base.platform, 0,
+                  "destroy a subprocess: its process was killed and has not ended in ten seconds; thaw its cgroup, or "
+                  "allow pidfd_send_signal(2) or kill(2)");
+    return false;
 }
 
 static bool is_switched_to(struct systrap_subprocess *subprocess)
@@ -189,6 +162,7 @@ static void wait_for_switches(struct systrap_subprocess *subprocess)
 void systrap_subprocess_destroy(struct tg_subprocess *base)
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
+    bool buried = true;
 
     if (platform_is_ours(base->platform)) {
         uint32_t threads = atomic_load(&subprocess->worker_count) + 1;
@@ -200,13 +174,13 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
         systrap_queue_subprocess_dead(subprocess);
         subprocess_drain(base);
         wait_for_switches(subprocess);
-        keeper_forget(subprocess);
-        systrap_subprocess_reap(subprocess, true);
+        buried = bury(subprocess);
         statistics_keep(subprocess);
         while (threads--)
             uncount(base->platform, COUNTER_STUB_THREADS);
     }
-    systrap_subprocess_release(subprocess);
+    if (buried)
+        systrap_subprocess_release(subprocess);
 }
 
 /* ---- creation ---- */
@@ -242,11 +216,15 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
         return err;
     orders->calls[0] = (struct stub_call){
         .nr = tgi_arch.syscalls.clone,
-        .args = {SYSTRAP_CLONE_PROCESS_FLAGS, 0, 0, 0, 0, (uint64_t)child->file},
+        .args = {SYSTRAP_CLONE_PROCESS_FLAGS, 0,
+                 systrap_platform(mother->base.platform)->region + SYSTRAP_CONTROL +
+                     offsetof(struct systrap_control, born),
+                 0, 0, (uint64_t)child->file},
     };
     n = 1 + stub_memory_calls(child, &orders->calls[1]);
     if (child->patches.table_mapped)
         orders->calls[n++] = patches_table_call(child);
+    orders->calls[n++] = workers_call(child);
     memcpy(orders_of(child)->calls, orders->calls, n * sizeof(orders->calls[0]));
     err = orders_give(mother, n, &answer);
     if (err)
@@ -255,44 +233,59 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     return answer.result < 0 ? (int)answer.result : 0;
 }
 
-/* From its birth until the library knows it: no stranger. */
+static void tell_child(struct systrap_subprocess *mother, uint32_t go)
+{
+    SHARED_SWAP(orders_of(mother)->go, go);
+    shared_futex_wake(&orders_of(mother)->go);
+}
+
+/* A mother who was killed before she could answer may have a child nevertheless: it ends, and is reaped when she is. */
 static int give_birth(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {
-    struct systrap_platform *sp = systrap_platform(mother->base.platform);
     pid_t pid = 0;
     int err;
 
-    pthread_rwlock_rdlock(&sp->birth_lock);
+    orders_of(mother)->go = mother->sequence;
+    SHARED_STORE(control_of(mother)->born, 0);
     err = order_clone(mother, child, &pid);
+    mother->lost_child = err == -ESRCH;
     if (!err)
         err = systrap_subprocess_adopt(child, pid);
-    pthread_rwlock_unlock(&sp->birth_lock);
+    if (err)
+        tell_child(mother, ORDERS_GO_AWAY);
+    return err;
+}
+
+/* It has memory of its own, and with it came the first worker: what can be had too little of is had now or never. */
+static int begin_life(struct systrap_subprocess *child, struct systrap_subprocess *mother)
+{
+    struct answer answer;
+    int err;
+
+    tell_child(mother, mother->sequence);
+    err = orders_first_answer(child, &answer);
+    if (!err)
+        err = workers_note(child, &answer);
+    if (!err)
+        err = stub_memory_seal(child);
+    if (err)
+        uncount(child->base.platform, COUNTER_STUB_THREADS);
     return err;
 }
 
 /* mother's order_lock is held: until the child has memory of its own it reads its mother's orders. */
 static int make_process(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {
-    struct systrap_orders *orders = orders_of(mother);
-    struct answer answer;
     int err = give_birth(child, mother);
 
-    if (!err) {
-        SHARED_SWAP(orders->go, mother->sequence);
-        shared_futex_wake(&orders->go);
-        err = orders_first_answer(child, &answer);
-        if (!err)
-            err = stub_memory_seal(child);
-        if (err)
-            uncount(child->base.platform, COUNTER_STUB_THREADS);
-    }
+    if (!err)
+        err = begin_life(child, mother);
     if (err) {
         systrap_subprocess_die(child, TG_DEAD_DESTROYED, 0);
-        keeper_forget(child);
-        systrap_subprocess_reap(child, true);
+        /* Its handle goes in any case. */
+        if (!bury(child))
+            keeper_forget(child);
     }
-    if (systrap_is_dead(mother))
-        kill_strangers(mother->base.platform);
     return err;
 }
 

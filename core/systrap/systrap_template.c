@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "arch/stub_enter.h"
@@ -263,24 +262,12 @@ int systrap_template_start(struct tg_platform *platform, const struct tg_platfor
     return err;
 }
 
-/* A stub that is killed while it makes another one may leave a child that nobody knows: it goes too. */
-static void kill_group(pid_t group)
-{
-    kill(-group, SIGKILL);
-    while (waitpid(-group, NULL, __WALL) > 0 || errno == EINTR)
-        ;
-}
-
 void systrap_template_stop(struct tg_platform *platform)
 {
     struct systrap_platform *sp = systrap_platform(platform);
 
     systrap_subprocess_destroy(&sp->template->base);
     sp->template = NULL;
-    if (!platform_is_ours(platform))
-        return;
-    /* Its own first: it may have been too young to have a group. */
-    if (sp->group > 0)
-        kill_group(sp->group);
-    keeper_stop(sp);
+    if (platform_is_ours(platform))
+        keeper_stop(sp);
 }

@@ -1,144 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "core/systrap/watchdog.h"
+#include "core/systrap/child.h"
 
-#define LOOK_NS     (WATCHDOG_ROUND_NS / 2) /* in less a worker that runs may not get a tick */
+#define LOOK_NS     (WATCHDOG_ROUND_NS / 2) /* in less a stub that was woken may not get a processor */
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
 #define ANSWER_NS   (2 * WATCHDOG_ROUND_NS)
-/*
- * However it comes about: a guest can make its workers seem starved, or its
- * ring seem to move, each time that somebody looks.
- */
+/* However it comes about: a guest can make its ring seem to move each time that somebody looks. */
 #define OVERDUE_NS  (300 * WATCHDOG_ROUND_NS)
 
 /* ---- looking at a stub ---- */
 
-/* What a stat file of /proc says of a process or a thread; '?': it is gone. */
-struct thread_stat {
-    char state;
-    uint64_t ticks; /* that it has run */
-};
-
-static struct thread_stat read_stat(const char *path)
+bool watchdog_is_stopped(struct systrap_subprocess *subprocess)
 {
-    struct thread_stat stat = {.state = '?'};
-    char line[512];
-    const char *behind_name = NULL;
-    uint64_t user = 0;
-    uint64_t system = 0;
-    FILE *file;
-
-    file = fopen(path, "re");
-    if (!file)
-        return stat;
-    if (fgets(line, sizeof(line), file))
-        behind_name = strrchr(line, ')');
-    fclose(file);
-    if (behind_name && sscanf(behind_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-                              &stat.state, &user, &system) == 3)
-        stat.ticks = user + system;
-    return stat;
-}
-
-static char process_state(pid_t pid)
-{
-    char path[32];
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    return read_stat(path).state;
+    return child_is_stopped(subprocess);
 }
 
 /*
- * Since the last look workers wanted to run and none of them was given a
- * processor for as much as one tick: the machine's fault, not theirs, that they
- * have done nothing.
+ * Has the host given the stub a processor since the last look? Whatever its
+ * guests do: that look has woken the syscall thread, which cannot but see
+ * that there is no order. False also when the host does not say.
  */
-static bool is_starved(struct systrap_subprocess *subprocess)
+static bool has_run(struct systrap_subprocess *subprocess)
 {
-    uint32_t n = atomic_load(&subprocess->worker_count);
-    const uint64_t before = subprocess->watch.ticks;
-    uint64_t ticks = 0;
-    bool runnable = false;
+    int64_t before = subprocess->watch.run_ns;
 
-    for (uint32_t i = 0; i < n; i++) {
-        struct thread_stat stat;
-        char path[64];
-
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", atomic_load(&subprocess->base.pid),
-                 subprocess->workers[i]);
-        stat = read_stat(path);
-        runnable |= stat.state == 'R';
-        ticks += stat.ticks;
-    }
-    subprocess->watch.ticks = ticks;
-    return runnable && ticks == before;
-}
-
-/* Of the unified hierarchy: "0::/path", which may be as long as any. To be freed; NULL: there is none. */
-static char *read_cgroup(pid_t pid)
-{
-    char path[32];
-    char *group = NULL;
-    size_t size = 0;
-    bool found = false;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-    file = fopen(path, "re");
-    if (!file)
-        return NULL;
-    while (!found && getline(&group, &size, file) > 0)
-        found = strncmp(group, "0::", 3) == 0;
-    fclose(file);
-    if (!found) {
-        free(group);
-        return NULL;
-    }
-    group[strcspn(group, "\n")] = '\0';
-    return group;
-}
-
-static FILE *open_cgroup_events(const char *group)
-{
-    FILE *file;
-    char *path;
-
-    if (asprintf(&path, "/sys/fs/cgroup%s/cgroup.events", group + 3) < 0)
-        return NULL;
-    file = fopen(path, "re");
-    free(path);
-    return file;
-}
-
-static bool is_frozen(pid_t pid)
-{
-    char line[64];
-    bool frozen = false;
-    char *group = read_cgroup(pid);
-    FILE *file = group ? open_cgroup_events(group) : NULL;
-
-    free(group);
-    if (!file)
-        return false;
-    while (!frozen && fgets(line, sizeof(line), file))
-        frozen = strncmp(line, "frozen 1", 8) == 0;
-    fclose(file);
-    return frozen;
-}
-
-bool watchdog_is_stopped(const struct systrap_subprocess *subprocess)
-{
-    pid_t pid = atomic_load(&subprocess->base.pid);
-    char state;
-
-    if (pid <= 0)
-        return false;
-    state = process_state(pid);
-    return state == 'T' || state == 't' || state == 'D' || is_frozen(pid);
+    return child_run_time(subprocess, &subprocess->watch.run_ns) && subprocess->watch.run_ns != before;
 }
 
 /* Whose turn it is to look. What nobody watched counts as one round at most. */
@@ -146,21 +32,16 @@ static void take_look(struct systrap_subprocess *subprocess, int64_t now_ns)
 {
     struct systrap_watch *watch = &subprocess->watch;
     int64_t passed = now_ns - watch->looked_at;
-    bool starved;
+    bool ran;
 
     if (passed < LOOK_NS)
         return;
     if (passed > WATCHDOG_ROUND_NS)
         passed = WATCHDOG_ROUND_NS;
     watch->looked_at = now_ns;
-    starved = is_starved(subprocess);
-    if (watchdog_is_stopped(subprocess)) {
-        atomic_fetch_add(&watch->stopped, passed);
-        return;
-    }
-    atomic_fetch_add(&watch->lived, passed);
-    if (!starved)
-        atomic_fetch_add(&watch->could_run, passed);
+    ran = has_run(subprocess);
+    atomic_fetch_add(ran && !child_is_stopped(subprocess) ? &watch->lived : &watch->held_up, passed);
+    shared_futex_wake(&orders_of(subprocess)->request);
 }
 
 /*
@@ -180,13 +61,12 @@ static bool look(struct systrap_subprocess *subprocess, int64_t now_ns)
 static struct watchdog_times times_of(const struct systrap_subprocess *subprocess)
 {
     return (struct watchdog_times){
-        .could_run = atomic_load(&subprocess->watch.could_run),
         .lived = atomic_load(&subprocess->watch.lived),
-        .stopped = atomic_load(&subprocess->watch.stopped),
+        .held_up = atomic_load(&subprocess->watch.held_up),
     };
 }
 
-bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchdog_wait *wait, int64_t stopped_ns)
+bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchdog_wait *wait, int64_t held_up_ns)
 {
     int64_t now = clock_monotonic_ns();
     bool is_new = wait->look_at == 0;
@@ -204,8 +84,7 @@ bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchd
     if (!wait->begun)
         wait->since = times;
     wait->begun = true;
-    return times.could_run - wait->since.could_run >= ANSWER_NS || times.lived - wait->since.lived >= OVERDUE_NS ||
-           times.stopped - wait->since.stopped >= stopped_ns;
+    return times.lived - wait->since.lived >= ANSWER_NS || times.held_up - wait->since.held_up >= held_up_ns;
 }
 
 /* ---- contexts in flight ---- */
@@ -287,10 +166,10 @@ static bool is_hopeless(struct systrap_context *context, int64_t now_ns, const s
         context->overdue_since = times->lived;
     if (stuck) {
         if (!context->stuck_since)
-            context->stuck_since = times->could_run;
+            context->stuck_since = times->lived;
         ask_to_rouse(context, rousing);
     }
-    return (stuck && times->could_run - context->stuck_since >= PATIENCE_NS) ||
+    return (stuck && times->lived - context->stuck_since >= PATIENCE_NS) ||
            times->lived - context->overdue_since >= OVERDUE_NS;
 }
 

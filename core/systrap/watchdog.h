@@ -2,8 +2,9 @@
 /*
  * Stubs that do not do what they are asked to, because a guest has spoilt the
  * memory it shares with the library. A stub's patience has clocks of its own,
- * which go on while somebody looks: time in which it was stopped or frozen, or
- * its workers starved, is nobody's fault in it.
+ * which go on while somebody looks: time in which the host gave it no processor,
+ * because it is stopped, frozen or starved, is nobody's fault in it. Neither is
+ * time in which the host does not let the library look.
  */
 #ifndef CORE_SYSTRAP_WATCHDOG_H
 #define CORE_SYSTRAP_WATCHDOG_H
@@ -16,32 +17,27 @@
 #define WATCHDOG_ROUND_NS NS_PER_SECOND
 #endif
 
-/* How long a stopped stub may keep somebody from what he wants. */
+/* How long a stub that is held up may keep somebody from what he wants. */
 #define WATCHDOG_OPERATION INT64_MAX                /* until it goes on, or another thread destroys it */
 #define WATCHDOG_TEARDOWN  (10 * WATCHDOG_ROUND_NS) /* he has no more use for it, but others may */
 #define WATCHDOG_DESTROY   (2 * WATCHDOG_ROUND_NS)  /* it is about to be killed */
 
-/*
- * Somebody else keeps the stub from running, which is no fault of the guest's:
- * it is stopped or frozen at this moment. Reads /proc.
- */
-bool watchdog_is_stopped(const struct systrap_subprocess *subprocess);
+/* Somebody has stopped the stub by a signal, and it would not answer at this moment. */
+bool watchdog_is_stopped(struct systrap_subprocess *subprocess);
 
 /*
  * The context is in flight. True: it has been stuck for five rounds in which
- * its stub could run, or it has been stuck, or has not answered an interrupt,
- * for five minutes in which the stub was neither stopped nor frozen. Reads
- * /proc if there is something wrong.
+ * its stub was given a processor, or has not answered an interrupt for five
+ * minutes of these.
  */
 bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns);
 /* The same for all contexts of queues in the subprocess, whose lock is not held. */
 bool watchdog_gives_up_queued(struct systrap_subprocess *subprocess, int64_t now_ns);
 
-/* Time that passed while somebody looked. */
+/* Time that passed while somebody looked: a look decides for all that since the one before. */
 struct watchdog_times {
-    int64_t could_run; /* a part of: */
-    int64_t lived;     /* workers that wanted to run may have been given no processor */
-    int64_t stopped;   /* or frozen */
+    int64_t lived;   /* the host gave the stub a processor in it */
+    int64_t held_up; /* it did not, or does not say */
 };
 
 /* Somebody waits for workers to let go of something. Starts as zero. */
@@ -51,10 +47,7 @@ struct watchdog_wait {
     struct watchdog_times since;
 };
 
-/*
- * True: for two rounds the workers could have done it, or they have seemed
- * starved for five minutes, or the stub was stopped for that long.
- */
-bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchdog_wait *wait, int64_t stopped_ns);
+/* True: for two rounds the workers could have done it, or the stub was held up for that long. */
+bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchdog_wait *wait, int64_t held_up_ns);
 
 #endif

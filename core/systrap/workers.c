@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The stub threads that run guests: making them, waking them, signalling them. */
 #include <errno.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "core/systrap/child.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
@@ -49,38 +47,38 @@ bool workers_backlog(const struct systrap_subprocess *subprocess)
            SHARED_LOAD(control->run_large[SHARED_LOAD(control->run[1].head) % RING_LARGE]);
 }
 
-/* order_lock is held. */
-static int make_worker(struct systrap_subprocess *subprocess)
+struct stub_call workers_call(struct systrap_subprocess *subprocess)
 {
     uint32_t index = atomic_load(&subprocess->worker_count);
-    struct answer answer;
-    int err;
 
     worker_of(subprocess, index)->index = index;
-    orders_of(subprocess)->calls[0] = (struct stub_call){
+    return (struct stub_call){
         .nr = tgi_arch.syscalls.clone,
         .args = {SYSTRAP_CLONE_WORKER_FLAGS, 0, 0, 0, 0, index},
     };
-    err = orders_give(subprocess, 1, &answer);
-    if (err)
-        return err;
-    if (answer.result <= 0)
-        return answer.result < 0 ? (int)answer.result : -EIO;
-    subprocess->workers[index] = (pid_t)answer.result;
+}
+
+int workers_note(struct systrap_subprocess *subprocess, const struct answer *answer)
+{
+    uint32_t index = atomic_load(&subprocess->worker_count);
+
+    if (answer->left || answer->result <= 0)
+        return answer->result < 0 ? (int)answer->result : -EIO;
+    subprocess->workers[index] = (pid_t)answer->result;
     atomic_store(&subprocess->worker_count, index + 1);
     count(subprocess->base.platform, COUNTER_STUB_THREADS);
     return 0;
 }
 
-int workers_make_first(struct systrap_subprocess *subprocess)
+/* order_lock is held. */
+static int make_worker(struct systrap_subprocess *subprocess)
 {
-    int err = 0;
+    struct answer answer;
+    int err;
 
-    pthread_mutex_lock(&subprocess->order_lock);
-    if (!atomic_load(&subprocess->worker_count))
-        err = make_worker(subprocess);
-    pthread_mutex_unlock(&subprocess->order_lock);
-    return err;
+    orders_of(subprocess)->calls[0] = workers_call(subprocess);
+    err = orders_give(subprocess, 1, &answer);
+    return err ? err : workers_note(subprocess, &answer);
 }
 
 /*
@@ -123,10 +121,6 @@ bool workers_add(struct systrap_subprocess *subprocess)
 
 void worker_kick(struct systrap_subprocess *subprocess, uint32_t index)
 {
-    int saved_errno = errno;
-    pid_t pid = atomic_load(&subprocess->base.pid);
-
-    if (pid > 0 && index < atomic_load(&subprocess->worker_count))
-        syscall(SYS_tgkill, pid, subprocess->workers[index], INTERRUPT_KICK_SIGNAL);
-    errno = saved_errno;
+    if (index < atomic_load(&subprocess->worker_count))
+        child_kick(subprocess, subprocess->workers[index]);
 }

@@ -29,6 +29,7 @@ extern const struct test_case interrupt_cases[];
 extern const struct test_case isolation_cases[];
 extern const struct test_case memory_cases[];
 extern const struct test_case opening_cases[];
+extern const struct test_case process_cases[];
 extern const struct test_case queue_beside_cases[];
 extern const struct test_case queue_cases[];
 extern const struct test_case queue_descriptor_cases[];

@@ -26,6 +26,7 @@ static const struct test_case *const areas[] = {
     queue_fair_cases,
     isolation_cases,
     death_cases,
+    process_cases,
     embedder_cases,
     argument_cases,
     opening_cases,

@@ -52,7 +52,7 @@ static bool base_call(const struct stub_filter_layout *at, int nr, const __u64 *
     case SYS_mmap:
         return args[3] <= UINT32_MAX && ((args[3] & 0x10) || (args[3] & 0x100000));
     case SYS_clone: /* as numbers: the test would not see a flag too many otherwise */
-        return args[0] == 0x8400 || args[0] == 0x50f00;
+        return args[0] == 0x108400 || args[0] == 0x50f00;
     case SYS_prctl:
         return args[0] == 1 && args[1] == 9;
     case SYS_seccomp:

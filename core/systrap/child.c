@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/descriptors.h"
+#include "core/systrap/child.h"
+
+#define PAUSE_NS (NS_PER_SECOND / 1000) /* where the host refuses to wait for the descriptor */
+
+/* The kernel's name for the processor time of a process; the C library's way to it asks the host for more. */
+#define PROCESS_CLOCK(pid) ((clockid_t)(~(uint32_t)(pid) << 3 | 2))
+
+/*
+ * Until let_go() nobody reaps it. 0: it has been reaped, or there never was
+ * one. The partner is child_reap(): it takes the number away and then waits
+ * for whoever has counted himself in; who comes later finds none.
+ */
+static pid_t hold(struct systrap_subprocess *subprocess)
+{
+    atomic_fetch_add(&subprocess->child_users, 1);
+    return atomic_load(&subprocess->child);
+}
+
+static void let_go(struct systrap_subprocess *subprocess)
+{
+    atomic_fetch_sub(&subprocess->child_users, 1);
+}
+
+void child_set(struct systrap_subprocess *subprocess, pid_t pid)
+{
+    atomic_store(&subprocess->child, pid);
+    atomic_store(&subprocess->base.pid, pid);
+}
+
+int child_open(const struct systrap_subprocess *subprocess)
+{
+    return descriptor_pidfd(atomic_load(&subprocess->child));
+}
+
+bool child_kill(struct systrap_subprocess *subprocess)
+{
+    pid_t pid = hold(subprocess);
+    bool done = !pid;
+
+    /* A container's profile may know none but the older calls. */
+    if (!done && subprocess->pidfd >= 0)
+        done = !syscall(SYS_pidfd_send_signal, subprocess->pidfd, SIGKILL, NULL, 0);
+    done = done || !kill(pid, SIGKILL) || !syscall(SYS_tgkill, pid, pid, SIGKILL);
+    let_go(subprocess);
+    return done;
+}
+
+void child_kick(struct systrap_subprocess *subprocess, pid_t thread)
+{
+    int saved_errno = errno;
+    pid_t pid = hold(subprocess);
+
+    if (pid)
+        syscall(SYS_tgkill, pid, thread, INTERRUPT_KICK_SIGNAL);
+    let_go(subprocess);
+    errno = saved_errno;
+}
+
+/* 0 or -errno; info->si_pid is 0 where nothing of that has happened. What there is stays to be waited for. */
+static int ask(pid_t pid, int what, siginfo_t *info)
+{
+    int result;
+
+    memset(info, 0, sizeof(*info));
+    do
+        result = waitid(P_PID, (id_t)pid, info, what | WNOHANG | WNOWAIT | __WALL);
+    while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : 0;
+}
+
+bool child_is_stopped(struct systrap_subprocess *subprocess)
+{
+    pid_t pid = hold(subprocess);
+    siginfo_t info;
+    bool stopped = pid && !ask(pid, WSTOPPED, &info) && info.si_pid == pid;
+
+    let_go(subprocess);
+    return stopped;
+}
+
+bool child_run_time(struct systrap_subprocess *subprocess, int64_t *ns)
+{
+    pid_t pid = hold(subprocess);
+    struct timespec time;
+    bool known = pid && !clock_gettime(PROCESS_CLOCK(pid), &time);
+
+    let_go(subprocess);
+    if (known)
+        *ns = time.tv_sec * NS_PER_SECOND + time.tv_nsec;
+    return known;
+}
+
+static enum child_state state_of(pid_t pid, int err, const siginfo_t *info)
+{
+    if (!pid || err == -ECHILD)
+        return CHILD_TAKEN;
+    return !err && info->si_pid == pid ? CHILD_ENDED : CHILD_LIVES;
+}
+
+enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reason, int32_t *status)
+{
+    pid_t pid = hold(subprocess);
+    siginfo_t info;
+    int err = pid ? ask(pid, WEXITED, &info) : 0;
+    enum child_state state = state_of(pid, err, &info);
+
+    let_go(subprocess);
+    *reason = TG_DEAD_KILLED;
+    *status = SIGKILL;
+    if (state == CHILD_ENDED) {
+        *reason = info.si_code == CLD_EXITED ? TG_DEAD_EXITED : TG_DEAD_KILLED;
+        *status = info.si_status;
+    } else if (state == CHILD_TAKEN) {
+        atomic_store(&subprocess->child, 0);
+    }
+    return state;
+}
+
+/* Until it ends or the time is over; less where the host refuses that. */
+static bool wait_for_descriptor(int fd, int64_t until_ns)
+{
+    struct pollfd poll = {.fd = fd, .events = POLLIN};
+    int64_t left = until_ns - clock_monotonic_ns();
+    const struct timespec time = {.tv_sec = left > 0 ? left / NS_PER_SECOND : 0,
+                                  .tv_nsec = left > 0 ? left % NS_PER_SECOND : 0};
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    int result = fd < 0 ? -1 : ppoll(&poll, 1, &time, NULL);
+
+    if (result < 0 && (fd < 0 || errno != EINTR))
+        nanosleep(&pause, NULL);
+    return result > 0;
+}
+
+bool child_wait(struct systrap_subprocess *subprocess, int64_t until_ns)
+{
+    int32_t reason;
+    int32_t status;
+
+    /* The descriptor first: mostly the process is on its way. */
+    while (!wait_for_descriptor(subprocess->pidfd, until_ns)) {
+        if (child_look(subprocess, &reason, &status) != CHILD_LIVES)
+            return true;
+        if (clock_monotonic_ns() >= until_ns)
+            return false;
+    }
+    return true;
+}
+
+static void wait_for_zombie(pid_t pid)
+{
+    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+}
+
+void child_reap(struct systrap_subprocess *subprocess)
+{
+    pid_t pid = atomic_exchange(&subprocess->child, 0);
+
+    while (atomic_load(&subprocess->child_users))
+        sched_yield();
+    if (pid)
+        wait_for_zombie(pid);
+}
+
+bool child_reap_stranger(pid_t pid, pid_t group)
+{
+    siginfo_t info;
+
+    if (pid <= 0 || getpgid(pid) != group || ask(pid, WEXITED, &info))
+        return true;
+    if (info.si_pid != pid)
+        return false;
+    wait_for_zombie(pid);
+    return true;
+}
