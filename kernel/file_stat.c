@@ -234,6 +234,34 @@ static void host_path(int fd, char path[sizeof("/proc/self/fd/") + PATH_FD_NAME_
     path_fd_name(fd, path + sizeof(folder) - 1);
 }
 
+/*
+ * Where the host has nothing on /proc the file is opened again, which needs the
+ * right to read it and is not for devices and links.
+ */
+static int64_t reopened_xattr(const struct task *task, int path_fd, const char *name, char *value, size_t size)
+{
+    int fd = path_reopen(task->process->paths->root, path_fd, O_RDONLY, 0);
+    int64_t length;
+
+    if (fd < 0)
+        return -EOPNOTSUPP;
+    length = host_result(name == NULL ? flistxattr(fd, value, size) : fgetxattr(fd, name, value, size));
+    close(fd);
+    return length;
+}
+
+/* An attribute, or with name == NULL the names of all: the length or -errno. */
+static int64_t host_xattr(const struct task *task, int fd, const char *name, char value[XATTR_BUFFER_SIZE])
+{
+    char path[sizeof("/proc/self/fd/") + PATH_FD_NAME_SIZE];
+    int64_t length;
+
+    host_path(fd, path);
+    length = host_result(name == NULL ? listxattr(path, value, XATTR_BUFFER_SIZE)
+                                      : getxattr(path, name, value, XATTR_BUFFER_SIZE));
+    return length == -ENOENT ? reopened_xattr(task, fd, name, value, XATTR_BUFFER_SIZE) : length;
+}
+
 /* Gives the guest what was read, or only its length when the guest has no room for anything. */
 static int64_t return_xattr(struct task *task, const char *value, int64_t length, uint64_t addr, uint64_t capacity)
 {
@@ -246,24 +274,20 @@ static int64_t return_xattr(struct task *task, const char *value, int64_t length
 
 static int64_t get_xattr(struct task *task, int fd, const uint64_t args[6])
 {
-    char path[sizeof("/proc/self/fd/") + PATH_FD_NAME_SIZE];
     char name[XATTR_NAME_SIZE];
     char value[XATTR_BUFFER_SIZE];
     ssize_t length = guest_read_string(task_memory(task), args[1], name, sizeof(name));
 
     if (length <= 0)
         return length == -EFAULT ? -EFAULT : -ERANGE;
-    host_path(fd, path);
-    return return_xattr(task, value, host_result(getxattr(path, name, value, sizeof(value))), args[2], args[3]);
+    return return_xattr(task, value, host_xattr(task, fd, name, value), args[2], args[3]);
 }
 
 static int64_t list_xattr(struct task *task, int fd, const uint64_t args[6])
 {
-    char path[sizeof("/proc/self/fd/") + PATH_FD_NAME_SIZE];
     char names[XATTR_BUFFER_SIZE];
 
-    host_path(fd, path);
-    return return_xattr(task, names, host_result(listxattr(path, names, sizeof(names))), args[1], args[2]);
+    return return_xattr(task, names, host_xattr(task, fd, NULL, names), args[1], args[2]);
 }
 
 static int64_t xattr_of_path(struct task *task, const uint64_t args[6], uint64_t at_flags,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,6 +21,37 @@ static int openat2_works(int dir)
         return 0;
     close(fd);
     return 1;
+}
+
+/* An instance of proc that is mounted nowhere: where /proc is empty. Needs the right to mount. */
+static int open_unmounted_proc(void)
+{
+    int proc = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+    int mount = -1;
+
+    if (proc >= 0 && syscall(SYS_fsconfig, proc, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        mount = (int)syscall(SYS_fsmount, proc, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+    if (proc >= 0)
+        close(proc);
+    return mount;
+}
+
+/* The folder of this process's descriptors, or -errno of the first try. */
+static int open_self_fds(void)
+{
+    const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    int fd = open("/proc/self/fd", flags);
+    int err = -errno;
+    int mount;
+
+    if (fd >= 0)
+        return fd;
+    mount = open_unmounted_proc();
+    if (mount < 0)
+        return err;
+    fd = openat(mount, "self/fd", flags);
+    close(mount);
+    return fd < 0 ? err : fd;
 }
 
 static void root_folder_put(struct root_folder *root)
@@ -49,10 +81,12 @@ int root_folder_create(int fd, struct root_folder **out, const char **reason)
     if (root == NULL)
         return -ENOMEM;
     root->references = 1;
-    root->self_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    root->self_fds = open_self_fds();
     root->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (root->self_fds < 0)
-        return give_up(root, -errno, "/proc/self/fd cannot be opened: mount proc on /proc", reason);
+        return give_up(root, root->self_fds,
+                       "/proc/self/fd cannot be opened and there is no right to mount proc: mount proc on /proc",
+                       reason);
     if (root->fd < 0)
         return give_up(root, -errno, "the root folder's descriptor cannot be copied", reason);
     if (!openat2_works(root->fd))
