@@ -6,6 +6,7 @@
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/backend.h"
+#include "core/last_error.h"
 
 #define OPEN_FLAGS_ALL                                                                                                 \
     (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT | TG_OPEN_LATENCY)
@@ -107,7 +108,7 @@ int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter
 
 const char *tg_platform_last_error(const tg_platform *platform)
 {
-    return platform ? last_error_get(&platform->errors) : "";
+    return platform ? last_error_get(platform->id) : "";
 }
 
 void tg_platform_close(tg_platform *platform)

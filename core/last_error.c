@@ -3,31 +3,32 @@
 
 #include "core/last_error.h"
 
-void last_error_init(struct last_error *errors)
+/* Read and written by their thread alone; a signal handler's sentence takes another slot. */
+static _Thread_local struct {
+    uint32_t newest;
+    struct sentence {
+        uint64_t platform; /* 0: none yet */
+        char text[LAST_ERROR_LENGTH];
+    } slots[LAST_ERROR_SLOTS];
+} sentences;
+
+void last_error_set(uint64_t platform, const char *format, va_list args)
 {
-    pthread_mutex_init(&errors->lock, NULL);
-    errors->next = 0;
-    atomic_store(&errors->newest, "");
+    struct sentence *slot;
+
+    sentences.newest = (sentences.newest + 1) % LAST_ERROR_SLOTS;
+    slot = &sentences.slots[sentences.newest];
+    slot->platform = platform;
+    vsnprintf(slot->text, sizeof(slot->text), format, args);
 }
 
-void last_error_destroy(struct last_error *errors)
+const char *last_error_get(uint64_t platform)
 {
-    pthread_mutex_destroy(&errors->lock);
-}
+    for (uint32_t back = 0; back < LAST_ERROR_SLOTS; back++) {
+        const struct sentence *slot = &sentences.slots[(sentences.newest + LAST_ERROR_SLOTS - back) % LAST_ERROR_SLOTS];
 
-void last_error_set(struct last_error *errors, const char *format, va_list args)
-{
-    char *slot;
-
-    pthread_mutex_lock(&errors->lock);
-    slot = errors->text[errors->next];
-    errors->next = (errors->next + 1) % LAST_ERROR_SLOTS;
-    vsnprintf(slot, LAST_ERROR_LENGTH, format, args);
-    atomic_store(&errors->newest, slot);
-    pthread_mutex_unlock(&errors->lock);
-}
-
-const char *last_error_get(const struct last_error *errors)
-{
-    return atomic_load(&errors->newest);
+        if (slot->platform == platform)
+            return slot->text;
+    }
+    return "";
 }

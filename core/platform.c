@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/backend.h"
+#include "core/last_error.h"
 #include "core/lowest_address.h"
 
 static _Atomic uint64_t next_platform_id = 1;
@@ -23,7 +24,7 @@ int platform_fail(struct tg_platform *platform, int err, const char *format, ...
     va_list args;
 
     va_start(args, format);
-    last_error_set(&platform->errors, format, args);
+    last_error_set(platform->id, format, args);
     va_end(args);
     return err;
 }
@@ -54,7 +55,6 @@ int platform_is_ours(const struct tg_platform *platform)
 static void platform_free(struct tg_platform *platform)
 {
     pthread_mutex_destroy(&platform->lock);
-    last_error_destroy(&platform->errors);
     free(platform);
 }
 
@@ -85,7 +85,6 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     platform->owner = getpid();
     platform->measures_latency = options->flags & TG_OPEN_LATENCY;
     pthread_mutex_init(&platform->lock, NULL);
-    last_error_init(&platform->errors);
     list_init(&platform->subprocesses);
     list_init(&platform->contexts);
     list_init(&platform->queues);

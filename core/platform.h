@@ -11,7 +11,6 @@
 
 #include <trapgate/trapgate.h>
 
-#include "core/last_error.h"
 #include "core/list.h"
 
 struct backend_ops;
@@ -59,7 +58,6 @@ struct tg_platform {
     struct tg_info info;
     bool measures_latency;         /* TG_OPEN_LATENCY */
     _Atomic bool copies_forbidden; /* process_vm_readv(2) and process_vm_writev(2) were refused once */
-    struct last_error errors;
     _Atomic uint64_t counters[COUNTERS];
     pthread_mutex_t lock; /* the lists */
     struct list subprocesses;
@@ -90,7 +88,7 @@ static inline void uncount(struct tg_platform *platform, enum counter counter)
     atomic_fetch_sub_explicit(&platform->counters[counter], 1, memory_order_relaxed);
 }
 
-/* Remembers the sentence and returns err. */
+/* Remembers the sentence for the calling thread and returns err. */
 int platform_fail(struct tg_platform *platform, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* An argument is NULL: remembers which function's and gives -EINVAL. The platform may be unknown. */

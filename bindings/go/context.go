@@ -71,8 +71,8 @@ func (p *Platform) NewContext() (*Context, error) {
 	}
 	defer p.leave()
 	var ptr *C.tg_context
-	if result := C.tg_context_create(p.h.ptr, &ptr); result != 0 {
-		return nil, p.h.fail("new context", result)
+	if err := p.h.call("new context", func() C.int { return C.tg_context_create(p.h.ptr, &ptr) }); err != nil {
+		return nil, err
 	}
 	h := &contextHandle{
 		ptr:      ptr,
@@ -115,11 +115,8 @@ func (h *contextHandle) release() {
 	}
 }
 
-func (c *Context) done(op string, result C.int) error {
-	if result == 0 {
-		return nil
-	}
-	return c.h.platform.fail(op, result)
+func (c *Context) call(op string, call func() C.int) error {
+	return c.h.platform.call(op, call)
 }
 
 // Start puts the context back to the state of a new one, then sets instruction and stack pointer.
@@ -128,7 +125,9 @@ func (c *Context) Start(ip, sp uint64) error {
 		return err
 	}
 	defer c.release()
-	return c.done("start", C.tg_context_start(c.h.ptr, C.uint64_t(ip), C.uint64_t(sp)))
+	return c.call("start", func() C.int {
+		return C.tg_context_start(c.h.ptr, C.uint64_t(ip), C.uint64_t(sp))
+	})
 }
 
 // CopyFrom copies registers, thread-local storage and FP state of another context: for fork and clone.
@@ -144,7 +143,9 @@ func (c *Context) CopyFrom(from *Context) error {
 		return err
 	}
 	defer from.release()
-	return c.done("copy", C.tg_context_copy(c.h.ptr, from.h.ptr))
+	return c.call("copy", func() C.int {
+		return C.tg_context_copy(c.h.ptr, from.h.ptr)
+	})
 }
 
 // SetFlags sets all flags at once.
@@ -153,11 +154,13 @@ func (c *Context) SetFlags(flags ContextFlags) error {
 		return err
 	}
 	defer c.release()
-	result := C.tg_context_set_flags(c.h.ptr, C.uint32_t(flags))
-	if result == 0 {
+	err := c.call("set flags", func() C.int {
+		return C.tg_context_set_flags(c.h.ptr, C.uint32_t(flags))
+	})
+	if err == nil {
 		c.h.oneThread.Store(flags&ContextOneThread != 0)
 	}
-	return c.done("set flags", result)
+	return err
 }
 
 // letGo frees the contexts whose FP state the calling thread keeps in a stub, for it will not run them again.
@@ -186,7 +189,9 @@ func (c *Context) SetUserData(data uint64) error {
 		return err
 	}
 	defer c.release()
-	return c.done("set user data", C.tg_context_set_user_data(c.h.ptr, C.uint64_t(data)))
+	return c.call("set user data", func() C.int {
+		return C.tg_context_set_user_data(c.h.ptr, C.uint64_t(data))
+	})
 }
 
 // UserData returns the number of SetUserData.
@@ -235,7 +240,9 @@ func (c *Context) FPState(buffer []byte) error {
 		return err
 	}
 	defer c.release()
-	return c.done("FP state", C.tg_context_get_fpstate(c.h.ptr, bytesOf(buffer), C.size_t(len(buffer))))
+	return c.call("FP state", func() C.int {
+		return C.tg_context_get_fpstate(c.h.ptr, bytesOf(buffer), C.size_t(len(buffer)))
+	})
 }
 
 // SetFPState sets what FPState reads. It changes nothing when the processor would refuse the state.
@@ -244,7 +251,9 @@ func (c *Context) SetFPState(state []byte) error {
 		return err
 	}
 	defer c.release()
-	return c.done("set FP state", C.tg_context_set_fpstate(c.h.ptr, bytesOf(state), C.size_t(len(state))))
+	return c.call("set FP state", func() C.int {
+		return C.tg_context_set_fpstate(c.h.ptr, bytesOf(state), C.size_t(len(state)))
+	})
 }
 
 // TLS is the thread-local storage register: fs_base or tpidr_el0.
@@ -254,8 +263,8 @@ func (c *Context) TLS() (uint64, error) {
 	}
 	defer c.release()
 	var tls C.uint64_t
-	result := C.tg_context_get_tls(c.h.ptr, &tls)
-	return uint64(tls), c.done("TLS", result)
+	err := c.call("TLS", func() C.int { return C.tg_context_get_tls(c.h.ptr, &tls) })
+	return uint64(tls), err
 }
 
 // SetTLS sets the thread-local storage register.
@@ -264,7 +273,9 @@ func (c *Context) SetTLS(tls uint64) error {
 		return err
 	}
 	defer c.release()
-	return c.done("set TLS", C.tg_context_set_tls(c.h.ptr, C.uint64_t(tls)))
+	return c.call("set TLS", func() C.int {
+		return C.tg_context_set_tls(c.h.ptr, C.uint64_t(tls))
+	})
 }
 
 // SetReturn sets the result of the system call that the context came back with: a value, or the negative of an error
@@ -274,7 +285,11 @@ func (c *Context) SetReturn(value int64) error {
 		return err
 	}
 	defer c.release()
-	return c.done("set return", C.tg_context_set_return(c.h.ptr, C.int64_t(value)))
+	done := C.tgo_set_return(c.h.platform.address(), C.uintptr_t(uintptr(unsafe.Pointer(c.h.ptr))), C.int64_t(value))
+	if done.result != 0 {
+		return failed("set return", done.result, done.sentence)
+	}
+	return nil
 }
 
 // RestartSyscall makes the next switch raise the system call of the last event once more. EINVAL when the last event
@@ -284,7 +299,9 @@ func (c *Context) RestartSyscall() error {
 		return err
 	}
 	defer c.release()
-	return c.done("restart", C.tg_context_restart_syscall(c.h.ptr))
+	return c.call("restart", func() C.int {
+		return C.tg_context_restart_syscall(c.h.ptr)
+	})
 }
 
 // Switch runs the context in the subprocess until an event. It blocks an operating system thread meanwhile; Runner.Switch
@@ -328,10 +345,10 @@ func (c *Context) switchInside(ctx context.Context, s *subprocessHandle, event *
 			default:
 			}
 		}
-		result := C.tgo_switch(C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))), C.uintptr_t(uintptr(unsafe.Pointer(s.ptr))),
-			C.uintptr_t(uintptr(unsafe.Pointer(h.event))))
-		if result != 0 {
-			return c.done("switch", result)
+		done := C.tgo_switch(h.platform.address(), C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))),
+			C.uintptr_t(uintptr(unsafe.Pointer(s.ptr))), C.uintptr_t(uintptr(unsafe.Pointer(h.event))))
+		if done.result != 0 {
+			return failed("switch", done.result, done.sentence)
 		}
 		if h.meant(h.event) {
 			event.read(h.event, c)
@@ -364,7 +381,9 @@ func (c *Context) Interrupt() error {
 		return errClosed("interrupt")
 	}
 	i.user = true
-	return c.done("interrupt", C.tg_context_interrupt(c.h.ptr))
+	return c.call("interrupt", func() C.int {
+		return C.tg_context_interrupt(c.h.ptr)
+	})
 }
 
 // maybeRunning reports whether a switch may be running: in the subprocess, or in any if that is nil.

@@ -7,7 +7,9 @@ import "C"
 
 import (
 	"errors"
+	"runtime"
 	"syscall"
+	"unsafe"
 )
 
 // ErrClosed is what errors.Is finds in the error of every call on a handle that was closed, or on a nil handle.
@@ -44,13 +46,22 @@ func errBusy(op, message string) error {
 	return &Error{Op: op, Errno: syscall.EBUSY, Message: message}
 }
 
-// fail makes an error of a result of the library, with the platform's newest sentence.
-func (p *platformHandle) fail(op string, result C.int) error {
-	message := ""
-	if p != nil && p.ptr != nil {
-		message = C.GoString(C.tg_platform_last_error(p.ptr))
+// call makes a call of the library and an error of its result. The library keeps a sentence for each thread, so the
+// goroutine stays on its thread until it has the sentence.
+func (p *platformHandle) call(op string, call func() C.int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	result := call()
+	if result >= 0 {
+		return nil
 	}
-	return &Error{Op: op, Errno: syscall.Errno(-result), Message: message}
+	return &Error{Op: op, Errno: syscall.Errno(-result), Message: C.GoString(C.tg_platform_last_error(p.ptr))}
+}
+
+// failed makes an error of a result and a sentence that one call into shim.c has brought together, and frees the latter.
+func failed(op string, result C.int32_t, sentence *C.char) error {
+	defer C.free(unsafe.Pointer(sentence))
+	return &Error{Op: op, Errno: syscall.Errno(-result), Message: C.GoString(sentence)}
 }
 
 // Strerror is a short English text for an error number of the library.

@@ -191,7 +191,7 @@ func Probe(backend Backend) (Availability, error) {
 	var probe C.tg_probe
 	probe.size = C.uint32_t(unsafe.Sizeof(probe))
 	if result := C.tg_platform_probe(C.uint32_t(backend), &probe); result != 0 {
-		return Availability{}, (*platformHandle)(nil).fail("probe", result)
+		return Availability{}, &Error{Op: "probe", Errno: syscall.Errno(-result)}
 	}
 	found := Availability{
 		Backend:   Backend(probe.backend),
@@ -263,8 +263,8 @@ func (p *Platform) Info() (Info, error) {
 	defer p.leave()
 	var info C.tg_info
 	info.size = C.uint32_t(unsafe.Sizeof(info))
-	if result := C.tg_platform_info(p.h.ptr, &info); result != 0 {
-		return Info{}, p.h.fail("info", result)
+	if err := p.h.call("info", func() C.int { return C.tg_platform_info(p.h.ptr, &info) }); err != nil {
+		return Info{}, err
 	}
 	reserved := make([]Range, info.reserved_count)
 	for i := range reserved {
@@ -289,8 +289,11 @@ func (p *Platform) Stats() (Stats, error) {
 	defer p.leave()
 	var stats Stats
 	stats.size = uint32(unsafe.Sizeof(stats))
-	if result := C.tg_platform_stats(p.h.ptr, (*C.tg_stats)(unsafe.Pointer(&stats))); result != 0 {
-		return Stats{}, p.h.fail("stats", result)
+	err := p.h.call("stats", func() C.int {
+		return C.tg_platform_stats(p.h.ptr, (*C.tg_stats)(unsafe.Pointer(&stats)))
+	})
+	if err != nil {
+		return Stats{}, err
 	}
 	return stats, nil
 }
@@ -302,14 +305,12 @@ func (p *Platform) AddSeccompRules(filter unsafe.Pointer) error {
 		return err
 	}
 	defer p.leave()
-	if result := C.tg_platform_add_seccomp_rules(p.h.ptr, filter); result != 0 {
-		return p.h.fail("seccomp rules", result)
-	}
-	return nil
+	return p.h.call("seccomp rules", func() C.int { return C.tg_platform_add_seccomp_rules(p.h.ptr, filter) })
 }
 
-// LastError is the sentence for the newest failure of any call on the platform or on a handle made from it; "" before
-// the first, and after Close. Errors carry their sentence themselves.
+// LastError is the sentence for the newest failure of a call on the platform or on a handle made from it, by the thread
+// that the goroutine is on now; "" before the first, and after Close. It means something to a goroutine that has called
+// runtime.LockOSThread. Errors carry their sentence themselves.
 func (p *Platform) LastError() string {
 	if p.enter("last error") != nil {
 		return ""
@@ -317,6 +318,9 @@ func (p *Platform) LastError() string {
 	defer p.leave()
 	return C.GoString(C.tg_platform_last_error(p.h.ptr))
 }
+
+// address is the handle as shim.c takes it.
+func (h *platformHandle) address() C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))) }
 
 func (p *Platform) leave() {
 	p.h.leave()

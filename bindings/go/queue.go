@@ -47,8 +47,8 @@ func (p *Platform) NewQueue() (*Queue, error) {
 	}
 	defer p.leave()
 	var ptr *C.tg_queue
-	if result := C.tg_queue_create(p.h.ptr, &ptr); result != 0 {
-		return nil, p.h.fail("new queue", result)
+	if err := p.h.call("new queue", func() C.int { return C.tg_queue_create(p.h.ptr, &ptr) }); err != nil {
+		return nil, err
 	}
 	h := &queueHandle{gate: newGate(), ptr: ptr, platform: p.h, gone: make(chan struct{})}
 	h.anyone.Store(p.h.backend != BackendPtrace)
@@ -70,11 +70,8 @@ func (q *Queue) leave() {
 	runtime.KeepAlive(q)
 }
 
-func (q *Queue) done(op string, result C.int) error {
-	if result == 0 {
-		return nil
-	}
-	return q.h.platform.fail(op, result)
+func (q *Queue) call(op string, call func() C.int) error {
+	return q.h.platform.call(op, call)
 }
 
 // Submit starts the context in the subprocess and returns. Its event comes out of Wait, exactly one for each Submit.
@@ -92,12 +89,10 @@ func (q *Queue) Submit(c *Context, s *Subprocess) error {
 	}
 	c.h.outer, c.h.into = c, s.h
 	c.h.queue.Store(q.h) // last: who has seen it sees the others
-	result := C.tg_queue_submit(q.h.ptr, c.h.ptr, s.h.ptr)
-	if result == 0 {
-		return nil
+	err := q.call("submit", func() C.int { return C.tg_queue_submit(q.h.ptr, c.h.ptr, s.h.ptr) })
+	if err != nil {
+		c.h.unqueue()
 	}
-	err := q.done("submit", result)
-	c.h.unqueue()
 	return err
 }
 
@@ -134,7 +129,7 @@ func (q *Queue) Wait(ctx context.Context, events []Event, timeout time.Duration)
 
 func (q *Queue) waitAlone(ctx context.Context, events []Event, timeout time.Duration) (int, error) {
 	if len(events) == 0 {
-		return 0, q.done("wait", C.tg_queue_wait(q.h.ptr, nil, 0, 0, nil))
+		return 0, q.call("wait", func() C.int { return C.tg_queue_wait(q.h.ptr, nil, 0, 0, nil) })
 	}
 	if done := ctx.Done(); done != nil {
 		if err := ctx.Err(); err != nil {
@@ -209,22 +204,22 @@ func (h *queueHandle) take(room int, timeout time.Duration) (int, error) {
 	if !h.anyone.Load() {
 		runtime.LockOSThread()
 	}
-	done := C.tgo_wait(C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))), C.uintptr_t(uintptr(unsafe.Pointer(h.events))),
-		C.size_t(room), C.int64_t(timeout))
+	wait := C.tgo_wait(h.platform.address(), C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))),
+		C.uintptr_t(uintptr(unsafe.Pointer(h.events))), C.size_t(room), C.int64_t(timeout))
 	if !h.anyone.Load() {
 		switch {
-		case h.owner == uint64(done.thread):
+		case h.owner == uint64(wait.thread):
 			runtime.UnlockOSThread() // it was locked before
-		case done.result != 0:
+		case wait.done.result != 0:
 			runtime.UnlockOSThread()
 		default:
-			h.owner = uint64(done.thread)
+			h.owner = uint64(wait.thread)
 		}
 	}
-	if done.result != 0 {
-		return 0, h.platform.fail("wait", C.int(done.result))
+	if wait.done.result != 0 {
+		return 0, failed("wait", wait.done.result, wait.done.sentence)
 	}
-	return int(done.count), nil
+	return int(wait.count), nil
 }
 
 // hand makes an event of the library one of the caller, and its context idle. Interrupts that the caller did not ask for
@@ -259,7 +254,9 @@ func (q *Queue) Wake() error {
 	}
 	defer q.leave()
 	q.h.woken.Store(true)
-	return q.done("wake", C.tg_queue_wake(q.h.ptr))
+	return q.call("wake", func() C.int {
+		return C.tg_queue_wake(q.h.ptr)
+	})
 }
 
 // Descriptor returns a descriptor that is readable while events wait, for epoll and the like. It belongs to the queue.
@@ -271,9 +268,13 @@ func (q *Queue) Descriptor() (int, error) {
 		return -1, err
 	}
 	defer q.leave()
-	fd := C.tg_queue_fd(q.h.ptr)
-	if fd < 0 {
-		return -1, q.done("descriptor", fd)
+	fd := C.int(-1)
+	err := q.call("descriptor", func() C.int {
+		fd = C.tg_queue_fd(q.h.ptr)
+		return fd
+	})
+	if err != nil {
+		return -1, err
 	}
 	q.h.anyone.Store(true)
 	return int(fd), nil

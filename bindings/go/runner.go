@@ -105,8 +105,8 @@ func (p *Platform) NewRunner() (*Runner, error) {
 	}
 	defer p.leave()
 	var ptr *C.tg_queue
-	if result := C.tg_queue_create(p.h.ptr, &ptr); result != 0 {
-		return nil, p.h.fail("new runner", result)
+	if err := p.h.call("new runner", func() C.int { return C.tg_queue_create(p.h.ptr, &ptr) }); err != nil {
+		return nil, err
 	}
 	h := &runnerHandle{platform: p.h, ptr: ptr, ended: make(chan struct{}), events: newEvents(mostAtOnce)}
 	remember(p.h, p.h.runners, h)
@@ -236,16 +236,17 @@ func (h *runnerHandle) turn() {
 	if len(h.orphans) > 0 {
 		timeout = 0
 	}
-	done := C.tgo_turn(C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))), C.uintptr_t(uintptr(unsafe.Pointer(h.starts))),
-		C.size_t(len(batch)), C.uintptr_t(uintptr(unsafe.Pointer(h.events))), C.size_t(capacity), timeout)
+	wait := C.tgo_turn(h.platform.address(), C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))),
+		C.uintptr_t(uintptr(unsafe.Pointer(h.starts))), C.size_t(len(batch)),
+		C.uintptr_t(uintptr(unsafe.Pointer(h.events))), C.size_t(capacity), timeout)
 	h.asleep.Store(false)
 	h.checkStarts(batch)
 	h.answerOrphans()
-	if done.result == 0 {
+	if wait.done.result == 0 {
 		h.failures = 0
-		h.answer(int(done.count))
+		h.answer(int(wait.count))
 	} else {
-		h.endure(C.int(done.result))
+		h.endure(failed("run", wait.done.result, wait.done.sentence))
 	}
 }
 
@@ -282,8 +283,8 @@ func (h *runnerHandle) checkStarts(batch []*task) {
 	starts := unsafe.Slice(h.starts, h.room)
 	for i, t := range batch {
 		t.into.h.leave()
-		if starts[i].result != 0 {
-			t.finish(h.platform.fail("run", C.int(starts[i].result)))
+		if done := starts[i].done; done.result != 0 {
+			t.finish(failed("run", done.result, done.sentence))
 			continue
 		}
 		t.index = len(h.inside)
@@ -358,9 +359,8 @@ func (t *task) finish(err error) {
 }
 
 // endure waits for better times when the host lacks something, and gives up when they do not come.
-func (h *runnerHandle) endure(result C.int) {
+func (h *runnerHandle) endure(err error) {
 	const pause, patience = 5 * time.Millisecond, 400
-	err := h.platform.fail("run", result)
 	h.failures++
 	if (errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM)) && h.failures < patience {
 		time.Sleep(pause)

@@ -2,6 +2,7 @@
 #include "shim.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 uint64_t tgo_thread(void)
 {
@@ -13,21 +14,35 @@ uint64_t tgo_thread(void)
     return number;
 }
 
-int tgo_switch(uintptr_t context, uintptr_t subprocess, uintptr_t event)
+static struct tgo_done done(uintptr_t platform, int result)
 {
-    ((tg_event *)event)->size = sizeof(tg_event);
-    return tg_context_switch((tg_context *)context, (tg_subprocess *)subprocess, (tg_event *)event);
+    struct tgo_done done = {.result = result};
+
+    if (result < 0)
+        done.sentence = strdup(tg_platform_last_error((const tg_platform *)platform));
+    return done;
 }
 
-struct tgo_wait tgo_wait(uintptr_t queue, uintptr_t events, size_t capacity, int64_t timeout_ns)
+struct tgo_done tgo_switch(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uintptr_t event)
 {
-    struct tgo_wait done = {.thread = tgo_thread()};
+    ((tg_event *)event)->size = sizeof(tg_event);
+    return done(platform, tg_context_switch((tg_context *)context, (tg_subprocess *)subprocess, (tg_event *)event));
+}
+
+struct tgo_done tgo_set_return(uintptr_t platform, uintptr_t context, int64_t value)
+{
+    return done(platform, tg_context_set_return((tg_context *)context, value));
+}
+
+struct tgo_wait tgo_wait(uintptr_t platform, uintptr_t queue, uintptr_t events, size_t capacity, int64_t timeout_ns)
+{
+    struct tgo_wait wait = {.thread = tgo_thread()};
     size_t count = 0;
 
     ((tg_event *)events)->size = sizeof(tg_event);
-    done.result = tg_queue_wait((tg_queue *)queue, (tg_event *)events, capacity, timeout_ns, &count);
-    done.count = count;
-    return done;
+    wait.done = done(platform, tg_queue_wait((tg_queue *)queue, (tg_event *)events, capacity, timeout_ns, &count));
+    wait.count = count;
+    return wait;
 }
 
 static int start(tg_queue *queue, const struct tgo_start *start)
@@ -38,15 +53,15 @@ static int start(tg_queue *queue, const struct tgo_start *start)
     return result ? result : tg_queue_submit(queue, context, (tg_subprocess *)start->subprocess);
 }
 
-struct tgo_wait tgo_turn(uintptr_t queue, uintptr_t starts, size_t count, uintptr_t events, size_t capacity,
-                         int64_t timeout_ns)
+struct tgo_wait tgo_turn(uintptr_t platform, uintptr_t queue, uintptr_t starts, size_t count, uintptr_t events,
+                         size_t capacity, int64_t timeout_ns)
 {
     struct tgo_start *all = (struct tgo_start *)starts;
 
     for (size_t i = 0; i < count; i++) {
-        all[i].result = start((tg_queue *)queue, &all[i]);
-        if (all[i].result != 0)
+        all[i].done = done(platform, start((tg_queue *)queue, &all[i]));
+        if (all[i].done.result != 0)
             timeout_ns = 0;
     }
-    return tgo_wait(queue, events, capacity, timeout_ns);
+    return tgo_wait(platform, queue, events, capacity, timeout_ns);
 }

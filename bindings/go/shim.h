@@ -17,28 +17,39 @@
 /* A number that no other thread has or had. */
 uint64_t tgo_thread(void);
 
-int tgo_switch(uintptr_t context, uintptr_t subprocess, uintptr_t event);
-
-struct tgo_wait {
-    uint64_t count;
-    uint64_t thread; /* that waited */
+/*
+ * What a call came to. The sentence of one that failed is its thread's, and the
+ * goroutine may be on another one when it looks: here it is a copy, to be freed.
+ */
+struct tgo_done {
+    char *sentence; /* NULL: it did not fail */
     int32_t result;
     uint32_t pad;
 };
 
-struct tgo_wait tgo_wait(uintptr_t queue, uintptr_t events, size_t capacity, int64_t timeout_ns);
+struct tgo_done tgo_switch(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uintptr_t event);
+struct tgo_done tgo_set_return(uintptr_t platform, uintptr_t context, int64_t value);
+
+struct tgo_wait {
+    uint64_t count;
+    uint64_t thread; /* that waited */
+    struct tgo_done done;
+};
+
+struct tgo_wait tgo_wait(uintptr_t platform, uintptr_t queue, uintptr_t events, size_t capacity, int64_t timeout_ns);
 
 /* A context that a runner starts. */
 struct tgo_start {
     uintptr_t context;
     uintptr_t subprocess;
-    int64_t value;      /* what the system call returns, */
-    int32_t with_value; /* if this is set */
-    int32_t result;     /* out */
+    int64_t value;       /* what the system call returns, */
+    uint32_t with_value; /* if this is set */
+    uint32_t pad;
+    struct tgo_done done; /* out */
 };
 
 /* Starts contexts and waits for events, in one call. Only looks when a start failed, so that the failure gets out. */
-struct tgo_wait tgo_turn(uintptr_t queue, uintptr_t starts, size_t count, uintptr_t events, size_t capacity,
-                         int64_t timeout_ns);
+struct tgo_wait tgo_turn(uintptr_t platform, uintptr_t queue, uintptr_t starts, size_t count, uintptr_t events,
+                         size_t capacity, int64_t timeout_ns);
 
 #endif

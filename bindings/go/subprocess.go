@@ -97,8 +97,8 @@ func (p *Platform) NewSubprocess() (*Subprocess, error) {
 	}
 	defer p.leave()
 	var ptr *C.tg_subprocess
-	if result := C.tg_subprocess_create(p.h.ptr, &ptr); result != 0 {
-		return nil, p.h.fail("new subprocess", result)
+	if err := p.h.call("new subprocess", func() C.int { return C.tg_subprocess_create(p.h.ptr, &ptr) }); err != nil {
+		return nil, err
 	}
 	return p.newSubprocess(ptr), nil
 }
@@ -123,11 +123,8 @@ func (s *Subprocess) leave() {
 	runtime.KeepAlive(s)
 }
 
-func (s *Subprocess) done(op string, result C.int) error {
-	if result == 0 {
-		return nil
-	}
-	return s.h.platform.fail(op, result)
+func (s *Subprocess) call(op string, call func() C.int) error {
+	return s.h.platform.call(op, call)
 }
 
 // Fork makes a copy: private pages copy-on-write by the host kernel, shared mappings shared, at the same addresses.
@@ -145,8 +142,8 @@ func (s *Subprocess) Fork() (*Subprocess, error) {
 	}
 	defer s.leave()
 	var ptr *C.tg_subprocess
-	if result := C.tg_subprocess_fork(s.h.ptr, &ptr); result != 0 {
-		return nil, s.done("fork", result)
+	if err := s.call("fork", func() C.int { return C.tg_subprocess_fork(s.h.ptr, &ptr) }); err != nil {
+		return nil, err
 	}
 	return s.platform.newSubprocess(ptr), nil
 }
@@ -163,8 +160,10 @@ func (s *Subprocess) Apply(ops []MemOp) (int, error) {
 		first = &ops[0].op
 	}
 	var done C.size_t
-	result := C.tg_subprocess_apply(s.h.ptr, first, C.size_t(len(ops)), &done)
-	return int(done), s.done("apply", result)
+	err := s.call("apply", func() C.int {
+		return C.tg_subprocess_apply(s.h.ptr, first, C.size_t(len(ops)), &done)
+	})
+	return int(done), err
 }
 
 // Map maps zero pages at addr.
@@ -178,8 +177,10 @@ func (s *Subprocess) MapFile(addr, length uint64, prot Prot, flags MapFlags, fd 
 		return err
 	}
 	defer s.leave()
-	return s.done("map", C.tg_subprocess_map(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot),
-		C.uint32_t(flags), C.int32_t(fd), C.uint64_t(offset)))
+	return s.call("map", func() C.int {
+		return C.tg_subprocess_map(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot),
+			C.uint32_t(flags), C.int32_t(fd), C.uint64_t(offset))
+	})
 }
 
 // Unmap unmaps; nothing mapped there is fine.
@@ -188,7 +189,9 @@ func (s *Subprocess) Unmap(addr, length uint64) error {
 		return err
 	}
 	defer s.leave()
-	return s.done("unmap", C.tg_subprocess_unmap(s.h.ptr, C.uint64_t(addr), C.uint64_t(length)))
+	return s.call("unmap", func() C.int {
+		return C.tg_subprocess_unmap(s.h.ptr, C.uint64_t(addr), C.uint64_t(length))
+	})
 }
 
 // Protect changes rights.
@@ -197,7 +200,9 @@ func (s *Subprocess) Protect(addr, length uint64, prot Prot) error {
 		return err
 	}
 	defer s.leave()
-	return s.done("protect", C.tg_subprocess_protect(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot)))
+	return s.call("protect", func() C.int {
+		return C.tg_subprocess_protect(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot))
+	})
 }
 
 // ReadMemory copies guest memory into buffer, which respects the rights of the guest's mappings. It returns how many
@@ -210,8 +215,10 @@ func (s *Subprocess) ReadMemory(addr uint64, buffer []byte) (int, error) {
 	}
 	defer s.leave()
 	var done C.size_t
-	result := C.tg_subprocess_read(s.h.ptr, C.uint64_t(addr), bytesOf(buffer), C.size_t(len(buffer)), &done)
-	return int(done), s.done("read", result)
+	err := s.call("read", func() C.int {
+		return C.tg_subprocess_read(s.h.ptr, C.uint64_t(addr), bytesOf(buffer), C.size_t(len(buffer)), &done)
+	})
+	return int(done), err
 }
 
 // WriteMemory copies data into guest memory; everything said at ReadMemory holds.
@@ -221,8 +228,10 @@ func (s *Subprocess) WriteMemory(addr uint64, data []byte) (int, error) {
 	}
 	defer s.leave()
 	var done C.size_t
-	result := C.tg_subprocess_write(s.h.ptr, C.uint64_t(addr), bytesOf(data), C.size_t(len(data)), &done)
-	return int(done), s.done("write", result)
+	err := s.call("write", func() C.int {
+		return C.tg_subprocess_write(s.h.ptr, C.uint64_t(addr), bytesOf(data), C.size_t(len(data)), &done)
+	})
+	return int(done), err
 }
 
 var noBytes [1]byte

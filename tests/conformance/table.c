@@ -15,6 +15,7 @@ static const struct test_case *const areas[] = {
     step_cases,
     interrupt_cases,
     thread_cases,
+    error_cases,
     context_cases,
     queue_cases,
     queue_wait_cases,

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "core/handles.h"
+#include "core/last_error.h"
 
 #define PAGE     0x1000ull
 #define START    0x10000ull
@@ -24,7 +25,7 @@ static int begin(void **state)
 {
     (void)state;
     memset(&platform, 0, sizeof(platform));
-    last_error_init(&platform.errors);
+    platform.id = 1;
     platform.info = (struct tg_info){
         .page_size = PAGE,
         .user_start = START,
@@ -32,13 +33,6 @@ static int begin(void **state)
         .reserved_count = 2,
         .reserved = {{STUB, STUB_END}, {LAST, LAST_END}},
     };
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    last_error_destroy(&platform.errors);
     return 0;
 }
 
@@ -55,14 +49,14 @@ static struct tg_mem_op op_of(uint32_t kind, uint64_t addr, uint64_t length)
 
 static void expect_op(struct tg_mem_op op, int expected)
 {
-    const char *before = last_error_get(&platform.errors);
+    const char *before = last_error_get(platform.id);
     const int result = subprocess_check_ops(&subprocess, &op, 1);
     if (result != expected)
         print_message("kind %u addr 0x%llx length 0x%llx: %d\n", op.kind, (unsigned long long)op.addr,
                       (unsigned long long)op.length, result);
     assert_int_equal(result, expected);
     if (expected != 0)
-        assert_ptr_not_equal(last_error_get(&platform.errors), before);
+        assert_ptr_not_equal(last_error_get(platform.id), before);
 }
 
 static void expect_range(uint64_t addr, uint64_t length, int expected)
@@ -169,7 +163,7 @@ static void one_bad_among_good(void **state)
         assert_int_equal(subprocess_check_ops(&subprocess, ops, 8), -EINVAL);
         snprintf(index, sizeof(index), " %zu", i);
         /* The sentence says which one. */
-        assert_non_null(strstr(last_error_get(&platform.errors), index));
+        assert_non_null(strstr(last_error_get(platform.id), index));
         ops[i].length = PAGE;
     }
 }
@@ -177,13 +171,13 @@ static void one_bad_among_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(borders, begin, end),
-        cmocka_unit_test_setup_teardown(around_the_stub, begin, end),
-        cmocka_unit_test_setup_teardown(arithmetic_that_wraps, begin, end),
-        cmocka_unit_test_setup_teardown(unknown_bits, begin, end),
-        cmocka_unit_test_setup_teardown(offsets, begin, end),
-        cmocka_unit_test_setup_teardown(advice, begin, end),
-        cmocka_unit_test_setup_teardown(one_bad_among_good, begin, end),
+        cmocka_unit_test_setup(borders, begin),
+        cmocka_unit_test_setup(around_the_stub, begin),
+        cmocka_unit_test_setup(arithmetic_that_wraps, begin),
+        cmocka_unit_test_setup(unknown_bits, begin),
+        cmocka_unit_test_setup(offsets, begin),
+        cmocka_unit_test_setup(advice, begin),
+        cmocka_unit_test_setup(one_bad_among_good, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

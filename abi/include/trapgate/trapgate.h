@@ -33,8 +33,8 @@
  *     -EEXIST      reserved for TG_MEM_MAP with TG_MAP_NOREPLACE
  *     -EOPNOTSUPP  this backend, machine or kernel cannot do that
  *     -EIO         the host did something that the library cannot explain
- *   tg_platform_last_error() then holds a sentence that says which step failed
- *   and what to do. What the guest does, its death included, is an event and
+ *   tg_platform_last_error() then holds a sentence, for the thread that called,
+ *   that says which step failed and what to do. What the guest does, its death included, is an event and
  *   never an error. No function aborts, exits, raises a signal in the
  *   embedder, installs a signal handler or waits for a child that is not a
  *   stub.
@@ -275,9 +275,10 @@ TG_API int tg_platform_stats(const tg_platform *platform, tg_stats *out);
 TG_API int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter_ctx);
 
 /*
- * The sentence for the newest failure of any call on the platform or on a
- * handle made from it; "" before the first. Owned by the platform, valid until
- * it closes; the text stays as it is until 16 more calls have failed.
+ * The sentence for the calling thread's newest failure of any call on the
+ * platform or on a handle made from it; "" before the first. What other threads
+ * do changes nothing. The text belongs to the calling thread: it stays as it is
+ * until 4 more of its calls have failed, on any platform, or until it ends.
  */
 TG_API const char *tg_platform_last_error(const tg_platform *platform);
 

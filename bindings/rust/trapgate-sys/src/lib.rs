@@ -595,7 +595,7 @@ extern "C" {
     /// Adds to a libseccomp filter what the library calls in the embedder.
     pub fn tg_platform_add_seccomp_rules(platform: *const tg_platform, scmp_filter_ctx: *mut c_void)
         -> c_int;
-    /// The sentence for the newest failure.
+    /// The sentence for the calling thread's newest failure.
     pub fn tg_platform_last_error(platform: *const tg_platform) -> *const c_char;
     /// Closes the platform and everything made from it. Null is allowed.
     pub fn tg_platform_close(platform: *mut tg_platform);

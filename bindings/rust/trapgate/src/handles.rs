@@ -91,8 +91,7 @@ impl PlatformHandle {
     }
 
     pub(crate) fn last_error(&self) -> String {
-        // SAFETY: the text lives as long as the platform. It is copied at once; were it overwritten by 17 failures of
-        // other threads meanwhile, the last byte of its buffer is zero still, so the copy would end there.
+        // SAFETY: the text is the calling thread's own, and is copied before that makes another call.
         unsafe { CStr::from_ptr(sys::tg_platform_last_error(self.0.as_ptr())) }.to_string_lossy().into_owned()
     }
 

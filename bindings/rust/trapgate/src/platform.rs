@@ -213,8 +213,8 @@ impl Platform {
         self.handle.stats().map(Stats::from_raw)
     }
 
-    /// The sentence for the newest failure of any call on the platform or on anything made from it; "" before the first.
-    /// [`Error::message`] has it already.
+    /// The sentence for the calling thread's newest failure of any call on the platform or on anything made from it; ""
+    /// before the first. [`Error::message`] has it already.
     pub fn last_error(&self) -> String {
         self.handle.last_error()
     }

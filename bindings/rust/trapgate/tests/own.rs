@@ -272,13 +272,26 @@ fn errors_say_what_and_why() {
 fn texts_of_one_thread_are_not_those_of_another() {
     for platform in backends() {
         let home = &subprocess(&platform, CALLS);
+        let mistakes: [(&str, &(dyn Fn() -> Error + Sync)); 4] = [
+            ("multiple of the page size", &|| {
+                home.map(CODE_AT + 1, 4096, Protection::READ, Mapping::zeros()).unwrap_err()
+            }),
+            ("the length is 0", &|| home.protect(CODE_AT, 0, Protection::READ).unwrap_err()),
+            ("no access", &|| home.read(CODE_AT + 4096, &mut [0]).unwrap_err().error),
+            ("no address of a guest", &|| Context::new(&platform).unwrap().set_tls(u64::MAX).unwrap_err()),
+        ];
         thread::scope(|scope| {
-            for _ in 0..4 {
+            for (words, mistake) in mistakes {
                 scope.spawn(move || {
-                    for _ in 0..200 {
-                        let error = home.unmap(1, 1).unwrap_err();
-                        assert_eq!(error.errno(), libc::EINVAL);
-                        assert!(error.message().len() > 10 && error.message().is_ascii(), "{:?}", error);
+                    for round in 0..25_000 {
+                        let error = mistake();
+                        assert!(
+                            error.message().contains(words),
+                            "round {}: {:?} without {}",
+                            round,
+                            error,
+                            words
+                        );
                     }
                 });
             }

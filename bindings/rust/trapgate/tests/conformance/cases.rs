@@ -29,6 +29,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         crate::step::CASES,
         crate::interrupts::CASES,
         crate::threads::CASES,
+        crate::errors::CASES,
         crate::queue::CASES,
         crate::queue_lost::CASES,
         crate::isolation::CASES,

@@ -19,6 +19,7 @@ mod close;
 mod death;
 mod descriptors;
 mod embedder;
+mod errors;
 mod faults;
 mod fork;
 mod interrupts;
