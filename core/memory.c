@@ -14,7 +14,7 @@
 #endif
 
 #define PROT_ALL      (TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC)
-#define MAP_FLAGS_ALL (TG_MAP_SHARED | TG_MAP_POPULATE | TG_MAP_NORESERVE | TG_MAP_NOREPLACE)
+#define MAP_FLAGS_ALL (TG_MAP_SHARED | TG_MAP_POPULATE | TG_MAP_NORESERVE | TG_MAP_NOREPLACE | TG_MAP_FD)
 #define COPY_MAX      ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
 
 static const int advices[] = {
@@ -54,6 +54,10 @@ static const char *check_map(const struct tg_info *info, const struct tg_mem_op 
         return "unknown bits in flags";
     if (op->fd < -1)
         return "the descriptor is negative and not -1";
+    if (op->fd == 0 && !(op->flags & TG_MAP_FD))
+        return "fd is 0, which maps descriptor 0 only with TG_MAP_FD; zero pages have fd -1";
+    if (op->fd == -1 && op->flags & TG_MAP_FD)
+        return "TG_MAP_FD without a descriptor";
     if (op->fd == -1 && op->offset)
         return "an offset without a descriptor";
     if (op->offset & (info->page_size - 1))

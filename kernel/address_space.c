@@ -113,6 +113,8 @@ int address_space_map(struct address_space *space, const struct memory_region *r
         return -ENOMEM;
     if (region->flags & REGION_SHARED)
         map_flags |= TG_MAP_SHARED;
+    if (fd >= 0)
+        map_flags |= TG_MAP_FD;
     err = tg_subprocess_map(space->subprocess, region->start, region->end - region->start, region->prot, map_flags, fd,
                             region->offset);
     if (!err)

@@ -52,10 +52,19 @@ func MapOp(addr, length uint64, prot Prot, flags MapFlags) MemOp {
 	return op
 }
 
+// meant tells the library that the number of a descriptor was not forgotten, 0 included.
+func meant(fd int) C.uint32_t {
+	if fd >= 0 {
+		return C.TG_MAP_FD
+	}
+	return 0
+}
+
 // MapFileOp maps pages of a descriptor at addr.
 func MapFileOp(addr, length uint64, prot Prot, flags MapFlags, fd int, offset uint64) MemOp {
 	op := MapOp(addr, length, prot, flags)
 	op.op.fd, op.op.offset = C.int32_t(fd), C.uint64_t(offset)
+	op.op.flags |= meant(fd)
 	return op
 }
 
@@ -179,7 +188,7 @@ func (s *Subprocess) MapFile(addr, length uint64, prot Prot, flags MapFlags, fd 
 	defer s.leave()
 	return s.call("map", func() C.int {
 		return C.tg_subprocess_map(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot),
-			C.uint32_t(flags), C.int32_t(fd), C.uint64_t(offset))
+			C.uint32_t(flags)|meant(fd), C.int32_t(fd), C.uint64_t(offset))
 	})
 }
 

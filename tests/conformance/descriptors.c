@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -210,6 +211,30 @@ static void read_only_stays(uint32_t backend)
     guest_close(&guest);
 }
 
+static void zero_must_be_meant(uint32_t backend)
+{
+    struct guest guest;
+    tg_mem_op forgotten = {.size = sizeof(forgotten), .kind = TG_MEM_MAP, .addr = AREA, .prot = PROT_RW};
+    const char *sentence;
+    int file = CHECK_SYSTEM(memfd_create("standard input", MFD_CLOEXEC));
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    forgotten.length = guest.page;
+    CHECK_EQ(pwrite(file, &(uint64_t){42}, sizeof(uint64_t), 0), sizeof(uint64_t));
+    CHECK_SYSTEM(dup2(file, 0));
+    CHECK_RESULT(tg_subprocess_apply(guest.subprocess, &forgotten, 1, NULL), -EINVAL);
+    sentence = tg_platform_last_error(guest.platform);
+    CHECK(strstr(sentence, "descriptor 0") && strstr(sentence, "TG_MAP_FD") && strstr(sentence, "fd -1"));
+    CHECK_RESULT(tg_subprocess_map(guest.subprocess, AREA, guest.page, TG_PROT_READ, TG_MAP_SHARED, 0, 0), -EINVAL);
+    CHECK_RESULT(tg_subprocess_read(guest.subprocess, AREA, &file, 1, NULL), -EFAULT);
+    CHECK_RESULT(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_FD, -1, 0), -EINVAL);
+    forgotten.flags = TG_MAP_FD;
+    CHECK_OK(tg_subprocess_apply(guest.subprocess, &forgotten, 1, NULL));
+    CHECK_EQ(guest_load(guest.subprocess, AREA), 42);
+    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_FD, file, 0));
+    guest_close(&guest);
+}
+
 const struct test_case descriptor_cases[] = {
     {"descriptor.shared", "A shared mapping of a descriptor opened later goes both ways", shared_both_ways},
     {"descriptor.private", "A private mapping is copy-on-write", private_stays_private},
@@ -221,5 +246,7 @@ const struct test_case descriptor_cases[] = {
     {"descriptor.unusable", "Descriptors that are read-only, a pipe or not open give -EACCES, -ENODEV and -EBADF",
      unusable_descriptors},
     {"descriptor.read_only", "A shared mapping of a read-only descriptor cannot be made writable", read_only_stays},
+    {"descriptor.zero", "Descriptor 0 is mapped only with TG_MAP_FD, so that a forgotten fd maps nothing",
+     zero_must_be_meant},
     {0},
 };

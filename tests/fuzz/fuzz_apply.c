@@ -138,7 +138,7 @@ static tg_mem_op take_op(struct input *input)
     op.addr += (take_number(input, 1) - 128) * page;
     op.length = choose_length(take_number(input, 1));
     op.prot = (uint32_t)take_number(input, 1) % FIELD_VALUES;
-    op.flags = (uint32_t)take_number(input, 1) % (2 * FIELD_VALUES);
+    op.flags = (uint32_t)take_number(input, 1) % (4 * FIELD_VALUES);
     op.fd = world.descriptors[take_number(input, 1) % DESCRIPTORS];
     op.advice = choose_advice(take_number(input, 1));
     const uint64_t offset = take_number(input, 1);

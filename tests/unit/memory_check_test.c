@@ -126,6 +126,13 @@ static void offsets(void **state)
 {
     (void)state;
     struct tg_mem_op op = op_of(TG_MEM_MAP, START, PAGE);
+    op.fd = 0;
+    expect_op(op, -EINVAL);
+    op.flags = TG_MAP_FD;
+    expect_op(op, 0);
+    op.fd = -1;
+    expect_op(op, -EINVAL);
+    op.flags = 0;
     op.fd = 3;
     op.offset = PAGE;
     expect_op(op, 0);

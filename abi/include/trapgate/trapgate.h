@@ -324,6 +324,7 @@ TG_API int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out);
 #define TG_MAP_POPULATE  0x2 /* make the pages present now (MAP_POPULATE) */
 #define TG_MAP_NORESERVE 0x4 /* MAP_NORESERVE */
 #define TG_MAP_NOREPLACE 0x8 /* -EEXIST rather than replace what is there */
+#define TG_MAP_FD        0x10 /* fd is meant as it is: needed for descriptor 0, the value of a field that nobody has set */
 
 typedef struct tg_mem_op {
     uint32_t size;   /* sizeof(tg_mem_op), at least 4; the same in all elements of an array */
@@ -332,7 +333,7 @@ typedef struct tg_mem_op {
     uint64_t length; /* bytes, more than 0; rounded up to pages */
     uint32_t prot;   /* MAP, PROTECT: TG_PROT_* */
     uint32_t flags;  /* MAP: TG_MAP_* */
-    int32_t fd;      /* MAP: a descriptor of the embedder, or -1 for zero pages */
+    int32_t fd;      /* MAP: a descriptor of the embedder (0 only with TG_MAP_FD), or -1 for zero pages */
     int32_t advice;  /* ADVISE: MADV_* of the host */
     uint64_t offset; /* MAP with a descriptor: multiple of the page size */
 } tg_mem_op;
@@ -350,7 +351,7 @@ typedef struct tg_mem_op {
  */
 TG_API int tg_subprocess_apply(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done);
 
-/* One TG_MEM_MAP. fd -1: zero pages. Errors: as apply. */
+/* One TG_MEM_MAP. fd -1: zero pages; 0 only with TG_MAP_FD. Errors: as apply. */
 TG_API int tg_subprocess_map(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags,
                              int32_t fd, uint64_t offset);
 

@@ -5,6 +5,7 @@ package conformance
 import (
 	"errors"
 	"math"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -133,7 +134,7 @@ func nilArguments(b trapgate.Backend) {
 	refused(g.context.SetFPState(nil), syscall.EINVAL)
 	_, err = g.context.Switch(background, nil)
 	refused(err, syscall.EINVAL)
-	check(g.platform.LastError() != "", "there is a sentence")
+	check(sentence(err) != "", "there is a sentence")
 	g.call()
 	equal(g.event.Syscall.Args[0], 1)
 	g.close()
@@ -283,6 +284,7 @@ func queueArguments(b trapgate.Backend) {
 }
 
 func failuresHaveASentence(b trapgate.Backend) {
+	runtime.LockOSThread() // LastError is the thread's
 	g := open(b, "call_loop")
 	equal(g.platform.LastError(), "")
 	first := g.subprocess.Map(holeAt+1, 1, protRW, 0)

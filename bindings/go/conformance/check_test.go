@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+
+	"trapgate.dev/go/trapgate"
 )
 
 // What a loop is at; printed with the next failure.
@@ -67,6 +69,15 @@ func refused(err error, errno syscall.Errno) {
 	if errno == 0 || !errors.Is(err, errno) {
 		fail(1, "is %v, not %v", err, errno)
 	}
+}
+
+// sentence is the library's, of an error.
+func sentence(err error) string {
+	var failure *trapgate.Error
+	if !errors.As(err, &failure) {
+		fail(1, "is %v, no error of the package", err)
+	}
+	return failure.Message
 }
 
 func same(actual, expected []byte) {

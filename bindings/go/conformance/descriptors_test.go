@@ -21,6 +21,7 @@ func init() {
 		{"descriptor.reused_number", reusedNumber},
 		{"descriptor.unusable", unusableDescriptors},
 		{"descriptor.read_only", readOnlyStays},
+		{"descriptor.zero", zeroIsMeant},
 	})
 }
 
@@ -162,7 +163,7 @@ func unusableDescriptors(b trapgate.Backend) {
 	refused(s.MapFile(next, g.page, trapgate.ProtRead, trapgate.MapShared, 987654, 0), syscall.EBADF)
 	_, err = s.ReadMemory(next, make([]byte, 1))
 	refused(err, syscall.EFAULT)
-	check(g.platform.LastError() != "", "there is a sentence")
+	check(sentence(err) != "", "there is a sentence")
 	readOnly.Close()
 	reader.Close()
 	writer.Close()
@@ -176,5 +177,19 @@ func readOnlyStays(b trapgate.Backend) {
 	ok(g.subprocess.MapFile(holeAt, g.page, trapgate.ProtRead, trapgate.MapShared, int(readOnly.Fd()), 0))
 	refused(g.subprocess.Protect(holeAt, g.page, protRW), syscall.EACCES)
 	readOnly.Close()
+	g.close()
+}
+
+// In Go a descriptor is always meant, 0 included.
+func zeroIsMeant(b trapgate.Backend) {
+	g := open(b, "call_loop")
+	file := openShared(g.page)
+	file.set(0, 42)
+	ok(syscall.Dup3(file.fd, 0, 0))
+	ok(g.subprocess.MapFile(holeAt, g.page, trapgate.ProtRead, trapgate.MapShared, 0, 0))
+	equal(loadWord(g.subprocess, holeAt), 42)
+	equal(must(g.subprocess.Apply([]trapgate.MemOp{
+		trapgate.MapFileOp(holeAt, g.page, trapgate.ProtRead, trapgate.MapShared, 0, 0)})), 1)
+	file.close()
 	g.close()
 }

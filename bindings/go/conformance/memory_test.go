@@ -284,7 +284,7 @@ func batchStopsWhereItFails(b trapgate.Backend) {
 	storeWord(g.subprocess, holeAt+page, 1)
 	_, err = g.subprocess.ReadMemory(holeAt+2*page, make([]byte, 8))
 	refused(err, syscall.EFAULT)
-	check(g.platform.LastError() != "", "there is a sentence")
+	check(sentence(err) != "", "there is a sentence")
 	g.close()
 }
 

@@ -291,6 +291,8 @@ pub const TG_MAP_POPULATE: u32 = 0x2;
 pub const TG_MAP_NORESERVE: u32 = 0x4;
 /// -EEXIST rather than replace what is there.
 pub const TG_MAP_NOREPLACE: u32 = 0x8;
+/// `fd` is a descriptor, whatever its number: needed for descriptor 0.
+pub const TG_MAP_FD: u32 = 0x10;
 
 /// One memory operation of a batch.
 #[repr(C)]

@@ -63,7 +63,7 @@ impl<'fd> Mapping<'fd> {
     /// What a descriptor of this program holds from an offset on, a multiple of the page size. Private unless
     /// [`Mapping::shared`] says otherwise.
     pub fn of(descriptor: &'fd impl AsFd, offset: u64) -> Self {
-        Mapping { fd: descriptor.as_fd().as_raw_fd(), offset, flags: 0, descriptor: PhantomData }
+        Mapping { fd: descriptor.as_fd().as_raw_fd(), offset, flags: sys::TG_MAP_FD, descriptor: PhantomData }
     }
 
     /// Writes reach the descriptor, or others that share the pages. Without it they are private, copied on write.

@@ -12,7 +12,7 @@ use trapgate::*;
 const AREA: u64 = HOLE_AT;
 
 cases! { descriptor:
-    shared, private, offset, closed, two_subprocesses, reused_number, unusable, read_only,
+    shared, private, offset, closed, two_subprocesses, reused_number, unusable, read_only, zero,
 }
 
 fn put(file: &File, at: u64, value: u64) {
@@ -125,4 +125,17 @@ fn read_only(backend: Backend) {
     let file = open_read_only(guest.page);
     guest.subprocess.map(AREA, guest.page, R, Mapping::of(&file, 0).shared()).unwrap();
     fails(guest.subprocess.protect(AREA, guest.page, RW), libc::EACCES);
+}
+
+/// Here a descriptor is always meant; flags that contradict it are refused.
+fn zero(backend: Backend) {
+    let guest = Guest::open(backend, "call_loop");
+    let file = host::memfd("standard input", guest.page);
+    put(&file, 0, 42);
+    host::replace_descriptor(0, &file);
+    let input = std::io::stdin();
+    guest.subprocess.map(AREA, guest.page, R, Mapping::of(&input, 0)).unwrap();
+    assert_eq!(load(&guest.subprocess, AREA), 42);
+    let forgotten = Mapping::zeros().with_flags(trapgate::sys::TG_MAP_FD);
+    fails(guest.subprocess.map(AREA, guest.page, R, forgotten), libc::EINVAL);
 }

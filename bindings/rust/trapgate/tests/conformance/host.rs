@@ -42,6 +42,12 @@ pub fn memfd(name: &str, length: u64) -> File {
     file
 }
 
+/// The number means this file from now on.
+pub fn replace_descriptor(number: RawFd, file: &File) {
+    // SAFETY: two numbers; what the first one was is closed.
+    checked(unsafe { libc::dup2(file.as_raw_fd(), number) });
+}
+
 pub fn kill(pid: u32, signal: i32) {
     // SAFETY: a signal to a process.
     checked(unsafe { libc::kill(pid as i32, signal) });
