@@ -264,18 +264,6 @@ static void waiting_is_refused(uint32_t backend)
 
 /* ---- no /proc ---- */
 
-static void leave_proc_behind(void)
-{
-    char folder[] = "/tmp/trapgate-empty-XXXXXX";
-
-    if (geteuid() != 0)
-        SKIP("only root can leave /proc behind");
-    CHECK(mkdtemp(folder) != NULL);
-    CHECK_SYSTEM(chroot(folder));
-    CHECK_SYSTEM(chdir("/"));
-    CHECK_EQ(access("/proc", F_OK), -1);
-}
-
 /* Nobody but us knows what children there are. */
 static void check_no_child_is_left(void)
 {
@@ -288,7 +276,7 @@ static void without_proc(uint32_t backend)
     struct guest guest;
     unsigned int seed = 5;
 
-    leave_proc_behind();
+    proc_leave();
     guest_open(&guest, backend, GUEST_CODE(call_loop));
     for (int i = 0; i < 100; i++)
         GUEST_RUN_TO_CALL(&guest);

@@ -196,6 +196,28 @@ void hostile_stopped_elsewhere(uint32_t backend)
     footprint_check(&before);
 }
 
+/* It computes and has an interrupt to answer, and nobody could read why it does not. */
+void hostile_stopped_without_proc(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct stopped stopped;
+    stopped_open(&stopped, backend, GUEST_CODE(spin_counting));
+    arch_set_argument(stopped.guest.context, 0, GUEST_DATA_AT);
+    const pthread_t thread = start_thread(run_on, &stopped);
+    guest_wait_change(stopped.guest.subprocess, GUEST_DATA_AT, 0);
+    stop(&stopped);
+    const int root = proc_leave();
+    CHECK_OK(tg_context_interrupt(stopped.guest.context));
+    pause_ns(LONG_NS);
+    CHECK(bounded_ns(stopped.user) != 0);
+    go_on(&stopped);
+    join_thread(thread);
+    CHECK_KIND(&stopped.guest.event, TG_EVENT_INTERRUPTED);
+    stopped_close(&stopped);
+    proc_return(root);
+    footprint_check(&before);
+}
+
 /* ---- who looks for events: a stub that is stopped has none, and keeps nobody ---- */
 
 static const size_t hot = 4; /* calls from one place that make the library look at it: core/systrap/patches.c */

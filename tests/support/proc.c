@@ -2,10 +2,13 @@
 #include "proc.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -113,4 +116,26 @@ uint64_t proc_resident(pid_t pid, uint64_t addr)
     fclose(file);
     CHECK(found);
     return kib * 1024;
+}
+
+int proc_leave(void)
+{
+    char folder[] = "/tmp/trapgate-empty-XXXXXX";
+    int root = CHECK_SYSTEM(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+
+    if (geteuid() != 0)
+        SKIP("only root can leave /proc behind");
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK_SYSTEM(chdir(folder));
+    CHECK_SYSTEM(rmdir(folder));
+    CHECK_SYSTEM(chroot("."));
+    CHECK_EQ(access("/proc", F_OK), -1);
+    return root;
+}
+
+void proc_return(int root)
+{
+    CHECK_SYSTEM(fchdir(root));
+    CHECK_SYSTEM(chroot("."));
+    CHECK_SYSTEM(close(root));
 }

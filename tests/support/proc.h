@@ -27,6 +27,9 @@ size_t proc_thread_count(pid_t pid);
 
 /* Fills up to capacity mappings and returns how many there are. */
 size_t proc_mappings(pid_t pid, struct proc_mapping *mappings, size_t capacity);
+/* From here on there is no /proc, until proc_return(); a skip where that cannot be done. */
+int proc_leave(void);
+void proc_return(int root);
 /* The resident bytes of the mapping that holds the address, from smaps. */
 uint64_t proc_resident(pid_t pid, uint64_t addr);
 

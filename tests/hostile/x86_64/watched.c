@@ -18,6 +18,7 @@
 #include "footprint.h"
 #include "forger.h"
 #include "hostile.h"
+#include "proc.h"
 #include "threads.h"
 
 #define LAST_RESORT     (300 * SHORT_ROUND_NS)
@@ -91,6 +92,27 @@ void hostile_stopped_now_and_then(uint32_t backend)
     CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);
     BOUNDED_VOID(forger.destroyer, tg_subprocess_destroy(forger.guest.subprocess));
     forger_close(&forger);
+    footprint_check(&before);
+}
+
+/* What a guest owes is known without /proc, too. */
+void hostile_watched_without_proc(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct forger forger;
+    forger_open(&forger, backend, GUEST_CODE(spin_counting));
+    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
+    forger_forge(&forger, &frame);
+    const int root = proc_leave();
+    const pthread_t thread = forger_start(&forger);
+    const int64_t start = clock_ns();
+    CHECK_OK(tg_context_interrupt(forger.guest.context));
+    join_thread(thread);
+    CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);
+    CHECK(clock_ns() - start < SOON);
+    BOUNDED_VOID(forger.destroyer, tg_subprocess_destroy(forger.guest.subprocess));
+    forger_close(&forger);
+    proc_return(root);
     footprint_check(&before);
 }
 
