@@ -33,9 +33,9 @@ int stub_process_reset_signals(uint64_t unblocked)
     return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, KERNEL_SIGSET_SIZE) ? -errno : 0;
 }
 
-int stub_process_unregister_rseq(void)
-{
 #ifdef SYS_rseq
+static int unregister_of_glibc(void)
+{
     uint32_t size;
 
     if (!&__rseq_offset || !&__rseq_size || !__rseq_size)
@@ -47,10 +47,34 @@ int stub_process_unregister_rseq(void)
             return 0;
     }
     return -errno;
-#else
-    return 0;
-#endif
 }
+
+/*
+ * Another library may have registered an area of its own where glibc has none.
+ * Nobody tells its address, but while there is one the kernel takes no second.
+ */
+static int refuse_another(void)
+{
+    static char area[32] __attribute__((aligned(32)));
+
+    if (!syscall(SYS_rseq, area, sizeof(area), 0, RSEQ_SIGNATURE))
+        return syscall(SYS_rseq, area, sizeof(area), RSEQ_UNREGISTER, RSEQ_SIGNATURE) ? -errno : 0;
+    /* A host that knows or allows no such call has let nobody make it. */
+    return errno == EINVAL || errno == EBUSY ? -EBUSY : 0;
+}
+
+int stub_process_unregister_rseq(void)
+{
+    int err = unregister_of_glibc();
+
+    return err ? err : refuse_another();
+}
+#else
+int stub_process_unregister_rseq(void)
+{
+    return 0;
+}
+#endif
 
 int stub_process_map(uint64_t addr, uint64_t length, uint64_t protection, uint64_t flags, int64_t file, uint64_t offset)
 {

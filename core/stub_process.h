@@ -28,7 +28,11 @@
 /* Default actions for all, and every signal blocked but those given: nobody has a reason to send the others. */
 int stub_process_reset_signals(uint64_t unblocked);
 
-/* The kernel would go on writing to the registered area, which is about to be unmapped, and kill the stub. */
+/*
+ * The kernel would go on writing to the registered area, which is about to be
+ * unmapped and may then be a guest's. -EBUSY: another library than glibc has
+ * registered one for this thread.
+ */
 int stub_process_unregister_rseq(void);
 
 /* As mmap(2), at that address; -EEXIST: it gave another one. */

@@ -145,6 +145,8 @@ int stub_setup_failed(const struct stub_setup *setup, struct open_report *report
         remedy = "open the platform without that flag: this processor or kernel has no such trap";
     else if (step == STEP_FILTER)
         remedy = "use a kernel with CONFIG_SECCOMP_FILTER, and allow seccomp(2) and prctl(2) in the container";
+    else if (step == STEP_RSEQ)
+        remedy = "keep other libraries than glibc from calling rseq(2) in every thread of this program";
     open_report_fill(report, step_names[step], remedy, "the new stub process failed: %s", strerror(-err));
-    return trap ? -EOPNOTSUPP : err;
+    return trap || step == STEP_RSEQ ? -EOPNOTSUPP : err;
 }

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "stub/systrap_protocol.h"
 #include "systrap_slot.h"
@@ -15,8 +17,10 @@
 #define CPUID_XSTATE    0xd
 #define CPUID_XSAVEOPT  1u /* leaf 0xd.1, eax */
 #define XSTATE_BASE     576
-#define XSTATE_AMX      0x60000ull /* needs a permission of its own, which stubs never ask for */
+#define XSTATE_AMX      0x60000ull /* needs a permission of its own, which stubs do not have */
+#define XSTATE_TILES    0x40000ull /* what that permission is about */
 #define XSTATE_LAST     62
+#define GET_XCOMP_PERM  0x1022 /* of arch_prctl(2), Linux 5.16 */
 #define SW_RESERVED     464
 #define SW_RESERVED_END 512
 #define XSTATE_BV       512
@@ -40,6 +44,14 @@ uint64_t x86_systrap_ticks(void)
     return __builtin_ia32_rdtsc();
 }
 
+/* Nobody can give that permission back, and nothing here saves the tiles: one context would see another's. */
+static bool amx_is_permitted(void)
+{
+    uint64_t permitted = 0;
+
+    return !syscall(SYS_arch_prctl, GET_XCOMP_PERM, &permitted) && permitted & XSTATE_TILES;
+}
+
 const char *x86_systrap_missing(void)
 {
     unsigned int a;
@@ -53,6 +65,8 @@ const char *x86_systrap_missing(void)
         return "the processor or the kernel has no XSAVE";
     if (!__get_cpuid_count(CPUID_XSTATE, 1, &a, &b, &c, &d) || !(a & CPUID_XSAVEOPT))
         return "the processor has no XSAVEOPT";
+    if (amx_is_permitted())
+        return "this process may use AMX, and stubs would inherit that";
     return NULL;
 }
 
