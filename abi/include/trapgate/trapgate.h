@@ -382,9 +382,10 @@ TG_API int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const v
 TG_API int32_t tg_subprocess_pid(const tg_subprocess *subprocess);
 
 /*
- * Kills the stub process and reaps it before it returns. A switch that runs
- * in it returns a DEAD event first; contexts stay usable elsewhere. NULL is
- * allowed.
+ * Kills the stub process and reaps it before it returns; one that has not
+ * ended after ten seconds, because its cgroup is frozen, is reaped when it
+ * does. A switch that runs in it returns a DEAD event first; contexts stay
+ * usable elsewhere. NULL is allowed.
  */
 TG_API void tg_subprocess_destroy(tg_subprocess *subprocess);
 
@@ -587,7 +588,9 @@ TG_API int tg_queue_create(tg_platform *platform, tg_queue **out);
 /*
  * Starts the context in the subprocess and returns. Its event comes out of
  * tg_queue_wait(), exactly one for each submit. Any thread.
- * Errors: -EINVAL, -EBUSY (the context runs), -ENOMEM.
+ * Errors: -EINVAL, -EBUSY (the context runs), -ENOMEM, -EAGAIN (systrap: the
+ * subprocess has room for the state of no other context). After an error the
+ * context is as it was.
  */
 TG_API int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subprocess);
 
