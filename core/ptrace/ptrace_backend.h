@@ -147,7 +147,9 @@ struct ptrace_context {
     pid_t last_thread;                       /* a hint: where the FP state may still be */
     _Atomic(struct stub_thread *) fp_holder; /* holds the only current FP state; NULL: base.fp is current */
     /* While submitted to a queue: */
-    struct list of_queue;
+    struct list of_queue;      /* ptrace_queue.running, or in its turn */
+    struct queue_party *party; /* those of its subprocess in this queue */
+    struct queue_turn *turn;   /* in which it waits, NULL: it runs */
     struct ptrace_queue *queue;
     struct ptrace_subprocess *subprocess;
     struct stub_thread *thread;
@@ -158,21 +160,50 @@ struct ptrace_context {
 
 /* ---- queue ---- */
 
+enum queue_line {
+    LINE_INCOMING, /* submitted, not started */
+    LINE_READY,    /* its event is written */
+    QUEUE_LINES
+};
+
+/* What one subprocess has in a line. */
+struct queue_turn {
+    struct list of_line;  /* ptrace_queue.lines; in none while it is empty */
+    struct list contexts; /* ptrace_context.of_queue */
+};
+
+/* The contexts of one subprocess in a queue; there as long as there are any. */
+struct queue_party {
+    struct list of_bucket; /* ptrace_queue.parties */
+    uint64_t subprocess_id;
+    uint32_t contexts;
+    struct queue_turn turns[QUEUE_LINES];
+};
+
+#define PARTY_BUCKETS 64
+
 struct ptrace_queue {
     struct tg_queue base;
-    pthread_mutex_t lock;
-    struct list incoming; /* submitted, not started: ptrace_context.of_queue */
+
+    pthread_mutex_t lock; /* of these: */
+    struct list lines[QUEUE_LINES];
+    struct list parties[PARTY_BUCKETS];
     struct list running;
-    struct list ready;
     uint32_t running_count;
-    struct tracer *owner; /* traces what runs */
-    struct list of_owner; /* tracer->queues */
+    struct tracer *owner; /* traces what runs; changes with queues_lock too */
+    struct list of_owner; /* tracer->queues; queues_lock too */
     bool waiting;
+    pthread_t service; /* after tg_queue_fd() */
+
+    int64_t upkeep_at; /* of the owner's thread */
+
+    /*
+     * Any thread may look. Who has something for the waiter stores it and then looks for a bell or a descriptor;
+     * a waiter shows its bell and then looks for something, and tg_queue_fd() the descriptor.
+     */
     _Atomic pid_t bell; /* thread of the template that wakes the waiter, 0: none */
     _Atomic bool woken;
-    /* After tg_queue_fd(): */
-    int fd; /* eventfd, -1 before */
-    pthread_t service;
+    _Atomic int fd; /* eventfd; -1 until there is a service that uses it, and from then on the same until destroy */
     _Atomic bool stopping;
 };
 

@@ -13,11 +13,10 @@ int ptrace_queue_create(struct tg_queue *base)
     struct ptrace_queue *queue = to_ptrace_queue(base);
 
     pthread_mutex_init(&queue->lock, NULL);
-    list_init(&queue->incoming);
+    ptrace_queue_init_turns(queue);
     list_init(&queue->running);
-    list_init(&queue->ready);
     list_init(&queue->of_owner);
-    queue->fd = -1;
+    atomic_store(&queue->fd, -1);
     return 0;
 }
 
@@ -26,22 +25,26 @@ int ptrace_queue_submit(struct tg_queue *base, struct tg_context *base_context, 
     struct ptrace_queue *queue = to_ptrace_queue(base);
     struct ptrace_context *context = to_ptrace_context(base_context);
     const struct tracer *tracer = tracer_find(base->platform);
-    int err = 0;
+    int err;
 
-    /* The door is passed again by whoever takes the event. */
     context->subprocess = to_ptrace_subprocess(subprocess);
     context->queue = queue;
-    list_init(&context->of_queue);
     pthread_mutex_lock(&queue->lock);
-    list_add_last(&queue->incoming, &context->of_queue);
-    if (tracer && tracer == queue->owner)
-        err = ptrace_queue_start_incoming(queue);
-    else if (atomic_load(&queue->bell))
-        bell_ring(base->platform, atomic_load(&queue->bell));
+    err = ptrace_queue_join(queue, context);
+    if (!err) {
+        ptrace_queue_line_up(queue, LINE_INCOMING, context);
+        /* An error is not the submit's: the wait tries again, and reports what it meets. */
+        if (tracer && tracer == queue->owner)
+            ptrace_queue_start_incoming(queue);
+        else if (atomic_load(&queue->bell))
+            bell_ring(base->platform, atomic_load(&queue->bell));
+    }
     pthread_mutex_unlock(&queue->lock);
-    /* It stays submitted: the wait tries again, and reports what it meets. */
-    (void)err;
-    return 0;
+    if (!err)
+        return 0;
+    context->queue = NULL;
+    subprocess_leave(subprocess);
+    return platform_fail(base->platform, err, "submit: no memory");
 }
 
 int ptrace_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
@@ -62,8 +65,8 @@ int ptrace_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t
     pthread_mutex_unlock(&queue->lock);
     if (busy)
         return platform_fail(base->platform, -EBUSY, "wait on a queue: another thread waits on it");
-    err = queue->fd >= 0 ? ptrace_queue_wait_on_fd(queue, events, stride, capacity, until, count)
-                         : ptrace_queue_wait_as_owner(queue, events, stride, capacity, until, count);
+    err = atomic_load(&queue->fd) >= 0 ? ptrace_queue_wait_on_fd(queue, events, stride, capacity, until, count)
+                                       : ptrace_queue_wait_as_owner(queue, events, stride, capacity, until, count);
     pthread_mutex_lock(&queue->lock);
     queue->waiting = false;
     pthread_mutex_unlock(&queue->lock);

@@ -78,19 +78,31 @@ static void finish_destroyed(struct ptrace_queue *queue, struct ptrace_subproces
 }
 
 /* Their visit ends now, not when the event is taken: destroy waits for it. */
-static void leave_for_ready(struct ptrace_queue *queue, struct ptrace_subprocess *subprocess)
+static void leave_for_ready(struct queue_party *party, struct ptrace_subprocess *subprocess)
 {
     struct list *node;
 
-    list_for_each(node, &queue->ready)
+    list_for_each(node, &party->turns[LINE_READY].contexts)
     {
         struct ptrace_context *context = context_of(node);
 
-        if (context->subprocess == subprocess) {
+        /* NULL: an earlier look has done it. */
+        if (context->subprocess) {
             context->subprocess = NULL;
             subprocess_leave(&subprocess->base);
         }
     }
+}
+
+static void finish_party(struct ptrace_queue *queue, struct ptrace_subprocess *subprocess)
+{
+    struct queue_party *party = ptrace_queue_find_party(queue, subprocess);
+
+    if (!party)
+        return;
+    finish_destroyed(queue, subprocess, &party->turns[LINE_INCOMING].contexts);
+    finish_destroyed(queue, subprocess, &queue->running);
+    leave_for_ready(party, subprocess);
 }
 
 void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
@@ -104,9 +116,7 @@ void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
         struct ptrace_queue *queue = to_ptrace_queue(container_of(node, struct tg_queue, node));
 
         pthread_mutex_lock(&queue->lock);
-        finish_destroyed(queue, subprocess, &queue->incoming);
-        finish_destroyed(queue, subprocess, &queue->running);
-        leave_for_ready(queue, subprocess);
+        finish_party(queue, subprocess);
         if (atomic_load(&queue->bell))
             bell_ring(platform, atomic_load(&queue->bell));
         pthread_mutex_unlock(&queue->lock);
@@ -150,7 +160,7 @@ static void let_go(struct ptrace_context *context)
 {
     struct ptrace_subprocess *subprocess = context->subprocess;
 
-    list_remove(&context->of_queue);
+    ptrace_queue_part(context);
     context->queue = NULL;
     context_give_back(&context->base);
     if (subprocess)
@@ -160,9 +170,9 @@ static void let_go(struct ptrace_context *context)
 /* The event in these is of an earlier run. */
 static void discard_incoming(struct ptrace_queue *queue)
 {
-    while (!list_empty(&queue->incoming)) {
-        struct ptrace_context *context = context_of(queue->incoming.next);
+    struct ptrace_context *context;
 
+    while ((context = ptrace_queue_next(queue, LINE_INCOMING)) != NULL) {
         interrupt_disarm(&context->base.interrupt);
         let_go(context);
     }
@@ -171,9 +181,9 @@ static void discard_incoming(struct ptrace_queue *queue)
 /* No thread is armed for these: an interrupt that is raised here stays for the next run. */
 static void discard_ready(struct ptrace_queue *queue)
 {
-    while (!list_empty(&queue->ready)) {
-        struct ptrace_context *context = context_of(queue->ready.next);
+    struct ptrace_context *context;
 
+    while ((context = ptrace_queue_next(queue, LINE_READY)) != NULL) {
         context_take_back(&context->base, &context->event);
         let_go(context);
     }
@@ -183,12 +193,20 @@ void ptrace_queue_destroy(struct tg_queue *base)
 {
     struct ptrace_queue *queue = to_ptrace_queue(base);
 
-    if (queue->fd >= 0) {
+    const int fd = atomic_load(&queue->fd);
+
+    /* A forked child has neither the service nor the stubs, and perhaps a lock that nobody will give back. */
+    if (!platform_is_ours(base->platform)) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    if (fd >= 0) {
         atomic_store(&queue->stopping, true);
         ptrace_queue_wake(base);
         pthread_join(queue->service, NULL);
-        close(queue->fd);
-        queue->fd = -1;
+        atomic_store(&queue->fd, -1);
+        close(fd);
     }
     stop_running(queue);
     discard_incoming(queue);

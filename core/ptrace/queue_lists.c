@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The three lists of a queue, and its descriptor, which is readable while there is something in ready. */
+/* Where the contexts of a queue are, and its descriptor, which is readable while there is something ready. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -9,17 +9,17 @@
 
 void ptrace_queue_signal_fd(const struct ptrace_queue *queue)
 {
+    const int fd = atomic_load(&queue->fd);
     const uint64_t one = 1;
 
-    if (queue->fd >= 0 && write(queue->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         return; /* it is ours and open: nothing else can happen */
 }
 
 void ptrace_queue_make_ready(struct ptrace_queue *queue, struct ptrace_context *context)
 {
     context->thread = NULL;
-    list_remove(&context->of_queue);
-    list_add_last(&queue->ready, &context->of_queue);
+    ptrace_queue_line_up(queue, LINE_READY, context);
     ptrace_queue_signal_fd(queue);
 }
 
@@ -28,7 +28,7 @@ void ptrace_queue_make_running(struct ptrace_queue *queue, struct ptrace_context
     context->thread = thread;
     context->preempt = false;
     context->started_ns = clock_monotonic_ns();
-    list_remove(&context->of_queue);
+    ptrace_queue_leave_line(context);
     list_add_last(&queue->running, &context->of_queue);
     queue->running_count++;
 }
@@ -47,7 +47,7 @@ bool ptrace_queue_has_ready(struct ptrace_queue *queue)
     bool ready;
 
     pthread_mutex_lock(&queue->lock);
-    ready = !list_empty(&queue->ready);
+    ready = !ptrace_queue_line_empty(queue, LINE_READY);
     pthread_mutex_unlock(&queue->lock);
     return ready;
 }
@@ -64,14 +64,15 @@ bool ptrace_queue_anything_running(struct ptrace_queue *queue)
 
 size_t ptrace_queue_hand_out(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity)
 {
+    struct ptrace_context *context;
     size_t n = 0;
 
     pthread_mutex_lock(&queue->lock);
-    while (n < capacity && !list_empty(&queue->ready)) {
-        struct ptrace_context *context = context_of(queue->ready.next);
+    while (n < capacity && (context = ptrace_queue_next(queue, LINE_READY)) != NULL) {
         struct ptrace_subprocess *subprocess = context->subprocess;
 
-        list_remove(&context->of_queue);
+        ptrace_queue_pass_turn(queue, LINE_READY, context->turn);
+        ptrace_queue_part(context);
         event_store(events + n++ * stride, stride, &context->event);
         context->queue = NULL;
         context_give_back(&context->base);

@@ -40,10 +40,13 @@ static int start_one(struct ptrace_queue *queue, struct ptrace_context *context)
 /* A context that cannot be started must not stop the others: its registers are to blame, or its stub. */
 int ptrace_queue_start_incoming(struct ptrace_queue *queue)
 {
-    while (!list_empty(&queue->incoming) && queue->running_count < RUNNING_MAX) {
-        struct ptrace_context *context = context_of(queue->incoming.next);
+    struct ptrace_context *context;
+
+    while (queue->running_count < RUNNING_MAX && (context = ptrace_queue_next(queue, LINE_INCOMING)) != NULL) {
+        struct queue_turn *turn = context->turn;
         int err = start_one(queue, context);
 
+        ptrace_queue_pass_turn(queue, LINE_INCOMING, turn);
         if (!err)
             continue;
         if (queue->running_count && (err == -EAGAIN || err == -ENOMEM))
@@ -56,40 +59,36 @@ int ptrace_queue_start_incoming(struct ptrace_queue *queue)
     return 0;
 }
 
+static void finish_if_interrupted(struct ptrace_queue *queue, struct ptrace_context *context)
+{
+    if (!interrupt_pending(&context->base.interrupt))
+        return;
+    interrupt_disarm(&context->base.interrupt);
+    interrupt_take(&context->base.interrupt);
+    context->base.in_syscall = false;
+    count(queue->base.platform, COUNTER_INTERRUPTS);
+    event_begin(&context->event, &context->base, TG_EVENT_INTERRUPTED);
+    ptrace_queue_make_ready(queue, context);
+}
+
 void ptrace_queue_finish_interrupted(struct ptrace_queue *queue)
 {
-    struct list *node;
-    struct list *after;
+    ptrace_queue_for_each_waiting(queue, finish_if_interrupted);
+}
 
-    list_for_each_safe(node, after, &queue->incoming)
-    {
-        struct ptrace_context *context = context_of(node);
+static void arm_one(struct ptrace_queue *queue, struct ptrace_context *context)
+{
+    struct interrupt *interrupt = &context->base.interrupt;
 
-        if (!interrupt_pending(&context->base.interrupt))
-            continue;
-        interrupt_disarm(&context->base.interrupt);
-        interrupt_take(&context->base.interrupt);
-        context->base.in_syscall = false;
-        count(queue->base.platform, COUNTER_INTERRUPTS);
-        event_begin(&context->event, &context->base, TG_EVENT_INTERRUPTED);
-        ptrace_queue_make_ready(queue, context);
-    }
+    interrupt_arm_waiting(interrupt, ptrace_platform(queue->base.platform)->template.group, atomic_load(&queue->bell));
+    /* Raised before it could see the bell. */
+    if (interrupt_pending(interrupt))
+        bell_ring(queue->base.platform, atomic_load(&queue->bell));
 }
 
 void ptrace_queue_arm_incoming(struct ptrace_queue *queue)
 {
-    pid_t process = ptrace_platform(queue->base.platform)->template.group;
-    struct list *node;
-
-    list_for_each(node, &queue->incoming)
-    {
-        struct interrupt *interrupt = &context_of(node)->base.interrupt;
-
-        interrupt_arm_waiting(interrupt, process, atomic_load(&queue->bell));
-        /* Raised before it could see the bell. */
-        if (interrupt_pending(interrupt))
-            bell_ring(queue->base.platform, atomic_load(&queue->bell));
-    }
+    ptrace_queue_for_each_waiting(queue, arm_one);
 }
 
 void ptrace_queue_set_aside(struct ptrace_queue *queue, struct ptrace_context *context)
@@ -101,8 +100,7 @@ void ptrace_queue_set_aside(struct ptrace_queue *queue, struct ptrace_context *c
         run_event_dead(context, context->subprocess, &context->event);
         ptrace_queue_make_ready(queue, context);
     } else {
-        list_remove(&context->of_queue);
-        list_add_last(&queue->incoming, &context->of_queue);
+        ptrace_queue_line_up(queue, LINE_INCOMING, context);
     }
     tracer_release(thread);
 }

@@ -20,7 +20,7 @@ static void drain_fd(struct ptrace_queue *queue)
     uint64_t count;
 
     pthread_mutex_lock(&queue->lock);
-    if (list_empty(&queue->ready) && read(queue->fd, &count, sizeof(count)) < 0)
+    if (ptrace_queue_line_empty(queue, LINE_READY) && read(atomic_load(&queue->fd), &count, sizeof(count)) < 0)
         errno = 0; /* it was not readable: fine */
     pthread_mutex_unlock(&queue->lock);
 }
@@ -29,7 +29,7 @@ int ptrace_queue_wait_on_fd(struct ptrace_queue *queue, char *events, size_t str
                             size_t *n)
 {
     for (;;) {
-        struct pollfd poll_fd = {.fd = queue->fd, .events = POLLIN};
+        struct pollfd poll_fd = {.fd = atomic_load(&queue->fd), .events = POLLIN};
         struct timespec left = {0};
 
         *n = ptrace_queue_hand_out(queue, events, stride, capacity);
@@ -65,14 +65,25 @@ static void serve(struct ptrace_queue *queue)
         nanosleep(&pause, NULL);
 }
 
+/* The service must not end before it is told to: whoever waits on the descriptor would wait for ever. */
+static struct tracer *become_tracer(struct ptrace_queue *queue)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct tracer *tracer;
+
+    while (!(tracer = tracer_current(queue->base.platform)) && !atomic_load(&queue->stopping))
+        nanosleep(&pause, NULL);
+    return tracer;
+}
+
 static void *service_main(void *arg)
 {
     struct ptrace_queue *queue = arg;
-    struct tracer *tracer = tracer_current(queue->base.platform);
+    struct tracer *tracer = become_tracer(queue);
 
     if (tracer)
         ptrace_queue_claim(queue, tracer);
-    while (tracer && !atomic_load(&queue->stopping))
+    while (!atomic_load(&queue->stopping))
         serve(queue);
     return NULL;
 }
@@ -95,38 +106,51 @@ static int start_service(struct ptrace_queue *queue)
     return -err;
 }
 
+/*
+ * The number is stored when there is a service: a wake beside this writes to no
+ * descriptor that has the number after a failure. queues_lock and queue->lock are held.
+ */
+static int make_fd(struct ptrace_queue *queue)
+{
+    struct tg_platform *platform = queue->base.platform;
+    int fd;
+    int err;
+
+    if (queue->running_count || queue->waiting)
+        return platform_fail(platform, -EBUSY, "queue descriptor: contexts run already; call it before submitting");
+    fd = descriptor_eventfd(EFD_NONBLOCK);
+    if (fd < 0)
+        return platform_fail(platform, fd == -EMFILE || fd == -ENFILE ? -EMFILE : -ENOMEM,
+                             "queue descriptor: eventfd: %s", strerror(-fd));
+    /* Whoever waited last must not start anything any more. */
+    ptrace_queue_disown(queue);
+    /* It waits for the locks before it starts anything. */
+    err = start_service(queue);
+    if (err) {
+        close(fd);
+        return platform_fail(platform, err, "queue descriptor: start a thread: %s", strerror(-err));
+    }
+    atomic_store(&queue->fd, fd);
+    /* Who came before has looked for it in vain. */
+    if (atomic_load(&queue->woken) || !ptrace_queue_line_empty(queue, LINE_READY))
+        ptrace_queue_signal_fd(queue);
+    return 0;
+}
+
 int ptrace_queue_fd(struct tg_queue *base)
 {
     struct ptrace_queue *queue = to_ptrace_queue(base);
     struct ptrace_platform *pp = ptrace_platform(base->platform);
     int err = 0;
 
+    if (atomic_load(&queue->fd) >= 0)
+        return atomic_load(&queue->fd);
     pthread_mutex_lock(&pp->queues_lock);
     pthread_mutex_lock(&queue->lock);
-    if (queue->fd < 0 && (queue->running_count || queue->waiting))
-        err =
-            platform_fail(base->platform, -EBUSY, "queue descriptor: contexts run already; call it before submitting");
-    if (!err && queue->fd < 0) {
-        int fd = descriptor_eventfd(EFD_NONBLOCK);
-
-        if (fd < 0)
-            err = platform_fail(base->platform, fd == -EMFILE || fd == -ENFILE ? -EMFILE : -ENOMEM,
-                                "queue descriptor: eventfd: %s", strerror(-fd));
-        else {
-            queue->fd = fd;
-            /* Whoever waited last must not start anything any more. */
-            ptrace_queue_disown(queue);
-            err = start_service(queue);
-        }
-        if (err && queue->fd >= 0) {
-            platform_fail(base->platform, err, "queue descriptor: start a thread: %s", strerror(-err));
-            close(queue->fd);
-            queue->fd = -1;
-        }
-    }
-    if (!err && !list_empty(&queue->ready))
-        ptrace_queue_signal_fd(queue);
+    /* Another thread may have been here meanwhile. */
+    if (atomic_load(&queue->fd) < 0)
+        err = make_fd(queue);
     pthread_mutex_unlock(&queue->lock);
     pthread_mutex_unlock(&pp->queues_lock);
-    return err ? err : queue->fd;
+    return err ? err : atomic_load(&queue->fd);
 }

@@ -18,44 +18,66 @@ static void collect_yielding(struct ptrace_queue *queue)
         ptrace_queue_collect(queue);
 }
 
-/* Those that still run compute: they may go elsewhere. With others waiting, a turn ends. Returns when the next does. */
-static int64_t settle_running(struct ptrace_queue *queue)
+/* It computes: it may go elsewhere. With others waiting, its turn ends. Returns when that is, if it is not yet. */
+static int64_t settle_one(struct ptrace_context *context, int64_t now, bool crowded)
 {
+    struct stub_thread *thread = context->thread;
+
+    placement_set_free(thread);
+    thread->long_run = true;
+    if (!crowded || context->preempt)
+        return NEVER;
+    if (now - context->started_ns < SLICE_NS)
+        return context->started_ns + SLICE_NS;
+    context->preempt = true;
+    syscall(SYS_tgkill, atomic_load(&context->subprocess->base.pid), thread->tid, INTERRUPT_KICK_SIGNAL);
+    return NEVER;
+}
+
+/* Those that run for that long already. Returns when the next turn ends. */
+static int64_t settle_running(struct ptrace_queue *queue, int64_t at_least_ns)
+{
+    const bool crowded = !ptrace_queue_line_empty(queue, LINE_INCOMING);
     int64_t now = clock_monotonic_ns();
     int64_t next = NEVER;
-    bool crowded = !list_empty(&queue->incoming);
     struct list *node;
 
     list_for_each(node, &queue->running)
     {
         struct ptrace_context *context = context_of(node);
-        struct stub_thread *thread = context->thread;
+        int64_t end;
 
-        placement_set_free(thread);
-        thread->long_run = true;
-        if (!crowded)
+        if (now - context->started_ns < at_least_ns)
             continue;
-        if (now - context->started_ns < SLICE_NS) {
-            if (context->started_ns + SLICE_NS < next)
-                next = context->started_ns + SLICE_NS;
-        } else if (!context->preempt) {
-            context->preempt = true;
-            syscall(SYS_tgkill, atomic_load(&context->subprocess->base.pid), thread->tid, INTERRUPT_KICK_SIGNAL);
-        }
+        end = settle_one(context, now, crowded);
+        next = end < next ? end : next;
     }
     return next;
+}
+
+void ptrace_queue_upkeep(struct ptrace_queue *queue)
+{
+    int64_t now = clock_monotonic_ns();
+
+    if (now < queue->upkeep_at)
+        return;
+    queue->upkeep_at = now + SLICE_NS;
+    pthread_mutex_lock(&queue->lock);
+    ptrace_queue_finish_interrupted(queue);
+    settle_running(queue, SLICE_NS);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 /* Is there something to do before sleeping? A service leaves ready events to others. */
 static bool has_work(struct ptrace_queue *queue)
 {
-    bool for_others = queue->fd >= 0;
+    bool for_others = atomic_load(&queue->fd) >= 0;
 
-    if (queue->running_count < RUNNING_MAX && !list_empty(&queue->incoming))
+    if (queue->running_count < RUNNING_MAX && !ptrace_queue_line_empty(queue, LINE_INCOMING))
         return true;
     if (for_others)
         return atomic_load(&queue->stopping);
-    return !list_empty(&queue->ready) || atomic_load(&queue->woken);
+    return !ptrace_queue_line_empty(queue, LINE_READY) || atomic_load(&queue->woken);
 }
 
 int ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
@@ -68,7 +90,7 @@ int ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
         return err;
     pthread_mutex_lock(&queue->lock);
     atomic_store(&queue->bell, tracer->bell.thread->tid);
-    slice_end = settle_running(queue);
+    slice_end = settle_running(queue, 0);
     ptrace_queue_finish_interrupted(queue);
     ptrace_queue_arm_incoming(queue);
     /* Whoever comes from here on sees the bell and rings it. */
@@ -84,13 +106,12 @@ int ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
     return err;
 }
 
-/* One round: start, collect, and if nothing came of it, wait. */
+/* One round: start and collect, also when something is ready from before; and if nothing came of it, wait. */
 static int pump(struct ptrace_queue *queue, int64_t until_ns)
 {
     int err;
 
     pthread_mutex_lock(&queue->lock);
-    ptrace_queue_finish_interrupted(queue);
     err = ptrace_queue_start_incoming(queue);
     pthread_mutex_unlock(&queue->lock);
     if (err)
@@ -98,6 +119,7 @@ static int pump(struct ptrace_queue *queue, int64_t until_ns)
     if (!ptrace_queue_has_ready(queue) && ptrace_queue_anything_running(queue) && until_ns)
         collect_yielding(queue);
     ptrace_queue_collect(queue);
+    ptrace_queue_upkeep(queue);
     if (ptrace_queue_has_ready(queue) || !until_ns || atomic_load(&queue->woken))
         return 0;
     return ptrace_queue_sleep_once(queue, until_ns);
@@ -141,14 +163,12 @@ int ptrace_queue_wait_as_owner(struct ptrace_queue *queue, char *events, size_t 
         return platform_fail(queue->base.platform, -ENOMEM, "wait on a queue: no memory");
     err = ptrace_queue_claim(queue, tracer);
     while (!err) {
+        err = pump(queue, until_ns);
+        /* What is there is not kept back by an error, which comes again. */
         *n = ptrace_queue_hand_out(queue, events, stride, capacity);
         if (*n)
-            break;
-        err = pump(queue, until_ns);
-        if (err)
-            break;
-        *n = ptrace_queue_hand_out(queue, events, stride, capacity);
-        if (*n || atomic_exchange(&queue->woken, false) || (until_ns != NEVER && clock_monotonic_ns() >= until_ns))
+            return 0;
+        if (err || atomic_exchange(&queue->woken, false) || (until_ns != NEVER && clock_monotonic_ns() >= until_ns))
             break;
     }
     return err;

@@ -173,7 +173,6 @@ static void descriptor_beside_wake(uint32_t backend)
     struct guest guest;
     int i;
 
-    need_shares(backend);
     guest_open(&guest, backend, GUEST_CODE(call_loop));
     for (i = 0; i < QUEUES; i++) {
         struct wakes wakes = {.queue = create_queue(guest.platform)};

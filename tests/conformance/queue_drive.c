@@ -12,12 +12,6 @@ tg_queue *create_queue(tg_platform *platform)
     return queue;
 }
 
-void need_shares(uint32_t backend)
-{
-    if (backend == TG_BACKEND_PTRACE)
-        SKIP("queues of this backend serve what has stopped first, and their descriptor can miss a wake");
-}
-
 size_t wait_events(tg_queue *queue, tg_event *events, size_t capacity, int64_t timeout_ns)
 {
     size_t count = 9999;

@@ -15,8 +15,6 @@
 tg_queue *create_queue(tg_platform *platform);
 size_t wait_events(tg_queue *queue, tg_event *events, size_t capacity, int64_t timeout_ns);
 tg_event wait_one(tg_queue *queue);
-/* Skips the case on the backend whose queues give no shares yet. */
-void need_shares(uint32_t backend);
 /* A started context whose user data says which one it is. */
 tg_context *create_counter(tg_platform *platform, uint64_t index);
 

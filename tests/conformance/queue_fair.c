@@ -157,7 +157,6 @@ static void one_beside_many(uint32_t backend)
         size_t callers;
     } shapes[] = {{8, 16}, {16, 48}, {1, 4}, {2, 16}};
 
-    need_shares(backend);
     for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
         for (int order = 0; order < 2; order++) {
             struct market market;
@@ -173,7 +172,6 @@ static void one_beside_many(uint32_t backend)
 
 static void many_alike(uint32_t backend)
 {
-    need_shares(backend);
     for (size_t capacity = 1; capacity <= 3; capacity++) {
         struct market market;
 
@@ -188,7 +186,6 @@ static void many_alike(uint32_t backend)
 /* Their events are there before they run. */
 static void beside_interrupted(uint32_t backend)
 {
-    need_shares(backend);
     for (size_t capacity = 1; capacity <= 8; capacity *= 2) {
         struct market market;
 
@@ -202,7 +199,6 @@ static void beside_interrupted(uint32_t backend)
 
 static void with_descriptor(uint32_t backend)
 {
-    need_shares(backend);
     for (int order = 0; order < 2; order++) {
         struct market market;
 
