@@ -17,6 +17,13 @@ struct task;
 extern const uint16_t arch_elf_machine;
 extern const char arch_name[]; /* AT_PLATFORM and uname(2) */
 
+/*
+ * Where Linux loads position-independent programs: from here on, by chance and
+ * below here plus the range. Sanitizers have shadow memory for nowhere else.
+ */
+extern const uint64_t arch_program_base;
+extern const uint64_t arch_program_range;
+
 uint64_t arch_stack_pointer(const tg_context *context);
 
 /* What clone(2) was asked for; the order of its arguments differs. */

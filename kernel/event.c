@@ -7,6 +7,25 @@
 #include "sandbox.h"
 #include "task.h"
 
+/* The host has no thread or no memory for it now. Others end some time, so it stays ready, in a wait that only time
+ * ends. */
+static void start_later(struct task *task)
+{
+    const struct sandbox *sandbox = task->sandbox;
+    int64_t now = monotonic_now();
+
+    if (!task->refused_since)
+        task->refused_since = now;
+    if ((sandbox->running || now - task->refused_since < REFUSED_PATIENCE_NS) &&
+        task_wait_until(task, now + REFUSED_RETRY_NS) == SYSCALL_WAITS) {
+        task->wait.uninterruptible = true;
+        return;
+    }
+    sandbox_tell(sandbox, "process %d was ended: the host does not let it run: %s", task->process->pid,
+                 tg_platform_last_error(sandbox->platform));
+    process_end(task->process, SIGKILL);
+}
+
 /* Back to the guest, unless a signal says otherwise. */
 static void resume(struct task *task)
 {
@@ -20,12 +39,16 @@ static void resume(struct task *task)
     task->state = TASK_RUNNING;
     err = tg_queue_submit(sandbox->queue, task->context, task->process->space->subprocess);
     if (!err) {
+        task->refused_since = 0;
         sandbox->running++;
         return;
     }
-    /* Registers that no processor takes come from the guest: a signal frame or a start address. */
     task->state = TASK_SERVED;
-    process_end(task->process, err == -EINVAL ? SIGSEGV : SIGKILL);
+    /* Registers that no processor takes come from the guest: a signal frame or a start address. */
+    if (err == -EINVAL)
+        process_end(task->process, SIGSEGV);
+    else
+        start_later(task);
 }
 
 /* The call is over. A mask that it replaced comes back before signals are looked at. */
@@ -144,6 +167,31 @@ static void serve_exception(struct task *task, const tg_event_exception *excepti
     signal_force(task, &info);
 }
 
+/* The address space is gone, and no guest did that. */
+static void tell_death(const struct task *task, const tg_event_dead *dead)
+{
+    const struct sandbox *sandbox = task->sandbox;
+    int32_t pid = task->process->pid;
+
+    switch (dead->reason) {
+    case TG_DEAD_KILLED:
+        sandbox_tell(sandbox,
+                     "process %d was killed from outside by signal %d: by the host's memory limits or an operator", pid,
+                     dead->status);
+        break;
+    case TG_DEAD_EXITED:
+        sandbox_tell(
+            sandbox,
+            "process %d could not run: its stub ended itself with status %d; the host refuses a system call that "
+            "the backend needs: see 'trapgate doctor', or try the other --backend",
+            pid, dead->status);
+        break;
+    default:
+        sandbox_tell(sandbox, "process %d was ended: it has spoilt the stub that it ran in", pid);
+        break;
+    }
+}
+
 void event_serve(struct task *task, const tg_event *event)
 {
     task->sandbox->running--;
@@ -165,8 +213,11 @@ void event_serve(struct task *task, const tg_event *event)
     case TG_EVENT_INTERRUPTED:
         task->interrupt_sent = false;
         break;
+    case TG_EVENT_DEAD:
+        tell_death(task, &event->u.dead);
+        process_end(task->process, SIGKILL);
+        break;
     default:
-        /* The address space is gone: killed from outside, by the host's memory limits for instance. */
         process_end(task->process, SIGKILL);
         break;
     }
@@ -179,10 +230,14 @@ void event_continue(struct task *task)
     enum wake_reason reason = task->wake;
 
     task->state = TASK_SERVED;
-    if (reason == WAKE_NONE)
+    if (task->refused_since) {
+        task_wait_clear(task);
         resume(task);
-    else if (reason == WAKE_SIGNAL)
+    } else if (reason == WAKE_NONE) {
+        resume(task);
+    } else if (reason == WAKE_SIGNAL) {
         interrupt_call(task);
-    else
+    } else {
         make_call(task, task->call.nr, task->call.args);
+    }
 }

@@ -23,6 +23,7 @@ struct fd_poller {
     pthread_t thread;
     int event_fd;
     atomic_bool ready;
+    atomic_int error;     /* of poll, -errno: the thread has ended; fd_poller_watch() reads it */
     pthread_mutex_t lock; /* of the two below */
     struct watch_list next;
     bool stop;
@@ -73,6 +74,25 @@ static bool take_list(struct fd_poller *poller)
     return go_on;
 }
 
+/* The loop shall look for itself. */
+static void tell_loop(struct fd_poller *poller)
+{
+    poller->current.count = 0;
+    atomic_store(&poller->ready, true);
+    tg_queue_wake(poller->queue);
+}
+
+/* True when the host does not even let the thread wait for its own descriptor: there is nothing left to do. */
+static bool is_refused(struct fd_poller *poller, int err)
+{
+    bool watches_others = poller->current.count > 0;
+
+    if (!watches_others)
+        atomic_store(&poller->error, -err);
+    tell_loop(poller);
+    return !watches_others;
+}
+
 static void *poll_thread(void *argument)
 {
     struct fd_poller *poller = argument;
@@ -81,18 +101,16 @@ static void *poll_thread(void *argument)
         struct watch_list *list = &poller->current;
         struct pollfd alone = {.fd = poller->event_fd, .events = POLLIN};
         struct pollfd *fds = list->count ? list->fds : &alone;
-        int n = poll(fds, list->count ? list->count : 1, -1);
+        int n = ppoll(fds, list->count ? list->count : 1, NULL, NULL);
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 || (fds[0].revents & POLLIN)) {
-            if (!take_list(poller))
-                return NULL;
-            continue;
-        }
-        list->count = 0;
-        atomic_store(&poller->ready, true);
-        tg_queue_wake(poller->queue);
+        if (n < 0 && is_refused(poller, errno))
+            return NULL;
+        if (n > 0 && !(fds[0].revents & POLLIN))
+            tell_loop(poller);
+        else if (n > 0 && !take_list(poller))
+            return NULL;
     }
 }
 
@@ -133,8 +151,10 @@ int fd_poller_create(tg_queue *queue, struct fd_poller **out)
 
 int fd_poller_watch(struct fd_poller *poller, const struct pollfd *fds, size_t count)
 {
-    int err;
+    int err = atomic_load(&poller->error);
 
+    if (err)
+        return err;
     pthread_mutex_lock(&poller->lock);
     err = make_room(&poller->next, count + 1);
     if (!err) {

@@ -23,10 +23,10 @@ struct fd_poller;
 /* Starts the thread. 0 or -errno. */
 int fd_poller_create(tg_queue *queue, struct fd_poller **out);
 
-/* Replaces what is watched, from now on and until one descriptor is ready. 0 or -ENOMEM. */
+/* Replaces what is watched, from now on and until one descriptor is ready. 0, -ENOMEM, or what poll(2) gave. */
 int fd_poller_watch(struct fd_poller *poller, const struct pollfd *fds, size_t count);
 
-/* True once after a descriptor was ready; nothing is watched then. */
+/* True once after a descriptor was ready or could not be watched; nothing is watched then. */
 bool fd_poller_take_ready(struct fd_poller *poller);
 
 /* Ends the thread. NULL is allowed. */

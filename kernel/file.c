@@ -76,16 +76,23 @@ void file_put(struct file *file)
     free(file);
 }
 
-bool file_is_ready(const struct file *file, short events)
+int file_is_ready(const struct file *file, short events)
 {
+    static const struct timespec now;
     struct pollfd fd = {.fd = file->host_fd, .events = events};
+    int n = ppoll(&fd, 1, &now, NULL);
 
-    return poll(&fd, 1, 0) > 0;
+    return n < 0 ? -errno : n;
 }
 
-static bool must_poll_first(const struct file *file, int64_t offset)
+/* A description that may block is looked at before each use. 0, -EAGAIN or another -errno. */
+static int check_ready(const struct file *file, int64_t offset, size_t length, short events)
 {
-    return file->inherited && file->kind == FILE_STREAM && offset == FILE_POSITION;
+    int ready = 1;
+
+    if (file->inherited && file->kind == FILE_STREAM && offset == FILE_POSITION && length > 0)
+        ready = file_is_ready(file, events);
+    return ready > 0 ? 0 : ready < 0 ? ready : -EAGAIN;
 }
 
 /*
@@ -96,15 +103,15 @@ static bool must_poll_first(const struct file *file, int64_t offset)
 static bool is_waiting_for_first_writer(const struct file *file)
 {
     return !file->inherited && file->kind == FILE_STREAM && (file->status & O_NONBLOCK) == 0 &&
-           !file_is_ready(file, POLLIN);
+           file_is_ready(file, POLLIN) == 0;
 }
 
 ssize_t file_read_some(const struct file *file, void *buffer, size_t length, int64_t offset)
 {
-    ssize_t got;
+    ssize_t got = check_ready(file, offset, length, POLLIN);
 
-    if (must_poll_first(file, offset) && length > 0 && !file_is_ready(file, POLLIN))
-        return -EAGAIN;
+    if (got < 0)
+        return got;
     do {
         got = offset == FILE_POSITION ? read(file->host_fd, buffer, length)
                                       : pread(file->host_fd, buffer, length, offset);
@@ -118,10 +125,10 @@ ssize_t file_read_some(const struct file *file, void *buffer, size_t length, int
 
 ssize_t file_write_some(const struct file *file, const void *buffer, size_t length, int64_t offset)
 {
-    ssize_t put;
+    ssize_t put = check_ready(file, offset, length, POLLOUT);
 
-    if (must_poll_first(file, offset) && length > 0 && !file_is_ready(file, POLLOUT))
-        return -EAGAIN;
+    if (put < 0)
+        return put;
     do {
         put = offset == FILE_POSITION ? write(file->host_fd, buffer, length)
                                       : pwrite(file->host_fd, buffer, length, offset);

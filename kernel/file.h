@@ -50,7 +50,7 @@ ssize_t file_write_some(const struct file *file, const void *buffer, size_t leng
 /* The most that one file_write_some() can take without sleeping. */
 size_t file_write_limit(const struct file *file, size_t length);
 
-/* True when the events of poll(2) are there, or an error or a hang-up. */
-bool file_is_ready(const struct file *file, short events);
+/* 1 when the events of poll(2) are there, or an error or a hang-up; 0, or -errno when the host does not tell. */
+int file_is_ready(const struct file *file, short events);
 
 #endif

@@ -326,8 +326,9 @@ int64_t call_sendfile(struct task *task, const uint64_t args[6])
     result = read_offset(task, args[2], &offset);
     if (result != 0)
         return result;
-    if (out->inherited && out->kind == FILE_STREAM && !file_is_ready(out, POLLOUT))
-        return wait_or(task, out, POLLOUT, -EAGAIN);
+    result = out->inherited && out->kind == FILE_STREAM ? file_is_ready(out, POLLOUT) : 1;
+    if (result <= 0)
+        return wait_or(task, out, POLLOUT, result < 0 ? result : -EAGAIN);
     result = host_result(sendfile(out->host_fd, in->host_fd, offset_pointer(&offset), file_write_limit(out, count)));
     if (result == -EPIPE)
         signal_send_task(task, SIGPIPE);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -170,10 +171,18 @@ static int map_file(struct sandbox *sandbox, struct address_space *space, const 
     return err;
 }
 
-/*
- * Programs go to two thirds of the address space, as on Linux: far from the
- * mappings, with room for the heap behind them.
+/* Far from the mappings, with room for the heap behind; where Linux would, if the address space is as large as there.
  */
+static uint64_t program_address(const struct address_space *space, uint64_t length)
+{
+    uint64_t chance = 0;
+
+    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
+        chance = 0;
+    chance = arch_program_base + chance % arch_program_range;
+    return memory_map_is_free(&space->map, chance, chance + length) ? chance : space->map.highest / 3 * 2;
+}
+
 static int choose_base(const struct address_space *space, const struct elf_plan *plan, bool is_interpreter,
                        uint64_t *base)
 {
@@ -186,7 +195,7 @@ static int choose_base(const struct address_space *space, const struct elf_plan 
     if (is_interpreter)
         start = memory_map_search(&space->map, length + align, space->map.search_top);
     else
-        start = space->map.highest / 3 * 2;
+        start = program_address(space, length + align);
     start = (start + align - 1) & ~(align - 1);
     if (!start || !memory_map_is_free(&space->map, start, start + length))
         return -ENOMEM;

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "fd_poller.h"
 #include "sandbox.h"
@@ -77,8 +80,12 @@ static int look_at_fds(struct sandbox *sandbox, int64_t timeout_ns)
 
     if (count < 0)
         return (int)count;
-    if (ppoll(sandbox->poll_fds, (nfds_t)count, timeout_ns < 0 ? NULL : &timeout, NULL) < 0)
-        return errno == EINTR ? 0 : -errno;
+    if (ppoll(sandbox->poll_fds, (nfds_t)count, timeout_ns < 0 ? NULL : &timeout, NULL) < 0) {
+        if (errno == EINTR)
+            return 0;
+        sandbox_tell(sandbox, "cannot wait for descriptors: ppoll: %s", strerror(errno));
+        return -errno;
+    }
     for (task = sandbox->fd_waiters; task; task = next) {
         bool ready = false;
         next = task->next_waiting;
@@ -103,6 +110,8 @@ static int arm_poller(struct sandbox *sandbox)
     err = fd_poller_watch(sandbox->poller, sandbox->poll_fds, (size_t)count);
     if (!err)
         sandbox->watched_generation = sandbox->fd_waiters_generation;
+    else
+        sandbox_tell(sandbox, "cannot watch descriptors: %s", strerror(-err));
     return err;
 }
 
@@ -124,16 +133,38 @@ static int64_t shorter(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/*
+ * The host has no thread or no memory to run any of what is submitted. All of it
+ * stays submitted, so the loop asks again: others on the host end some time.
+ */
+static int wait_for_host(struct sandbox *sandbox, int err)
+{
+    const struct timespec pause = {.tv_nsec = REFUSED_RETRY_NS};
+    int64_t now = monotonic_now();
+
+    if (!sandbox->refused_since)
+        sandbox->refused_since = now;
+    if ((err != -EAGAIN && err != -ENOMEM) || now - sandbox->refused_since > REFUSED_PATIENCE_NS)
+        return err;
+    nanosleep(&pause, NULL);
+    return 0;
+}
+
 static int serve_events(struct sandbox *sandbox, int64_t timeout_ns, size_t *count)
 {
     tg_event *events = sandbox->events;
     int err = tg_queue_wait(sandbox->queue, events, EVENTS_AT_ONCE, timeout_ns, count);
 
-    for (size_t i = 0; !err && i < *count; i++) {
+    if (err) {
+        *count = 0;
+        return wait_for_host(sandbox, err);
+    }
+    sandbox->refused_since = 0;
+    for (size_t i = 0; i < *count; i++) {
         event_serve((struct task *)(uintptr_t)events[i].user_data, &events[i]);
         tasks_bury(sandbox);
     }
-    return err;
+    return 0;
 }
 
 /* Guests run and some tasks wait for descriptors. */
@@ -185,11 +216,22 @@ static bool is_over(const struct sandbox *sandbox)
     return !sandbox->running && !sandbox->ready_first;
 }
 
+/* The poller adds one of its own. */
+static size_t most_polled_fds(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 2)
+        return 1;
+    return limit.rlim_cur < SIZE_MAX ? (size_t)limit.rlim_cur - 1 : SIZE_MAX;
+}
+
 int sandbox_run(struct sandbox *sandbox, int *wait_status)
 {
     int64_t start = monotonic_now();
     int err = 0;
 
+    sandbox->waited_fds_max = most_polled_fds();
     while (!err) {
         continue_ready_tasks(sandbox);
         if (sandbox->init->ended) {

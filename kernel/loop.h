@@ -8,6 +8,10 @@
 struct sandbox;
 struct task;
 
+/* When what the host would not run is tried again, and for how long while it runs nothing at all. */
+#define REFUSED_RETRY_NS    INT64_C(5000000)
+#define REFUSED_PATIENCE_NS INT64_C(10000000000)
+
 /* Serves one event of a task that was running. */
 void event_serve(struct task *task, const tg_event *event);
 

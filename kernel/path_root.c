@@ -12,15 +12,16 @@
 
 #include "path_policy.h"
 
-static int openat2_works(int dir)
+/* 0 or -errno. */
+static int try_openat2(int dir)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     int fd = (int)syscall(SYS_openat2, dir, "/", &how, sizeof(how));
 
     if (fd < 0)
-        return 0;
+        return -errno;
     close(fd);
-    return 1;
+    return 0;
 }
 
 /* An instance of proc that is mounted nowhere: where /proc is empty. Needs the right to mount. */
@@ -76,6 +77,7 @@ int root_folder_create(int fd, struct root_folder **out, const char **reason)
 {
     struct root_folder *root = calloc(1, sizeof(*root));
     struct stat st;
+    int err;
 
     *reason = "no memory is left";
     if (root == NULL)
@@ -89,9 +91,14 @@ int root_folder_create(int fd, struct root_folder **out, const char **reason)
                        reason);
     if (root->fd < 0)
         return give_up(root, -errno, "the root folder's descriptor cannot be copied", reason);
-    if (!openat2_works(root->fd))
-        return give_up(root, -ENOSYS, "openat2(2) does not work here: it needs Linux 5.6 and a filter that allows it",
-                       reason);
+    err = try_openat2(root->fd);
+    if (err)
+        return give_up(
+            root, err,
+            err == -ENOSYS
+                ? "the host has no openat2(2), which confines files: it needs Linux 5.6 and a filter that allows it"
+                : "the host refuses openat2(2), which confines files: its filter must allow it",
+            reason);
     if (fstat(root->fd, &st) != 0)
         return give_up(root, -errno, "the root folder cannot be looked at", reason);
     root->device = st.st_dev;

@@ -34,6 +34,18 @@ __attribute__((format(printf, 3, 4))) static int fail(const struct sandbox *sand
     return err;
 }
 
+void sandbox_tell(const struct sandbox *sandbox, const char *format, ...)
+{
+    const struct sandbox_options *options = &sandbox->options;
+    va_list arguments;
+
+    if (!options->message || !options->message_capacity || options->message[0])
+        return;
+    va_start(arguments, format);
+    vsnprintf(options->message, options->message_capacity, format, arguments);
+    va_end(arguments);
+}
+
 static int open_platform(struct sandbox *sandbox)
 {
     tg_platform_options options = {
@@ -100,7 +112,8 @@ static void fill_first_process(struct process *process)
                                                 .sgid = getegid(),
                                                 .fsgid = getegid()};
     for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
-        getrlimit((__rlimit_resource_t)i, &process->limits[i]);
+        if (getrlimit((__rlimit_resource_t)i, &process->limits[i]) != 0)
+            process->limits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
 }
 
 static int create_first_process(struct sandbox *sandbox)

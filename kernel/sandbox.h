@@ -70,12 +70,14 @@ struct sandbox {
     struct process *processes; /* all of them, zombies too */
     struct process *init;      /* the first one: the sandbox ends with it */
     size_t running;            /* tasks that are submitted */
+    int64_t refused_since;     /* since when the host lets none of them run; 0: it does */
     struct task *ready_first, *ready_last;
     struct task *ended_first, *ended_last; /* to be buried by the loop; linked by next_ended */
     struct process *retired;               /* to be freed then; linked by next_retired */
     struct task *fd_waiters;
     size_t fd_waiter_count;
-    uint64_t fd_waiters_generation; /* changes with the list */
+    size_t waited_fds, waited_fds_max; /* of all of them together; more than that poll(2) refuses */
+    uint64_t fd_waiters_generation;    /* changes with the list */
     struct timer_heap timers;
     struct futex_bucket futexes[FUTEX_BUCKETS];
     struct fd_poller *poller;
@@ -106,9 +108,16 @@ int sandbox_load(struct sandbox *sandbox);
 
 /*
  * Runs until the first process has ended; *wait_status is as wait4(2) gives it.
- * 0 or -errno.
+ * 0 or -errno. options->message may hold a sentence in both cases.
  */
 int sandbox_run(struct sandbox *sandbox, int *wait_status);
+
+/*
+ * Writes the sentence that options->message keeps for the embedder, unless it
+ * has one already: why the sandbox stopped, or why a process ended that did
+ * nothing to deserve it.
+ */
+__attribute__((format(printf, 2, 3))) void sandbox_tell(const struct sandbox *sandbox, const char *format, ...);
 
 /* Ends what still runs and frees everything. NULL is allowed. */
 void sandbox_destroy(struct sandbox *sandbox);

@@ -81,9 +81,10 @@ struct task {
     enum task_state state;
     enum wake_reason wake;
     int32_t tid;
-    bool interrupt_sent; /* tg_context_interrupt() was called since the last event */
-    bool must_end;       /* ends as soon as it is not running any more */
-    int wait_status;     /* of the process, should this be its last task: see task_end() */
+    bool interrupt_sent;   /* tg_context_interrupt() was called since the last event */
+    bool must_end;         /* ends as soon as it is not running any more */
+    int64_t refused_since; /* since when the host does not let it run; 0: it does */
+    int wait_status;       /* of the process, should this be its last task: see task_end() */
 
     struct call call;
     struct read_log reads; /* of that call */

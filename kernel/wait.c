@@ -40,6 +40,7 @@ static void list_fd_waiter(struct task *task)
         sandbox->fd_waiters->prev_waiting = task;
     sandbox->fd_waiters = task;
     sandbox->fd_waiter_count++;
+    sandbox->waited_fds += task->wait.fd_count;
     sandbox->fd_waiters_generation++;
 }
 
@@ -54,6 +55,7 @@ static void unlist_fd_waiter(struct task *task)
     if (task->next_waiting)
         task->next_waiting->prev_waiting = task->prev_waiting;
     sandbox->fd_waiter_count--;
+    sandbox->waited_fds -= task->wait.fd_count;
     sandbox->fd_waiters_generation++;
 }
 
@@ -76,8 +78,9 @@ static int keep_fds(struct wait *wait, const struct pollfd *fds, size_t count)
 
 int64_t task_wait_fds(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline)
 {
+    const struct sandbox *sandbox = task->sandbox;
     struct wait *wait = &task->wait;
-    int err = keep_fds(wait, fds, count);
+    int err = count && count > sandbox->waited_fds_max - sandbox->waited_fds ? -ENOMEM : keep_fds(wait, fds, count);
 
     if (err)
         return err;

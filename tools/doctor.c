@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,11 +152,17 @@ static void print_limits(void)
 /* The files of 'trapgate run' are confined with openat2(2). */
 static void print_openat2(void)
 {
-    long result = syscall(SYS_openat2, -1, "", NULL, 0);
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof(how));
+    char text[256];
 
-    print_fact("openat2", result < 0 && errno == ENOSYS
-                              ? "missing: 'trapgate run' needs Linux 5.6 or newer, or a filter that lets it pass"
-                              : "available");
+    if (fd >= 0)
+        close(fd);
+    else
+        snprintf(text, sizeof(text),
+                 "refused (%s): 'trapgate run' needs Linux 5.6 or newer, and a filter that lets it pass",
+                 strerror(errno));
+    print_fact("openat2", fd >= 0 ? "available" : text);
 }
 
 static const struct {

@@ -243,7 +243,10 @@ int program_options_run(struct program_options *options, void (*report)(const st
     }
     err = sandbox_run(sandbox, &status);
     if (err)
-        fprintf(stderr, "trapgate: the sandbox stopped: %s\n", tg_platform_last_error(sandbox->platform));
+        fprintf(stderr, "trapgate: the sandbox stopped: %s\n",
+                options->message[0] ? options->message : tg_platform_last_error(sandbox->platform));
+    else if (options->message[0])
+        fprintf(stderr, "trapgate: %s\n", options->message);
     if (report)
         report(sandbox);
     sandbox_destroy(sandbox);

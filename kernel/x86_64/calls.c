@@ -15,6 +15,10 @@
 const uint16_t arch_elf_machine = EM_X86_64;
 const char arch_name[] = "x86_64";
 
+/* Two thirds of 2^47; 2^28 pages is Linux's default of vm.mmap_rnd_bits. */
+const uint64_t arch_program_base = UINT64_C(0x555555554000);
+const uint64_t arch_program_range = UINT64_C(1) << 40;
+
 uint64_t arch_stack_pointer(const tg_context *context)
 {
     return tg_context_regs(context)->rsp;
