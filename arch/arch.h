@@ -214,6 +214,10 @@ struct arch_ops {
     uint64_t (*ip)(const tg_regs *regs);
     void (*set_start)(tg_regs *regs, uint64_t ip, uint64_t sp);
     void (*set_return)(tg_regs *regs, int64_t value);
+    /* An instruction that makes a call, and what number it makes. */
+    const uint8_t *call_code;
+    size_t call_code_size;
+    void (*set_call)(tg_regs *regs, uint64_t nr);
     uint64_t (*tls)(const tg_regs *regs);
     int (*set_tls)(tg_regs *regs, uint64_t value);
     /* Back to before the call: 0, or -EINVAL when the registers are elsewhere by now. */

@@ -4,13 +4,7 @@
 #define CORE_BACKEND_H
 
 #include "core/handles.h"
-
-/* Where opening tells which step failed and what to do. */
-struct open_report {
-    char step[sizeof(((struct tg_probe *)0)->step)];
-    char reason[sizeof(((struct tg_probe *)0)->reason)];
-    char remedy[sizeof(((struct tg_probe *)0)->remedy)];
-};
+#include "core/open_report.h"
 
 struct backend_ops {
     uint32_t backend; /* TG_BACKEND_* */
@@ -18,6 +12,7 @@ struct backend_ops {
     size_t subprocess_size; /* of the backend's structs, which start with the common ones */
     size_t context_size;
     size_t queue_size;
+    bool needs_trial; /* opening alone does not show whether guests can run: trial.h */
 
     /*
      * Fills platform->backend and the part of platform->info that is its own: user_end, reserved ranges, FP state,
@@ -76,8 +71,5 @@ extern const struct backend_ops systrap_backend;
  */
 int subprocess_create_failed(struct tg_platform *platform, const struct tg_subprocess *from, const char *where,
                              int err);
-
-void open_report_fill(struct open_report *report, const char *step, const char *remedy, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -49,6 +49,20 @@ int descriptor_pidfd(pid_t pid)
     return move_up((int)syscall(SYS_pidfd_open, pid, 0));
 }
 
+int descriptor_pipe(int ends[2], int flags)
+{
+    if (pipe2(ends, O_CLOEXEC | flags))
+        return -errno;
+    ends[0] = move_up(ends[0]);
+    ends[1] = move_up(ends[1]);
+    if (ends[0] >= 0 && ends[1] >= 0)
+        return 0;
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
+    return ends[0] < 0 ? ends[0] : ends[1];
+}
+
 int descriptor_open(const char *path, int flags)
 {
     return move_up(open(path, O_CLOEXEC | flags));

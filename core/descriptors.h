@@ -15,6 +15,8 @@ int descriptor_memfd(const char *name, unsigned int flags);
 int descriptor_epoll(void);
 int descriptor_eventfd(int flags);
 int descriptor_pidfd(pid_t pid);
+/* Read and write end. 0 or -errno. */
+int descriptor_pipe(int ends[2], int flags);
 int descriptor_open(const char *path, int flags);
 
 #endif

@@ -3,10 +3,13 @@
 #ifndef CORE_FILTER_PROGRAM_H
 #define CORE_FILTER_PROGRAM_H
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/open_report.h"
 
 /* A mask for comparisons: of an argument only the half that a 32-bit comparison would miss. */
 #define UPPER_HALF 0xffffffff00000000ull
@@ -30,5 +33,11 @@ int filter_allow_calls(scmp_filter_ctx filter, const int *calls, size_t n);
  */
 int filter_program_export(scmp_filter_ctx filter, const struct sock_filter *prefix, size_t prefix_length,
                           struct sock_fprog *program);
+
+/* seccomp_init() gave NULL: the error for it. It asks seccomp(2) which actions there are, and needs little memory. */
+#define FILTER_NO_SECCOMP (-ENOSYS)
+
+/* The report for an error of building one; returns the header's number. */
+int filter_program_failed(struct open_report *report, int err);
 
 #endif

@@ -181,6 +181,8 @@ void context_destroy(struct tg_context *context);
 void context_free(struct tg_context *context);
 int queue_create(struct tg_platform *platform, struct tg_queue **out);
 void queue_destroy(struct tg_queue *queue);
+/* The descriptor or its thread could not be made: the sentence, and the number of the header's list. */
+int queue_fd_failed(struct tg_platform *platform, int err);
 
 /* Memory of a guest. */
 int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 #include "core/backend.h"
 #include "core/last_error.h"
 #include "core/lowest_address.h"
+#include "core/trial.h"
 
 static _Atomic uint64_t next_platform_id = 1;
 
@@ -34,17 +37,6 @@ int platform_refuse_null(const struct tg_platform *platform, const char *functio
     if (!platform)
         return -EINVAL;
     return platform_fail((struct tg_platform *)(uintptr_t)platform, -EINVAL, "%s: an argument is NULL", function);
-}
-
-void open_report_fill(struct open_report *report, const char *step, const char *remedy, const char *format, ...)
-{
-    va_list args;
-
-    snprintf(report->step, sizeof(report->step), "%s", step);
-    snprintf(report->remedy, sizeof(report->remedy), "%s", remedy);
-    va_start(args, format);
-    vsnprintf(report->reason, sizeof(report->reason), format, args);
-    va_end(args);
 }
 
 int platform_is_ours(const struct tg_platform *platform)
@@ -95,54 +87,113 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     err = ops->open(platform, options, report);
     if (err) {
         platform_free(platform);
-        return err;
+        return open_error(err);
     }
     fill_info(&platform->info, options->flags);
+    err = ops->needs_trial ? trial_run(platform, report) : 0;
+    if (err) {
+        platform_close(platform);
+        return err;
+    }
     /* First stubs that found their place taken, before another try, are no deaths of the embedder's. */
     atomic_store(&platform->counters[COUNTER_DEATHS], 0);
     *out = platform;
     return 0;
 }
 
-/* The first that opens; the report is the last one's that did not. */
-static int open_any(const struct tg_platform_options *options, struct open_report *report, struct tg_platform **out)
+/* What each said; with several, whose it is. */
+static void write_message(const struct tg_platform_options *options, const struct open_report *reports, size_t n)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < n && length < options->message_capacity; i++) {
+        int written = snprintf(options->message + length, options->message_capacity - length, "%s%s%s%s: %s; %s",
+                               i ? ". " : "", n > 1 ? backends[i]->name : "", n > 1 ? ": " : "", reports[i].step,
+                               reports[i].reason, reports[i].remedy);
+
+        length += written > 0 ? (size_t)written : 0;
+    }
+}
+
+static const struct backend_ops *find_backend(uint32_t backend)
+{
+    for (size_t i = 0; i < BACKEND_COUNT; i++)
+        if (backends[i]->backend == backend)
+            return backends[i];
+    return NULL;
+}
+
+static int open_one(const struct tg_platform_options *options, struct open_report *report, struct tg_platform **out)
+{
+    const struct backend_ops *ops = find_backend(options->backend);
+
+    if (ops)
+        return open_backend(ops, options, report, out);
+    open_report_fill(report, "choose a backend", "use TG_BACKEND_AUTO", "this library was built without that backend");
+    return -EOPNOTSUPP;
+}
+
+/* The first that opens, and a report of each before. The result of the last. */
+static int open_first(const struct tg_platform_options *options, struct open_report reports[BACKEND_COUNT],
+                      struct tg_platform **out)
 {
     int err = -EOPNOTSUPP;
 
-    open_report_fill(report, "choose a backend", "use TG_BACKEND_AUTO or TG_BACKEND_PTRACE",
-                     "this library was built without that backend");
-    for (size_t i = 0; i < BACKEND_COUNT; i++) {
-        if (options->backend != TG_BACKEND_AUTO && options->backend != backends[i]->backend)
-            continue;
-        err = open_backend(backends[i], options, report, out);
-        if (!err)
-            break;
-    }
+    for (size_t i = 0; i < BACKEND_COUNT && err; i++)
+        err = open_backend(backends[i], options, &reports[i], out);
     return err;
+}
+
+/* "systrap: ...; ptrace: ...", as much of each as there is room for. */
+static void join(char *text, size_t capacity, const struct open_report *reports, size_t member)
+{
+    const size_t room = capacity / BACKEND_COUNT - 1;
+    size_t length = 0;
+
+    for (size_t i = 0; i < BACKEND_COUNT; i++) {
+        const char *separator = i ? "; " : "";
+        int written =
+            snprintf(text + length, room, "%s%s: %s", separator, backends[i]->name, (const char *)&reports[i] + member);
+
+        length += written < (int)room ? (size_t)written : room - 1;
+    }
+}
+
+/* No backend works: what each said. */
+static void join_reports(const struct open_report reports[BACKEND_COUNT], struct open_report *out)
+{
+    snprintf(out->step, sizeof(out->step), "try each backend");
+    join(out->reason, sizeof(out->reason), reports, offsetof(struct open_report, reason));
+    join(out->remedy, sizeof(out->remedy), reports, offsetof(struct open_report, remedy));
 }
 
 int platform_open(const struct tg_platform_options *options, struct tg_platform **out)
 {
-    struct open_report report;
-    int err = open_any(options, &report, out);
+    struct open_report reports[BACKEND_COUNT];
+    bool any = options->backend == TG_BACKEND_AUTO;
+    int err = any ? open_first(options, reports, out) : open_one(options, reports, out);
 
     if (err && options->message && options->message_capacity)
-        snprintf(options->message, options->message_capacity, "%s: %s; %s", report.step, report.reason, report.remedy);
+        write_message(options, reports, any ? BACKEND_COUNT : 1);
     return err;
 }
 
 int platform_probe(uint32_t backend, struct tg_probe *out)
 {
     const struct tg_platform_options options = {.size = sizeof(options), .backend = backend};
+    struct open_report reports[BACKEND_COUNT];
     struct open_report report;
     struct tg_platform *platform;
-    int err = open_any(&options, &report, &platform);
+    bool any = backend == TG_BACKEND_AUTO;
+    int err = any ? open_first(&options, reports, &platform) : open_one(&options, &report, &platform);
 
     memset(out, 0, sizeof(*out));
     out->size = sizeof(*out);
     out->backend = backend;
     out->error = err;
     if (err) {
+        if (any)
+            join_reports(reports, &report);
         memcpy(out->step, report.step, sizeof(out->step));
         memcpy(out->reason, report.reason, sizeof(out->reason));
         memcpy(out->remedy, report.remedy, sizeof(out->remedy));

@@ -58,6 +58,9 @@ struct tg_platform {
     struct tg_info info;
     bool measures_latency;         /* TG_OPEN_LATENCY */
     _Atomic bool copies_forbidden; /* process_vm_readv(2) and process_vm_writev(2) were refused once */
+    /* Of the stub that ended last without being destroyed, TG_DEAD_*: for the sentence when opening fails. */
+    _Atomic int32_t last_reason;
+    _Atomic int32_t last_status;
     _Atomic uint64_t counters[COUNTERS];
     pthread_mutex_t lock; /* the lists */
     struct list subprocesses;

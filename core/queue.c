@@ -2,6 +2,7 @@
 /* The life of a queue; what it does is the backend's. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/backend.h"
 
@@ -23,6 +24,21 @@ int queue_create(struct tg_platform *platform, struct tg_queue **out)
     pthread_mutex_unlock(&platform->lock);
     *out = queue;
     return 0;
+}
+
+int queue_fd_failed(struct tg_platform *platform, int err)
+{
+    switch (err) {
+    case -EMFILE:
+    case -ENFILE:
+        return platform_fail(platform, -EMFILE, "queue descriptor: no descriptor is left; raise RLIMIT_NOFILE");
+    case -EAGAIN:
+        return platform_fail(platform, -EAGAIN,
+                             "queue descriptor: the host refuses another thread; raise RLIMIT_NPROC or the pids limit "
+                             "of the cgroup");
+    default:
+        return platform_fail(platform, -ENOMEM, "queue descriptor: eventfd2(2) or clone3(2): %s", strerror(-err));
+    }
 }
 
 void queue_destroy(struct tg_queue *queue)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/personality.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,10 +12,14 @@
 #ifndef SYS_mseal
 #define SYS_mseal 462 /* Linux 6.10, the same number everywhere */
 #endif
-#define RSEQ_SIGNATURE     0x53053053u
-#define RSEQ_UNREGISTER    1
-#define LAST_SIGNAL        64
-#define KERNEL_SIGSET_SIZE 8
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE 6
+#endif
+#define PERSONALITY_UNCHANGED 0xffffffff
+#define RSEQ_SIGNATURE        0x53053053u
+#define RSEQ_UNREGISTER       1
+#define LAST_SIGNAL           64
+#define KERNEL_SIGSET_SIZE    8
 
 /* glibc's registration for restartable sequences, where there is one. */
 /* NOLINTBEGIN(cert-dcl51-cpp): the names are glibc's */
@@ -31,6 +38,34 @@ int stub_process_reset_signals(uint64_t unblocked)
             return -errno;
     }
     return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, KERNEL_SIGSET_SIZE) ? -errno : 0;
+}
+
+int stub_process_reset_scheduling(void)
+{
+    const struct sched_param none = {0};
+    long policy = syscall(SYS_sched_getscheduler, 0);
+
+    if (policy >= 0 && policy != SCHED_FIFO && policy != SCHED_RR && policy != SCHED_DEADLINE)
+        return 0;
+    /* Where the policy cannot be known it is most likely this one. */
+    return syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none) && policy >= 0 ? -errno : 0;
+}
+
+int stub_process_reset_personality(void)
+{
+    long now = syscall(SYS_personality, (unsigned long)PERSONALITY_UNCHANGED);
+
+    if (now < 0 || !(now & READ_IMPLIES_EXEC))
+        return 0;
+    return syscall(SYS_personality, (unsigned long)(now & ~READ_IMPLIES_EXEC)) < 0 ? -errno : 0;
+}
+
+void stub_process_drop_capabilities(void)
+{
+    const struct __user_cap_header_struct mine = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    syscall(SYS_capset, &mine, none);
 }
 
 #ifdef SYS_rseq
@@ -106,5 +141,9 @@ void stub_process_copy(uint64_t to, const uint8_t *from, const uint8_t *from_end
 
 int stub_process_random(void *out, size_t size)
 {
-    return getrandom(out, size, 0) == (ssize_t)size ? 0 : -EIO;
+    ssize_t got = getrandom(out, size, 0);
+
+    if (got == (ssize_t)size)
+        return 0;
+    return got < 0 ? -errno : -EIO;
 }

@@ -28,6 +28,13 @@
 /* Default actions for all, and every signal blocked but those given: nobody has a reason to send the others. */
 int stub_process_reset_signals(uint64_t unblocked);
 
+/* Guests run as any program does, and never before others: no real time, which the embedder may have. */
+int stub_process_reset_scheduling(void);
+/* What may be read is not therefore executable. */
+int stub_process_reset_personality(void);
+/* None is needed. Where the host forbids that they stay, as harmless as they are to one that makes no calls. */
+void stub_process_drop_capabilities(void);
+
 /*
  * The kernel would go on writing to the registered area, which is about to be
  * unmapped and may then be a guest's. -EBUSY: another library than glibc has

@@ -13,6 +13,8 @@
 enum setup_step {
     STEP_NONE,
     STEP_SESSION,
+    STEP_SCHEDULING,
+    STEP_PERSONALITY,
     STEP_SIGNALS,
     STEP_RSEQ,
     STEP_MAP,
@@ -24,17 +26,22 @@ enum setup_step {
     STEP_FILTER,
 };
 
-static const char *const step_names[] = {
-    [STEP_SESSION] = "start a session",
-    [STEP_SIGNALS] = "reset signals",
-    [STEP_RSEQ] = "unregister restartable sequences",
-    [STEP_MAP] = "map the stub",
-    [STEP_PROTECT] = "protect the stub",
-    [STEP_HANDLERS] = "install the stub's signal handlers",
-    [STEP_TRAP_CPUID] = "trap CPUID",
-    [STEP_TRAP_TSC] = "trap RDTSC",
-    [STEP_NO_NEW_PRIVS] = "give up new privileges",
-    [STEP_FILTER] = "load the stub's seccomp filter",
+static const struct {
+    const char *name;
+    const char *call;
+} steps[] = {
+    [STEP_SESSION] = {"start a session", "setsid(2)"},
+    [STEP_SCHEDULING] = {"give up real-time scheduling", "sched_setscheduler(2)"},
+    [STEP_PERSONALITY] = {"make readable memory not executable", "personality(2)"},
+    [STEP_SIGNALS] = {"reset signals", "rt_sigaction(2) or rt_sigprocmask(2)"},
+    [STEP_RSEQ] = {"unregister restartable sequences", "rseq(2)"},
+    [STEP_MAP] = {"map the stub", "mmap(2)"},
+    [STEP_PROTECT] = {"protect the stub", "mprotect(2)"},
+    [STEP_HANDLERS] = {"install the stub's signal handlers", "rt_sigaction(2)"},
+    [STEP_TRAP_CPUID] = {"trap CPUID", "the trap"},
+    [STEP_TRAP_TSC] = {"trap RDTSC", "the trap"},
+    [STEP_NO_NEW_PRIVS] = {"give up new privileges", "prctl(PR_SET_NO_NEW_PRIVS)"},
+    [STEP_FILTER] = {"load the stub's seccomp filter", "prctl(PR_SET_SECCOMP)"},
 };
 
 struct stub_setup_report {
@@ -83,6 +90,7 @@ static int make_room(const struct stub_setup *setup)
 
 static int give_up_rights(const struct stub_setup *setup)
 {
+    stub_process_drop_capabilities();
     if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return fail(setup, STEP_NO_NEW_PRIVS, -errno);
     if (syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &setup->filter, 0, 0))
@@ -96,6 +104,10 @@ int stub_setup_run(const struct stub_setup *setup)
 
     if (syscall(SYS_setsid) < 0)
         return fail(setup, STEP_SESSION, -errno);
+    if ((err = stub_process_reset_scheduling()))
+        return fail(setup, STEP_SCHEDULING, err);
+    if ((err = stub_process_reset_personality()))
+        return fail(setup, STEP_PERSONALITY, err);
     if ((err = stub_process_reset_signals(setup->unblocked_signals)))
         return fail(setup, STEP_SIGNALS, err);
     if ((err = stub_process_unregister_rseq()))
@@ -117,8 +129,7 @@ int stub_setup_open(struct stub_setup *setup, struct open_report *report)
     setup->report = mmap(NULL, sizeof(*setup->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (setup->report != MAP_FAILED)
         return 0;
-    open_report_fill(report, "allocate", "free some memory", "%s", strerror(errno));
-    return -ENOMEM;
+    return open_report_call(report, "allocate", "mmap(2)", -errno);
 }
 
 void stub_setup_reset(const struct stub_setup *setup)
@@ -132,21 +143,47 @@ void stub_setup_close(struct stub_setup *setup)
     setup->report = NULL;
 }
 
+static int filter_failed(struct open_report *report, int err)
+{
+    const char *remedy = "use a kernel with CONFIG_SECCOMP_FILTER";
+
+    if (err == -ENOMEM)
+        remedy = "load fewer seccomp filters before: the kernel allows 32768 instructions in all";
+    else if (err != -EINVAL)
+        return open_report_call(report, steps[STEP_FILTER].name, steps[STEP_FILTER].call, err);
+    open_report_fill(report, steps[STEP_FILTER].name, remedy, "%s: %s", steps[STEP_FILTER].call, strerror(-err));
+    return open_error(err);
+}
+
 int stub_setup_failed(const struct stub_setup *setup, struct open_report *report)
 {
-    const char *remedy = "report this as a bug with the kernel's version";
     int step = atomic_load(&setup->report->step);
     int err = atomic_load(&setup->report->err);
-    bool trap = step == STEP_TRAP_CPUID || step == STEP_TRAP_TSC;
 
     if (step == STEP_NONE)
         return 0;
-    if (trap)
-        remedy = "open the platform without that flag: this processor or kernel has no such trap";
-    else if (step == STEP_FILTER)
-        remedy = "use a kernel with CONFIG_SECCOMP_FILTER, and allow seccomp(2) and prctl(2) in the container";
-    else if (step == STEP_RSEQ)
-        remedy = "keep other libraries than glibc from calling rseq(2) in every thread of this program";
-    open_report_fill(report, step_names[step], remedy, "the new stub process failed: %s", strerror(-err));
-    return trap || step == STEP_RSEQ ? -EOPNOTSUPP : err;
+    if (step == STEP_TRAP_CPUID || step == STEP_TRAP_TSC) {
+        open_report_fill(report, steps[step].name,
+                         "open the platform without that flag: this processor or kernel has no such trap", "%s: %s",
+                         steps[step].call, strerror(-err));
+        return -EOPNOTSUPP;
+    }
+    if (step == STEP_RSEQ && err == -EBUSY) {
+        open_report_fill(report, steps[step].name,
+                         "keep other libraries than glibc from calling rseq(2) in every thread of this program",
+                         "another library has registered restartable sequences");
+        return -EOPNOTSUPP;
+    }
+    if (step == STEP_FILTER)
+        return filter_failed(report, err);
+    if (step == STEP_PROTECT && err == -EACCES) {
+        open_report_fill(report, steps[step].name,
+                         "open the platform in a process without PR_SET_MDWE (systemd: MemoryDenyWriteExecute=) and "
+                         "with SELinux's execmem, or set PR_MDWE_NO_INHERIT (Linux 6.6) as well",
+                         "mprotect(2): the host forbids memory to become executable");
+        return -EPERM;
+    }
+    open_report_call(report, steps[step].name, steps[step].call, err);
+    /* For whoever tries another address. */
+    return err == -EEXIST ? err : open_error(err);
 }

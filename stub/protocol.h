@@ -18,6 +18,14 @@
 
 #define STUB_PROTOCOL_VERSION 1
 
+/* What a stub exits with when one of its calls fails, so that the library can name that. */
+#define STUB_EXIT_SWEEP       2 /* munmap */
+#define STUB_EXIT_PRCTL       3
+#define STUB_EXIT_PARENT      4 /* getppid, or it has another parent by now */
+#define STUB_EXIT_SIGALTSTACK 5
+#define STUB_EXIT_SIGMASK     6
+#define STUB_EXIT_SECCOMP     7
+
 /* struct stub_call, an entry of the batch page. */
 #define STUB_CALL_NR   0
 #define STUB_CALL_ARG0 8

@@ -103,6 +103,13 @@ void x86_set_return(tg_regs *regs, int64_t value)
     regs->rax = (uint64_t)value;
 }
 
+const uint8_t x86_call_code[X86_SYSCALL_LENGTH] = {0x0f, 0x05};
+
+void x86_set_call(tg_regs *regs, uint64_t nr)
+{
+    regs->rax = nr;
+}
+
 uint64_t x86_tls(const tg_regs *regs)
 {
     return regs->fs_base;

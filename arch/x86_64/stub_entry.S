@@ -33,6 +33,7 @@ tg_stub_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_SWEEP, %edi
         jnz     stop_for_ever
 
         /* Five-level page tables first; where there are none the kernel refuses that range. */
@@ -51,6 +52,7 @@ tg_stub_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_SWEEP, %edi
         jnz     stop_for_ever
 
 /* A new process: dies with the embedder, also when that ended before this line. */
@@ -64,10 +66,12 @@ tg_stub_child:
         movl    $__NR_prctl, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_PRCTL, %edi
         jnz     stop_for_ever
         movl    $__NR_getppid, %eax
         syscall
         cmpl    %r15d, %eax
+        movl    $STUB_EXIT_PARENT, %edi
         jne     stop_for_ever
         /* The cookie is in %r12 or, of a clone, in %r9. The pid is nothing to hide, but an idle thread holds nothing. */
         xorl    %r9d, %r9d
@@ -91,8 +95,8 @@ tg_stub_park:
         .globl  tg_stub_park_end
 tg_stub_park_end:
 
+/* %edi: STUB_EXIT_ */
 stop_for_ever:
-        movl    $1, %edi
         movl    $__NR_exit_group, %eax
         syscall
         hlt

@@ -47,6 +47,7 @@ tg_systrap_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_SWEEP, %edi
         jnz     give_up
 
         /* Five-level page tables first; where there are none the kernel refuses that range. */
@@ -63,6 +64,7 @@ tg_systrap_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_SWEEP, %edi
         jnz     give_up
 swept:
         xorl    %ebp, %ebp
@@ -78,10 +80,12 @@ new_process:
         movl    $__NR_prctl, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_PRCTL, %edi
         jnz     give_up
         movl    $__NR_getppid, %eax
         syscall
         cmpl    %r15d, %eax
+        movl    $STUB_EXIT_PARENT, %edi
         jne     give_up
         xorl    %eax, %eax
         testl   %ebp, %ebp
@@ -200,6 +204,7 @@ new_worker:
         movl    $__NR_sigaltstack, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_SIGALTSTACK, %edi
         jnz     give_up
         movl    $SIG_SETMASK, %edi
         leaq    (SYSTRAP_CONFIG + CONFIG_BEGIN_MASK)(%r12), %rsi
@@ -208,6 +213,7 @@ new_worker:
         movl    $__NR_rt_sigprocmask, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_SIGMASK, %edi
         jnz     give_up
         movl    $SECCOMP_SET_MODE_FILTER, %edi
         xorl    %esi, %esi
@@ -215,14 +221,15 @@ new_worker:
         movl    $__NR_seccomp, %eax
         syscall
         testq   %rax, %rax
+        movl    $STUB_EXIT_SECCOMP, %edi
         jnz     give_up
         /* The signal handler takes it from here. */
         .globl  tg_systrap_begin
 tg_systrap_begin:
         ud2
 
+/* %edi: STUB_EXIT_ */
 give_up:
-        movl    $1, %edi
         movl    $__NR_exit_group, %eax
         syscall
         hlt

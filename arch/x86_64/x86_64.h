@@ -29,6 +29,8 @@ bool x86_single_stepping(const tg_regs *regs);
 uint64_t x86_ip(const tg_regs *regs);
 void x86_set_start(tg_regs *regs, uint64_t ip, uint64_t sp);
 void x86_set_return(tg_regs *regs, int64_t value);
+extern const uint8_t x86_call_code[X86_SYSCALL_LENGTH];
+void x86_set_call(tg_regs *regs, uint64_t nr);
 uint64_t x86_tls(const tg_regs *regs);
 int x86_set_tls(tg_regs *regs, uint64_t value);
 

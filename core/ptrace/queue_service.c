@@ -120,15 +120,14 @@ static int make_fd(struct ptrace_queue *queue)
         return platform_fail(platform, -EBUSY, "queue descriptor: contexts run already; call it before submitting");
     fd = descriptor_eventfd(EFD_NONBLOCK);
     if (fd < 0)
-        return platform_fail(platform, fd == -EMFILE || fd == -ENFILE ? -EMFILE : -ENOMEM,
-                             "queue descriptor: eventfd: %s", strerror(-fd));
+        return queue_fd_failed(platform, fd);
     /* Whoever waited last must not start anything any more. */
     ptrace_queue_disown(queue);
     /* It waits for the locks before it starts anything. */
     err = start_service(queue);
     if (err) {
         close(fd);
-        return platform_fail(platform, err, "queue descriptor: start a thread: %s", strerror(-err));
+        return queue_fd_failed(platform, err);
     }
     atomic_store(&queue->fd, fd);
     /* Who came before has looked for it in vain. */

@@ -77,7 +77,7 @@ int stub_filter_build(uint64_t cookie, struct sock_fprog *program)
     int err;
 
     if (!filter)
-        return -ENOMEM;
+        return FILTER_NO_SECCOMP;
     err = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (!err)
         err = add_secret_rules(filter, cookie);

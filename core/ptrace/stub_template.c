@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "arch/stub_enter.h"
+#include "core/filter_program.h"
 #include "core/futex.h"
 #include "core/ptrace/ptrace_backend.h"
 #include "core/quiet_thread.h"
@@ -123,9 +124,10 @@ static int choose_place(struct tg_platform *platform)
     uint64_t page = platform->info.page_size;
     uint64_t text = ((uint64_t)(tgi_stub_blob_end - tgi_stub_blob) + page - 1) & ~(page - 1);
     uint64_t random;
+    int err = stub_process_random(&random, sizeof(random));
 
-    if (stub_process_random(&random, sizeof(random)))
-        return -EIO;
+    if (err)
+        return err;
     pp->stub_start = tgi_arch.user_end - 2 * page - text - (random % PLACE_WINDOW / page * page);
     pp->batch = pp->stub_start + text;
     pp->stub_end = pp->batch + page;
@@ -149,30 +151,27 @@ static int adopt_template(struct tg_platform *platform, pid_t pid, struct open_r
         free(subprocess);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, __WALL);
-        open_report_fill(report, "allocate", "free some memory", "%s", strerror(-err));
-        return err;
+        return open_report_call(report, "allocate", "malloc", err);
     }
     pp->template.subprocess = subprocess;
     pp->template.group = pid;
     return 0;
 }
 
+static const char start_step[] = "start the stub process";
+
 /* The keeper and the process. 0 or -errno, and then there is neither. */
 static int start_process(const struct stub_setup *setup, pid_t *pid, struct open_report *report)
 {
-    static const char remedy[] = "raise RLIMIT_NPROC or the pids limit of the cgroup";
     struct ptrace_platform *pp = ptrace_platform(setup->platform);
     struct start start = {.setup = setup};
     int err = start_keeper(pp, &start);
 
-    if (err) {
-        open_report_fill(report, "start a thread", remedy, "%s", strerror(-err));
-        return err;
-    }
+    if (err)
+        return open_report_thread(report, err);
     if (start.err) {
         stop_keeper(pp);
-        open_report_fill(report, "start the stub process", remedy, "%s", strerror(-start.err));
-        return start.err;
+        return open_report_call(report, start_step, "clone(2)", start.err);
     }
     *pid = start.pid;
     return 0;
@@ -193,23 +192,38 @@ static int try_tracing(struct tg_platform *platform)
     return err;
 }
 
-/* err: from tracing; what it gives instead is the cause. */
-static int tracing_failed(const struct stub_setup *setup, int err, struct open_report *report)
+/* It ended before it was traced: what its parent, this process, can see of that. */
+static int start_failed(const struct stub_setup *setup, struct open_report *report)
 {
-    int cause = err == -ESRCH ? stub_setup_failed(setup, report) : 0;
+    const struct ptrace_subprocess *template = ptrace_platform(setup->platform)->template.subprocess;
+    int cause = stub_setup_failed(setup, report);
+    siginfo_t info = {0};
 
     if (cause)
         return cause;
-    if (err == -EPERM) {
-        open_report_fill(report, "trace the stub process",
-                         "allow ptrace(2): Yama's ptrace_scope at most 1, no seccomp filter or LSM rule against it, or "
-                         "add CAP_SYS_PTRACE",
-                         "PTRACE_SEIZE is forbidden");
-        return err;
-    }
-    open_report_fill(report, "trace the stub process", "see the reason", "%s",
-                     err == -ESRCH ? "it died while it set itself up" : strerror(-err));
-    return err == -ESRCH ? -EIO : err;
+    if (waitid(P_PID, (id_t)ptrace_platform(setup->platform)->template.group, &info,
+               WEXITED | WNOHANG | WNOWAIT | __WALL) ||
+        !info.si_pid)
+        return open_report_end(report, start_step, template->death_reason, template->death_status);
+    return open_report_end(report, start_step, info.si_code == CLD_EXITED ? TG_DEAD_EXITED : TG_DEAD_KILLED,
+                           info.si_status);
+}
+
+/* err: from tracing; what it gives instead is the cause. */
+static int tracing_failed(const struct stub_setup *setup, int err, struct open_report *report)
+{
+    static const char step[] = "trace the stub process";
+
+    if (err == -ESRCH)
+        return start_failed(setup, report);
+    if (err != -EPERM)
+        return open_report_call(report, step, "ptrace(2)", err);
+    open_report_fill(
+        report, step,
+        "allow ptrace(2): Yama's ptrace_scope at most 1, no other tracer (strace -f, gdb), no seccomp filter "
+        "or LSM rule against it, or add CAP_SYS_PTRACE",
+        "PTRACE_SEIZE is forbidden");
+    return err;
 }
 
 /* One try at one address; -EEXIST: something else is there. */
@@ -241,12 +255,13 @@ static int start_somewhere(const struct stub_setup *setup, struct open_report *r
 
     for (int i = 0; i < PLACE_TRIES; i++) {
         err = choose_place(setup->platform);
-        if (!err)
-            err = start_at(setup, report);
+        if (err)
+            return open_report_call(report, "choose an address", "getrandom(2)", err);
+        err = start_at(setup, report);
         if (err != -EEXIST)
             break;
     }
-    return err;
+    return open_error(err);
 }
 
 int stub_template_start(struct tg_platform *platform, const struct tg_platform_options *options,
@@ -262,12 +277,11 @@ int stub_template_start(struct tg_platform *platform, const struct tg_platform_o
     };
     int err = stub_process_random(&pp->cookie, sizeof(pp->cookie));
 
-    if (!err)
-        err = stub_filter_build(pp->cookie, &setup.filter);
-    if (err) {
-        open_report_fill(report, "build the stub's seccomp filter", "report this as a bug", "%s", strerror(-err));
-        return err;
-    }
+    if (err)
+        return open_report_call(report, "choose a secret", "getrandom(2)", err);
+    err = stub_filter_build(pp->cookie, &setup.filter);
+    if (err)
+        return filter_program_failed(report, err);
     err = stub_setup_open(&setup, report);
     if (!err) {
         err = start_somewhere(&setup, report);

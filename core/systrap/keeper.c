@@ -116,18 +116,19 @@ static void *keeper_main(void *arg)
     return NULL;
 }
 
-static int create_descriptors(struct systrap_platform *sp)
+static int create_descriptors(struct systrap_platform *sp, struct open_report *report)
 {
+    static const char step[] = "watch over stub processes";
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = STOP_ID};
 
     sp->watch = descriptor_epoll();
     sp->stop = descriptor_eventfd(0);
     if (sp->watch < 0)
-        return sp->watch;
+        return open_report_call(report, step, "epoll_create1(2)", sp->watch);
     if (sp->stop < 0)
-        return sp->stop;
+        return open_report_call(report, step, "eventfd2(2)", sp->stop);
     if (epoll_ctl(sp->watch, EPOLL_CTL_ADD, sp->stop, &event))
-        return -errno;
+        return open_report_call(report, step, "epoll_ctl(2)", -errno);
     return 0;
 }
 
@@ -139,14 +140,16 @@ static void close_descriptors(struct systrap_platform *sp)
         close(sp->stop);
 }
 
-int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg)
+int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg, struct open_report *report)
 {
     struct start start = {.sp = sp, .make = make, .arg = arg};
-    int err = create_descriptors(sp);
+    int err = create_descriptors(sp, report);
 
     atomic_store(&sp->stopping, false);
-    if (!err)
+    if (!err) {
         err = quiet_thread_create(&sp->keeper, keeper_main, &start);
+        err = err ? open_report_thread(report, err) : 0;
+    }
     if (err) {
         close_descriptors(sp);
         return err;
@@ -154,7 +157,7 @@ int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg)
     sp->keeper_runs = true;
     while (!atomic_load(&start.done))
         futex_wait(&start.done, 0);
-    return start.result;
+    return start.result ? open_report_call(report, "start the stub process", "clone(2)", start.result) : 0;
 }
 
 /* Killed, and not yet ended: the host has frozen them, or refuses. Whoever reaps the embedder's children reaps them. */

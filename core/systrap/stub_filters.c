@@ -156,7 +156,7 @@ static int build_program(const struct stub_filter_layout *layout, bool for_guest
     int err;
 
     if (!filter)
-        return -ENOMEM;
+        return FILTER_NO_SECCOMP;
     build_prefix(layout, prefix);
     /* Stub code in the wrong mode of the processor is a guest that jumped there: an event, and no death. */
     /* Each unpatched call needs the first, each sleep the second: they are asked for before the others. */

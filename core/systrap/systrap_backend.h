@@ -357,7 +357,7 @@ void systrap_template_stop(struct tg_platform *platform);
 /* ---- keeper.c: the parent of all stubs; notices when one dies ---- */
 
 /* Runs make(arg) in the keeper's thread when that starts, and returns what it returned. */
-int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg);
+int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg, struct open_report *report);
 void keeper_stop(struct systrap_platform *sp);
 /* After an error too the keeper has it, until it is buried. */
 int keeper_watch(struct systrap_subprocess *subprocess);

@@ -177,6 +177,7 @@ const struct backend_ops systrap_backend = {
     .subprocess_size = sizeof(struct systrap_subprocess),
     .context_size = sizeof(struct systrap_context),
     .queue_size = sizeof(struct systrap_queue),
+    .needs_trial = true,
     .open = systrap_open,
     .close = systrap_close,
     .add_seccomp_rules = systrap_add_seccomp_rules,

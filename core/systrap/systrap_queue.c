@@ -98,7 +98,7 @@ int systrap_queue_fd(struct tg_queue *base)
     if (atomic_load(&queue->fd) < 0)
         err = start_service(queue);
     systrap_queue_leave_wait(queue);
-    return err ? platform_fail(base->platform, err, "queue descriptor: %s", strerror(-err)) : atomic_load(&queue->fd);
+    return err ? queue_fd_failed(base->platform, err) : atomic_load(&queue->fd);
 }
 
 /* ---- life ---- */

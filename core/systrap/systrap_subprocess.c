@@ -101,6 +101,13 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
     shared_futex_wake(&control->doorbell);
 }
 
+static void note_death(struct tg_platform *platform, int32_t reason, int32_t status)
+{
+    atomic_store(&platform->last_status, status);
+    atomic_store(&platform->last_reason, reason);
+    count(platform, COUNTER_DEATHS);
+}
+
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
 {
     uint32_t alive = SYSTRAP_ALIVE;
@@ -112,9 +119,9 @@ void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reaso
         if (platform_is_ours(subprocess->base.platform))
             subprocess->kill_refused = !child_kill(subprocess);
         atomic_store(&subprocess->base.pid, 0);
-        atomic_store(&subprocess->death, SYSTRAP_DEAD);
         if (reason != TG_DEAD_DESTROYED)
-            count(subprocess->base.platform, COUNTER_DEATHS);
+            note_death(subprocess->base.platform, reason, status);
+        atomic_store(&subprocess->death, SYSTRAP_DEAD);
     }
     /* Whoever came second may read why at once. */
     while (!systrap_is_dead(subprocess))

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arch/stub_enter.h"
+#include "core/filter_program.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
 #include "core/systrap/stub_filters.h"
@@ -117,9 +118,10 @@ static int choose_place(struct tg_platform *platform)
     struct systrap_platform *sp = systrap_platform(platform);
     const uint64_t size = SYSTRAP_REGION_SIZE;
     uint64_t random;
+    int err = stub_process_random(&random, sizeof(random));
 
-    if (stub_process_random(&random, sizeof(random)))
-        return -EIO;
+    if (err)
+        return err;
     sp->text_size = ((uint64_t)(tgi_systrap_blob_end - tgi_systrap_blob) + platform->info.page_size - 1) &
                     ~(uint64_t)(platform->info.page_size - 1);
     sp->region = ((tgi_arch.user_end - 2 * size) & ~(size - 1)) - random % (PLACE_WINDOW / size) * size;
@@ -165,28 +167,33 @@ static int fill_config(struct systrap_platform *sp, struct sock_fprog *base)
     return 0;
 }
 
-/* err: what was seen of it; what it gives instead is the cause. */
-static int start_failed(const struct stub_setup *setup, int err, struct open_report *report)
+static const char start_step[] = "start the stub process";
+
+/* It ended before its first answer. */
+static int start_failed(const struct stub_setup *setup, struct open_report *report)
 {
+    const struct systrap_subprocess *template = systrap_platform(setup->platform)->template;
     int cause = stub_setup_failed(setup, report);
 
-    if (cause)
-        return cause;
-    open_report_fill(report, "start the stub process", "raise RLIMIT_NPROC or the pids limit of the cgroup",
-                     "it ended while it set itself up (%s)", strerror(-err));
-    return err == -ESRCH ? -EIO : err;
+    return cause ? cause : open_report_end(report, start_step, template->death_reason, template->death_status);
 }
 
-static int adopt(struct systrap_subprocess *template, pid_t pid)
+static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *report)
 {
+    struct systrap_platform *sp = systrap_platform(setup->platform);
     struct answer answer;
     int err;
 
-    systrap_platform(template->base.platform)->group = pid;
-    err = systrap_subprocess_adopt(template, pid);
-    if (!err)
-        err = orders_first_answer(template, &answer);
-    return err ? err : stub_memory_seal(template);
+    sp->group = pid;
+    err = systrap_subprocess_adopt(sp->template, pid);
+    if (err)
+        return open_report_call(report, start_step, "pidfd_open(2) or epoll_ctl(2)", err);
+    if (lseek(sp->template->file, 0, SEEK_CUR) < 0)
+        return open_report_call(report, start_step, "lseek(2)", -errno);
+    if (orders_first_answer(sp->template, &answer))
+        return start_failed(setup, report);
+    err = stub_memory_seal(sp->template);
+    return err ? open_report_call(report, "seal the stub's memory", "fcntl(F_ADD_SEALS)", err) : 0;
 }
 
 static int new_template(struct tg_platform *platform, struct open_report *report)
@@ -203,7 +210,7 @@ static int new_template(struct tg_platform *platform, struct open_report *report
     if (err) {
         free(template);
         template = NULL;
-        open_report_fill(report, "allocate the stub's memory", "free some memory or descriptors", "%s", strerror(-err));
+        err = open_report_call(report, "allocate the stub's memory", call, err);
     }
     systrap_platform(platform)->template = template;
     return err;
@@ -216,24 +223,20 @@ static int start_at(struct stub_setup *setup, struct open_report *report)
     struct start start = {.setup = setup};
     int err = fill_config(sp, &setup->filter);
 
-    if (err) {
-        open_report_fill(report, "build the stub's seccomp filters", "report this as a bug", "%s", strerror(-err));
-        return err;
-    }
+    if (err)
+        return filter_program_failed(report, err);
     stub_setup_reset(setup);
     err = new_template(setup->platform, report);
     if (err) {
         free(setup->filter.filter);
         return err;
     }
-    err = keeper_start(sp, make_process, &start);
+    err = keeper_start(sp, make_process, &start, report);
     free(setup->filter.filter);
     if (!err)
-        err = adopt(sp->template, start.pid);
-    if (!err)
-        return 0;
-    err = start_failed(setup, err, report);
-    systrap_template_stop(setup->platform);
+        err = adopt(setup, start.pid, report);
+    if (err)
+        systrap_template_stop(setup->platform);
     return err;
 }
 
@@ -253,13 +256,16 @@ int systrap_template_start(struct tg_platform *platform, const struct tg_platfor
         return err;
     for (int i = 0; i < PLACE_TRIES; i++) {
         err = choose_place(platform);
-        if (!err)
-            err = start_at(&setup, report);
+        if (err) {
+            err = open_report_call(report, "choose an address", "getrandom(2)", err);
+            break;
+        }
+        err = start_at(&setup, report);
         if (err != -EEXIST)
             break;
     }
     stub_setup_close(&setup);
-    return err;
+    return open_error(err);
 }
 
 void systrap_template_stop(struct tg_platform *platform)

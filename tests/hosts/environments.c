@@ -1,33 +1,242 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "hosts.h"
 
+#include <errno.h>
+#include <grp.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "guest.h"
 
-static void usual(uint32_t backend)
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE              65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+#ifndef PR_MDWE_NO_INHERIT
+#define PR_MDWE_NO_INHERIT 2
+#endif
+
+#define KILL            -1 /* instead of an error number */
+#define UNUSED_USER     100000
+#define REAL_TIME_LIMIT 3000000 /* microseconds without a sleep: then the kernel ends the process */
+
+static void usual(const struct environment *environment, long value)
 {
-    (void)backend;
+    (void)environment;
+    (void)value;
 }
 
-static void close_standard_streams(uint32_t backend)
+/* ---- descriptors ---- */
+
+static void close_standard_streams(const struct environment *environment, long value)
 {
-    (void)backend;
+    (void)environment;
+    (void)value;
     for (int fd = 0; fd < 3; fd++)
         CHECK_SYSTEM(close(fd));
 }
 
-static void close_output(uint32_t backend)
+static void close_one(const struct environment *environment, long value)
 {
-    (void)backend;
-    CHECK_SYSTEM(close(1));
+    (void)value;
+    CHECK_SYSTEM(close(environment->what));
 }
 
+/* ---- limits ---- */
+
+static void limit(const struct environment *environment, long value)
+{
+    const struct rlimit both = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value};
+
+    CHECK_SYSTEM(setrlimit((__rlimit_resource_t)environment->what, &both));
+}
+
+/* Root's processes are not counted, so root becomes a user that nobody else is. */
+static void limit_processes(const struct environment *environment, long value)
+{
+    const uid_t user = UNUSED_USER + (uid_t)getpid();
+
+    if (geteuid() != 0)
+        SKIP("only root can become a user without processes");
+    CHECK_SYSTEM(setgroups(0, NULL));
+    CHECK_SYSTEM(setresgid(user, user, user));
+    CHECK_SYSTEM(setresuid(user, user, user));
+    CHECK_SYSTEM(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+    limit(environment, value);
+}
+
+static const long file_sizes[] = {0, 1, 4096, 1 << 20, 100 << 20};
+static const long address_spaces[] = {100l << 20, 300l << 20, 1l << 30, 2l << 30, 4l << 30, 16l << 30};
+static const long process_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12};
+static const long descriptor_counts[] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20};
+
+/* ---- how it runs ---- */
+
+static void run_in_real_time(const struct environment *environment, long value)
+{
+    const struct rlimit both = {.rlim_cur = REAL_TIME_LIMIT, .rlim_max = REAL_TIME_LIMIT};
+    const struct sched_param lowest = {.sched_priority = 1};
+    cpu_set_t allowed;
+
+    (void)environment;
+    (void)value;
+    if (!getenv("HOSTS_REAL_TIME"))
+        SKIP("HOSTS_REAL_TIME is not set: this disturbs the rest of the machine");
+    CHECK_SYSTEM(sched_getaffinity(0, sizeof(allowed), &allowed));
+    if (CPU_COUNT(&allowed) < 2)
+        SKIP("one processor");
+    CHECK_SYSTEM(setrlimit(RLIMIT_RTTIME, &both));
+    if (sched_setscheduler(0, SCHED_FIFO, &lowest))
+        SKIP("real-time scheduling: %m");
+}
+
+static void be_a_personality(const struct environment *environment, long value)
+{
+    (void)value;
+    CHECK_SYSTEM(personality((unsigned long)environment->what));
+}
+
+static void refuse_exec_gain(const struct environment *environment, long value)
+{
+    (void)value;
+    if (prctl(PR_SET_MDWE, environment->what, 0, 0, 0))
+        SKIP("PR_SET_MDWE: %m");
+}
+
+/* ---- what it sees ---- */
+
+static void hide_proc(const struct environment *environment, long value)
+{
+    (void)environment;
+    (void)value;
+    if (unshare(CLONE_NEWNS))
+        SKIP("unshare(CLONE_NEWNS): %m");
+    CHECK_SYSTEM(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+    CHECK_SYSTEM(mount("none", "/proc", "tmpfs", 0, NULL));
+    CHECK_SYSTEM(mount("none", "/sys", "tmpfs", 0, NULL));
+}
+
+static void live_in_an_empty_folder(const struct environment *environment, long value)
+{
+    char folder[] = "/tmp/trapgate-hosts-XXXXXX";
+
+    (void)environment;
+    (void)value;
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK_SYSTEM(chdir(folder));
+    CHECK_SYSTEM(rmdir(folder));
+    if (chroot("."))
+        SKIP("chroot: %m");
+}
+
+static void unshare_it(const struct environment *environment, long value)
+{
+    (void)value;
+    if (unshare(environment->what))
+        SKIP("unshare: %m");
+}
+
+static void give_up_root(const struct environment *environment, long value)
+{
+    limit_processes(environment, value);
+}
+
+/* ---- filters ---- */
+
+static void load_filter(int nr, uint32_t action)
+{
+    struct sock_filter instructions[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = ARRAY_SIZE(instructions), .filter = instructions};
+
+    CHECK_SYSTEM(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0));
+}
+
+static void refuse(const struct environment *environment, long value)
+{
+    load_filter(environment->what, value == KILL ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | (uint32_t)value);
+}
+
+static const long refusals[] = {EPERM, ENOSYS};
+static const long forbidden[] = {EPERM};
+static const long missing[] = {ENOSYS};
+static const long fatal[] = {KILL};
+
+#define VALUES(array) (array), ARRAY_SIZE(array)
+#define ONCE          NULL, 0
+
 const struct environment environments[] = {
-    {"usual", usual, {WORKS}, {WORKS}},
-    {"no_standard_streams", close_standard_streams, {WORKS}, {WORKS}},
-    {"no_output", close_output, {WORKS}, {WORKS}},
+    {"usual", usual, 0, {WORKS}, {WORKS}, ONCE},
+
+    {"no_standard_streams", close_standard_streams, 0, {WORKS}, {WORKS}, ONCE},
+    {"no_output", close_one, 1, {WORKS}, {WORKS}, ONCE},
+
+    {"file_size", limit, RLIMIT_FSIZE, {WORKS}, {REFUSED, {"RLIMIT_FSIZE"}}, VALUES(file_sizes)},
+    {"address_space",
+     limit,
+     RLIMIT_AS,
+     {EITHER, {"RLIMIT_AS", "memory"}},
+     {EITHER, {"RLIMIT_AS", "memory"}},
+     VALUES(address_spaces)},
+    {"processes",
+     limit_processes,
+     RLIMIT_NPROC,
+     {EITHER, {"RLIMIT_NPROC", "thread"}},
+     {EITHER, {"RLIMIT_NPROC", "thread"}},
+     VALUES(process_counts)},
+    {"descriptors",
+     limit,
+     RLIMIT_NOFILE,
+     {EITHER, {"RLIMIT_NOFILE", "open files"}},
+     {EITHER, {"RLIMIT_NOFILE", "open files"}},
+     VALUES(descriptor_counts)},
+
+    {"real_time", run_in_real_time, 0, {WORKS}, {WORKS}, ONCE},
+    {"read_implies_exec", be_a_personality, READ_IMPLIES_EXEC, {WORKS}, {WORKS}, ONCE},
+    {"no_exec_gain",
+     refuse_exec_gain,
+     PR_MDWE_REFUSE_EXEC_GAIN,
+     {REFUSED, {"PR_SET_MDWE"}},
+     {REFUSED, {"PR_SET_MDWE"}},
+     ONCE},
+    {"no_exec_gain_alone", refuse_exec_gain, PR_MDWE_REFUSE_EXEC_GAIN | PR_MDWE_NO_INHERIT, {WORKS}, {WORKS}, ONCE},
+
+    {"no_proc", hide_proc, 0, {WORKS}, {WORKS}, ONCE},
+    {"empty_folder", live_in_an_empty_folder, 0, {WORKS}, {WORKS}, ONCE},
+    {"no_root", give_up_root, RLIMIT_MSGQUEUE, {WORKS}, {WORKS}, ONCE},
+    {"user_namespace", unshare_it, CLONE_NEWUSER, {WORKS}, {WORKS}, ONCE},
+    {"pid_namespace_to_come", unshare_it, CLONE_NEWPID, {REFUSED, {"unshare"}}, {REFUSED, {"unshare"}}, ONCE},
+
+    {"no_sigaltstack", refuse, SYS_sigaltstack, {WORKS}, {REFUSED, {"sigaltstack"}}, VALUES(refusals)},
+    {"no_seccomp", refuse, SYS_seccomp, {REFUSED, {"seccomp(2)"}}, {REFUSED, {"seccomp(2)"}}, VALUES(refusals)},
+    {"no_memfd", refuse, SYS_memfd_create, {WORKS}, {REFUSED, {"memfd_create"}}, VALUES(refusals)},
+    {"no_pidfd", refuse, SYS_pidfd_open, {EITHER, {"pidfd_open"}}, {REFUSED, {"pidfd_open"}}, VALUES(refusals)},
+    {"no_pidfd_signal", refuse, SYS_pidfd_send_signal, {WORKS}, {EITHER, {"pidfd_send_signal"}}, VALUES(refusals)},
+    {"no_eventfd", refuse, SYS_eventfd2, {EITHER, {"eventfd"}}, {REFUSED, {"eventfd2"}}, VALUES(refusals)},
+    {"no_random", refuse, SYS_getrandom, {REFUSED, {"getrandom"}}, {REFUSED, {"getrandom"}}, VALUES(refusals)},
+    {"no_clone3", refuse, SYS_clone3, {WORKS}, {WORKS}, VALUES(missing)},
+    {"clone3_forbidden", refuse, SYS_clone3, {REFUSED, {"clone3"}}, {REFUSED, {"clone3"}}, VALUES(forbidden)},
+    {"no_copies", refuse, SYS_process_vm_writev, {EITHER, {"process_vm_writev"}}, {WORKS}, VALUES(refusals)},
+    {"no_limits_shown", refuse, SYS_prlimit64, {WORKS}, {WORKS}, VALUES(refusals)},
+    {"fatal_call", refuse, SYS_reboot, {WORKS}, {REFUSED, {"system call 169"}}, VALUES(fatal)},
+    {"fatal_sigaltstack", refuse, SYS_sigaltstack, {WORKS}, {REFUSED, {"filter"}}, VALUES(fatal)},
 };
 
 const size_t environment_count = ARRAY_SIZE(environments);

@@ -30,23 +30,28 @@ struct outcome {
 /* Opens, runs guests in all ways, closes. */
 void demo_run(uint32_t backend, struct outcome *outcome);
 
+struct environment;
+
 enum expectation {
     WORKS,   /* all of it */
-    REFUSED, /* opening fails, and the sentence has the words */
-    EITHER,  /* all of it works, or something is refused in a sentence with the words */
+    REFUSED, /* opening fails, and the sentence has one of the words */
+    EITHER,  /* all of it works, or something is refused in a sentence with one of the words */
 };
 
 struct verdict {
     enum expectation expected;
-    const char *words[3]; /* each of them; NULL: no more */
+    const char *words[3]; /* NULL: no more */
 };
 
 struct environment {
     const char *name;
     /* In the process that becomes the demo. May skip the test. */
-    void (*prepare)(uint32_t backend);
+    void (*prepare)(const struct environment *environment, long value);
+    int what; /* a resource, a call: for prepare */
     struct verdict ptrace;
     struct verdict systrap;
+    const long *values; /* one run for each; NULL: one run with 0 */
+    size_t value_count;
 };
 
 extern const struct environment environments[];
@@ -57,6 +62,6 @@ extern const size_t environment_count;
  * hanging. Fails when something of it is left behind. False: it was ended by a
  * signal, or ended without having come to its end.
  */
-bool run_demo(void (*prepare)(uint32_t backend), uint32_t backend, struct outcome *outcome);
+bool run_demo(const struct environment *environment, long value, uint32_t backend, struct outcome *outcome);
 
 #endif

@@ -50,15 +50,16 @@ static bool all_gone(void)
     return false;
 }
 
-static _Noreturn void be_the_demo(void (*prepare)(uint32_t backend), uint32_t backend, struct outcome *outcome)
+static _Noreturn void be_the_demo(const struct environment *environment, long value, uint32_t backend,
+                                  struct outcome *outcome)
 {
     CHECK_SYSTEM(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
-    prepare(backend);
+    environment->prepare(environment, value);
     demo_run(backend, outcome);
     _exit(0);
 }
 
-bool run_demo(void (*prepare)(uint32_t backend), uint32_t backend, struct outcome *outcome)
+bool run_demo(const struct environment *environment, long value, uint32_t backend, struct outcome *outcome)
 {
     struct outcome *shared =
         CHECK_SYSTEM(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
@@ -70,7 +71,7 @@ bool run_demo(void (*prepare)(uint32_t backend), uint32_t backend, struct outcom
     CHECK_SYSTEM(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
     child = CHECK_SYSTEM(fork());
     if (child == 0)
-        be_the_demo(prepare, backend, shared);
+        be_the_demo(environment, value, backend, shared);
     hung = !wait_for(child, HANG_MS, &status);
     if (hung) {
         CHECK_SYSTEM(kill(child, SIGKILL));

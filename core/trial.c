@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Some of what a host refuses shows only when a guest runs: calls that workers
+ * need, copies of guest memory, and filters that stubs inherit, which may kill
+ * them for what a guest asks. So a guest makes a call; and all calls there
+ * are if there is a filter.
+ */
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "core/last_error.h"
+#include "core/trial.h"
+
+#define STEP          "run a guest"
+#define CALL_SIZE_MAX 4
+#define CALLS_LAST    511 /* above all numbers that kernels know */
+
+struct trial {
+    struct tg_platform *platform;
+    struct open_report *report;
+    struct tg_subprocess *subprocess;
+    struct tg_context *context;
+    uint64_t code;
+};
+
+/* What the library says of a call of its own is more than the number. */
+static int failed(const struct trial *trial, int err)
+{
+    struct tg_platform *platform = trial->platform;
+    int32_t reason = atomic_load(&platform->last_reason);
+
+    if (reason)
+        return open_report_end(trial->report, STEP, reason, atomic_load(&platform->last_status));
+    open_report_fill(trial->report, STEP, "see the reason", "%s", last_error_get(platform->id));
+    return open_error(err);
+}
+
+static int died(const struct trial *trial, uint64_t nr, const struct tg_event_dead *dead)
+{
+    int err = open_report_end(trial->report, STEP, dead->reason, dead->status);
+
+    if (nr > 0 && err == -EPERM)
+        open_report_fill(trial->report, STEP,
+                         "use the ptrace backend, or have that filter (systemd: SystemCallFilter=) answer with an "
+                         "error number (SystemCallErrorNumber=EPERM) instead of killing",
+                         "a seccomp filter that this process had before kills a stub whose guest makes system call "
+                         "%llu",
+                         (unsigned long long)nr);
+    return err;
+}
+
+static int load(struct trial *trial)
+{
+    struct tg_info *info = &trial->platform->info;
+    uint8_t code[(CALLS_LAST + 1) * CALL_SIZE_MAX];
+    struct tg_mem_op op = {.kind = TG_MEM_MAP, .fd = -1, .prot = TG_PROT_READ | TG_PROT_WRITE};
+    size_t done;
+    int err;
+
+    trial->code = info->user_end / 2 & ~((uint64_t)info->page_size - 1);
+    op.addr = trial->code;
+    op.length = info->page_size;
+    err = subprocess_apply(trial->subprocess, &op, 1, &done);
+    for (uint64_t nr = 0; nr <= CALLS_LAST; nr++)
+        memcpy(code + nr * tgi_arch.call_code_size, tgi_arch.call_code, tgi_arch.call_code_size);
+    if (!err)
+        err = subprocess_write(trial->subprocess, trial->code, code, (CALLS_LAST + 1) * tgi_arch.call_code_size, &done);
+    op.kind = TG_MEM_PROTECT;
+    op.prot = TG_PROT_READ | TG_PROT_EXEC;
+    return err ? err : subprocess_apply(trial->subprocess, &op, 1, &done);
+}
+
+static int make_call(struct trial *trial, uint64_t nr)
+{
+    struct tg_event event = {.size = sizeof(event)};
+    int err;
+
+    /* Each from a place of its own, so that none is hot. */
+    context_start(trial->context, trial->code + nr * tgi_arch.call_code_size, 0);
+    tgi_arch.set_call(context_regs_mut(trial->context), nr);
+    if (!context_take_to_switch(trial->context))
+        return -EIO;
+    err = trial->platform->ops->context_switch(trial->context, trial->subprocess, &event);
+    context_give_back(trial->context);
+    if (err)
+        return failed(trial, err);
+    if (event.kind == TG_EVENT_DEAD)
+        return died(trial, nr, &event.u.dead);
+    /* Newer kernels let uretprobe and uprobe pass every filter, for their own code; others get an error or SIGILL. */
+    if (nr > 0 || (event.kind == TG_EVENT_SYSCALL && event.u.syscall.nr == nr))
+        return 0;
+    open_report_fill(trial->report, STEP, "report this as a bug with the kernel's version",
+                     "the call of a guest came back as an event of kind %u", event.kind);
+    return -EIO;
+}
+
+static int make_calls(struct trial *trial)
+{
+    bool all = prctl(PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED;
+    int err = 0;
+
+    for (uint64_t nr = 0; nr <= (all ? CALLS_LAST : 0) && !err; nr++)
+        err = make_call(trial, nr);
+    return err;
+}
+
+static int run(struct trial *trial)
+{
+    int err = subprocess_create(trial->platform, NULL, &trial->subprocess);
+
+    if (!err)
+        err = load(trial);
+    if (!err)
+        err = context_create(trial->platform, &trial->context);
+    return err ? failed(trial, err) : make_calls(trial);
+}
+
+int trial_run(struct tg_platform *platform, struct open_report *report)
+{
+    struct trial trial = {.platform = platform, .report = report};
+    uint64_t before[COUNTERS];
+    int err;
+
+    for (size_t i = 0; i < COUNTERS; i++)
+        before[i] = atomic_load(&platform->counters[i]);
+    err = run(&trial);
+    context_destroy(trial.context);
+    subprocess_destroy(trial.subprocess);
+    for (size_t i = 0; i < COUNTERS; i++)
+        atomic_store(&platform->counters[i], before[i]);
+    return err;
+}
