@@ -23,6 +23,7 @@ struct arch_syscalls {
     uint64_t mmap;
     uint64_t munmap;
     uint64_t mprotect;
+    uint64_t mremap;
     uint64_t madvise;
     uint64_t clone;
     uint64_t membarrier;
@@ -185,9 +186,7 @@ struct arch_systrap {
     void (*set_ip)(tg_regs *regs, uint64_t ip);
     /* Changes regs to what they are at the call, or to where to go on. */
     enum arch_patch_meaning (*patch_explain)(const struct arch_patch *patch, tg_regs *regs, struct arch_syscall *out);
-    /* The bytes that make a thread trap while the others are written, and how far behind their start it then is. */
-    uint8_t trap_byte;
-    uint8_t trap_length;
+    uint8_t trap_byte; /* stands for code that is not there */
 
     /* TG_ACCESS_* of a page fault by its error code; 0: it was none. */
     uint32_t (*error_access)(const struct arch_trap *trap);

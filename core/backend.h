@@ -35,6 +35,13 @@ struct backend_ops {
     ssize_t (*subprocess_copy)(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
                                size_t length);
 
+    /*
+     * After a part was read, or could not be (copied: how many bytes, or -errno): puts what the guest wrote in the
+     * place of what the library has put into its code, and gives what copied is then. NULL: it puts nothing there.
+     */
+    ssize_t (*subprocess_original)(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length,
+                                   ssize_t copied);
+
     /* Once, before anybody else knows the context; then context_reset(). NULL: nothing to be done. */
     void (*context_create)(struct tg_context *context);
     /* The FP state of a new context. tg_context_interrupt() may come at the same time. */

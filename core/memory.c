@@ -148,8 +148,7 @@ static int copy_failed(struct tg_subprocess *subprocess, int error, uint64_t add
     }
 }
 
-/* How many bytes, or -errno. */
-static ssize_t copy_part(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length)
+ssize_t subprocess_copy_now(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length)
 {
     const struct tg_platform *platform = subprocess->platform;
     const struct iovec local = {.iov_base = buffer, .iov_len = length};
@@ -173,6 +172,7 @@ static ssize_t copy_part(struct tg_subprocess *subprocess, bool to_guest, uint64
 static int copy_memory(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, char *buffer, size_t length,
                        size_t *done)
 {
+    const struct backend_ops *ops = subprocess->platform->ops;
     uint64_t user_end = subprocess->platform->info.user_end;
 
     while (*done < length) {
@@ -186,7 +186,9 @@ static int copy_memory(struct tg_subprocess *subprocess, bool to_guest, uint64_t
             part = user_end - at;
         if (part > COPY_MAX)
             part = COPY_MAX;
-        copied = copy_part(subprocess, to_guest, at, buffer + *done, part);
+        copied = subprocess_copy_now(subprocess, to_guest, at, buffer + *done, part);
+        if (!to_guest && ops->subprocess_original)
+            copied = ops->subprocess_original(subprocess, at, buffer + *done, part, copied);
         if (copied <= 0)
             return copy_failed(subprocess, copied ? (int)-copied : EFAULT, at);
         *done += (size_t)copied;

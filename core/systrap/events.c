@@ -6,7 +6,6 @@
 #include "core/event.h"
 #include "core/systrap/systrap_backend.h"
 
-#define TRIES_MAX        64   /* of code that traps where a site comes and goes; then the trap is its own */
 #define RUNS_ON_MAX      1024 /* stops in a row that are nobody's business, before an interrupt is answered there */
 #define SYS_SECCOMP_CODE 1
 
@@ -125,24 +124,40 @@ static void other_syscall_event(struct systrap_context *context, struct tg_event
     syscall_event(context, event);
 }
 
+/* Has code changed since the context was started, or since it last was run again for that? */
+static bool met_change(struct systrap_context *context)
+{
+    const uint32_t changes = patches_changes(context->bound);
+    const bool met = changes != context->changes_met;
+
+    context->changes_met = changes;
+    return met;
+}
+
+/* While code changes its page is away for a moment. Who faults there then goes on when it is back. */
+static bool met_gap(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info)
+{
+    return info->si_signo == SIGSEGV && tgi_arch.systrap.error_access(trap) &&
+           patches_were_near(context->bound, (uint64_t)(uintptr_t)info->si_addr) && met_change(context);
+}
+
 /* Did the thread trap because code was patched? In a trampoline it did what the original code would have done. */
 static enum arch_patch_meaning explain(struct systrap_context *context, const struct arch_trap *trap,
                                        const siginfo_t *info)
 {
     struct tg_context *base = &context->base;
-    bool trapped = info->si_signo == SIGTRAP && info->si_code == SI_KERNEL;
     bool was_in_trampoline = context_regs_place(base) == REGS_HERE;
     bool is_page_fault = tgi_arch.systrap.error_access(trap) != 0;
     enum arch_patch_meaning meaning;
 
     if (was_in_trampoline || is_page_fault)
         return ARCH_PATCH_NOT_OURS;
-    if (!trapped && info->si_signo != SIGILL && info->si_signo != SIGSEGV)
+    if (info->si_signo != SIGILL && info->si_signo != SIGSEGV)
         return ARCH_PATCH_NOT_OURS;
-    meaning = patches_explain(context->bound, trapped, &base->regs, &base->syscall);
+    meaning = patches_explain(context->bound, &base->regs, &base->syscall);
     if (meaning != ARCH_PATCH_TRY_AGAIN)
         return meaning;
-    return context->tried_again++ < TRIES_MAX ? ARCH_PATCH_CONTINUE : ARCH_PATCH_NOT_OURS;
+    return met_change(context) ? ARCH_PATCH_CONTINUE : ARCH_PATCH_NOT_OURS;
 }
 
 /*
@@ -190,7 +205,7 @@ static bool signal_event(struct systrap_context *context, const struct arch_trap
 
     base->in_syscall = false;
     slot_pull_regs(context);
-    if (met_own_step(context, &info))
+    if (met_own_step(context, &info) || met_gap(context, trap, &info))
         return false;
     meaning = explain(context, trap, &info);
     if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info, &guest))

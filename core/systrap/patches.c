@@ -14,12 +14,13 @@
 #include "core/systrap/patch_code.h"
 #include "core/systrap/watchdog.h"
 
-#define HOT          4   /* calls from one site before it is changed */
-#define CHANGES_FREE 512 /* as often a page's sites are undone before its calls have to be more for each time */
-#define CHANGES_MORE 20  /* twice as many, this often */
-#define REFUSED      UINT32_MAX
-#define WINDOW_MAX   64
-#define SITES_FIRST  64
+#define HOT           4    /* calls from one site before it is changed */
+#define CHANGES_FREE  512  /* as often a page's sites are undone before its calls have to be more for each time */
+#define CHANGES_MORE  20   /* twice as many, this often */
+#define SITES_OF_PAGE 1024 /* ever, of all that start in one page: as many as anything goes through for an event */
+#define REFUSED       UINT32_MAX
+#define WINDOW_MAX    64
+#define SITES_FIRST   64
 
 /* ---- records ---- */
 
@@ -28,6 +29,7 @@ void patches_init(struct systrap_subprocess *subprocess)
     uint64_t patching = systrap_platform(subprocess->base.platform)->config.patching;
 
     pthread_mutex_init(&subprocess->patches.lock, NULL);
+    patched_pages_init(&subprocess->patches.pages);
     atomic_store(&subprocess->patches.off, !patching);
     control_of(subprocess)->hide = patching != 0;
 }
@@ -35,6 +37,7 @@ void patches_init(struct systrap_subprocess *subprocess)
 void patches_destroy(struct systrap_patches *patches)
 {
     pthread_mutex_destroy(&patches->lock);
+    patched_pages_destroy(&patches->pages);
     free(patches->sites);
     free(patches->return_ips);
 }
@@ -87,12 +90,18 @@ uint64_t patches_return_ip(const struct systrap_patches *patches, uint32_t numbe
     return ips && number < sites_max() ? atomic_load_explicit(&ips[number], memory_order_relaxed) : 0;
 }
 
-/* The site whose bytes hold addr, or the newest one that was there. A question for rare occasions. */
-static struct patched_site *find_site(struct systrap_patches *patches, uint64_t addr)
+static struct patched_page *page_of(const struct systrap_subprocess *subprocess, uint64_t addr)
+{
+    return patched_page_find(&subprocess->patches.pages, patch_page_of(subprocess, addr));
+}
+
+/* Of the sites that start in this page: the one whose bytes hold addr, or the newest one that was there. */
+static struct patched_site *find_in_page(struct systrap_patches *patches, const struct patched_page *page,
+                                         uint64_t addr)
 {
     struct patched_site *newest = NULL;
 
-    for (uint32_t i = patches->count; i-- > 0;) {
+    for (uint32_t i = page ? page->newest : NO_SITE; i != NO_SITE; i = patches->sites[i].older) {
         struct patched_site *site = &patches->sites[i];
 
         if (addr - site->patch.start >= site->patch.length)
@@ -103,6 +112,18 @@ static struct patched_site *find_site(struct systrap_patches *patches, uint64_t 
             newest = site;
     }
     return newest;
+}
+
+static struct patched_site *find_site(struct systrap_subprocess *subprocess, uint64_t addr)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    const uint64_t page = patch_page_of(subprocess, addr);
+    struct patched_site *site = find_in_page(patches, page_of(subprocess, addr), addr);
+
+    if ((site && !site->undone) || addr - page >= ARCH_PATCH_BYTES)
+        return site;
+    /* Or one from the page before. */
+    return find_in_page(patches, page_of(subprocess, page - 1), addr) ?: site;
 }
 
 /* ---- the table ---- */
@@ -143,29 +164,30 @@ static bool may_change(struct systrap_subprocess *subprocess, uint64_t addr)
 }
 
 /*
- * The bytes around a call. Where the page before its own holds no code, nothing
- * can come from there: bytes that trap stand for it.
+ * The bytes around a call, as they are at this moment: a neighbour's jump is
+ * none that could be displaced. Where the page before its own holds no code,
+ * nothing can come from there: bytes that trap stand for it.
  */
 static size_t read_code(struct systrap_subprocess *subprocess, uint64_t ip, uint8_t *code, uint64_t *start)
 {
     const size_t length = tgi_arch.systrap.code_before + tgi_arch.systrap.code_after;
     uint64_t page_start = (ip - 1) & ~(uint64_t)(subprocess->base.platform->info.page_size - 1);
     size_t skipped;
-    size_t done = 0;
+    ssize_t done;
 
     *start = ip - tgi_arch.systrap.code_before;
-    subprocess_read(&subprocess->base, *start, code, length, &done);
-    if (done || *start >= page_start)
-        return done;
+    done = patch_code_read_now(subprocess, *start, code, length);
+    if (done > 0 || *start >= page_start)
+        return done > 0 ? (size_t)done : 0;
     skipped = (size_t)(page_start - *start);
-    subprocess_read(&subprocess->base, page_start, code + skipped, length - skipped, &done);
-    if (done && !mapping_table_executable(&subprocess->base.mappings, *start)) {
+    done = patch_code_read_now(subprocess, page_start, code + skipped, length - skipped);
+    if (done > 0 && !mapping_table_executable(&subprocess->base.mappings, *start)) {
         memset(code, tgi_arch.systrap.trap_byte, skipped);
-        return skipped + done;
+        return skipped + (size_t)done;
     }
-    memmove(code, code + skipped, done);
+    memmove(code, code + skipped, done > 0 ? (size_t)done : 0);
     *start = page_start;
-    return done;
+    return done > 0 ? (size_t)done : 0;
 }
 
 struct plan {
@@ -215,26 +237,12 @@ static void count_site(struct systrap_subprocess *subprocess, const struct patch
 
 /* ---- code that changes again and again ---- */
 
-struct past {
-    uint32_t changes; /* how often sites in this page were undone */
-    uint32_t dead;    /* trampolines, of all pages, whose sites are */
-};
-
-static struct past past_of(const struct systrap_subprocess *subprocess, uint64_t addr)
+/* How often sites in the page were undone. */
+static uint32_t changes_of(const struct systrap_subprocess *subprocess, uint64_t addr)
 {
-    const struct systrap_patches *patches = &subprocess->patches;
-    const uint64_t page = patch_page_of(subprocess, addr);
-    struct past past = {0};
+    const struct patched_page *page = page_of(subprocess, addr);
 
-    for (uint32_t i = 0; i < patches->count; i++) {
-        const struct patched_site *site = &patches->sites[i];
-
-        past.dead += site->undone;
-        if (page >= patch_page_of(subprocess, site->patch.start) && page <= patch_last_byte(&site->patch) &&
-            site->changes > past.changes)
-            past.changes = site->changes;
-    }
-    return past;
+    return page ? page->changes : 0;
 }
 
 /*
@@ -242,44 +250,34 @@ static struct past past_of(const struct systrap_subprocess *subprocess, uint64_t
  * does not rest is worth both only if it calls more each time, and must leave
  * half of the trampolines to other code.
  */
-static uint32_t calls_wanted(const struct past *past)
+static uint32_t calls_wanted(const struct systrap_patches *patches, uint32_t changes)
 {
-    uint32_t more = past->changes < CHANGES_FREE ? 0 : past->changes - CHANGES_FREE + 1;
+    uint32_t more = changes < CHANGES_FREE ? 0 : changes - CHANGES_FREE + 1;
 
-    if (past->changes && past->dead >= sites_max() / 2)
+    if (changes && patches->dead >= sites_max() / 2)
         return REFUSED;
     return HOT << (more < CHANGES_MORE ? more : CHANGES_MORE);
 }
 
 /* ---- a site ---- */
 
-/* A site with this plan, which either has the known one's trampoline or a new one. NULL: there is no memory. */
-static struct patched_site *site_with(struct systrap_subprocess *subprocess, struct patched_site *known,
-                                      const struct plan *plan, uint32_t changes)
+/* A record for a new site with this plan, and its trampoline. NULL: there is no memory. */
+static struct patched_site *new_site(struct systrap_subprocess *subprocess, const struct plan *plan)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    struct patched_site *site = known;
+    struct patched_site *site = make_room_for_ips(patches) ? add_record(patches) : NULL;
+    struct patched_page *page = page_of(subprocess, plan->patch.start);
 
-    if (!known) {
-        site = make_room_for_ips(patches) ? add_record(patches) : NULL;
-        if (!site || map_table(subprocess))
-            return NULL;
-        site->patch = plan->patch;
-        write_trampoline(subprocess, patches->count, plan);
-        atomic_store(&patches->return_ips[patches->count], tgi_arch.systrap.patch_return_ip(&site->patch));
-        patches->count++;
-    }
-    site->undone = false;
-    site->changes = changes;
+    if (!site || map_table(subprocess))
+        return NULL;
+    *site = (struct patched_site){.patch = plan->patch, .undone = true, .older = page->newest};
+    page->newest = patches->count;
+    page->site_count++;
+    write_trampoline(subprocess, patches->count, plan);
+    atomic_store(&patches->return_ips[patches->count], tgi_arch.systrap.patch_return_ip(&site->patch));
+    patches->count++;
+    patches->dead++;
     return site;
-}
-
-/* Another mapping may have come in the place of a site that could not be restored. */
-static bool is_patched(struct systrap_subprocess *subprocess, struct patched_site *known)
-{
-    if (known && !known->undone && !patch_code_is(subprocess, &known->patch, known->patch.replacement))
-        known->undone = true;
-    return known && !known->undone;
 }
 
 static bool same_patch(const struct arch_patch *one, const struct arch_patch *other)
@@ -288,6 +286,13 @@ static bool same_patch(const struct arch_patch *one, const struct arch_patch *ot
            one->starts == other->starts && memcmp(one->own, other->own, sizeof(one->own)) == 0 &&
            memcmp(one->original, other->original, sizeof(one->original)) == 0 &&
            memcmp(one->replacement, other->replacement, sizeof(one->replacement)) == 0;
+}
+
+static bool has_no_place(const struct systrap_subprocess *subprocess, uint64_t addr)
+{
+    const struct patched_page *page = page_of(subprocess, addr);
+
+    return subprocess->patches.count == sites_max() || (page && page->site_count >= SITES_OF_PAGE);
 }
 
 /*
@@ -307,7 +312,7 @@ static uint32_t choose_plan(struct systrap_subprocess *subprocess, const struct 
             return 0;
         *known = NULL;
     }
-    if (patches->count == sites_max())
+    if (has_no_place(subprocess, syscall->ip - 1))
         return TG_PATCH_REFUSED_FULL + 1;
     return plan_site(subprocess, syscall, patches->count, plan);
 }
@@ -318,25 +323,44 @@ static bool may_change_all(struct systrap_subprocess *subprocess, const struct a
            (may_change(subprocess, patch->start) && may_change(subprocess, patch_last_byte(patch)));
 }
 
+/* Its place is known to be good: the jump goes there. */
+static uint32_t put_site(struct systrap_subprocess *subprocess, struct patched_site *known, const struct plan *plan,
+                         const struct arch_syscall *syscall)
+{
+    struct patched_site *site;
+    int err;
+
+    if (!patch_code_room(subprocess, &plan->patch))
+        return refuse(subprocess, TG_PATCH_REFUSED_FULL);
+    site = known ? known : new_site(subprocess, plan);
+    if (!site)
+        return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
+    err = patch_code_put(subprocess, (uint32_t)(site - subprocess->patches.sites));
+    if (err == 0) {
+        count_site(subprocess, site, syscall);
+        return REFUSED;
+    }
+    if (err == -EIO)
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
+}
+
 /* order_lock and the patches' lock are held. calls: so many were counted. How many it takes; REFUSED: not this one. */
 static uint32_t patch_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall, uint32_t calls)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    struct patched_site *known = find_site(patches, syscall->ip - 1);
-    const struct past past = past_of(subprocess, syscall->ip - 1);
-    const uint32_t wanted = calls_wanted(&past);
-    struct patched_site *site;
+    struct patched_site *known = find_site(subprocess, syscall->ip - 1);
+    const uint32_t wanted = calls_wanted(patches, changes_of(subprocess, syscall->ip - 1));
     struct plan plan;
     uint32_t refusal;
-    int err;
 
-    if (is_patched(subprocess, known))
+    if (known && !known->undone)
         return REFUSED;
     if (wanted > calls) {
         refuse(subprocess, TG_PATCH_REFUSED_CHANGES);
         return wanted;
     }
-    if (!known && patches->count == sites_max())
+    if (!known && has_no_place(subprocess, syscall->ip - 1))
         return refuse(subprocess, TG_PATCH_REFUSED_FULL);
     if (!may_change(subprocess, syscall->ip - 1))
         return refuse(subprocess, TG_PATCH_REFUSED_MAPPING);
@@ -345,18 +369,7 @@ static uint32_t patch_site(struct systrap_subprocess *subprocess, const struct a
         return refuse(subprocess, refusal - 1);
     if (!may_change_all(subprocess, &plan.patch))
         return refuse(subprocess, TG_PATCH_REFUSED_PAGE_EDGE);
-    site = site_with(subprocess, known, &plan, past.changes);
-    if (!site)
-        return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
-    err = patch_code_change(subprocess, &site->patch, site->patch.replacement);
-    if (err == 0) {
-        count_site(subprocess, site, syscall);
-        return REFUSED;
-    }
-    site->undone = true;
-    if (err == -EIO)
-        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-    return refuse(subprocess, TG_PATCH_REFUSED_OTHER);
+    return put_site(subprocess, known, &plan, syscall);
 }
 
 static void start_counting(struct systrap_patches *patches, struct systrap_heat *heat, uint64_t ip)
@@ -428,36 +441,6 @@ void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_
 
 /* ---- undoing ---- */
 
-/* order_lock and the patches' lock are held. 0; or an error, and then its bytes are what they were. */
-static int restore(struct systrap_subprocess *subprocess, struct patched_site *site)
-{
-    int err = 0;
-
-    if (patch_code_is(subprocess, &site->patch, site->patch.replacement))
-        err = patch_code_change(subprocess, &site->patch, site->patch.original);
-    /* Also when it failed: contexts in its call go on behind that, for its bytes may soon be gone. */
-    atomic_fetch_add(&subprocess->patches.undone, 1);
-    if (err == -EIO)
-        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-    if (err)
-        return err;
-    site->undone = true;
-    site->changes++;
-    return 0;
-}
-
-static bool overlaps(const struct patched_site *site, uint64_t start, uint64_t end)
-{
-    return !site->undone && site->patch.start < end && start < site->patch.start + site->patch.length;
-}
-
-/* Nothing of the site is left if it works, and all if it does not. */
-static bool replaces(const struct tg_mem_op *op, uint64_t end, const struct patched_site *site)
-{
-    return (op->kind == TG_MEM_MAP || op->kind == TG_MEM_UNMAP) && op->addr <= site->patch.start &&
-           patch_last_byte(&site->patch) < end;
-}
-
 /* What is known of a call depends on the bytes around it and on the pages of these. */
 static bool is_near(const struct systrap_heat *heat, uint64_t start, uint64_t end)
 {
@@ -476,37 +459,84 @@ static void cool(struct systrap_patches *patches, uint64_t start, uint64_t end)
     }
 }
 
+static uint64_t end_of(const struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
+{
+    const uint64_t page = subprocess->base.platform->info.page_size;
+
+    return (op->addr + op->length + page - 1) & ~(page - 1);
+}
+
+static int undo(struct systrap_subprocess *subprocess, uint64_t start, uint64_t end)
+{
+    int err = patch_code_undo(subprocess, start, end);
+
+    if (err == -EIO)
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    return err;
+}
+
+/* A site that is only in part in the range of an operation that takes pages away. */
+static int undo_at_edge(struct systrap_subprocess *subprocess, uint64_t edge)
+{
+    const struct patched_page *before = page_of(subprocess, edge - 1);
+
+    return before && before->crossing != NO_SITE ? undo(subprocess, edge - 1, edge + 1) : 0;
+}
+
+/* It gives the right that is there already. */
+static bool changes_nothing(struct systrap_subprocess *subprocess, const struct tg_mem_op *op, uint64_t end)
+{
+    const uint32_t page = (uint32_t)subprocess->base.platform->info.page_size;
+
+    return op->kind == TG_MEM_PROTECT && end - op->addr == page && op->prot == (TG_PROT_READ | TG_PROT_EXEC) &&
+           may_change(subprocess, op->addr);
+}
+
 /*
  * An operation on the pages of a site: they get the original bytes back before
- * it, whatever it is. It may fail, or leave the bytes there for others to read
- * or to write, or take the right to read away, or one of two pages. If the host
- * refuses that, for lack of memory, the operation must not be made: it would
- * show the guest bytes that are not its own. Calls there are counted anew, also
- * where they were left alone: that may have been because of what changes now.
- * order_lock is held.
+ * it. It may fail, or leave the bytes there for others to read or to write, or
+ * take the right to read away. If the host refuses that, for lack of memory,
+ * the operation must not be made: it would show the guest bytes that are not
+ * its own. One that takes whole pages away takes their sites along, or leaves
+ * all as it is. Calls there are counted anew, also where they were left alone:
+ * that may have been because of what changes now. order_lock is held.
  */
 int patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    uint64_t page = subprocess->base.platform->info.page_size;
-    uint64_t end = (op->addr + op->length + page - 1) & ~(page - 1);
+    const uint64_t end = end_of(subprocess, op);
     int err = 0;
 
     if (!patches->count && atomic_load(&patches->off))
         return 0;
     pthread_mutex_lock(&patches->lock);
-    for (uint32_t i = 0; i < patches->count && !err; i++) {
-        struct patched_site *site = &patches->sites[i];
-
-        if (overlaps(site, op->addr, end) && restore(subprocess, site) && !replaces(op, end, site))
-            err = -ENOMEM;
+    if (op->kind == TG_MEM_MAP || op->kind == TG_MEM_UNMAP) {
+        err = undo_at_edge(subprocess, op->addr);
+        if (!err)
+            err = undo_at_edge(subprocess, end);
+    } else if (!changes_nothing(subprocess, op, end)) {
+        err = undo(subprocess, op->addr, end);
     }
     cool(patches, op->addr, end);
     pthread_mutex_unlock(&patches->lock);
     return err;
 }
 
-/* What cannot be restored is still right: where nothing is hidden in the segment base, the call traps and is made. */
+void patches_after_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op, int64_t result)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+
+    if (!patches->count || (op->kind != TG_MEM_MAP && op->kind != TG_MEM_UNMAP))
+        return;
+    pthread_mutex_lock(&patches->lock);
+    if (result == 0)
+        patch_code_forget(subprocess, op->addr, end_of(subprocess, op));
+    else
+        patch_code_check(subprocess, op->addr, end_of(subprocess, op));
+    pthread_mutex_unlock(&patches->lock);
+}
+
+/* What cannot be put back is still right: where nothing is hidden in the segment base, the call traps and is made. */
 void patches_turn_off(struct systrap_subprocess *subprocess)
 {
     struct systrap_patches *patches = &subprocess->patches;
@@ -516,10 +546,7 @@ void patches_turn_off(struct systrap_subprocess *subprocess)
         return;
     pthread_mutex_lock(&subprocess->order_lock);
     pthread_mutex_lock(&patches->lock);
-    for (uint32_t i = 0; i < patches->count; i++) {
-        if (!patches->sites[i].undone)
-            restore(subprocess, &patches->sites[i]);
-    }
+    undo(subprocess, 0, UINT64_MAX);
     pthread_mutex_unlock(&patches->lock);
     pthread_mutex_unlock(&subprocess->order_lock);
 }
@@ -539,19 +566,20 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
     pthread_mutex_lock(&from->lock);
     n = from->count;
     to->sites = malloc((n ? n : 1) * sizeof(to->sites[0]));
-    if (to->sites && make_room_for_ips(to)) {
+    if (to->sites && make_room_for_ips(to) && !patched_pages_inherit(&to->pages, &from->pages)) {
         for (size_t i = 0; i < n; i++)
             atomic_store(&to->return_ips[i], patches_return_ip(from, (uint32_t)i));
         memcpy(to->sites, from->sites, n * sizeof(to->sites[0]));
         to->count = from->count;
         to->capacity = from->count;
+        to->dead = from->dead;
         to->table_mapped = from->table_mapped;
         atomic_store(&to->off, atomic_load(&from->off));
         memcpy(child->memory + SYSTRAP_TABLE, mother->memory + SYSTRAP_TABLE, n * sizeof(uint64_t));
         memcpy(child->memory + SYSTRAP_TRAMPOLINES, mother->memory + SYSTRAP_TRAMPOLINES, n * SYSTRAP_TRAMPOLINE);
     }
     pthread_mutex_unlock(&from->lock);
-    return to->sites && to->return_ips ? 0 : -ENOMEM;
+    return to->pages.records ? 0 : -ENOMEM;
 }
 
 /* ---- threads in changed code ---- */
@@ -581,50 +609,40 @@ bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs)
     return found;
 }
 
-/*
- * It met the byte that traps while the others were written: once more. Nobody
- * changes code now, so what is there still is the guest's own.
- */
-static enum arch_patch_meaning explain_trap(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
-                                            tg_regs *regs)
+enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, tg_regs *regs, struct arch_syscall *out)
 {
-    const uint64_t start = tgi_arch.ip(regs) - tgi_arch.systrap.trap_length;
-    uint8_t now = 0;
-    size_t done;
-
-    if (patch->start != start || patch->original[0] == tgi_arch.systrap.trap_byte)
-        return ARCH_PATCH_NOT_OURS;
-    if (!subprocess_read(&subprocess->base, start, &now, sizeof(now), &done) && now == tgi_arch.systrap.trap_byte)
-        return ARCH_PATCH_NOT_OURS;
-    tgi_arch.systrap.set_ip(regs, start);
-    return ARCH_PATCH_CONTINUE;
-}
-
-/* Of the newest site there, by the bytes that are there now. Where its own have gone, it may have been in them. */
-static enum arch_patch_meaning explain_fault(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
-                                             tg_regs *regs, struct arch_syscall *out)
-{
-    if (patch_code_is(subprocess, patch, patch->replacement))
-        return tgi_arch.systrap.patch_explain(patch, regs, out);
-    return ARCH_PATCH_TRY_AGAIN;
-}
-
-enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
-                                        struct arch_syscall *out)
-{
-    const uint64_t ip = tgi_arch.ip(regs) - (trapped ? tgi_arch.systrap.trap_length : 0);
     struct systrap_patches *patches = &subprocess->patches;
     enum arch_patch_meaning meaning = ARCH_PATCH_NOT_OURS;
     const struct patched_site *site;
 
+    if (!patches_were_near(subprocess, tgi_arch.ip(regs)))
+        return ARCH_PATCH_NOT_OURS;
     /* Whoever changes code, or its mapping, holds these until it is done. */
     pthread_mutex_lock(&subprocess->order_lock);
     pthread_mutex_lock(&patches->lock);
-    site = find_site(patches, ip);
+    site = find_site(subprocess, tgi_arch.ip(regs));
+    /* Where its own bytes have gone, the thread may have been in them. */
     if (site)
-        meaning =
-            trapped ? explain_trap(subprocess, &site->patch, regs) : explain_fault(subprocess, &site->patch, regs, out);
+        meaning = site->undone ? ARCH_PATCH_TRY_AGAIN : tgi_arch.systrap.patch_explain(&site->patch, regs, out);
     pthread_mutex_unlock(&patches->lock);
     pthread_mutex_unlock(&subprocess->order_lock);
     return meaning;
+}
+
+bool patches_were_near(const struct systrap_subprocess *subprocess, uint64_t addr)
+{
+    const uint64_t page = subprocess->base.platform->info.page_size;
+
+    return patched_pages_maybe(&subprocess->patches.pages, addr - page, 2 * page, page);
+}
+
+uint32_t patches_changes(struct systrap_subprocess *subprocess)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+    uint32_t changes;
+
+    pthread_mutex_lock(&patches->lock);
+    changes = patches->changes + 1;
+    pthread_mutex_unlock(&patches->lock);
+    return changes ? changes : 1;
 }

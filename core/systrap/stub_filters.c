@@ -108,6 +108,7 @@ static int add_memory_rules(scmp_filter_ctx filter)
         {SCMP_ACT_ALLOW, SCMP_SYS(munmap), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(madvise), 0, {{0}}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(mremap), 1, {SCMP_A3_64(SCMP_CMP_EQ, MREMAP_MAYMOVE | MREMAP_FIXED, 0)}},
         {SCMP_ACT_ALLOW, SCMP_SYS(lseek), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(pread64), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(pwrite64), 0, {{0}}},

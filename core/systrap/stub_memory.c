@@ -11,7 +11,7 @@
 /* What the stub sees where; the offset in the file is the offset in the region. */
 static const struct part {
     uint64_t offset;
-    uint64_t end; /* 0: the end of the file */
+    uint64_t end; /* 0: where the code pages start */
     int protection;
 } parts[] = {
     {SYSTRAP_ORDERS, SYSTRAP_READONLY_END, PROT_READ},
@@ -27,9 +27,10 @@ _Static_assert(sizeof(struct systrap_control) <= SYSTRAP_WORKERS - SYSTRAP_CONTR
 _Static_assert(SYSTRAP_WORKERS + SYSTRAP_WORKERS_MAX * SYSTRAP_WORKER_SIZE <= SYSTRAP_SLOTS, "the workers fit");
 _Static_assert(sizeof(struct systrap_worker) <= WORKER_STRUCT_SIZE, "a worker fits");
 
-static uint64_t memory_size(const struct systrap_platform *sp)
+/* Behind what the stub sees: pages that come into the place of guest code (patched_pages.h). */
+static uint64_t memory_size(const struct tg_platform *platform)
 {
-    return SYSTRAP_SLOTS + (uint64_t)sp->slots_max * sp->slot_size;
+    return systrap_platform(platform)->code_pages + CODE_PAGES * platform->info.page_size;
 }
 
 static void *map_file(int file, uint64_t size)
@@ -70,7 +71,8 @@ static void unmake_file(int *file, uint8_t **memory, uint64_t size)
 int stub_memory_create(struct systrap_subprocess *subprocess, const char **call)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
-    int err = make_file("trapgate", memory_size(sp), &subprocess->file, &subprocess->memory, call);
+    int err =
+        make_file("trapgate", memory_size(subprocess->base.platform), &subprocess->file, &subprocess->memory, call);
 
     if (err)
         return err;
@@ -96,7 +98,7 @@ int stub_memory_make_window(struct systrap_subprocess *subprocess)
 
 void stub_memory_destroy(struct systrap_subprocess *subprocess)
 {
-    unmake_file(&subprocess->file, &subprocess->memory, memory_size(systrap_platform(subprocess->base.platform)));
+    unmake_file(&subprocess->file, &subprocess->memory, memory_size(subprocess->base.platform));
     unmake_file(&subprocess->window_file, &subprocess->window, STUB_WINDOW_SIZE);
 }
 
@@ -105,7 +107,7 @@ size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stu
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
 
     for (size_t i = 0; i < PARTS; i++) {
-        uint64_t end = parts[i].end ? parts[i].end : memory_size(sp);
+        uint64_t end = parts[i].end ? parts[i].end : sp->code_pages;
 
         calls[i] = (struct stub_call){
             .nr = tgi_arch.syscalls.mmap,

@@ -18,6 +18,7 @@
 
 #include "core/backend.h"
 #include "core/clock.h"
+#include "core/systrap/patched_pages.h"
 #include "stub/systrap_protocol.h"
 
 struct systrap_context;
@@ -42,19 +43,22 @@ struct systrap_heat {
 
 struct patched_site {
     struct arch_patch patch;
-    bool undone;      /* its bytes are the original ones, or somebody else's */
-    uint32_t changes; /* how often sites in its page were undone, as far as it knows */
+    bool undone;    /* its bytes are the original ones, or somebody else's */
+    uint32_t older; /* the next one of those that start in the same page; NO_SITE */
 };
 
 struct systrap_patches {
     pthread_mutex_t lock; /* taken after order_lock */
     _Atomic bool off;
-    bool table_mapped;                    /* order_lock */
+    bool table_mapped; /* order_lock */
+    struct patched_pages pages;
     struct patched_site *sites;           /* by number of their trampoline */
     _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions */
     uint32_t count;
     uint32_t capacity;
-    _Atomic uint32_t undone; /* how often one was */
+    uint32_t dead;           /* sites that are undone */
+    _Atomic uint32_t undone; /* how often some were */
+    uint32_t changes;        /* how often pages were away for a moment */
     struct systrap_heat heat[PATCH_HEATS];
     uint64_t first_heat; /* all that were ever counted are from there to last_heat */
     uint64_t last_heat;
@@ -144,7 +148,7 @@ struct systrap_context {
     int64_t return_value;
     struct seat *seat;        /* in the queue that it was submitted to last, while it has its slot */
     uint32_t undone_at_start; /* systrap_patches.undone, when it was given to the stub last */
-    uint32_t tried_again;     /* since it was started: how often code trapped where a site had been */
+    uint32_t changes_met;     /* since it was started: what patches_changes() said when it last trapped for that; 0 */
     uint32_t ran_on;          /* since it was started: how often it ran on after a stop that was nobody's business */
     bool met_hidden_base;     /* since it was started: patches were turned off for it */
     int64_t overdue_since;    /* watchdog.c, by its subprocess's clock; 0: it is not */
@@ -164,6 +168,7 @@ struct systrap_platform {
     uint64_t region;
     uint64_t text_size;
     uint64_t slot_size;
+    uint64_t code_pages; /* where they start in the file, and what is set aside in the region */
     uint32_t slots_max;
     uint32_t workers_max;
     uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
@@ -431,6 +436,8 @@ void patches_destroy(struct systrap_patches *patches);
 void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall);
 /* 0, or an error: the operation must not be made. */
 int patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op);
+/* It was made (0), or refused with this error. */
+void patches_after_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op, int64_t result);
 /* Undoes all and makes no more. */
 void patches_turn_off(struct systrap_subprocess *subprocess);
 int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess *mother);
@@ -438,9 +445,12 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
 struct stub_call patches_table_call(const struct systrap_subprocess *subprocess);
 /* Registers of a thread in a trampoline become those of the original code. True: they were changed. */
 bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs);
-/* What a thread wanted that got a signal; trapped: the one of the byte that traps. */
-enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, bool trapped, tg_regs *regs,
-                                        struct arch_syscall *out);
+/* What a thread wanted that got a signal. */
+enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, tg_regs *regs, struct arch_syscall *out);
+/* May there be code around addr, or have been, that is not the guest's? A quick look. */
+bool patches_were_near(const struct systrap_subprocess *subprocess, uint64_t addr);
+/* How often code has changed; waits for whoever is changing some. Never 0. */
+uint32_t patches_changes(struct systrap_subprocess *subprocess);
 
 /* ---- slots.c: a context's place in a subprocess ---- */
 

@@ -22,6 +22,7 @@ _Static_assert(sizeof(struct systrap_slot) <= SLOT_FP_OFFSET, "the FP state lies
 static int learn_fpstate(struct tg_platform *platform)
 {
     struct systrap_platform *sp = systrap_platform(platform);
+    const uint64_t page = platform->info.page_size;
     size_t size;
 
     sp->fp_initial = aligned_alloc(FP_ALIGNMENT, FP_SIZE_MAX);
@@ -37,9 +38,10 @@ static int learn_fpstate(struct tg_platform *platform)
     sp->config.fp_size = (uint32_t)size;
     sp->slot_size = (SLOT_FP_OFFSET + size + FP_ALIGNMENT - 1) & ~(uint64_t)(FP_ALIGNMENT - 1);
     sp->config.slot_size = sp->slot_size;
-    sp->slots_max = (uint32_t)((SYSTRAP_REGION_SIZE - SYSTRAP_SLOTS) / sp->slot_size);
+    sp->slots_max = (uint32_t)((SYSTRAP_REGION_SIZE - SYSTRAP_SLOTS - CODE_PAGES * page) / sp->slot_size);
     if (sp->slots_max > RING_LARGE)
         sp->slots_max = RING_LARGE;
+    sp->code_pages = (SYSTRAP_SLOTS + sp->slots_max * sp->slot_size + page - 1) & ~(page - 1);
     return 0;
 }
 
@@ -133,7 +135,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     if (err)
         return err;
     if (sp->config.patching)
-        patch_code_register(sp->template);
+        sp->config.patching = patch_code_register(sp->template);
     if (measure)
         statistics_learn_ticks(sp, &before);
     return 0;
@@ -186,6 +188,7 @@ const struct backend_ops systrap_backend = {
     .subprocess_destroy = systrap_subprocess_destroy,
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
+    .subprocess_original = patch_code_read,
     .context_create = systrap_context_create,
     .context_reset = systrap_context_reset,
     .context_pull_regs = systrap_context_pull_regs,

@@ -334,6 +334,16 @@ static int prepare_ops(struct systrap_subprocess *subprocess, const struct tg_me
     return 0;
 }
 
+/* The stub has made n operations; result: 0, or its answer to the next one. */
+static void note_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, int64_t result)
+{
+    memory_calls_made(&subprocess->base, ops, n, result);
+    for (size_t i = 0; i < n; i++)
+        patches_after_op(subprocess, &ops[i], 0);
+    if (result)
+        patches_after_op(subprocess, &ops[n], result);
+}
+
 static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done)
 {
     int err = memory_calls_prepare(&subprocess->base, n);
@@ -352,7 +362,7 @@ static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
             return -ESRCH;
         }
-        memory_calls_made(&subprocess->base, &ops[*done], part - answer.left, answer.left ? answer.result : 0);
+        note_ops(subprocess, &ops[*done], part - answer.left, answer.left ? answer.result : 0);
         *done += part - answer.left;
         if (answer.left || refused)
             return memory_call_failed(&subprocess->base, &ops[*done], *done, answer.left ? answer.result : refused);

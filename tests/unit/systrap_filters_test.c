@@ -57,6 +57,8 @@ static bool base_call(const struct stub_filter_layout *at, int nr, const __u64 *
         return args[0] == 1 && args[1] == 9;
     case SYS_seccomp:
         return args[0] == 1 && args[1] == 0 && args[2] == at->guest_program;
+    case SYS_mremap:
+        return args[3] == 3;
     case SYS_membarrier:
         return args[0] == 0x20 || args[0] == 0x40;
     case SYS_munmap:
@@ -171,6 +173,7 @@ static size_t good_calls(const struct stub_filter_layout *at, struct seccomp_dat
         {.nr = SYS_futex, .args = {at->region_start + GIB - 4, FUTEX_WAKE}},
         {.nr = SYS_prctl, .args = {PR_SET_PDEATHSIG, SIGKILL}},
         {.nr = SYS_seccomp, .args = {SECCOMP_SET_MODE_FILTER, 0, at->guest_program}},
+        {.nr = SYS_mremap, .args = {[3] = MREMAP_MAYMOVE | MREMAP_FIXED}},
         {.nr = SYS_membarrier, .args = {MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE}},
         {.nr = SYS_membarrier, .args = {MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE}},
     };

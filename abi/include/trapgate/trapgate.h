@@ -367,7 +367,8 @@ TG_API int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint6
  * is how many bytes were copied, exact to the byte up to the first page that
  * cannot be accessed; the result is 0 when that is all of them and -EFAULT
  * when it is not. The copy is not atomic: a guest thread that runs may change
- * the memory meanwhile. Read a thing once, then check it.
+ * the memory meanwhile. Read a thing once, then check it. Code reads as the
+ * guest wrote it, whatever calls in it are patched.
  * Errors: -EINVAL, -EFAULT, -ESRCH, -EPERM, -ENOMEM, and where the host
  * forbids those two calls on systrap -EMFILE.
  */

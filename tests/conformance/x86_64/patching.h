@@ -82,6 +82,8 @@ void loop_answer(struct loop *loop);
 void loop_call(struct loop *loop);
 void loop_calls(struct loop *loop, unsigned int calls);
 
+/* In the stub itself: what a guest finds that reads its own code. The embedder reads the original bytes in any case. */
+bool bytes_are_original(const struct guest *guest, uint64_t at, struct guest_code code);
 bool code_is_original(const struct loop *loop);
 bool last_was_patched(const struct loop *loop);
 /* Calls until the site is patched, where that is what happens to it. */

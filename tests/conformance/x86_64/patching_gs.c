@@ -17,13 +17,7 @@ static void check_gs_fault(struct guest *guest)
 
 static bool between_is_original(const struct guest *guest)
 {
-    const struct guest_code code = GUEST_CODE(patch_between);
-    unsigned char now[256];
-    size_t length = (size_t)(code.end - code.start);
-
-    CHECK(length <= sizeof(now));
-    CHECK_OK(tg_subprocess_read(guest->subprocess, GUEST_CODE_AT, now, length, NULL));
-    return memcmp(now, code.start, length) == 0;
+    return bytes_are_original(guest, GUEST_CODE_AT, (struct guest_code)GUEST_CODE(patch_between));
 }
 
 /* A guest that uses the register that patched calls work with: it is not patched any more. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 
 /* What PATTERN of patching.S inverts. */
 static const size_t inverted[] = {
@@ -158,14 +159,24 @@ void loop_calls(struct loop *loop, unsigned int calls)
         loop_call(loop);
 }
 
-bool code_is_original(const struct loop *loop)
+/* What the embedder reads is what the guest wrote, whatever is there. */
+bool bytes_are_original(const struct guest *guest, uint64_t at, struct guest_code code)
 {
     unsigned char now[256];
-    size_t length = (size_t)(loop->pattern->code.end - loop->pattern->code.start);
+    const size_t length = (size_t)(code.end - code.start);
+    const struct iovec local = {.iov_base = now, .iov_len = length};
+    const struct iovec remote = {.iov_base = (void *)(uintptr_t)at, .iov_len = length};
 
     CHECK(length <= sizeof(now));
-    CHECK_OK(tg_subprocess_read(loop->guest.subprocess, loop->at, now, length, NULL));
-    return memcmp(now, loop->pattern->code.start, length) == 0;
+    CHECK_OK(tg_subprocess_read(guest->subprocess, at, now, length, NULL));
+    CHECK_BYTES(now, code.start, length);
+    CHECK_EQ(CHECK_SYSTEM(process_vm_readv(tg_subprocess_pid(guest->subprocess), &local, 1, &remote, 1, 0)), length);
+    return memcmp(now, code.start, length) == 0;
+}
+
+bool code_is_original(const struct loop *loop)
+{
+    return bytes_are_original(&loop->guest, loop->at, loop->pattern->code);
 }
 
 bool last_was_patched(const struct loop *loop)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Many patched system calls, and several contexts at one. */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -177,8 +178,15 @@ static void calls_at(struct loop *loop, uint64_t at, bool patched)
     CHECK_EQ(last_was_patched(loop), patched);
 }
 
-/* Code in the middle of a mapping, which making it writable would split. Others stay patched, and new ones are later.
- */
+/* A site that cannot get its bytes back stays one, and gets them later. What is to be done with its page waits too. */
+static void check_undo_is_refused(struct loop *loop)
+{
+    CHECK_RESULT(tg_subprocess_protect(loop->guest.subprocess, loop->at, loop->guest.page, TG_PROT_NONE), -ENOMEM);
+    loop_calls(loop, WARM_CALLS);
+    CHECK(last_was_patched(loop));
+}
+
+/* Code in the middle of a mapping, which is split when it changes. Others stay patched, and new ones are later. */
 static void sites_without_mappings(uint32_t backend)
 {
     struct loop loop;
@@ -200,9 +208,12 @@ static void sites_without_mappings(uint32_t backend)
     CHECK_EQ(platform_stats(loop.guest.platform).patch_refusals[TG_PATCH_REFUSED_OTHER], 1);
     CHECK_EQ(refusals(&loop.guest), 1);
     calls_at(&loop, GUEST_CODE_AT, true);
+    check_undo_is_refused(&loop);
     CHECK_OK(tg_subprocess_unmap(loop.guest.subprocess, CROWD_AT, crowded));
     protect_page(&loop.guest, middle, PROT_RX);
     calls_at(&loop, middle, true);
+    check_site_is_whole(&loop);
+    calls_at(&loop, GUEST_CODE_AT, true);
     check_site_is_whole(&loop);
     loop_close(&loop);
 }

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/systrap/patched_pages.h"
+
+#define RECORDS_FIRST 16
+#define CODES_AT_ONCE 2 /* that one change takes, at most */
+
+void patched_pages_init(struct patched_pages *pages)
+{
+    memset(pages, 0, sizeof(*pages));
+    pages->code_free = CODE_PAGES;
+}
+
+void patched_pages_destroy(struct patched_pages *pages)
+{
+    free(pages->records);
+}
+
+/* ---- numbers ---- */
+
+static bool is_set(const uint64_t *bits, uint32_t number)
+{
+    return bits[number / 64] >> number % 64 & 1;
+}
+
+static void set_bit(uint64_t *bits, uint32_t number)
+{
+    bits[number / 64] |= UINT64_C(1) << number % 64;
+}
+
+static void clear_bit(uint64_t *bits, uint32_t number)
+{
+    bits[number / 64] &= ~(UINT64_C(1) << number % 64);
+}
+
+uint32_t patched_pages_take_aside(struct patched_pages *pages)
+{
+    for (uint32_t number = 0; number < ASIDE_PAGES; number++) {
+        if (!is_set(pages->aside_used, number)) {
+            set_bit(pages->aside_used, number);
+            return number;
+        }
+    }
+    return NO_PAGE;
+}
+
+void patched_pages_free_aside(struct patched_pages *pages, uint32_t aside)
+{
+    clear_bit(pages->aside_used, aside);
+}
+
+uint32_t patched_pages_take_codes(struct patched_pages *pages, uint32_t n)
+{
+    for (uint32_t code = 0; code + n <= CODE_PAGES; code++) {
+        if (is_set(pages->code_used, code) || is_set(pages->code_used, code + n - 1))
+            continue;
+        set_bit(pages->code_used, code);
+        set_bit(pages->code_used, code + n - 1);
+        pages->code_free -= n;
+        return code;
+    }
+    return NO_PAGE;
+}
+
+void patched_pages_free_code(struct patched_pages *pages, uint32_t code)
+{
+    if (code == NO_PAGE || is_set(pages->code_shared, code))
+        return;
+    clear_bit(pages->code_used, code);
+    pages->code_free++;
+}
+
+/* Undoing a site in two pages may take a code page that its neighbours stay in: that one is always left. */
+bool patched_pages_room(const struct patched_pages *pages, uint32_t new_pages, uint32_t codes)
+{
+    uint32_t aside_free = 0;
+
+    for (uint32_t i = 0; i < ASIDE_PAGES / 64; i++)
+        aside_free += (uint32_t)__builtin_popcountll(~pages->aside_used[i]);
+    return aside_free >= new_pages && pages->code_free >= codes + pages->crossings + CODES_AT_ONCE;
+}
+
+/* ---- records ---- */
+
+uint32_t patched_pages_from(const struct patched_pages *pages, uint64_t addr)
+{
+    uint32_t low = 0;
+    uint32_t high = pages->count;
+
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+
+        if (pages->records[middle].addr < addr)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct patched_page *patched_page_find(const struct patched_pages *pages, uint64_t addr)
+{
+    const uint32_t index = patched_pages_from(pages, addr);
+
+    return index < pages->count && pages->records[index].addr == addr ? &pages->records[index] : NULL;
+}
+
+static bool make_room(struct patched_pages *pages)
+{
+    const uint32_t capacity = pages->capacity ? 2 * pages->capacity : RECORDS_FIRST;
+    struct patched_page *records;
+
+    if (pages->count < pages->capacity)
+        return true;
+    records = realloc(pages->records, capacity * sizeof(*records));
+    if (!records)
+        return false;
+    pages->records = records;
+    pages->capacity = capacity;
+    return true;
+}
+
+static uint32_t filter_bit(uint64_t addr, uint64_t page_size)
+{
+    return (uint32_t)(addr / page_size % FILTER_BITS);
+}
+
+struct patched_page *patched_page_get(struct patched_pages *pages, uint64_t addr, uint64_t page_size)
+{
+    const uint32_t index = patched_pages_from(pages, addr);
+    const uint32_t bit = filter_bit(addr, page_size);
+    struct patched_page *page;
+
+    if (index < pages->count && pages->records[index].addr == addr)
+        return &pages->records[index];
+    if (!make_room(pages))
+        return NULL;
+    page = &pages->records[index];
+    memmove(page + 1, page, (pages->count - index) * sizeof(*page));
+    *page =
+        (struct patched_page){.addr = addr, .newest = NO_SITE, .crossing = NO_SITE, .aside = NO_PAGE, .code = NO_PAGE};
+    pages->count++;
+    atomic_fetch_or(&pages->filter[bit / 64], UINT64_C(1) << bit % 64);
+    return page;
+}
+
+/* Whoever has copied a page with bytes that are not the guest's finds its bit: it was set before they came. */
+bool patched_pages_maybe(const struct patched_pages *pages, uint64_t addr, size_t length, uint64_t page_size)
+{
+    const uint64_t last = (addr + length - 1) / page_size;
+
+    if (last - addr / page_size >= FILTER_BITS)
+        return true;
+    for (uint64_t number = addr / page_size; number <= last; number++) {
+        const uint32_t bit = (uint32_t)(number % FILTER_BITS);
+
+        if (atomic_load_explicit(&pages->filter[bit / 64], memory_order_relaxed) >> bit % 64 & 1)
+            return true;
+    }
+    return false;
+}
+
+/* ---- children ---- */
+
+static void share_code(struct patched_pages *mother)
+{
+    for (uint32_t i = 0; i < mother->count; i++) {
+        if (mother->records[i].code != NO_PAGE)
+            set_bit(mother->code_shared, mother->records[i].code);
+    }
+}
+
+int patched_pages_inherit(struct patched_pages *child, struct patched_pages *mother)
+{
+    struct patched_page *records = malloc((mother->count ? mother->count : 1) * sizeof(*records));
+
+    if (!records)
+        return -ENOMEM;
+    if (mother->count)
+        memcpy(records, mother->records, mother->count * sizeof(*records));
+    child->records = records;
+    child->count = mother->count;
+    child->capacity = mother->count;
+    child->crossings = mother->crossings;
+    memcpy(child->aside_used, mother->aside_used, sizeof(child->aside_used));
+    for (uint32_t i = 0; i < child->count; i++)
+        records[i].code = NO_PAGE;
+    for (uint32_t i = 0; i < FILTER_BITS / 64; i++)
+        atomic_store(&child->filter[i], atomic_load(&mother->filter[i]));
+    share_code(mother);
+    return 0;
+}
