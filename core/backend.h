@@ -19,6 +19,8 @@ struct backend_ops {
      * capabilities of the backend alone. On an error everything is undone and the report filled.
      */
     int (*open)(struct tg_platform *platform, const struct tg_platform_options *options, struct open_report *report);
+    /* Closing has begun: what guests do and have is of no use any more. NULL: there is nothing to be gained by that. */
+    void (*end_guests)(struct tg_platform *platform);
     void (*close)(struct tg_platform *platform);
     int (*add_seccomp_rules)(const struct tg_platform *platform, void *filter);
     /* What living stubs say of themselves; NULL: nothing. */

@@ -253,6 +253,8 @@ void platform_stats(const struct tg_platform *platform, struct tg_stats *out)
 
 void platform_close(struct tg_platform *platform)
 {
+    if (platform->ops->end_guests)
+        platform->ops->end_guests(platform);
     while (!list_empty(&platform->queues))
         queue_destroy(container_of(platform->queues.next, struct tg_queue, node));
     while (!list_empty(&platform->subprocesses))

@@ -181,6 +181,7 @@ const struct backend_ops systrap_backend = {
     .queue_size = sizeof(struct systrap_queue),
     .needs_trial = true,
     .open = systrap_open,
+    .end_guests = systrap_end_guests,
     .close = systrap_close,
     .add_seccomp_rules = systrap_add_seccomp_rules,
     .add_stub_numbers = systrap_add_stub_numbers,

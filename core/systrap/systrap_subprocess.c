@@ -190,6 +190,20 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
         systrap_subprocess_release(subprocess);
 }
 
+void systrap_end_guests(struct tg_platform *platform)
+{
+    struct list *node;
+
+    if (!platform_is_ours(platform))
+        return;
+    list_for_each(node, &platform->subprocesses)
+    {
+        struct tg_subprocess *base = container_of(node, struct tg_subprocess, node);
+
+        systrap_subprocess_die(to_systrap_subprocess(base), TG_DEAD_DESTROYED, 0);
+    }
+}
+
 /* ---- creation ---- */
 
 static int create_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err)

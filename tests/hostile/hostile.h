@@ -43,6 +43,8 @@ void hostile_file_sealed(uint32_t backend);
 void hostile_sigreturn_blocks_call(uint32_t backend);
 void hostile_sigreturn_blocks_kick(uint32_t backend);
 void hostile_sigreturn_blocks_kick_destroyed(uint32_t backend);
+void hostile_sigreturn_blocks_kick_unqueued(uint32_t backend);
+void hostile_sigreturn_blocks_kick_closed(uint32_t backend);
 void hostile_sigreturn_moves_stack(uint32_t backend);
 void hostile_sigreturn_moves_stack_destroyed(uint32_t backend);
 

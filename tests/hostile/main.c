@@ -45,6 +45,8 @@ static const struct hostile_case {
     {"sigreturn_blocks_call", hostile_sigreturn_blocks_call},
     {"sigreturn_blocks_kick", hostile_sigreturn_blocks_kick},
     {"sigreturn_blocks_kick_destroyed", hostile_sigreturn_blocks_kick_destroyed},
+    {"sigreturn_blocks_kick_unqueued", hostile_sigreturn_blocks_kick_unqueued},
+    {"sigreturn_blocks_kick_closed", hostile_sigreturn_blocks_kick_closed},
     {"sigreturn_moves_stack", hostile_sigreturn_moves_stack},
     {"sigreturn_moves_stack_destroyed", hostile_sigreturn_moves_stack_destroyed},
     {"forged_answer", hostile_forged_answer},

@@ -19,6 +19,8 @@
 #define ALTSTACK_AT 0x50000000ull
 #define AGAIN_NS    100000000
 #define BUSY        8
+#define PAUSE_NS    1000000
+#define CLOSED      10
 
 /* However often it is asked, the switch has to come back: with the event, or without the subprocess. */
 static void check_interruptible(struct forger *forger)
@@ -99,6 +101,8 @@ static void serve_until_found(struct forger *forger, tg_queue *queue, tg_subproc
     for (bool found = false; !found;) {
         tg_event event = new_event();
         size_t count;
+        /* Meanwhile all of the busy ones have left something. */
+        pause_ns(PAUSE_NS);
         CHECK_OK(tg_queue_wait(queue, &event, 1, -1, &count));
         CHECK_EQ(count, 1);
         found = event.context == forger->guest.context;
@@ -128,6 +132,47 @@ void hostile_sigreturn_blocks_kick_queued(uint32_t backend)
     serve_until_found(&forger, queue, busy);
     CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);
     BOUNDED_VOID(forger.destroyer, tg_queue_destroy(queue));
+    forger_close(&forger);
+    footprint_check(&before);
+}
+
+/* Its queue ends, and the subprocess with it, since the context does not let itself be taken out. */
+void hostile_sigreturn_blocks_kick_unqueued(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
+    struct forger forger;
+    tg_queue *queue;
+    forger_open(&forger, backend, GUEST_CODE(spin_counting));
+    forger_forge(&forger, &frame);
+    CHECK_OK(tg_queue_create(forger.guest.platform, &queue));
+    CHECK_OK(tg_queue_submit(queue, forger.guest.context, forger.guest.subprocess));
+    guest_wait_change(forger.guest.subprocess, FORGED_COUNTER_AT, 0);
+    BOUNDED_VOID(forger.destroyer, tg_queue_destroy(queue));
+    guest_run(&forger.guest);
+    CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);
+    forger_close(&forger);
+    footprint_check(&before);
+}
+
+/* Closing waits for none of them: as many as would keep it for longer than that is allowed if each had its time. */
+void hostile_sigreturn_blocks_kick_closed(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
+    struct forger forger;
+    tg_queue *queue;
+    forger_open(&forger, backend, GUEST_CODE(spin_counting));
+    forger_forge(&forger, &frame);
+    CHECK_OK(tg_queue_create(forger.guest.platform, &queue));
+    for (int i = 0; i < CLOSED; i++) {
+        tg_context *context = create_context(forger.guest.platform);
+        tg_subprocess *subprocess;
+        CHECK_OK(tg_subprocess_fork(forger.guest.subprocess, &subprocess));
+        CHECK_OK(tg_context_copy(context, forger.guest.context));
+        CHECK_OK(tg_queue_submit(queue, context, subprocess));
+        guest_wait_change(subprocess, FORGED_COUNTER_AT, 0);
+    }
     forger_close(&forger);
     footprint_check(&before);
 }
