@@ -599,7 +599,8 @@ TG_API int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *
  * Waits for events and writes up to capacity of them; *count says how many.
  * timeout_ns: negative waits for ever, 0 only looks. Returns 0 with *count 0
  * when the time is over or after tg_queue_wake(). It also waits when nothing
- * is submitted: another thread may still submit.
+ * is submitted: another thread may still submit. Subprocesses that have events
+ * share the room; what finds none comes first in a later wait.
  * One thread at a time: -EBUSY otherwise. On ptrace the waiting thread is the
  * tracer of what it started; when another thread takes over while contexts
  * run, that is -EBUSY too, unless tg_queue_fd() was called before.
