@@ -72,7 +72,7 @@ static void prepare_slot(struct systrap_context *context)
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
     slot->number = context->number;
     slot->queued = 0;
-    slot->kick = 0;
+    SHARED_STORE(slot->kick, 0); /* preempt() may think of who had the slot before */
     context->queued = false;
     slot->resume = 0;
     slot->fp_at = 0;

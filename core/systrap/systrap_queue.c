@@ -199,19 +199,19 @@ static void stop_seat(struct systrap_queue *queue, struct seat *seat)
 void systrap_queue_destroy(struct tg_queue *base)
 {
     struct systrap_queue *queue = to_systrap_queue(base);
-
     int fd = atomic_load(&queue->fd);
 
     if (fd >= 0) {
         atomic_store(&queue->stopping, true);
         systrap_queue_rouse(queue);
         pthread_join(queue->service, NULL);
-        atomic_store(&queue->fd, -1);
-        close(fd);
     }
     discard_ready(queue);
     for (struct seat *seat = queue->seats; seat; seat = seat->next)
         stop_seat(queue, seat);
     systrap_seats_remove(queue, true);
+    /* Until here others may have rung it: whoever destroys a subprocess, for contexts that ran there. */
+    if (fd >= 0)
+        close(fd);
     pthread_mutex_destroy(&queue->lock);
 }

@@ -109,7 +109,7 @@ static void tell_all(int64_t now)
     }
 }
 
-/* abort() leaves a core for whoever wants to see where the threads are. */
+/* abort() leaves a core for whoever wants to see where the threads are; or the process waits for a debugger. */
 static void look_for_hangs(int64_t now)
 {
     for (int i = 0; i < THREADS; i++) {
@@ -117,6 +117,8 @@ static void look_for_hangs(int64_t now)
             continue;
         fprintf(stderr, "api_threads: thread %d hangs\n", i);
         tell_all(now);
+        if (getenv("API_THREADS_STAY"))
+            pause();
         abort();
     }
 }

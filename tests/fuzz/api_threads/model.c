@@ -112,11 +112,13 @@ static unsigned int known_inside(const struct handle *handle)
 
 static bool try_end(struct handle *handle)
 {
+    bool ended;
+
     pthread_mutex_lock(&handle->lock);
-    handle->ended =
-        !handle->in[PROD] && !handle->in[READ] && !handle->in[ALONE] && handle->in[TAKE] == known_inside(handle);
+    ended = !handle->in[PROD] && !handle->in[READ] && !handle->in[ALONE] && handle->in[TAKE] == known_inside(handle);
+    handle->ended = ended;
     pthread_mutex_unlock(&handle->lock);
-    return handle->ended;
+    return ended;
 }
 
 bool handle_end(struct handle *handle)

@@ -39,7 +39,7 @@ enum mode {
 
 struct handle {
     pthread_mutex_t lock;
-    void *object; /* of the library; NULL: there is none */
+    void *_Atomic object; /* of the library; NULL: there is none. Changes with lock */
     unsigned int in[MODES];
     bool ending; /* nobody but PROD may come in any more */
     bool ended;  /* nobody */
