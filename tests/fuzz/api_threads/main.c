@@ -97,11 +97,11 @@ static void tell_stub(const struct platform *platform, const struct subprocess *
 
 static void tell_all(int64_t now)
 {
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i <= THREADS; i++) {
         const char *doing = atomic_load(&threads[i].doing);
 
-        fprintf(stderr, "  thread %d: %s, for %" PRId64 " ms\n", i, doing ? doing : "between calls",
-                (now - atomic_load(&threads[i].since)) / 1000000);
+        fprintf(stderr, "  thread %d%s: %s, for %" PRId64 " ms\n", i, i == THREADS ? " (prods)" : "",
+                doing ? doing : "between calls", (now - atomic_load(&threads[i].since)) / 1000000);
     }
     for (int i = 0; i < PLATFORMS; i++) {
         for (int k = 0; k < SUBPROCESSES; k++)
@@ -112,12 +112,12 @@ static void tell_all(int64_t now)
 /* abort() leaves a core for whoever wants to see where the threads are; or the process waits for a debugger. */
 static void look_for_hangs(int64_t now)
 {
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i <= THREADS; i++) {
         if (!atomic_load(&threads[i].doing) || now - atomic_load(&threads[i].since) < hang_seconds * NS_PER_SECOND)
             continue;
         fprintf(stderr, "api_threads: thread %d hangs\n", i);
         tell_all(now);
-        if (getenv("API_THREADS_STAY"))
+        while (getenv("API_THREADS_STAY"))
             pause();
         abort();
     }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 struct platform platforms[PLATFORMS];
-struct thread threads[THREADS];
+struct thread threads[THREADS + 1];
 atomic_bool stopping;
 
 static void pause_shortly(void)

@@ -90,7 +90,8 @@ struct thread {
 };
 
 extern struct platform platforms[PLATFORMS];
-extern struct thread threads[THREADS];
+extern struct thread threads[THREADS + 1];
+#define PRODDER (&threads[THREADS]) /* prod_main() */
 extern atomic_bool stopping;
 
 void model_init(void);

@@ -26,7 +26,7 @@ static void go_on(struct subprocess *subprocess)
     if (!atomic_load(&subprocess->stopped) || !handle_use(&subprocess->handle, PROD))
         return;
     atomic_store(&subprocess->stopped, false);
-    signal_stub(subprocess, SIGCONT);
+    CALL_VOID(PRODDER, signal_stub(subprocess, SIGCONT));
     handle_leave(&subprocess->handle, PROD);
 }
 
@@ -39,8 +39,7 @@ static void prod_platform(struct platform *platform)
 
         if (!handle_use(handle, PROD))
             continue;
-        if (tg_context_interrupt(handle->object))
-            wrong("tg_context_interrupt failed");
+        RESULT(PRODDER, platform, tg_context_interrupt(handle->object));
         handle_leave(handle, PROD);
     }
     for (int i = 0; i < QUEUES; i++) {
@@ -48,8 +47,7 @@ static void prod_platform(struct platform *platform)
 
         if (!handle_use(handle, PROD))
             continue;
-        if (tg_queue_wake(handle->object))
-            wrong("tg_queue_wake failed");
+        RESULT(PRODDER, platform, tg_queue_wake(handle->object));
         handle_leave(handle, PROD);
     }
 }
