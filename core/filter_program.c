@@ -103,5 +103,6 @@ int filter_program_failed(struct open_report *report, int err)
             "seccomp(2) does not work here");
         return -EPERM;
     }
-    return open_report_call(report, step, "pipe2(2) or read(2)", err);
+    /* What libseccomp says of a write that fails, whatever the reason. */
+    return open_report_call(report, step, "pipe2(2), write(2) or read(2)", err == -ECANCELED ? -EPERM : err);
 }

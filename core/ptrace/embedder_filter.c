@@ -33,7 +33,8 @@ static const int calls[] = {
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(exit),
-    /* the C library's memory, and /proc/PID/maps for ambiguous faults */
+    /* the C library's memory; it counts processors in /sys or /proc, or asks */
+    SCMP_SYS(sched_getaffinity),
     SCMP_SYS(mmap),
     SCMP_SYS(munmap),
     SCMP_SYS(mprotect),

@@ -277,6 +277,8 @@ int stub_thread_poke(struct stub_thread *thread, uint64_t addr, const uint64_t *
 int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_request *request, tg_regs *after);
 /* A wait has returned its end: from now on its id may be another's. */
 void stub_thread_reaped(struct stub_thread *thread);
+/* Where a filter refuses kill(2) in another way. The process has not been reaped. */
+void stub_thread_kill_process(pid_t pid);
 /* The same, and writes down the death that the wait reported. */
 void stub_thread_died(struct stub_thread *thread, int status);
 bool stub_status_is_death(int status);

@@ -72,7 +72,7 @@ void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason,
     /* Nobody needs the number any more: memory operations find nobody from here on. */
     pid = atomic_exchange(&subprocess->base.pid, 0);
     if (pid > 0 && platform_is_ours(subprocess->base.platform))
-        kill(pid, SIGKILL);
+        stub_thread_kill_process(pid);
 }
 
 static struct stub_thread *first_of(struct ptrace_subprocess *subprocess)
@@ -255,7 +255,7 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
         return create_failed(platform, from, err);
     err = ptrace_subprocess_adopt(to_ptrace_subprocess(base), pid);
     if (err) {
-        kill(pid, SIGKILL);
+        stub_thread_kill_process(pid);
         waitpid(pid, NULL, __WALL);
         return create_failed(platform, from, err);
     }

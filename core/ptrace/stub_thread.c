@@ -114,6 +114,12 @@ static pid_t wait_for(struct stub_thread *thread, int *status)
     return tid;
 }
 
+void stub_thread_kill_process(pid_t pid)
+{
+    if (kill(pid, SIGKILL))
+        syscall(SYS_tgkill, pid, pid, SIGKILL);
+}
+
 /* The kernel does not know the tracee any more, or not as a stopped one: it dies. Wait for that. */
 static int lost(struct stub_thread *thread)
 {
@@ -123,7 +129,7 @@ static int lost(struct stub_thread *thread)
     if (!platform_is_ours(thread->subprocess->base.platform))
         return -EPERM;
     if (pid > 0)
-        kill(pid, SIGKILL);
+        stub_thread_kill_process(pid);
     for (;;) {
         pid_t tid = wait_for(thread, &status);
 

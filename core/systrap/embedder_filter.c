@@ -29,6 +29,7 @@ static const int calls[] = {
     SCMP_SYS(nanosleep),
     SCMP_SYS(sched_yield),
     SCMP_SYS(close),
+    SCMP_SYS(fcntl),
     /* tg_queue_fd() */
     SCMP_SYS(eventfd2),
     SCMP_SYS(ppoll),
@@ -40,7 +41,8 @@ static const int calls[] = {
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(exit),
-    /* the C library's memory, and /proc/PID/maps for ambiguous faults */
+    /* the C library's memory; it counts processors in /sys or /proc, or asks */
+    SCMP_SYS(sched_getaffinity),
     SCMP_SYS(mmap),
     SCMP_SYS(munmap),
     SCMP_SYS(mprotect),

@@ -28,7 +28,6 @@
 #define PR_MDWE_NO_INHERIT 2
 #endif
 
-#define KILL            -1 /* instead of an error number */
 #define UNUSED_USER     100000
 #define REAL_TIME_LIMIT 3000000 /* microseconds without a sleep: then the kernel ends the process */
 
@@ -169,7 +168,7 @@ static void load_filter(int nr, uint32_t action)
     CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0));
 }
 
-static void refuse(const struct environment *environment, long value)
+void refuse_call(const struct environment *environment, long value)
 {
     load_filter(environment->what, value == KILL ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | (uint32_t)value);
 }
@@ -224,19 +223,19 @@ const struct environment environments[] = {
     {"user_namespace", unshare_it, CLONE_NEWUSER, {WORKS}, {WORKS}, ONCE},
     {"pid_namespace_to_come", unshare_it, CLONE_NEWPID, {REFUSED, {"unshare"}}, {REFUSED, {"unshare"}}, ONCE},
 
-    {"no_sigaltstack", refuse, SYS_sigaltstack, {WORKS}, {REFUSED, {"sigaltstack"}}, VALUES(refusals)},
-    {"no_seccomp", refuse, SYS_seccomp, {REFUSED, {"seccomp(2)"}}, {REFUSED, {"seccomp(2)"}}, VALUES(refusals)},
-    {"no_memfd", refuse, SYS_memfd_create, {WORKS}, {REFUSED, {"memfd_create"}}, VALUES(refusals)},
-    {"no_pidfd", refuse, SYS_pidfd_open, {EITHER, {"pidfd_open"}}, {REFUSED, {"pidfd_open"}}, VALUES(refusals)},
-    {"no_pidfd_signal", refuse, SYS_pidfd_send_signal, {WORKS}, {EITHER, {"pidfd_send_signal"}}, VALUES(refusals)},
-    {"no_eventfd", refuse, SYS_eventfd2, {EITHER, {"eventfd"}}, {REFUSED, {"eventfd2"}}, VALUES(refusals)},
-    {"no_random", refuse, SYS_getrandom, {REFUSED, {"getrandom"}}, {REFUSED, {"getrandom"}}, VALUES(refusals)},
-    {"no_clone3", refuse, SYS_clone3, {WORKS}, {WORKS}, VALUES(missing)},
-    {"clone3_forbidden", refuse, SYS_clone3, {REFUSED, {"clone3"}}, {REFUSED, {"clone3"}}, VALUES(forbidden)},
-    {"no_copies", refuse, SYS_process_vm_writev, {EITHER, {"process_vm_writev"}}, {WORKS}, VALUES(refusals)},
-    {"no_limits_shown", refuse, SYS_prlimit64, {WORKS}, {WORKS}, VALUES(refusals)},
-    {"fatal_call", refuse, SYS_reboot, {WORKS}, {REFUSED, {"system call 169"}}, VALUES(fatal)},
-    {"fatal_sigaltstack", refuse, SYS_sigaltstack, {WORKS}, {REFUSED, {"filter"}}, VALUES(fatal)},
+    {"no_sigaltstack", refuse_call, SYS_sigaltstack, {WORKS}, {REFUSED, {"sigaltstack"}}, VALUES(refusals)},
+    {"no_seccomp", refuse_call, SYS_seccomp, {REFUSED, {"seccomp(2)"}}, {REFUSED, {"seccomp(2)"}}, VALUES(refusals)},
+    {"no_memfd", refuse_call, SYS_memfd_create, {WORKS}, {REFUSED, {"memfd_create"}}, VALUES(refusals)},
+    {"no_pidfd", refuse_call, SYS_pidfd_open, {EITHER, {"pidfd_open"}}, {REFUSED, {"pidfd_open"}}, VALUES(refusals)},
+    {"no_pidfd_signal", refuse_call, SYS_pidfd_send_signal, {WORKS}, {EITHER, {"pidfd_send_signal"}}, VALUES(refusals)},
+    {"no_eventfd", refuse_call, SYS_eventfd2, {EITHER, {"eventfd"}}, {REFUSED, {"eventfd2"}}, VALUES(refusals)},
+    {"no_random", refuse_call, SYS_getrandom, {REFUSED, {"getrandom"}}, {REFUSED, {"getrandom"}}, VALUES(refusals)},
+    {"no_clone3", refuse_call, SYS_clone3, {WORKS}, {WORKS}, VALUES(missing)},
+    {"clone3_forbidden", refuse_call, SYS_clone3, {REFUSED, {"clone3"}}, {REFUSED, {"clone3"}}, VALUES(forbidden)},
+    {"no_copies", refuse_call, SYS_process_vm_writev, {EITHER, {"process_vm_writev"}}, {WORKS}, VALUES(refusals)},
+    {"no_limits_shown", refuse_call, SYS_prlimit64, {WORKS}, {WORKS}, VALUES(refusals)},
+    {"fatal_call", refuse_call, SYS_reboot, {WORKS}, {REFUSED, {"system call 169"}}, VALUES(fatal)},
+    {"fatal_sigaltstack", refuse_call, SYS_sigaltstack, {WORKS}, {REFUSED, {"filter"}}, VALUES(fatal)},
 };
 
 const size_t environment_count = ARRAY_SIZE(environments);

@@ -57,11 +57,30 @@ struct environment {
 extern const struct environment environments[];
 extern const size_t environment_count;
 
-/*
- * prepare and the demo in a new process, with a limit after which it counts as
- * hanging. Fails when something of it is left behind. False: it was ended by a
- * signal, or ended without having come to its end.
+enum demo_end {
+    DEMO_FINISHED,
+    DEMO_ENDED,  /* before its end: a signal, or an exit */
+    DEMO_HUNG,   /* it was ended after a time that is far above what it takes */
+    DEMO_LITTER, /* a process of it was left behind */
+};
+
+/* prepare and the demo in a new process. Ends the test if prepare skips it. */
+enum demo_end run_demo(const struct environment *environment, long value, uint32_t backend, struct outcome *outcome);
+const char *demo_end_text(enum demo_end end);
+
+/* Ends the test if the outcome is none that any environment may have, such as an error that the header does not list.
  */
-bool run_demo(const struct environment *environment, long value, uint32_t backend, struct outcome *outcome);
+void check_decent(const struct outcome *outcome);
+
+/* For environment.prepare: this call answers with that error number, or with KILL. */
+#define KILL -1
+void refuse_call(const struct environment *environment, long value);
+
+#define CALLS_MAX 512
+
+/* Which calls the library and its stubs make while the demo runs. */
+void record_calls(uint32_t backend, bool calls[CALLS_MAX]);
+/* Each of them refused: how many of these runs were not in order. */
+int sweep(uint32_t backend, const char *how);
 
 #endif

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * usage: hosts ptrace|systrap|auto ENVIRONMENT
+ *        hosts ptrace|systrap sweep [forbidden|missing|fatal]
+ *        hosts ptrace|systrap calls
  *        hosts --list
  */
 #include "hosts.h"
 
 #include <errno.h>
+#include <seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -42,18 +46,25 @@ static void check_works(const struct outcome *outcome)
 static void check_refused(const struct outcome *outcome, const struct verdict *verdict)
 {
     CHECK(outcome->opened != 0);
-    if (!is_open_error(outcome->opened))
+    check_words(verdict, outcome->message);
+}
+
+void check_decent(const struct outcome *outcome)
+{
+    if (outcome->wrong[0])
+        check_failed(CHECK_HERE, "%s", outcome->wrong);
+    if (outcome->opened && !is_open_error(outcome->opened))
         check_failed(CHECK_HERE, "opening gave %d, which the header does not list: %s", outcome->opened,
                      outcome->message);
-    check_words(verdict, outcome->message);
+    if (outcome->opened && !outcome->message[0])
+        check_failed(CHECK_HERE, "opening failed without a sentence: %d", outcome->opened);
+    /* The probe says what then happens. */
+    CHECK_RESULT(outcome->probed, outcome->opened);
 }
 
 static void check_outcome(const struct outcome *outcome, const struct verdict *verdict)
 {
-    if (outcome->wrong[0])
-        check_failed(CHECK_HERE, "%s", outcome->wrong);
-    /* The probe says what then happens. */
-    CHECK_RESULT(outcome->probed, outcome->opened);
+    check_decent(outcome);
     if (verdict->expected == WORKS)
         check_works(outcome);
     else if (verdict->expected == REFUSED || outcome->opened)
@@ -82,10 +93,12 @@ static void check_auto(const struct outcome *outcome, const struct environment *
 static void run_once(uint32_t backend, const struct environment *environment, long value)
 {
     struct outcome outcome;
+    enum demo_end end;
 
     check_context("%s %ld", environment->name, value);
-    if (!run_demo(environment, value, backend, &outcome))
-        check_failed(CHECK_HERE, "it ended before its end: %s", outcome.failed);
+    end = run_demo(environment, value, backend, &outcome);
+    if (end != DEMO_FINISHED)
+        check_failed(CHECK_HERE, "%s: %s", demo_end_text(end), outcome.failed);
     printf("%ld: open %d %s\n  steps %d %s\n", value, outcome.opened, outcome.message, outcome.result, outcome.failed);
     if (backend == TG_BACKEND_AUTO)
         check_auto(&outcome, environment);
@@ -102,8 +115,25 @@ static int run(uint32_t backend, const struct environment *environment)
     return 0;
 }
 
+static int print_calls(uint32_t backend)
+{
+    bool calls[CALLS_MAX] = {false};
+
+    record_calls(backend, calls);
+    for (int nr = 0; nr < CALLS_MAX; nr++) {
+        char *name = calls[nr] ? seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr) : NULL;
+
+        if (name)
+            printf("%s\n", name);
+        free(name);
+    }
+    return 0;
+}
+
 static int run_named(uint32_t backend, const char *name)
 {
+    if (strcmp(name, "calls") == 0)
+        return print_calls(backend);
     for (size_t i = 0; i < environment_count; i++)
         if (strcmp(name, environments[i].name) == 0)
             return run(backend, &environments[i]);
@@ -122,6 +152,9 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return list();
+    for (size_t i = 0; argc >= 3 && strcmp(argv[2], "sweep") == 0 && i < ARRAY_SIZE(backends); i++)
+        if (strcmp(argv[1], backends[i].name) == 0)
+            return sweep(backends[i].backend, argc > 3 ? argv[3] : NULL) ? 1 : 0;
     for (size_t i = 0; argc == 3 && i < ARRAY_SIZE(backends); i++)
         if (strcmp(argv[1], backends[i].name) == 0)
             return run_named(backends[i].backend, argv[2]);
