@@ -17,6 +17,8 @@ struct task;
 extern const uint16_t arch_elf_machine;
 extern const char arch_name[]; /* AT_PLATFORM and uname(2) */
 
+extern const uint32_t arch_page_fault; /* the trap number of a page fault */
+
 /*
  * Where Linux loads position-independent programs: from here on, by chance and
  * below here plus the range. Sanitizers have shadow memory for nowhere else.

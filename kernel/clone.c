@@ -75,6 +75,9 @@ static int copy_task(struct task *child, const struct task *parent, const struct
     arch_become_child(child->context, request->stack);
     memcpy(child->name, parent->name, sizeof(child->name));
     child->signals.blocked = parent->signals.blocked;
+    child->signals.trap_number = parent->signals.trap_number;
+    child->signals.error_code = parent->signals.error_code;
+    child->signals.fault_address = parent->signals.fault_address;
     if (!(request->flags & CLONE_VM) || (request->flags & CLONE_VFORK)) {
         child->signals.stack_base = parent->signals.stack_base;
         child->signals.stack_size = parent->signals.stack_size;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arch.h"
 #include "loop.h"
 #include "sandbox.h"
 #include "task.h"
@@ -145,25 +146,35 @@ static void serve_call(struct task *task, const tg_event *event)
     make_call(task, call->nr, call->args);
 }
 
-static void serve_fault(struct task *task, const tg_event_fault *fault)
+static void keep_trap(struct task *task, uint32_t flags, uint32_t trap, uint64_t error_code, uint64_t addr)
+{
+    struct task_signals *signals = &task->signals;
+
+    if (!(flags & TG_FLAG_TRAP))
+        return;
+    signals->trap_number = trap;
+    signals->error_code = error_code;
+    if (trap == arch_page_fault)
+        signals->fault_address = addr;
+}
+
+static void serve_fault(struct task *task, uint32_t flags, const tg_event_fault *fault)
 {
     siginfo_t info = {.si_signo = fault->signo, .si_code = fault->code};
 
     task->sandbox->counters.faults++;
     info.si_addr = (void *)(uintptr_t)fault->addr;
-    task->signals.fault_address = fault->addr;
-    task->signals.fault_access = fault->access;
+    keep_trap(task, flags, fault->trap, fault->error_code, fault->addr);
     signal_force(task, &info);
 }
 
-static void serve_exception(struct task *task, const tg_event_exception *exception)
+static void serve_exception(struct task *task, uint32_t flags, const tg_event_exception *exception)
 {
     siginfo_t info = {.si_signo = exception->signo, .si_code = exception->code, .si_errno = exception->trap_errno};
 
     task->sandbox->counters.exceptions++;
     info.si_addr = (void *)(uintptr_t)exception->addr;
-    task->signals.fault_address = exception->addr;
-    task->signals.fault_access = 0;
+    keep_trap(task, flags, exception->trap, exception->error_code, exception->addr);
     signal_force(task, &info);
 }
 
@@ -205,10 +216,10 @@ void event_serve(struct task *task, const tg_event *event)
         serve_call(task, event);
         return;
     case TG_EVENT_FAULT:
-        serve_fault(task, &event->u.fault);
+        serve_fault(task, event->flags, &event->u.fault);
         break;
     case TG_EVENT_EXCEPTION:
-        serve_exception(task, &event->u.exception);
+        serve_exception(task, event->flags, &event->u.exception);
         break;
     case TG_EVENT_INTERRUPTED:
         task->interrupt_sent = false;

@@ -48,9 +48,10 @@ struct task_signals {
     uint64_t stack_base; /* sigaltstack(2) */
     uint64_t stack_size;
     int32_t stack_flags;
-    /* of the fault that is being delivered: for the signal frame */
+    /* Of the last trap, and of the last page fault: every signal frame shows them, as on Linux. */
+    uint64_t trap_number;
+    uint64_t error_code;
     uint64_t fault_address;
-    uint32_t fault_access;
 };
 
 /* What the process does with a signal; for what is no signal, nothing that means anything. */

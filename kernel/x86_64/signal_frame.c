@@ -19,12 +19,7 @@
 /* Flags that rt_sigreturn takes from the frame: AC, RF, OF, DF, TF, SF, ZF, AF, PF, CF. */
 #define FLAGS_FROM_FRAME UINT64_C(0x50dd5)
 
-/* Of the page fault error code. */
-#define FAULT_PRESENT 0x1
-#define FAULT_WRITE   0x2
-#define FAULT_USER    0x4
-#define FAULT_EXEC    0x10
-#define TRAP_PAGE     14
+const uint32_t arch_page_fault = 14;
 
 /* The frame as Linux lays it out; the FP state lies above it. */
 struct signal_context {
@@ -123,21 +118,11 @@ static void load_registers(tg_regs *regs, const struct signal_context *context)
     regs->eflags = (regs->eflags & ~FLAGS_FROM_FRAME) | (context->eflags & FLAGS_FROM_FRAME);
 }
 
-static void describe_fault(struct signal_context *context, const struct task *task, const siginfo_t *info)
+static void describe_last_trap(struct signal_context *context, const struct task_signals *signals)
 {
-    const struct task_signals *signals = &task->signals;
-
-    if (info->si_signo != SIGSEGV && info->si_signo != SIGBUS)
-        return;
-    context->trap_number = TRAP_PAGE;
+    context->trap_number = signals->trap_number;
+    context->error_code = signals->error_code;
     context->fault_address = signals->fault_address;
-    context->error_code = FAULT_USER;
-    if (info->si_code == SEGV_ACCERR)
-        context->error_code |= FAULT_PRESENT;
-    if (signals->fault_access & TG_ACCESS_WRITE)
-        context->error_code |= FAULT_WRITE;
-    if (signals->fault_access & TG_ACCESS_EXEC)
-        context->error_code |= FAULT_EXEC;
 }
 
 /* Writes the FP state to the highest place below sp that is aligned for XSAVE. */
@@ -203,7 +188,7 @@ int arch_push_signal_frame(struct task *task, const siginfo_t *info, const struc
     int err;
 
     save_registers(&frame.context, regs);
-    describe_fault(&frame.context, task, info);
+    describe_last_trap(&frame.context, signals);
     frame.context.old_mask = saved_mask;
     err = push_fpstate(task, sp, &frame.context.fpstate);
     if (err)
