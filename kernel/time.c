@@ -186,9 +186,12 @@ static int64_t do_times(struct task *task, const uint64_t args[6])
     return monotonic_now() / (NS_PER_S / hertz);
 }
 
+/* A guest may ask for gigabytes, and nobody is served meanwhile: in large pieces that takes a second. */
+#define RANDOM_PIECE 65536
+
 static int64_t do_getrandom(struct task *task, const uint64_t args[6])
 {
-    unsigned char random[256];
+    unsigned char random[RANDOM_PIECE];
     uint64_t done = 0;
     uint64_t length = args[1] < INT32_MAX ? args[1] : INT32_MAX;
 
@@ -197,11 +200,13 @@ static int64_t do_getrandom(struct task *task, const uint64_t args[6])
     while (done < length) {
         size_t part = length - done < sizeof(random) ? length - done : sizeof(random);
         ssize_t n = getrandom(random, part, GRND_NONBLOCK);
+        size_t put;
         if (n < 0)
             return done ? (int64_t)done : -errno;
-        if (guest_write(task_memory(task), args[0] + done, random, (size_t)n) != 0)
+        put = guest_write_some(task_memory(task), args[0] + done, random, (size_t)n);
+        done += put;
+        if (put < (size_t)n)
             return done ? (int64_t)done : -EFAULT;
-        done += (uint64_t)n;
     }
     return (int64_t)done;
 }
