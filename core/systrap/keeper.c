@@ -15,6 +15,7 @@
 #include "core/futex.h"
 #include "core/quiet_thread.h"
 #include "core/systrap/child.h"
+#include "core/systrap/watchdog.h"
 
 #define STOP_ID        0                     /* no subprocess has it */
 #define LOOK_NS        (NS_PER_SECOND / 100) /* where the host refuses to wait for deaths */
@@ -240,7 +241,7 @@ static void reap_stranger(struct systrap_platform *sp, const struct systrap_subp
 bool keeper_bury(struct systrap_subprocess *subprocess)
 {
     struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
-    bool ended = child_wait(subprocess, clock_monotonic_ns() + KEEPER_PATIENCE_NS);
+    bool ended = child_wait(subprocess, clock_monotonic_ns() + WATCHDOG_TEARDOWN);
     int32_t reason;
     int32_t status;
 

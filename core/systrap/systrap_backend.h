@@ -366,11 +366,9 @@ int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg,
 void keeper_stop(struct systrap_platform *sp);
 /* After an error too the keeper has it, until it is buried. */
 int keeper_watch(struct systrap_subprocess *subprocess);
-/* How long a process that was killed may take to end. */
-#define KEEPER_PATIENCE_NS (10 * NS_PER_SECOND)
 /*
  * It was killed, and nobody uses it any more: reaps it. False: it has not ended
- * in KEEPER_PATIENCE_NS; then the keeper reaps it when it does, and has the
+ * in WATCHDOG_TEARDOWN; then the keeper reaps it when it does, and has the
  * caller's reference.
  */
 bool keeper_bury(struct systrap_subprocess *subprocess);

@@ -66,6 +66,8 @@ static const struct hostile_case {
     {"stopped_now_and_then", hostile_stopped_now_and_then},
     {"watched_often", hostile_watched_often},
     {"starved", hostile_starved},
+    {"frozen_destroyed", hostile_frozen_destroyed},
+    {"frozen_closed", hostile_frozen_closed},
     {"watched_without_proc", hostile_watched_without_proc},
     {"stopped_without_proc", hostile_stopped_without_proc},
     {"stopped_operations", hostile_stopped_operations},
