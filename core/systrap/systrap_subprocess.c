@@ -266,6 +266,9 @@ static int give_birth(struct systrap_subprocess *child, struct systrap_subproces
     pid_t pid = 0;
     int err;
 
+    /* What she has left behind must stay: who is told to go, and its number. */
+    if (systrap_is_dead(mother))
+        return -ESRCH;
     orders_of(mother)->go = mother->sequence;
     SHARED_STORE(control_of(mother)->born, 0);
     err = order_clone(mother, child, &pid);
