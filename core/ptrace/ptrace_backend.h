@@ -346,6 +346,7 @@ void fp_forget_thread(struct stub_thread *thread);
 
 /* ---- bell.c: wakes a tracer that sleeps in wait4(2) ---- */
 
+/* Both fail when there is no bell to be had: no thread, no slot, or the template is dead. */
 int bell_prepare(struct tracer *tracer);
 /* Lets it sleep until then at the latest. */
 int bell_arm(struct tracer *tracer, int64_t until_ns);

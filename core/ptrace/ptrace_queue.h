@@ -84,7 +84,7 @@ void ptrace_queue_disown(struct ptrace_queue *queue);
 /* What goes by the clock, whatever else there is to do: turns end, and what computes may go to other processors. */
 void ptrace_queue_upkeep(struct ptrace_queue *queue);
 /* Until a tracee stops; submit, interrupt and wake ring the bell. */
-int ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns);
+void ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns);
 int ptrace_queue_wait_as_owner(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity,
                                int64_t until_ns, size_t *n);
 

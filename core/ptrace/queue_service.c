@@ -59,10 +59,10 @@ static void serve(struct ptrace_queue *queue)
     err = ptrace_queue_start_incoming(queue);
     pthread_mutex_unlock(&queue->lock);
     ptrace_queue_collect(queue);
-    if (!err)
-        err = ptrace_queue_sleep_once(queue, NEVER);
     if (err)
         nanosleep(&pause, NULL);
+    else
+        ptrace_queue_sleep_once(queue, NEVER);
 }
 
 /* The service must not end before it is told to: whoever waits on the descriptor would wait for ever. */

@@ -2,12 +2,15 @@
 /* How the owner of a queue waits: yielding while runs are short, then asleep until a tracee stops. */
 #include <errno.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "core/ptrace/ptrace_queue.h"
 
 #define SLICE_NS 10000000 /* a turn, when others wait */
+#define DOZE_NS  1000000  /* between two looks, when nothing wakes the waiter */
 
 /* Placed stub threads run while this thread gives way. */
 static void collect_yielding(struct ptrace_queue *queue)
@@ -80,16 +83,33 @@ static bool has_work(struct ptrace_queue *queue)
     return !ptrace_queue_line_empty(queue, LINE_READY) || atomic_load(&queue->woken);
 }
 
-int ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
+/*
+ * Without a bell nothing wakes a tracer that sleeps in wait4(2), so it looks
+ * again in a moment: the template is dead, or the host refuses another thread
+ * there, and neither is a reason to leave alone what runs in subprocesses.
+ */
+static void doze(struct ptrace_queue *queue, int64_t until_ns)
 {
-    struct tracer *tracer = queue->owner;
-    int64_t slice_end;
-    int err = bell_prepare(tracer);
+    int64_t left = until_ns == NEVER ? DOZE_NS : until_ns - clock_monotonic_ns();
+    struct timespec pause = {.tv_nsec = left < DOZE_NS ? left : DOZE_NS};
+    bool work;
 
-    if (err)
-        return err;
     pthread_mutex_lock(&queue->lock);
-    atomic_store(&queue->bell, tracer->bell.thread->tid);
+    settle_running(queue, 0);
+    ptrace_queue_finish_interrupted(queue);
+    work = has_work(queue);
+    pthread_mutex_unlock(&queue->lock);
+    if (!work && left > 0 && !ptrace_queue_collect_one(queue, WNOHANG))
+        nanosleep(&pause, NULL);
+}
+
+/* Shows the bell, and looks for work. Returns until when there is none; 0: there is some. */
+static int64_t show_bell(struct ptrace_queue *queue)
+{
+    int64_t slice_end;
+
+    pthread_mutex_lock(&queue->lock);
+    atomic_store(&queue->bell, queue->owner->bell.thread->tid);
     slice_end = settle_running(queue, 0);
     ptrace_queue_finish_interrupted(queue);
     ptrace_queue_arm_incoming(queue);
@@ -97,13 +117,25 @@ int ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
     if (has_work(queue))
         slice_end = 0;
     pthread_mutex_unlock(&queue->lock);
-    if (slice_end) {
-        err = bell_arm(tracer, slice_end < until_ns ? slice_end : until_ns);
-        if (!err)
+    return slice_end;
+}
+
+void ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
+{
+    struct tracer *tracer = queue->owner;
+    int err = bell_prepare(tracer);
+
+    if (!err) {
+        int64_t slice_end = show_bell(queue);
+
+        if (slice_end)
+            err = bell_arm(tracer, slice_end < until_ns ? slice_end : until_ns);
+        if (slice_end && !err)
             ptrace_queue_collect_one(queue, 0);
+        atomic_store(&queue->bell, 0);
     }
-    atomic_store(&queue->bell, 0);
-    return err;
+    if (err)
+        doze(queue, until_ns);
 }
 
 /* One round: start and collect, also when something is ready from before; and if nothing came of it, wait. */
@@ -122,7 +154,8 @@ static int pump(struct ptrace_queue *queue, int64_t until_ns)
     ptrace_queue_upkeep(queue);
     if (ptrace_queue_has_ready(queue) || !until_ns || atomic_load(&queue->woken))
         return 0;
-    return ptrace_queue_sleep_once(queue, until_ns);
+    ptrace_queue_sleep_once(queue, until_ns);
+    return 0;
 }
 
 int ptrace_queue_claim(struct ptrace_queue *queue, struct tracer *tracer)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cases.h"
@@ -299,6 +300,60 @@ static void number_becomes_anothers(uint32_t backend)
         exit(WEXITSTATUS(status));
 }
 
+/* ---- the process that the others were copied from ---- */
+
+static void *wake_later(void *queue)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    CHECK_OK(tg_queue_wake(queue));
+    return NULL;
+}
+
+/* The leader of the process group that all stubs are in. */
+static void kill_first_process(const struct guest *guest)
+{
+    pid_t first = getpgid(tg_subprocess_pid(guest->subprocess));
+
+    CHECK(first > 0 && first != getpgid(0));
+    CHECK_SYSTEM(kill(first, SIGKILL));
+    proc_wait_gone(first);
+}
+
+/* Killed before the queue has ever waited, or while its waiter may already use a thread of that process. */
+static void wait_without_first_process(uint32_t backend, bool waited_before)
+{
+    const int64_t moment = 5000000;
+    struct guest guest;
+    tg_queue *queue;
+    tg_event event;
+    pthread_t waker;
+    int i;
+
+    guest_open(&guest, backend, GUEST_CODE(counting_calls));
+    queue = create_queue(guest.platform);
+    if (waited_before)
+        CHECK_EQ(wait_events(queue, &event, 1, moment), 0);
+    kill_first_process(&guest);
+    for (i = 1; i <= 20; i++) {
+        CHECK_EQ(wait_events(queue, &event, 1, i % 4 ? 0 : moment), 0);
+        CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
+        event = wait_one(queue);
+        CHECK_CALL(&event, GUEST_CALL);
+        CHECK_EQ(event.u.syscall.args[0], i);
+    }
+    waker = start_thread(wake_later, queue);
+    CHECK_EQ(wait_events(queue, &event, 1, FOREVER), 0);
+    join_thread(waker);
+    tg_queue_destroy(queue);
+    guest_close(&guest);
+}
+
+static void first_process_killed(uint32_t backend)
+{
+    wait_without_first_process(backend, false);
+    wait_without_first_process(backend, true);
+}
+
 const struct test_case ends_beside_cases[] = {
     {"end.context_with_fp", "A context is destroyed while its stub thread's FP state is saved to run another one",
      fp_of_destroyed_context},
@@ -310,5 +365,9 @@ const struct test_case ends_beside_cases[] = {
      close_beside_ending_thread},
     {"end.number_reused", "A process that gets the number of a stub thread that was killed is not touched",
      number_becomes_anothers},
+    {"end.first_process",
+     "A queue serves subprocesses, times out and is woken after the process they were copied from "
+     "was killed",
+     first_process_killed},
     {0},
 };
