@@ -6,6 +6,7 @@
 #include "abi/public_errors.h"
 #include "core/backend.h"
 #include "core/event.h"
+#include "core/no_cancel.h"
 
 #define CONTEXT_FLAGS_ALL TG_CONTEXT_ONE_THREAD
 
@@ -37,6 +38,7 @@ int tg_context_start(tg_context *context, uint64_t ip, uint64_t sp)
 
 int tg_context_copy(tg_context *to, const tg_context *from)
 {
+    NO_CANCELLATION;
     tg_context *source = (tg_context *)(uintptr_t)from; /* its FP state may have to be fetched */
     int err = -EBUSY;
 
@@ -60,6 +62,7 @@ int tg_context_copy(tg_context *to, const tg_context *from)
 
 int tg_context_set_flags(tg_context *context, uint32_t flags)
 {
+    NO_CANCELLATION;
     int err;
 
     if (!context)
@@ -107,6 +110,7 @@ tg_regs *tg_context_regs_mut(tg_context *context)
 
 int tg_context_get_fpstate(tg_context *context, void *buffer, size_t capacity)
 {
+    NO_CANCELLATION;
     int err;
 
     if (!context)
@@ -123,6 +127,7 @@ int tg_context_get_fpstate(tg_context *context, void *buffer, size_t capacity)
 
 int tg_context_set_fpstate(tg_context *context, const void *buffer, size_t length)
 {
+    NO_CANCELLATION;
     int err;
 
     if (!context)
@@ -232,5 +237,7 @@ int tg_context_interrupt(tg_context *context)
 
 void tg_context_destroy(tg_context *context)
 {
+    NO_CANCELLATION;
+
     context_destroy(context);
 }

@@ -7,6 +7,7 @@
 #include "abi/public_errors.h"
 #include "core/backend.h"
 #include "core/last_error.h"
+#include "core/no_cancel.h"
 
 #define OPEN_FLAGS_ALL                                                                                                 \
     (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT | TG_OPEN_LATENCY)
@@ -31,6 +32,7 @@ const char *tg_strerror(int err)
 
 int tg_platform_probe(uint32_t backend, tg_probe *out)
 {
+    NO_CANCELLATION;
     tg_probe probe;
     int err;
 
@@ -56,6 +58,7 @@ static int refuse_open(const tg_platform_options *options, int err, const char *
 
 int tg_platform_open(const tg_platform_options *opts, tg_platform **out)
 {
+    NO_CANCELLATION;
     tg_platform_options options = {.size = sizeof(options)};
     int err;
 
@@ -101,6 +104,8 @@ int tg_platform_stats(const tg_platform *platform, tg_stats *out)
 
 int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter_ctx)
 {
+    NO_CANCELLATION;
+
     if (!platform || !scmp_filter_ctx)
         return platform_refuse_null(platform, __func__);
     return public_error(platform->ops->add_seccomp_rules(platform, scmp_filter_ctx));
@@ -113,6 +118,8 @@ const char *tg_platform_last_error(const tg_platform *platform)
 
 void tg_platform_close(tg_platform *platform)
 {
+    NO_CANCELLATION;
+
     if (platform)
         platform_close(platform);
 }

@@ -5,6 +5,7 @@
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/backend.h"
+#include "core/no_cancel.h"
 
 int tg_queue_create(tg_platform *platform, tg_queue **out)
 {
@@ -65,6 +66,7 @@ static int check_events(const tg_event *events, size_t capacity)
 
 int tg_queue_wait(tg_queue *queue, tg_event *events, size_t capacity, int64_t timeout_ns, size_t *count)
 {
+    NO_CANCELLATION;
     tg_platform *platform;
     int err;
 
@@ -88,10 +90,14 @@ int tg_queue_wake(tg_queue *queue)
 
 int tg_queue_fd(tg_queue *queue)
 {
+    NO_CANCELLATION;
+
     return queue ? public_error(queue->platform->ops->queue_fd(queue)) : -EINVAL;
 }
 
 void tg_queue_destroy(tg_queue *queue)
 {
+    NO_CANCELLATION;
+
     queue_destroy(queue);
 }

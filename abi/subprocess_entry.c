@@ -7,9 +7,12 @@
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/backend.h"
+#include "core/no_cancel.h"
 
 int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
 {
+    NO_CANCELLATION;
+
     if (!out)
         return platform_refuse_null(platform, __func__);
     *out = NULL;
@@ -20,6 +23,8 @@ int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
 
 int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out)
 {
+    NO_CANCELLATION;
+
     if (!out)
         return platform_refuse_null(subprocess ? subprocess->platform : NULL, __func__);
     *out = NULL;
@@ -72,6 +77,7 @@ static int apply_copies(tg_subprocess *subprocess, const tg_mem_op *ops, size_t 
 
 int tg_subprocess_apply(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done)
 {
+    NO_CANCELLATION;
     size_t applied = 0;
     int err = 0;
 
@@ -96,6 +102,7 @@ static int apply_one(tg_subprocess *subprocess, const tg_mem_op *op)
 int tg_subprocess_map(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags,
                       int32_t fd, uint64_t offset)
 {
+    NO_CANCELLATION;
     const tg_mem_op op = {
         .size = sizeof(op),
         .kind = TG_MEM_MAP,
@@ -112,6 +119,7 @@ int tg_subprocess_map(tg_subprocess *subprocess, uint64_t addr, uint64_t length,
 
 int tg_subprocess_unmap(tg_subprocess *subprocess, uint64_t addr, uint64_t length)
 {
+    NO_CANCELLATION;
     const tg_mem_op op = {.size = sizeof(op), .kind = TG_MEM_UNMAP, .addr = addr, .length = length};
 
     return apply_one(subprocess, &op);
@@ -119,6 +127,7 @@ int tg_subprocess_unmap(tg_subprocess *subprocess, uint64_t addr, uint64_t lengt
 
 int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot)
 {
+    NO_CANCELLATION;
     const tg_mem_op op = {
         .size = sizeof(op),
         .kind = TG_MEM_PROTECT,
@@ -132,6 +141,7 @@ int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint64_t len
 
 int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)
 {
+    NO_CANCELLATION;
     size_t copied = 0;
     int err = 0;
 
@@ -150,6 +160,7 @@ int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, s
 
 int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done)
 {
+    NO_CANCELLATION;
     size_t copied = 0;
     int err = 0;
 
@@ -173,5 +184,7 @@ int32_t tg_subprocess_pid(const tg_subprocess *subprocess)
 
 void tg_subprocess_destroy(tg_subprocess *subprocess)
 {
+    NO_CANCELLATION;
+
     subprocess_destroy(subprocess);
 }

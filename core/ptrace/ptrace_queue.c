@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "core/clock.h"
+#include "core/no_cancel.h"
 #include "core/ptrace/ptrace_queue.h"
 
 int ptrace_queue_create(struct tg_queue *base)
@@ -22,6 +23,7 @@ int ptrace_queue_create(struct tg_queue *base)
 
 int ptrace_queue_submit(struct tg_queue *base, struct tg_context *base_context, struct tg_subprocess *subprocess)
 {
+    NO_CANCELLATION;
     struct ptrace_queue *queue = to_ptrace_queue(base);
     struct ptrace_context *context = to_ptrace_context(base_context);
     const struct tracer *tracer = tracer_find(base->platform);

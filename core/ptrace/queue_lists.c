@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Where the contexts of a queue are, and its descriptor, which is readable while there is something ready. */
 #include <errno.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -12,7 +13,7 @@ void ptrace_queue_signal_fd(const struct ptrace_queue *queue)
     const int fd = atomic_load(&queue->fd);
     const uint64_t one = 1;
 
-    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+    if (fd >= 0 && syscall(SYS_write, fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         return; /* it is ours and open: nothing else can happen */
 }
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "core/event.h"
+#include "core/no_cancel.h"
 #include "core/ptrace/ptrace_backend.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
@@ -283,6 +284,7 @@ static int switch_in(struct ptrace_context *context, struct ptrace_subprocess *s
 
 int ptrace_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event)
 {
+    NO_CANCELLATION;
     int err;
 
     if (!subprocess_enter(subprocess)) {

@@ -38,7 +38,7 @@ void systrap_queue_ring_fd(const struct systrap_queue *queue)
     const int fd = atomic_load(&queue->fd);
     const uint64_t one = 1;
 
-    while (fd >= 0 && write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+    while (fd >= 0 && syscall(SYS_write, fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/event.h"
+#include "core/no_cancel.h"
 #include "core/systrap/spinning.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
@@ -223,20 +224,25 @@ static void sleep_for_event(struct systrap_context *context, struct systrap_slot
     }
 }
 
-static void wait_until_arrived(struct systrap_context *context)
+static void sleep_until_arrived(struct systrap_context *context)
 {
+    NO_CANCELLATION;
     struct systrap_subprocess *subprocess = context->bound;
     struct systrap_slot *slot = context->slot;
     int64_t look_at;
 
-    if (spin(context, slot))
-        return;
     look_at = clock_monotonic_ns() + WATCHDOG_ROUND_NS;
     context->stuck_since = 0;
     SHARED_SWAP(slot->waiting, 1);
     while (!systrap_is_dead(subprocess) && !has_arrived(slot))
         sleep_for_event(context, slot, &look_at);
     SHARED_STORE(slot->waiting, 0);
+}
+
+static void wait_until_arrived(struct systrap_context *context)
+{
+    if (!spin(context, context->slot))
+        sleep_until_arrived(context);
 }
 
 /*

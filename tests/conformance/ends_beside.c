@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "cases.h"
 #include "guest.h"
 #include "guests.h"
@@ -354,6 +355,79 @@ static void first_process_killed(uint32_t backend)
     wait_without_first_process(backend, true);
 }
 
+/* ---- threads that are cancelled inside a call ---- */
+
+struct cancelled {
+    struct guest *guest;
+    tg_queue *queue;
+    atomic_int returned;
+};
+
+static void *switch_and_end(void *argument)
+{
+    struct cancelled *cancelled = argument;
+
+    guest_run(cancelled->guest);
+    atomic_store(&cancelled->returned, 1);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void *wait_in_queue_and_end(void *argument)
+{
+    struct cancelled *cancelled = argument;
+    tg_event event;
+
+    CHECK_EQ(wait_events(cancelled->queue, &event, 1, FOREVER), 0);
+    atomic_store(&cancelled->returned, 1);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* The call goes on until it has something to return; the thread ends then. */
+static void cancel(struct cancelled *cancelled, pthread_t thread)
+{
+    CHECK_EQ(pthread_cancel(thread), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    CHECK_EQ(atomic_load(&cancelled->returned), 0);
+}
+
+static void check_cancelled(struct cancelled *cancelled, pthread_t thread)
+{
+    void *result;
+
+    CHECK_EQ(pthread_join(thread, &result), 0);
+    CHECK(result == PTHREAD_CANCELED);
+    CHECK_EQ(atomic_exchange(&cancelled->returned, 0), 1);
+}
+
+static void thread_cancelled(uint32_t backend)
+{
+    struct guest guest;
+    struct cancelled cancelled = {.guest = &guest};
+    pthread_t thread;
+
+    guest_open(&guest, backend, GUEST_CODE(spin_counting));
+    arch_set_argument(guest.context, 0, GUEST_DATA_AT);
+    thread = start_thread(switch_and_end, &cancelled);
+    guest_wait_change(guest.subprocess, GUEST_DATA_AT, 0);
+    cancel(&cancelled, thread);
+    CHECK_OK(tg_context_interrupt(guest.context));
+    check_cancelled(&cancelled, thread);
+    CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
+
+    cancelled.queue = create_queue(guest.platform);
+    thread = start_thread(wait_in_queue_and_end, &cancelled);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    cancel(&cancelled, thread);
+    CHECK_OK(tg_queue_wake(cancelled.queue));
+    check_cancelled(&cancelled, thread);
+    tg_queue_destroy(cancelled.queue);
+    tg_subprocess_destroy(guest.subprocess);
+    tg_context_destroy(guest.context);
+    tg_platform_close(guest.platform);
+}
+
 const struct test_case ends_beside_cases[] = {
     {"end.context_with_fp", "A context is destroyed while its stub thread's FP state is saved to run another one",
      fp_of_destroyed_context},
@@ -369,5 +443,7 @@ const struct test_case ends_beside_cases[] = {
      "A queue serves subprocesses, times out and is woken after the process they were copied from "
      "was killed",
      first_process_killed},
+    {"end.thread_cancelled", "A thread that is cancelled in a switch or a wait ends when that has returned",
+     thread_cancelled},
     {0},
 };
