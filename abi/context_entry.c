@@ -175,8 +175,7 @@ int tg_context_set_return(tg_context *context, int64_t value)
     /* On the way of every call that is answered: one look, where taking would cost an exchange. */
     if (context_is_running(context))
         return busy(context);
-    context_set_return(context, value);
-    return 0;
+    return public_error(context_set_return(context, value));
 }
 
 int tg_context_restart_syscall(tg_context *context)

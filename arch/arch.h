@@ -194,7 +194,8 @@ struct arch_systrap {
 
 struct arch_ops {
     uint32_t audit_arch;
-    uint64_t user_end; /* exclusive; the stub lies below */
+    uint64_t user_end;     /* exclusive; the stub lies below */
+    uint64_t user_end_min; /* no stub lies below: tg_info.user_end_min */
     struct arch_syscalls syscalls;
 
     uint32_t regset_count;

@@ -87,12 +87,17 @@ tg_regs *context_regs_mut(struct tg_context *context)
     return &context->regs;
 }
 
-void context_set_return(struct tg_context *context, int64_t value)
+int context_set_return(struct tg_context *context, int64_t value)
 {
+    if (!context->in_syscall)
+        return platform_fail(context->platform, -EINVAL,
+                             "set a result: the context's last event was not a SYSCALL; to change what its guest "
+                             "computes with, write its registers");
     if (context_regs_place(context) == REGS_HERE)
         tgi_arch.set_return(&context->regs, value);
     else
         context->platform->ops->context_set_return(context, value);
+    return 0;
 }
 
 int context_copy(struct tg_context *to, struct tg_context *from)

@@ -170,7 +170,7 @@ int context_copy(struct tg_context *to, struct tg_context *from);
 const tg_regs *context_regs(struct tg_context *context);
 /* The same; from now on these are the ones that count. */
 tg_regs *context_regs_mut(struct tg_context *context);
-void context_set_return(struct tg_context *context, int64_t value);
+int context_set_return(struct tg_context *context, int64_t value);
 int context_get_fpstate(struct tg_context *context, void *buffer);
 int context_set_fpstate(struct tg_context *context, const void *image);
 int context_restart_syscall(struct tg_context *context);

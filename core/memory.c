@@ -27,23 +27,31 @@ static bool overlaps(const struct tg_range *range, uint64_t start, uint64_t end)
     return start < range->end && range->start < end;
 }
 
-static const char *check_range(const struct tg_info *info, const struct tg_mem_op *op)
+static int refuse_range(struct tg_platform *platform, size_t index, const struct tg_mem_op *op, const char *what,
+                        const struct tg_range *limits)
 {
+    return platform_fail(platform, -EINVAL,
+                         "memory operation %zu: 0x%llx bytes at 0x%llx reach %s of tg_info, 0x%llx to 0x%llx", index,
+                         (unsigned long long)op->length, (unsigned long long)op->addr, what,
+                         (unsigned long long)limits->start, (unsigned long long)limits->end);
+}
+
+/* The address is a multiple of the page size and the length is not 0. */
+static int check_range(struct tg_platform *platform, size_t index, const struct tg_mem_op *op)
+{
+    const struct tg_info *info = &platform->info;
+    const struct tg_range user = {info->user_start, info->user_end};
     uint64_t mask = info->page_size - 1;
     uint64_t end;
 
-    if (op->addr & mask)
-        return "the address is not a multiple of the page size";
-    if (!op->length)
-        return "the length is 0";
-    if (op->addr < info->user_start || op->addr >= info->user_end || op->length > info->user_end - op->addr)
-        return "the range reaches outside the user address range of tg_info";
+    if (op->addr < user.start || op->addr >= user.end || op->length > user.end - op->addr)
+        return refuse_range(platform, index, op, "outside the user address range", &user);
     end = (op->addr + op->length + mask) & ~mask;
     for (uint32_t i = 0; i < info->reserved_count; i++) {
         if (overlaps(&info->reserved[i], op->addr, end))
-            return "the range reaches into a reserved range of tg_info";
+            return refuse_range(platform, index, op, "into a reserved range", &info->reserved[i]);
     }
-    return NULL;
+    return 0;
 }
 
 static const char *check_map(const struct tg_info *info, const struct tg_mem_op *op)
@@ -78,10 +86,10 @@ static const char *check_advice(const struct tg_mem_op *op)
 
 static const char *check_op(const struct tg_info *info, const struct tg_mem_op *op)
 {
-    const char *wrong = check_range(info, op);
-
-    if (wrong)
-        return wrong;
+    if (op->addr & (info->page_size - 1))
+        return "the address is not a multiple of the page size";
+    if (!op->length)
+        return "the length is 0";
     switch (op->kind) {
     case TG_MEM_MAP:
         return check_map(info, op);
@@ -98,11 +106,15 @@ static const char *check_op(const struct tg_info *info, const struct tg_mem_op *
 
 int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        const char *wrong = check_op(&subprocess->platform->info, &ops[i]);
+    struct tg_platform *platform = subprocess->platform;
 
-        if (wrong)
-            return platform_fail(subprocess->platform, -EINVAL, "memory operation %zu: %s", i, wrong);
+    for (size_t i = 0; i < n; i++) {
+        const char *wrong = check_op(&platform->info, &ops[i]);
+        int err = wrong ? platform_fail(platform, -EINVAL, "memory operation %zu: %s", i, wrong)
+                        : check_range(platform, i, &ops[i]);
+
+        if (err)
+            return err;
     }
     return 0;
 }

@@ -55,6 +55,7 @@ static void fill_info(struct tg_info *info, uint64_t flags)
 {
     info->size = sizeof(*info);
     info->user_start = lowest_address(info->page_size);
+    info->user_end_min = tgi_arch.user_end_min;
     info->capabilities |= TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP | TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL;
     if (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid())
         info->capabilities |= TG_CAP_TRAP_CPUID;

@@ -43,6 +43,12 @@ int subprocess_create_failed(struct tg_platform *platform, const struct tg_subpr
         return platform_fail(platform, err,
                              "create a subprocess: the host refuses another process; raise RLIMIT_NPROC or the pids "
                              "limit of the cgroup");
+    case -EMFILE:
+    case -ENFILE:
+        return platform_fail(
+            platform, -EMFILE,
+            "create a subprocess: no descriptor is left; raise RLIMIT_NOFILE (a subprocess takes up to "
+            "two)");
     case -ENOMEM:
         return platform_fail(platform, err, "create a subprocess: the host has no memory for another process");
     case -ESRCH:

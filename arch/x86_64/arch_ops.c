@@ -19,6 +19,7 @@ _Static_assert(offsetof(tg_regs, gs) - REGS_OFFSET == offsetof(struct user_regs_
 const struct arch_ops tgi_arch = {
     .audit_arch = AUDIT_ARCH_X86_64,
     .user_end = X86_USER_END,
+    .user_end_min = X86_USER_END_MIN,
     .syscalls =
         {
             .mmap = SYS_mmap,

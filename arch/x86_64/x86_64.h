@@ -11,6 +11,7 @@
 #define X86_USER_CS_COMPAT 0x23
 #define X86_USER_DS        0x2b
 #define X86_USER_END       0x00007ffffffff000ull
+#define X86_USER_END_MIN   0x00007e0000000000ull /* promised to embedders: never less */
 
 /* Exceptions that have a number in more than one file, and the error code of a page fault. */
 #define X86_PAGE_FAULT    14

@@ -85,6 +85,9 @@ type Info struct {
 	FPStateSize  int   // bytes of Context.FPState
 	Capabilities Capabilities
 	Reserved     []Range // inside User, never available to guests
+	// What User.End is at least, in every platform of either backend. From 1 MiB to there nothing is ever reserved: a
+	// layout of addresses that has to fit into other platforms too stays in there.
+	UserEndMin uint64
 }
 
 // The indices of Stats.PatchRefusals: why a system call site is left as it is.
@@ -275,6 +278,7 @@ func (p *Platform) Info() (Info, error) {
 		Arch:         uint32(info.arch),
 		PageSize:     uint64(info.page_size),
 		User:         Range{uint64(info.user_start), uint64(info.user_end)},
+		UserEndMin:   uint64(info.user_end_min),
 		FPStateSize:  int(info.fpstate_size),
 		Capabilities: Capabilities(info.capabilities),
 		Reserved:     reserved,

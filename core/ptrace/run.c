@@ -106,10 +106,10 @@ static int start_failed(struct ptrace_context *context, struct ptrace_subprocess
         return err;
     case -EIO:
     case -EINVAL:
-        return platform_fail(platform, -EINVAL, "switch: the kernel refuses the context's registers (%s)",
+        return platform_fail(platform, -EINVAL, "run a context: the kernel refuses the context's registers (%s)",
                              strerror(-err));
     default:
-        return platform_fail(platform, -EIO, "switch: %s", strerror(-err));
+        return platform_fail(platform, -EIO, "run a context: %s", strerror(-err));
     }
 }
 
@@ -269,7 +269,7 @@ static int switch_in(struct ptrace_context *context, struct ptrace_subprocess *s
     int err;
 
     if (!tracer)
-        return platform_fail(context->base.platform, -ENOMEM, "switch: no memory");
+        return platform_fail(context->base.platform, -ENOMEM, "run a context: no memory");
     err = tracer_acquire(tracer, subprocess, context, &thread);
     if (err == -ESRCH) {
         run_event_dead(context, subprocess, event);

@@ -95,10 +95,10 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
     pthread_mutex_unlock(&subprocess->lock);
     if (err == -EAGAIN)
         return platform_fail(context->base.platform, err,
-                             "switch: %u contexts have state in this subprocess, and there is room for no more",
+                             "run a context: %u contexts have state in this subprocess, and there is room for no more",
                              systrap_platform(context->base.platform)->slots_max);
     if (err)
-        return platform_fail(context->base.platform, err, "switch: no memory");
+        return platform_fail(context->base.platform, err, "run a context: no memory");
     atomic_fetch_add(&subprocess->refs, 1);
     prepare_slot(context);
     return 0;

@@ -209,11 +209,6 @@ void systrap_end_guests(struct tg_platform *platform)
 static int create_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err)
 {
     switch (err) {
-    case -EMFILE:
-    case -ENFILE:
-        return platform_fail(platform, -EAGAIN,
-                             "create a subprocess: no descriptor is left for its memory; raise RLIMIT_NOFILE (a "
-                             "subprocess takes two)");
     case -EFBIG:
         return platform_fail(platform, -EAGAIN,
                              "create a subprocess: RLIMIT_FSIZE is below the size of the memory shared with it");

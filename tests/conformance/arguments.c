@@ -215,11 +215,13 @@ static void information(uint32_t backend)
     CHECK(info.user_start < info.user_end);
     CHECK_EQ(info.user_start % info.page_size, 0);
     CHECK_EQ(info.user_end % info.page_size, 0);
+    CHECK(info.user_end_min > 1ull << 40 && info.user_end_min <= info.user_end);
     CHECK(info.fpstate_size >= 512);
     CHECK(info.reserved_count <= TG_RESERVED_MAX);
     for (i = 0; i < info.reserved_count; i++) {
         CHECK(info.reserved[i].start < info.reserved[i].end);
         CHECK(info.user_start <= info.reserved[i].start && info.reserved[i].end <= info.user_end);
+        CHECK(info.reserved[i].end <= 1 << 20 || info.reserved[i].start >= info.user_end_min);
     }
     newer.tail = 3;
     CHECK_RESULT(tg_platform_info(platform, &newer.info), -E2BIG);

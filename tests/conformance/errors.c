@@ -2,6 +2,8 @@
 /* Whose sentence an error has, and which number. */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "cases.h"
 #include "guest.h"
@@ -77,8 +79,70 @@ static void sentences_are_the_callers(uint32_t backend)
     guest_close(&guest);
 }
 
+/* Takes the numbers of descriptors away that nobody uses yet; gives the old limit. */
+static struct rlimit take_descriptors(void)
+{
+    struct rlimit before;
+    struct rlimit now;
+    int next = CHECK_SYSTEM(dup(STDERR_FILENO));
+
+    close(next);
+    CHECK_SYSTEM(getrlimit(RLIMIT_NOFILE, &before));
+    now = (struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    CHECK_SYSTEM(setrlimit(RLIMIT_NOFILE, &now));
+    return before;
+}
+
+/* Not every backend needs descriptors for everything. */
+static void check_none_left(struct guest *guest, int result)
+{
+    if (!result)
+        return;
+    CHECK_RESULT(result, -EMFILE);
+    CHECK(strstr(tg_platform_last_error(guest->platform), "RLIMIT_NOFILE"));
+}
+
+static void no_descriptor_is_left(uint32_t backend)
+{
+    tg_platform_options options = {.size = sizeof(options), .backend = backend};
+    tg_probe probe = {.size = sizeof(probe)};
+    tg_subprocess *made = NULL;
+    tg_subprocess *copy = NULL;
+    tg_platform *other;
+    struct guest guest;
+    struct rlimit before;
+    tg_queue *queue;
+    int opened;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    CHECK_OK(tg_queue_create(guest.platform, &queue));
+    before = take_descriptors();
+    check_none_left(&guest, tg_subprocess_create(guest.platform, &made));
+    check_none_left(&guest, tg_subprocess_fork(guest.subprocess, &copy));
+    CHECK_RESULT(tg_queue_fd(queue), -EMFILE);
+    opened = tg_platform_open(&options, &other);
+    if (opened)
+        CHECK_RESULT(opened, -EMFILE);
+    else
+        tg_platform_close(other);
+    CHECK_OK(tg_platform_probe(backend, &probe));
+    CHECK_EQ(probe.error, opened);
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_SYSTEM(setrlimit(RLIMIT_NOFILE, &before));
+    if (!made)
+        CHECK_OK(tg_subprocess_create(guest.platform, &made));
+    tg_subprocess_destroy(made);
+    tg_subprocess_destroy(copy);
+    CHECK(tg_queue_fd(queue) > 2);
+    tg_queue_destroy(queue);
+    guest_close(&guest);
+}
+
 const struct test_case error_cases[] = {
     {"error.sentences", "Each thread that fails reads its own sentence, whatever others fail at meanwhile",
      sentences_are_the_callers},
+    {"error.no_descriptors",
+     "Where no descriptor is left the error is -EMFILE, and everything works once there are some",
+     no_descriptor_is_left},
     {0},
 };

@@ -178,6 +178,38 @@ static void restart_needs_a_call(uint32_t backend)
     guest_close(&guest);
 }
 
+/* It would overwrite a register that the guest computes with. */
+static void result_needs_a_call(uint32_t backend)
+{
+    struct guest guest;
+    tg_context *copy;
+
+    guest_open(&guest, backend, GUEST_CODE(read_calls));
+    copy = create_context(guest.platform);
+    CHECK_RESULT(tg_context_set_return(guest.context, 1), -EINVAL);
+    arch_set_argument(guest.context, 0, GUEST_HOLE_AT);
+    guest_run(&guest);
+    CHECK_KIND(&guest.event, TG_EVENT_FAULT);
+    CHECK_RESULT(tg_context_set_return(guest.context, 1), -EINVAL);
+    CHECK_OK(tg_context_interrupt(guest.context));
+    guest_run(&guest);
+    CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
+    CHECK_RESULT(tg_context_set_return(guest.context, 1), -EINVAL);
+    arch_set_argument(guest.context, 0, GUEST_DATA_AT);
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_OK(tg_context_copy(copy, guest.context));
+    CHECK_OK(tg_context_set_return(copy, 1));
+    CHECK_OK(tg_context_set_return(guest.context, 1));
+    CHECK_OK(tg_context_set_return(guest.context, 2));
+    CHECK_OK(tg_context_restart_syscall(guest.context));
+    CHECK_RESULT(tg_context_set_return(guest.context, 1), -EINVAL);
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_OK(tg_context_start(guest.context, GUEST_CODE_AT, GUEST_STACK_TOP));
+    CHECK_RESULT(tg_context_set_return(guest.context, 1), -EINVAL);
+    tg_context_destroy(copy);
+    guest_close(&guest);
+}
+
 static void restart_after_interrupt(uint32_t backend)
 {
     struct guest guest;
@@ -209,6 +241,8 @@ const struct test_case syscall_cases[] = {
     {"syscall.restart", "A restarted call comes back with the number and arguments it had", restart_raises_it_again},
     {"syscall.restart_refused", "Restart is refused without a call, after a fault and after the guest was moved",
      restart_needs_a_call},
+    {"syscall.result_refused", "A result is refused where the context has not come back with a system call",
+     result_needs_a_call},
     {"syscall.restart_and_interrupt", "A restart and an interrupt at the same time lose neither",
      restart_after_interrupt},
     {0},

@@ -176,12 +176,18 @@ typedef struct tg_info {
     uint32_t arch;         /* AUDIT_ARCH_* of native guests */
     uint32_t page_size;    /* bytes */
     uint64_t user_start;   /* lowest address a guest mapping may have */
-    uint64_t user_end;     /* exclusive */
+    uint64_t user_end;     /* exclusive; another one in each platform, see user_end_min */
     uint64_t fpstate_size; /* bytes that tg_context_get_fpstate() writes */
     uint64_t capabilities; /* TG_CAP_* */
     uint32_t reserved_count;
     uint32_t pad;
     tg_range reserved[TG_RESERVED_MAX]; /* inside user_start..user_end, never available to guests */
+    /*
+     * What user_end is at least, in every platform of either backend. From
+     * 1 MiB to there nothing is ever reserved: a layout of addresses that has to
+     * fit into other platforms too, for snapshots or replay, stays in there.
+     */
+    uint64_t user_end_min;
 } tg_info;
 
 /* Facts that do not change while the platform is open. Errors: -EINVAL, -E2BIG. */
@@ -295,8 +301,8 @@ TG_API void tg_platform_close(tg_platform *platform);
  */
 
 /*
- * Makes an empty address space. Errors: -EINVAL, -ENOMEM, -EAGAIN, -EPERM,
- * -EIO. On an error *out is NULL.
+ * Makes an empty address space. Errors: -EINVAL, -ENOMEM, -EAGAIN, -EMFILE,
+ * -EPERM, -EIO. On an error *out is NULL.
  */
 TG_API int tg_subprocess_create(tg_platform *platform, tg_subprocess **out);
 
@@ -453,9 +459,11 @@ TG_API int tg_context_get_tls(const tg_context *context, uint64_t *out);
 TG_API int tg_context_set_tls(tg_context *context, uint64_t tls);
 
 /*
- * Sets the result of the system call that the context came back with. Any
- * value passes as it is: the kernel's restart codes have no meaning here.
- * Errors: -EINVAL, -EBUSY.
+ * Sets the result of the system call that the context came back with, or the
+ * one that it was copied from. Any value passes as it is: the kernel's restart
+ * codes have no meaning here. Errors: -EINVAL when the last event was not a
+ * SYSCALL, the call is to be raised once more or the context was started since;
+ * -EBUSY.
  */
 TG_API int tg_context_set_return(tg_context *context, int64_t value);
 
@@ -589,9 +597,10 @@ TG_API int tg_queue_create(tg_platform *platform, tg_queue **out);
 /*
  * Starts the context in the subprocess and returns. Its event comes out of
  * tg_queue_wait(), exactly one for each submit. Any thread.
- * Errors: -EINVAL, -EBUSY (the context runs), -ENOMEM, -EAGAIN (systrap: the
- * subprocess has room for the state of no other context). After an error the
- * context is as it was.
+ * Errors: -EINVAL (as tg_context_switch()), -EBUSY (the context runs), -ESRCH
+ * (the subprocess is being destroyed), -ENOMEM, -EAGAIN (systrap: the subprocess
+ * has room for the state of no other context), -EPERM, -EIO. After an error the
+ * context is as it was, and no event comes.
  */
 TG_API int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subprocess);
 

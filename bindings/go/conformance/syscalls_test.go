@@ -18,6 +18,7 @@ func init() {
 		{"syscall.result_and_interrupt", restartCodesMeetInterrupts},
 		{"syscall.never_on_host", hostNeverRunsThem},
 		{"syscall.restart", restartRaisesItAgain},
+		{"syscall.result_refused", resultNeedsACall},
 		{"syscall.restart_refused", restartNeedsACall},
 		{"syscall.restart_and_interrupt", restartAfterInterrupt},
 	})
@@ -161,5 +162,28 @@ func restartAfterInterrupt(b trapgate.Backend) {
 	equal(g.event.Syscall.Args[0], 1)
 	g.call()
 	equal(g.event.Syscall.Args[0], 2)
+	g.close()
+}
+
+// It would overwrite a register that the guest computes with.
+func resultNeedsACall(b trapgate.Backend) {
+	g := open(b, "read_calls")
+	copied := must(g.platform.NewContext())
+	refused(g.context.SetReturn(1), syscall.EINVAL)
+	setArg(g.context, 0, holeAt)
+	g.run()
+	equal(g.event.Kind, trapgate.KindFault)
+	refused(g.context.SetReturn(1), syscall.EINVAL)
+	setArg(g.context, 0, dataAt)
+	g.call()
+	ok(copied.CopyFrom(g.context))
+	ok(copied.SetReturn(1))
+	ok(g.context.SetReturn(1))
+	ok(g.context.RestartSyscall())
+	refused(g.context.SetReturn(1), syscall.EINVAL)
+	g.call()
+	ok(g.context.Start(codeAt, 0))
+	refused(g.context.SetReturn(1), syscall.EINVAL)
+	copied.Close()
 	g.close()
 }

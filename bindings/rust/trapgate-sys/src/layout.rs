@@ -73,7 +73,7 @@ layout! {
         start 0 8,
         end 8 8,
     }
-    tg_info 120 {
+    tg_info 128 {
         size 0 4,
         backend 4 4,
         arch 8 4,
@@ -85,6 +85,7 @@ layout! {
         reserved_count 48 4,
         pad 52 4,
         reserved 56 64,
+        user_end_min 120 8,
     }
     tg_stats 1112 {
         size 0 4,

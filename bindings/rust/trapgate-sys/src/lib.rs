@@ -151,6 +151,8 @@ pub struct tg_info {
     pub pad: u32,
     /// Inside `user_start..user_end`, never available to guests.
     pub reserved: [tg_range; 4],
+    /// What `user_end` is at least, in every platform of either backend.
+    pub user_end_min: u64,
 }
 
 /// Index of [`tg_stats::patch_refusals`]: no memory or mapping for the site, or a stub that died meanwhile.

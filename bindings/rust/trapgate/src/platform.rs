@@ -199,6 +199,7 @@ impl Platform {
             arch: raw.arch,
             page_size: u64::from(raw.page_size),
             user: raw.user_start..raw.user_end,
+            user_end_min: raw.user_end_min,
             fpstate_size: raw.fpstate_size as usize,
             capabilities: Capabilities(raw.capabilities),
             reserved: reserved.map(|range| range.start..range.end).collect(),
@@ -236,8 +237,11 @@ pub struct Info {
     pub arch: u32,
     /// Bytes.
     pub page_size: u64,
-    /// Where guest mappings may be.
+    /// Where guest mappings may be. The end is another one in each platform.
     pub user: Range<u64>,
+    /// What the end of `user` is at least, in every platform of either backend. From 1 MiB to there nothing is ever
+    /// reserved: a layout of addresses that has to fit into other platforms too stays in there.
+    pub user_end_min: u64,
     /// Bytes of an FP state.
     pub fpstate_size: usize,
     /// What the backend can do on this machine.

@@ -42,6 +42,30 @@ pub fn memfd(name: &str, length: u64) -> File {
     file
 }
 
+pub fn limit_descriptors(limit: libc::rlim_t) {
+    let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a struct of ours, which the second call reads.
+    unsafe {
+        checked(libc::getrlimit(libc::RLIMIT_NOFILE, &mut now));
+        now.rlim_cur = limit;
+        checked(libc::setrlimit(libc::RLIMIT_NOFILE, &now));
+    }
+}
+
+/// Takes the numbers of descriptors away that nobody uses yet; gives the old limit.
+pub fn take_descriptors() -> libc::rlim_t {
+    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a struct of ours; the copy is ours to close.
+    let next = unsafe {
+        checked(libc::getrlimit(libc::RLIMIT_NOFILE, &mut before));
+        OwnedFd::from_raw_fd(checked(libc::dup(2)))
+    };
+    let number = next.as_raw_fd();
+    drop(next);
+    limit_descriptors(number as libc::rlim_t);
+    before.rlim_cur
+}
+
 /// The number means this file from now on.
 pub fn replace_descriptor(number: RawFd, file: &File) {
     // SAFETY: two numbers; what the first one was is closed.

@@ -8,7 +8,7 @@ use trapgate::*;
 
 cases! { syscall:
     carries_everything, any_number, minus_one, result, result_and_interrupt, never_on_host, restart, restart_refused,
-    restart_and_interrupt,
+    restart_and_interrupt, result_refused,
 }
 
 fn set_call(context: &mut Context, number: u64, arguments: [u64; 6]) {
@@ -128,6 +128,24 @@ fn restart_refused(backend: Backend) {
     guest.context.regs_mut().set_instruction_pointer(CODE_AT);
     fails(guest.context.restart_syscall(), libc::EINVAL);
     guest.run_to_call();
+}
+
+/// It would overwrite a register that the guest computes with.
+fn result_refused(backend: Backend) {
+    let mut guest = Guest::open(backend, "read_calls");
+    let mut copy = Context::new(&guest.platform).unwrap();
+    fails(guest.context.set_return(1), libc::EINVAL);
+    assert!(matches!(guest.touch(HOLE_AT, 0), Event::Fault(_)));
+    fails(guest.context.set_return(1), libc::EINVAL);
+    call(guest.touch(DATA_AT, 0));
+    copy.copy_from(&guest.context).unwrap();
+    copy.set_return(1).unwrap();
+    guest.context.set_return(1).unwrap();
+    guest.context.restart_syscall().unwrap();
+    fails(guest.context.set_return(1), libc::EINVAL);
+    guest.run_to_call();
+    guest.context.start(CODE_AT, STACK_TOP).unwrap();
+    fails(guest.context.set_return(1), libc::EINVAL);
 }
 
 fn restart_and_interrupt(backend: Backend) {
