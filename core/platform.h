@@ -15,7 +15,7 @@
 
 struct backend_ops;
 
-/* One for each number of tg_stats, in its order. */
+/* One for each number of tg_stats: stats_fields in platform.c. */
 enum counter {
     COUNTER_SUBPROCESSES,
     COUNTER_STUB_THREADS,

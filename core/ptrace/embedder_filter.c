@@ -27,6 +27,7 @@ static const int calls[] = {
     SCMP_SYS(read),
     SCMP_SYS(write),
     SCMP_SYS(close),
+    SCMP_SYS(fcntl),
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(clone),
     SCMP_SYS(clone3),
