@@ -152,7 +152,9 @@ static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
     size_t n = 0;
     bool all;
 
+    /* Stored before the look below: systrap_queue_submit() and run_again() start a context and then look at this, */
     atomic_store(&queue->sleeping, 1);
+    /* and push_done() of the workers pushes and then looks at this. */
     add_sleepers(first, 1);
     all = fill_words(queue, first, words, &n);
     if (!something_there(queue) && queue->seats == first) {

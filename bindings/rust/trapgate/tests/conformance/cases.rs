@@ -32,6 +32,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         crate::errors::CASES,
         crate::queue::CASES,
         crate::queue_lost::CASES,
+        crate::queue_fair::CASES,
         crate::isolation::CASES,
         crate::death::CASES,
         crate::embedder::CASES,

@@ -26,6 +26,7 @@ mod interrupts;
 mod isolation;
 mod memory;
 mod queue;
+mod queue_fair;
 mod queue_lost;
 mod step;
 mod switch;
