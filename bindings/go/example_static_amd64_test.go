@@ -34,6 +34,8 @@ const (
 	stackSize = 1 << 20
 	mmapAt    = 0x500000000000
 
+	mostAtOnce = 1 << 16 // of a write; the guest hears how much that was
+
 	rw = trapgate.ProtRead | trapgate.ProtWrite
 )
 
@@ -121,6 +123,9 @@ func (p *program) load(path string) (entry uint64, aux []uint64, err error) {
 		p.brk = (start + length + pageSize - 1) &^ (pageSize - 1)
 	}
 	p.heap = p.brk
+	if p.brk == 0 {
+		return 0, nil, fmt.Errorf("%s has nothing to load", path)
+	}
 	headers := file.Progs[0].Vaddr - file.Progs[0].Off + 64
 	return file.Entry, []uint64{3, headers, 4, 56, 5, uint64(len(file.Progs)), 6, pageSize, 9, file.Entry}, nil
 }
@@ -152,6 +157,13 @@ func (p *program) pushArguments(args []string, aux []uint64) (sp uint64, err err
 	return sp, err
 }
 
+func least(a, b uint64) uint64 {
+	if a < b {
+		return a
+	}
+	return b
+}
+
 func failure(errno syscall.Errno) int64 { return -int64(errno) }
 
 // serve answers a call. What is not known does not exist.
@@ -159,7 +171,7 @@ func (p *program) serve(nr uint64, args [6]uint64) int64 {
 	const setFS, anonymous = 0x1002, 0x20
 	switch nr {
 	case syscall.SYS_WRITE:
-		data := make([]byte, args[2]&0xffff)
+		data := make([]byte, least(args[2], mostAtOnce))
 		count, err := p.subprocess.ReadMemory(args[1], data)
 		if count == 0 && err != nil {
 			return failure(syscall.EFAULT)
@@ -176,14 +188,21 @@ func (p *program) serve(nr uint64, args [6]uint64) int64 {
 				return failure(syscall.EFAULT)
 			}
 			part := [6]uint64{args[0], binary.LittleEndian.Uint64(vector[:]), binary.LittleEndian.Uint64(vector[8:])}
-			if count := p.serve(syscall.SYS_WRITE, part); count > 0 {
+			count := p.serve(syscall.SYS_WRITE, part)
+			if count < 0 && total == 0 {
+				return count
+			}
+			if count > 0 {
 				total += count
+			}
+			if count < 0 || uint64(count) < part[2] {
+				break
 			}
 		}
 		return total
 	case syscall.SYS_BRK:
-		end := (args[0] + pageSize - 1) &^ (pageSize - 1)
-		if args[0] > p.brk && end < mmapAt {
+		end := (args[0] + pageSize - 1) &^ (pageSize - 1) // 0 if the sum wraps
+		if args[0] > p.brk && end > p.brk && end < mmapAt {
 			if end > p.heap && p.subprocess.Map(p.heap, end-p.heap, rw, 0) != nil {
 				return int64(p.brk)
 			}
@@ -233,5 +252,54 @@ func TestStaticProgram(t *testing.T) {
 	}
 	if status, err = runStatic(&stdout, path, "false"); err != nil || status != 1 {
 		t.Fatalf("it ended with %d, %v", status, err)
+	}
+}
+
+// writeAll writes 64 KiB from its own memory in one call, and ends with 0 if the call says so.
+var writeAll = []byte{
+	0xb8, 1, 0, 0, 0, 0xbf, 1, 0, 0, 0, // mov $SYS_write, %eax; mov $1, %edi
+	0xbe, 0, 0, 1, 0, 0xba, 0, 0, 1, 0, 0x0f, 0x05, // mov $0x10000, %esi; mov $0x10000, %edx; syscall
+	0x3d, 0, 0, 1, 0, 0x0f, 0x95, 0xc0, 0x0f, 0xb6, 0xf8, // cmp $0x10000, %eax; setne %al; movzx %al, %edi
+	0xb8, 60, 0, 0, 0, 0x0f, 0x05, // mov $SYS_exit, %eax; syscall
+}
+
+// writeProgram makes a file with so many segments, each of which holds the file.
+func writeProgram(t *testing.T, segments int, code []byte) string {
+	const at = 0x10000
+	var file bytes.Buffer
+	header := elf.Header64{
+		Ident: [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Type:  uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT),
+		Entry: uint64(at + 64 + 56*segments), Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: uint16(segments),
+	}
+	if err := binary.Write(&file, binary.LittleEndian, &header); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < segments; i++ {
+		segment := elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Vaddr: at,
+			Filesz: uint64(64 + 56*segments + len(code)), Memsz: 0x20000}
+		if err := binary.Write(&file, binary.LittleEndian, &segment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file.Write(code)
+	path := t.TempDir() + "/program"
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestStaticProgramWritesAll(t *testing.T) {
+	var stdout strings.Builder
+	status, err := runStatic(&stdout, writeProgram(t, 1, writeAll))
+	if err != nil || status != 0 || stdout.Len() != 0x10000 {
+		t.Fatalf("it wrote %d bytes and ended with %d, %v", stdout.Len(), status, err)
+	}
+}
+
+func TestStaticProgramWithoutSegments(t *testing.T) {
+	if _, err := runStatic(io.Discard, writeProgram(t, 0, writeAll)); err == nil {
+		t.Fatal("it ran")
 	}
 }

@@ -10,9 +10,12 @@ use std::process::Command;
 /// The releases of the C library that these declarations fit. Before 1.0 the ABI may change with a minor release.
 const VERSIONS: std::ops::Range<&str> = "0.1".."0.2";
 
+/// What this program or CMake reads, besides what the pkg-config crate says of itself.
+const VARIABLES: [&str; 7] =
+    ["DOCS_RS", "TRAPGATE_NO_VENDOR", "CC", "CFLAGS", "CMAKE", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE"];
+
 fn main() {
-    for variable in ["TRAPGATE_NO_VENDOR", "CC", "CFLAGS", "CMAKE", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE"]
-    {
+    for variable in VARIABLES {
         println!("cargo:rerun-if-env-changed={}", variable);
     }
     println!("cargo:rerun-if-changed=build.rs");

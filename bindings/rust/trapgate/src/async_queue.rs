@@ -54,6 +54,9 @@ impl AsyncQueue {
     /// What [`Queue::fd`] says, or what the runtime says.
     pub fn new(queue: Queue) -> io::Result<Self> {
         let descriptor = QueueDescriptor(queue.fd()?.as_raw_fd());
+        // Newer versions of tokio want an unsafe function here, which promises that the descriptor stays open: it does,
+        // for `readable` is dropped before the queue. Older ones have no other than this.
+        #[allow(deprecated)]
         let readable = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
         Ok(AsyncQueue { readable, queue })
     }

@@ -98,6 +98,7 @@
 //! `tokio` adds `AsyncQueue`, a queue that is awaited.
 
 #![deny(missing_docs, unsafe_code, unsafe_op_in_unsafe_fn)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_debug_implementations, clippy::undocumented_unsafe_blocks)]
 
 #[cfg(feature = "tokio")]
@@ -113,6 +114,7 @@ mod registers;
 mod subprocess;
 
 #[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use async_queue::AsyncQueue;
 pub use context::{Context, Interrupter};
 pub use error::{Error, ErrorKind, Partial, Result};
