@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"sort"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -162,7 +163,20 @@ func names(markdown []byte) map[string]bool {
 	return found
 }
 
-// Every case of the C table is here, or on the list of what Go cannot do; and nothing else is.
+// inCAlone are the entries of the table's list of cases that run in C alone; area.* stands for a whole area.
+func inCAlone(markdown []byte, name string) bool {
+	_, list, _ := bytes.Cut(markdown, []byte("\n## In C alone\n"))
+	for _, row := range regexp.MustCompile("(?m)^- `([a-z0-9_.*]+)`$").FindAllSubmatch(list, -1) {
+		entry := string(row[1])
+		if area := strings.TrimSuffix(entry, "*"); entry == name || area != entry && strings.HasPrefix(name, area) {
+			return true
+		}
+	}
+	return false
+}
+
+// Every case of the C table is here, on its list of what runs in C alone, or on the list of what Go cannot do; and nothing
+// else is.
 func TestTableIsComplete(t *testing.T) {
 	readme, err := os.ReadFile("../../../tests/conformance/README.md")
 	if err != nil {
@@ -190,7 +204,7 @@ func TestTableIsComplete(t *testing.T) {
 	}
 	wanted := names(readme)
 	for name := range wanted {
-		if !known[name] {
+		if !known[name] && !inCAlone(readme, name) {
 			t.Errorf("%s is neither ported nor listed as impossible", name)
 		}
 	}

@@ -66,14 +66,23 @@ fn names(table: &str) -> BTreeSet<String> {
     table.lines().filter_map(first).collect()
 }
 
+/// Whether the table says that a case runs in C alone. An entry may stand for a whole area.
+fn is_in_c_alone(table: &str, name: &str) -> bool {
+    let list = table.split_once("\n## In C alone\n").map_or("", |(_, list)| list);
+    let mut entries = list.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`'));
+    entries.any(|entry| entry == name || entry.strip_suffix('*').map_or(false, |area| name.starts_with(area)))
+}
+
 fn check_table(path: &str) -> i32 {
-    let expected =
-        names(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {}", path, error)));
+    let table = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {}", path, error));
+    let expected = names(&table);
     let ported: BTreeSet<String> = cases::all().map(|case| case.name.to_string()).collect();
     let left_out = names(LEFT_OUT);
     let have: BTreeSet<String> = ported.union(&left_out).cloned().collect();
     let complaints = [
-        ("neither ported nor listed as left out", expected.difference(&have).collect::<Vec<_>>()),
+        ("neither ported nor listed as left out", {
+            expected.difference(&have).filter(|name| !is_in_c_alone(&table, name)).collect::<Vec<_>>()
+        }),
         ("not in the table of the C program", have.difference(&expected).collect()),
         ("ported and listed as left out", ported.intersection(&left_out).collect()),
     ];
