@@ -15,7 +15,7 @@
 #define SWITCHES        200 /* enough for patched calls */
 #define DESCRIPTORS_MAX 256
 #define STANDARD        3
-#define EVENT_MS        5000 /* for one event, which takes microseconds */
+#define EVENT_S         5 /* for one event, which takes microseconds */
 
 extern const unsigned char arguments_guest[];
 extern const unsigned char arguments_guest_end[];
@@ -190,6 +190,7 @@ static int use_queue(struct demo *demo)
 
 static int use_queue_descriptor(struct demo *demo)
 {
+    const struct timespec limit = {.tv_sec = EVENT_S};
     struct pollfd poll_fd = {.events = POLLIN};
     size_t count = 0;
     int err;
@@ -201,7 +202,7 @@ static int use_queue_descriptor(struct demo *demo)
     if (err)
         return err;
     /* The queue's thread tries again and again where the host refuses it a stub thread, and has nobody to tell. */
-    if (poll(&poll_fd, 1, EVENT_MS) != 1) {
+    if (ppoll(&poll_fd, 1, &limit, NULL) != 1) {
         snprintf(demo->outcome->failed, TEXT_SIZE, "a thread of the library waits for another thread");
         return -EAGAIN;
     }

@@ -138,8 +138,8 @@ typedef struct tg_probe {
 } tg_probe;
 
 /*
- * Tries whether a backend works here, by setting one up and taking it down
- * again (a few milliseconds; nothing stays behind). Fills *out and returns 0
+ * Tries whether a backend works here, by setting one up, running a guest and
+ * taking it down again (a few milliseconds; nothing stays behind). Fills *out and returns 0
  * also when the backend is not available.
  * Errors: -EINVAL (backend, out, size), -E2BIG.
  */
