@@ -43,6 +43,12 @@ static int copy_memory(struct task *task, struct process *child, uint64_t flags)
     return 0;
 }
 
+/* Linux's fork needs no descriptor; a stub does. */
+static int fork_error(int err)
+{
+    return err == -EMFILE || err == -ENFILE ? -EAGAIN : err;
+}
+
 static int create_child_process(struct task *task, uint64_t flags, struct process **out)
 {
     struct process *parent = task->process;
@@ -57,7 +63,7 @@ static int create_child_process(struct task *task, uint64_t flags, struct proces
         err = files_clone(parent, child, (flags & CLONE_FILES) != 0, (flags & CLONE_FS) != 0);
     if (err) {
         process_retire(child);
-        return err;
+        return fork_error(err);
     }
     *out = child;
     return 0;

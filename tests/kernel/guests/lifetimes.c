@@ -373,6 +373,38 @@ static void locks_change(void)
     unlink(lock_path);
 }
 
+#define DESCRIPTORS_MAX 4096
+
+/* The host has fewer descriptors than all of this asks for: calls fail, and work again when there are some. */
+static void descriptors_run_out(void)
+{
+    static int fds[DESCRIPTORS_MAX];
+    int count = 0, status = -1;
+    char text[64];
+    pid_t child;
+
+    while (count < DESCRIPTORS_MAX && (fds[count] = open("/dev/null", O_RDONLY)) >= 0)
+        count++;
+    REPORT(count < DESCRIPTORS_MAX && (errno == EMFILE || errno == ENFILE));
+    child = fork();
+    if (child == 0)
+        _exit(0);
+    REPORT(child > 0 || errno == EAGAIN || errno == ENOMEM);
+    if (child > 0)
+        waitpid(child, NULL, 0);
+    REPORT(pipe(ends) == -1 && (errno == EMFILE || errno == ENFILE));
+    REPORT(open("/proc/self/maps", O_RDONLY) < 0);
+    REPORT(readlink("/proc/self/fd/0", text, sizeof(text)) > 0);
+    REPORT(execl("/nowhere", "nowhere", (char *)NULL) == -1);
+    while (count > 0)
+        close(fds[--count]);
+    REPORT(pipe(ends) == 0);
+    child = fork();
+    if (child == 0)
+        _exit(3);
+    REPORT(child > 0 && waitpid(child, &status, 0) == child && status == 3 << 8);
+}
+
 static void nothing(void)
 {
 }
@@ -391,6 +423,7 @@ static const struct {
     {"writev_gets_shorter", writev_gets_shorter},
     {"arguments_change", arguments_change},
     {"locks_change", locks_change},
+    {"descriptors_run_out", descriptors_run_out},
     {"nothing", nothing},
 };
 
