@@ -20,7 +20,7 @@
 #define EXECS_MAX     24
 
 #define STACK_SIZE      65536
-#define SHORT_LIFE      12
+#define SHORT_LIFE      UINT64_C(12)
 #define SIGNALS_AT_ONCE 2
 
 bool control_take(atomic_long *made, long limit)
@@ -193,12 +193,12 @@ static void set_handler(struct dice *dice)
 static void set_alternate_stack(struct dice *dice)
 {
     void *memory;
-    const stack_t *stack = &(stack_t){.ss_size = STACK_SIZE};
+    stack_t stack = {.ss_size = STACK_SIZE - 256};
 
     if (!make_start(dice, &memory))
         return;
-    stack = &(stack_t){.ss_sp = (unsigned char *)memory + 256 - STACK_SIZE, .ss_size = STACK_SIZE - 256};
-    sigaltstack(stack, NULL);
+    stack.ss_sp = (unsigned char *)memory + 256 - STACK_SIZE;
+    sigaltstack(&stack, NULL);
 }
 
 static void set_killer(struct dice *dice)

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 4096
+#define PAGE ((size_t)4096)
 
 /* Shared by all processes of the run, so that one changes what another's call is about to read. */
 #define ARENA_PAGES 16

@@ -220,7 +220,7 @@ static void make_call(struct dice *dice, long nr, const char *kinds)
     uint64_t args[6] = {0};
 
     for (size_t i = 0; i < 6 && kinds[i]; i++)
-        args[i] = argument_make(dice, dice_once_in(dice, 40) ? 'x' : kinds[i]);
+        args[i] = dice_once_in(dice, 40) ? argument_make(dice, 'x') : argument_make(dice, kinds[i]);
     atomic_fetch_add_explicit(&control->calls, 1, memory_order_relaxed);
     syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
 }
