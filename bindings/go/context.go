@@ -278,8 +278,9 @@ func (c *Context) SetTLS(tls uint64) error {
 	})
 }
 
-// SetReturn sets the result of the system call that the context came back with: a value, or the negative of an error
-// number. Any value passes as it is.
+// SetReturn sets the result of the system call that the context came back with, or the one that it was copied from: a
+// value, or the negative of an error number. Any value passes as it is. EINVAL when the last event was not a Syscall, the
+// call is to be raised once more, or the context was started since.
 func (c *Context) SetReturn(value int64) error {
 	if err := c.acquire("set return", contextUsed); err != nil {
 		return err

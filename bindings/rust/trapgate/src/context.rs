@@ -128,10 +128,12 @@ impl Context {
         self.handle.set_tls(tls)
     }
 
-    /// Sets the result of the system call that the context came back with: any value, or a negative errno.
+    /// Sets the result of the system call that the context came back with, or the one that it was copied from: any
+    /// value, or a negative errno.
     ///
     /// # Errors
-    /// None that are known.
+    /// `Invalid` when the last event was not a [`Syscall`](crate::Syscall), the call is to be raised once more, or the
+    /// context was started since.
     #[inline]
     pub fn set_return(&mut self, value: i64) -> Result<()> {
         self.handle.set_return(value)

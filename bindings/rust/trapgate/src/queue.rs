@@ -100,7 +100,7 @@ impl Queue {
     /// submit. Any thread.
     ///
     /// # Errors
-    /// The context, and `Invalid`, `Busy`, `Dead` or `NoMemory`.
+    /// The context, and `Invalid`, `Busy`, `Dead`, `NoMemory`, `TryAgain`, `Forbidden` or `Unexplained`.
     // The context is as large as two pointers, so this error is not large for what it gives back.
     pub fn submit(&self, context: Context, subprocess: &Subprocess) -> Result<(), Refused> {
         self.handle

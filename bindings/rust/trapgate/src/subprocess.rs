@@ -161,7 +161,7 @@ impl Subprocess {
     /// Makes an empty address space.
     ///
     /// # Errors
-    /// `NoMemory`, `TryAgain`, `Forbidden`, `Unexplained`.
+    /// `NoMemory`, `TryAgain`, `NoDescriptors`, `Forbidden`, `Unexplained`.
     pub fn new(platform: &Platform) -> Result<Self> {
         SubprocessHandle::create(&platform.handle).map(|handle| Subprocess { handle })
     }
