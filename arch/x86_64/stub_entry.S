@@ -19,12 +19,13 @@
 #define SIGSET_SIZE 8
 #define PR_SET_PDEATHSIG 1 /* linux/prctl.h is for C only */
 #define LARGEST_ERROR -4095
+#define SEALED -1 /* EPERM: something in there is (mseal(2)), and all of it is left as it was */
 #define TASK_END_57 0x00fffffffffff000
 #define TASK_END_47 0x00007ffffffff000
 
         .section .text.entry, "ax", @progbits
 
-/* A process that still has the embedder's memory: unmap all but the stub. */
+/* A process that still has the embedder's memory: unmap all but the stub. What is sealed the library goes round. */
         .globl  tg_stub_entry
 tg_stub_entry:
         xorl    %edi, %edi
@@ -33,8 +34,11 @@ tg_stub_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        jz      1f
+        cmpq    $SEALED, %rax
         movl    $STUB_EXIT_SWEEP, %edi
-        jnz     stop_for_ever
+        jne     stop_for_ever
+1:
 
         /* Five-level page tables first; where there are none the kernel refuses that range. */
         movabsq $TASK_END_57, %rsi
@@ -52,8 +56,10 @@ tg_stub_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        jz      tg_stub_child
+        cmpq    $SEALED, %rax
         movl    $STUB_EXIT_SWEEP, %edi
-        jnz     stop_for_ever
+        jne     stop_for_ever
 
 /* A new process: dies with the embedder, also when that ended before this line. */
         .globl  tg_stub_child

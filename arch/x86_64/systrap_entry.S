@@ -28,6 +28,7 @@
 #define CLONE_THREAD 0x10000
 #define ALL_WAITERS 0x7fffffff
 #define LARGEST_ERROR -4095
+#define SEALED -1 /* EPERM: something in there is (mseal(2)), and all of it is left as it was */
 #define TASK_END_57 0x00fffffffffff000
 #define TASK_END_47 0x00007ffffffff000
 
@@ -38,7 +39,7 @@
 
         .section .text.entry, "ax", @progbits
 
-/* A process that still has the embedder's memory: unmap all but the region. */
+/* A process that still has the embedder's memory: unmap all but the region. What is sealed the library goes round. */
         .globl  tg_systrap_entry
 tg_systrap_entry:
         xorl    %esp, %esp
@@ -47,8 +48,11 @@ tg_systrap_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        jz      1f
+        cmpq    $SEALED, %rax
         movl    $STUB_EXIT_SWEEP, %edi
-        jnz     give_up
+        jne     give_up
+1:
 
         /* Five-level page tables first; where there are none the kernel refuses that range. */
         leaq    SYSTRAP_REGION_SIZE(%r12), %rdi
@@ -64,8 +68,10 @@ tg_systrap_entry:
         movl    $__NR_munmap, %eax
         syscall
         testq   %rax, %rax
+        jz      swept
+        cmpq    $SEALED, %rax
         movl    $STUB_EXIT_SWEEP, %edi
-        jnz     give_up
+        jne     give_up
 swept:
         xorl    %ebp, %ebp
         movl    $1, %r13d

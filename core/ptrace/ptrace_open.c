@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/ptrace/ptrace_backend.h"
+#include "core/sweep.h"
 
 #define FP_SIZE_MAX ((size_t)64 * 1024)
 
@@ -28,6 +29,36 @@ static int learn_fpstate(struct tg_platform *platform, struct stub_thread *threa
     pp->fp_initial = image;
     platform->info.fpstate_size = size;
     return 0;
+}
+
+static int inject_unmap(void *arg, uint64_t start, uint64_t end)
+{
+    struct stub_thread *thread = arg;
+    const struct ptrace_platform *pp = ptrace_platform(thread->subprocess->base.platform);
+    struct arch_stub_request request = {
+        .job = ARCH_STUB_CALL,
+        .stub_start = pp->stub_start,
+        .call = {.nr = tgi_arch.syscalls.munmap, .args = {start, end - start}},
+    };
+    tg_regs after;
+    int err;
+
+    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    err = stub_thread_inject(thread, &request, &after);
+    return err ? err : (int)tgi_arch.stub_result(&after);
+}
+
+static int sweep(struct tg_platform *platform, struct open_report *report)
+{
+    const struct ptrace_platform *pp = ptrace_platform(platform);
+    struct stub_thread *thread;
+    int err = tracer_acquire(tracer_current(platform), pp->template.subprocess, NULL, &thread);
+
+    if (!err) {
+        err = sweep_all(platform, pp->stub_start, pp->stub_end, inject_unmap, thread);
+        tracer_release(thread);
+    }
+    return err ? open_report_call(report, "unmap the embedder's memory", "munmap(2)", err) : 0;
 }
 
 /* Does SYSEMU work, and does the kernel say how a call was made? A guest of one instruction tells. */
@@ -92,7 +123,9 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
     tracers_init();
     err = stub_template_start(platform, options, report);
     if (!err) {
-        err = learn_from_stub(platform, report);
+        err = sweep(platform, report);
+        if (!err)
+            err = learn_from_stub(platform, report);
         if (err)
             stub_template_stop(platform);
     }

@@ -101,9 +101,10 @@ static void free_platform(struct systrap_platform *sp)
 static void promise_patching(struct tg_info *info)
 {
     info->capabilities |= TG_CAP_PATCHING;
-    info->reserved[0].start = tgi_arch.systrap.table_start;
-    info->reserved[0].end = tgi_arch.systrap.table_start + tgi_arch.systrap.table_size;
-    info->reserved_count = 1;
+    info->reserved[info->reserved_count++] = (struct tg_range){
+        .start = tgi_arch.systrap.table_start,
+        .end = tgi_arch.systrap.table_start + tgi_arch.systrap.table_size,
+    };
 }
 
 static int open_steps(struct tg_platform *platform, const struct tg_platform_options *options,

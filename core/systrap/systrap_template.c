@@ -17,6 +17,7 @@
 #include "core/filter_program.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
+#include "core/sweep.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
 
@@ -178,6 +179,28 @@ static int start_failed(const struct stub_setup *setup, struct open_report *repo
     return cause ? cause : open_report_end(report, start_step, template->death_reason, template->death_status);
 }
 
+static int order_unmap(void *arg, uint64_t start, uint64_t end)
+{
+    struct systrap_subprocess *template = arg;
+    struct answer answer;
+    int err;
+
+    orders_of(template)->calls[0] = (struct stub_call){.nr = tgi_arch.syscalls.munmap, .args = {start, end - start}};
+    err = orders_give(template, 1, &answer);
+    return err ? err : (int)answer.result;
+}
+
+static int sweep(struct systrap_subprocess *template, struct open_report *report)
+{
+    const uint64_t region = systrap_platform(template->base.platform)->region;
+    int err;
+
+    pthread_mutex_lock(&template->order_lock);
+    err = sweep_all(template->base.platform, region, region + SYSTRAP_REGION_SIZE, order_unmap, template);
+    pthread_mutex_unlock(&template->order_lock);
+    return err ? open_report_call(report, "unmap the embedder's memory", "munmap(2)", err) : 0;
+}
+
 static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *report)
 {
     struct systrap_platform *sp = systrap_platform(setup->platform);
@@ -193,7 +216,8 @@ static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *
     if (orders_first_answer(sp->template, &answer))
         return start_failed(setup, report);
     err = stub_memory_seal(sp->template);
-    return err ? open_report_call(report, "seal the stub's memory", "fcntl(F_ADD_SEALS)", err) : 0;
+    return err ? open_report_call(report, "seal the stub's memory", "fcntl(F_ADD_SEALS)", err)
+               : sweep(sp->template, report);
 }
 
 static int new_template(struct tg_platform *platform, struct open_report *report)

@@ -20,6 +20,9 @@
 #include "check.h"
 #include "guest.h"
 
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE              65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
@@ -105,6 +108,26 @@ static void be_a_personality(const struct environment *environment, long value)
 {
     (void)value;
     CHECK_SYSTEM(personality((unsigned long)environment->what));
+}
+
+/* As a kernel with CONFIG_MSEAL_SYSTEM_MAPPINGS leaves every process. */
+static void seal_system_mappings(const struct environment *environment, long value)
+{
+    char line[256];
+    FILE *maps = fopen("/proc/self/maps", "re");
+
+    (void)environment;
+    (void)value;
+    CHECK(maps != NULL);
+    while (fgets(line, sizeof(line), maps)) {
+        unsigned long start;
+        unsigned long end;
+
+        if ((strstr(line, "[vdso]") || strstr(line, "[vvar")) && sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+            syscall(SYS_mseal, start, end - start, 0))
+            SKIP("mseal: %m");
+    }
+    fclose(maps);
 }
 
 static void refuse_exec_gain(const struct environment *environment, long value)
@@ -217,6 +240,7 @@ const struct environment environments[] = {
      ONCE},
     {"no_exec_gain_alone", refuse_exec_gain, PR_MDWE_REFUSE_EXEC_GAIN | PR_MDWE_NO_INHERIT, {WORKS}, {WORKS}, ONCE},
 
+    {"sealed_system_mappings", seal_system_mappings, 0, {WORKS}, {WORKS}, ONCE},
     {"no_proc", hide_proc, 0, {WORKS}, {WORKS}, ONCE},
     {"empty_folder", live_in_an_empty_folder, 0, {WORKS}, {WORKS}, ONCE},
     {"no_root", give_up_root, RLIMIT_MSGQUEUE, {WORKS}, {WORKS}, ONCE},

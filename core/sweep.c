@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <errno.h>
+#include <stdbool.h>
+
+#include "arch/arch.h"
+#include "core/sweep.h"
+
+#define CALLS_MAX 2000 /* a sealed range takes about a hundred */
+
+struct sweep {
+    struct tg_info *info;
+    sweep_call *unmap;
+    void *arg;
+    unsigned int calls;
+};
+
+/* Neighbours become one range. */
+static int keep(struct tg_info *info, uint64_t page)
+{
+    struct tg_range *last = info->reserved_count ? &info->reserved[info->reserved_count - 1] : NULL;
+
+    /* Above no guest may map anything anyway. */
+    if (page >= info->user_end)
+        return 0;
+    if (last && last->end == page) {
+        last->end += info->page_size;
+        return 0;
+    }
+    if (info->reserved_count == TG_RESERVED_MAX)
+        return -EPERM;
+    info->reserved[info->reserved_count++] = (struct tg_range){.start = page, .end = page + info->page_size};
+    return 0;
+}
+
+/* From below: the kept pages come in their order. */
+static int sweep_range(struct sweep *sweep, uint64_t start, uint64_t end)
+{
+    const uint64_t page = sweep->info->page_size;
+    uint64_t middle = (start + (end - start) / 2) & ~(page - 1);
+    int err;
+
+    if (start == end)
+        return 0;
+    if (++sweep->calls > CALLS_MAX)
+        return -EPERM;
+    err = sweep->unmap(sweep->arg, start, end);
+    if (err != -EPERM)
+        return err;
+    if (end - start == page)
+        return keep(sweep->info, start);
+    err = sweep_range(sweep, start, middle);
+    return err ? err : sweep_range(sweep, middle, end);
+}
+
+int sweep_all(struct tg_platform *platform, uint64_t start, uint64_t end, sweep_call *unmap, void *arg)
+{
+    struct sweep sweep = {.info = &platform->info, .unmap = unmap, .arg = arg};
+    int err = sweep_range(&sweep, 0, start);
+
+    return err ? err : sweep_range(&sweep, end, tgi_arch.user_end);
+}
