@@ -34,7 +34,7 @@ static const int calls[] = {
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(exit),
-    /* the C library's memory; it counts processors in /sys or /proc, or asks */
+    /* the C library\'s memory; it counts processors in /sys or /proc, or asks; and what is read and written there */
     SCMP_SYS(sched_getaffinity),
     SCMP_SYS(mmap),
     SCMP_SYS(munmap),
@@ -42,6 +42,8 @@ static const int calls[] = {
     SCMP_SYS(madvise),
     SCMP_SYS(brk),
     SCMP_SYS(openat),
+    SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),
     SCMP_SYS(newfstatat),
     SCMP_SYS(fstat),
 };

@@ -248,6 +248,17 @@ int ptrace_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_me
 void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason, int32_t status);
 void ptrace_subprocess_release(struct ptrace_subprocess *subprocess);
 
+/* ---- guest_memory.c ---- */
+
+/* /proc/THREAD/mem. The descriptor or -errno. */
+int guest_memory_open(pid_t thread, int flags);
+ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
+                               size_t length);
+/* How many bytes of it can be read. */
+size_t ptrace_read_guest(struct ptrace_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
+/* The thread has no address space any more: it has ended. */
+bool guest_memory_is_gone(pid_t thread);
+
 /* ---- stub_thread.c: the ptrace(2) calls ---- */
 
 /* All return 0 or -errno; -ESRCH when the stub is dead, which is then on record. */

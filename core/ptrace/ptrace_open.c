@@ -157,6 +157,7 @@ const struct backend_ops ptrace_backend = {
     .subprocess_create = ptrace_subprocess_create,
     .subprocess_destroy = ptrace_subprocess_destroy,
     .subprocess_apply = ptrace_subprocess_apply,
+    .subprocess_copy = ptrace_subprocess_copy,
     .context_reset = ptrace_context_reset,
     .context_pull_fp = ptrace_context_pull_fp,
     .fp_check = ptrace_fp_check,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "core/event.h"
@@ -16,12 +15,7 @@
 
 static size_t read_guest(void *arg, uint64_t addr, void *buffer, size_t length)
 {
-    const struct ptrace_subprocess *subprocess = arg;
-    struct iovec local = {.iov_base = buffer, .iov_len = length};
-    struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = length};
-    ssize_t copied = process_vm_readv(atomic_load(&subprocess->base.pid), &local, 1, &remote, 1, 0);
-
-    return copied > 0 ? (size_t)copied : 0;
+    return ptrace_read_guest(arg, addr, buffer, length);
 }
 
 static bool guest_executable(void *arg, uint64_t addr)

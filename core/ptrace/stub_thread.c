@@ -5,7 +5,6 @@
 #include <linux/audit.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -15,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/descriptors.h"
 #include "core/ptrace/ptrace_backend.h"
 
 #ifndef PTRACE_SYSEMU
@@ -24,7 +22,6 @@
 #endif
 #define TRACE_OPTIONS        (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 #define WRITE_AT_ONCE        16 /* words from which on opening the file costs less than writing each */
-#define NOBODYS_ADDRESS      (1ull << 63)
 #define START_TRIES_YIELDING 64
 #define START_TRIES          20000 /* 50 microseconds each: far more than unmapping any embedder takes */
 
@@ -70,18 +67,11 @@ void stub_thread_died(struct stub_thread *thread, int status)
 /*
  * A thread that has ended and waits to be reaped refuses like one that must
  * not be traced, and a dead first thread is not reported. But neither has an
- * address space any more. The address that is asked for is above all that a
- * process can have: before Linux 6.5 a look below a stack makes the stack grow
- * down to it, and a new stub still has one, perhaps right above the place that
- * it is about to map.
+ * address space any more.
  */
 static bool is_dead(const struct stub_thread *thread)
 {
-    uint64_t word;
-    struct iovec local = {.iov_base = &word, .iov_len = sizeof(word)};
-    struct iovec remote = {.iov_base = (void *)(uintptr_t)NOBODYS_ADDRESS, .iov_len = sizeof(word)};
-
-    return process_vm_readv(thread->tid, &local, 1, &remote, 1, 0) < 0 && errno == ESRCH;
+    return guest_memory_is_gone(thread->tid);
 }
 
 pid_t stub_thread_wait_first(struct stub_thread *thread, int *status)
@@ -274,12 +264,9 @@ int stub_thread_stop(struct stub_thread *thread, int *status)
 /* In one go, where writing through /proc is allowed; a write there passes the page's protection. */
 static bool write_at_once(struct stub_thread *thread, uint64_t addr, const uint64_t *words, size_t n)
 {
-    char path[32];
+    int fd = guest_memory_open(thread->tid, O_WRONLY);
     bool written;
-    int fd;
 
-    snprintf(path, sizeof(path), "/proc/%d/mem", thread->tid);
-    fd = descriptor_open(path, O_WRONLY);
     if (fd < 0)
         return false;
     written = pwrite(fd, words, n * sizeof(*words), (off_t)addr) == (ssize_t)(n * sizeof(*words));

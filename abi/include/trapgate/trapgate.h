@@ -376,7 +376,7 @@ TG_API int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint6
  * the memory meanwhile. Read a thing once, then check it. Code reads as the
  * guest wrote it, whatever calls in it are patched.
  * Errors: -EINVAL, -EFAULT, -ESRCH, -EPERM, -ENOMEM, and where the host
- * forbids those two calls on systrap -EMFILE.
+ * forbids those two calls -EMFILE.
  */
 TG_API int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
 TG_API int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length,
