@@ -281,24 +281,34 @@ static void attach_to_reused_number(uint32_t backend)
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
-static void number_becomes_anothers(uint32_t backend)
+/* How a child that runs this ends is how this one does. */
+static void in_child(void (*run)(uint32_t backend), uint32_t backend)
 {
-    pid_t child;
+    pid_t child = CHECK_SYSTEM(fork());
     int status;
 
-    if (backend != TG_BACKEND_PTRACE)
-        SKIP("only stubs that are traced are left without a tracer");
-    if (unshare(CLONE_NEWPID) && unshare(CLONE_NEWUSER | CLONE_NEWPID))
-        SKIP("no namespace of process numbers: %m");
-    child = CHECK_SYSTEM(fork());
     if (child == 0) {
-        attach_to_reused_number(backend);
-        exit(0);
+        run(backend);
+        _exit(0); /* a look at leaks would need /proc of its namespace */
     }
     CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
     CHECK(WIFEXITED(status));
     if (WEXITSTATUS(status))
-        exit(WEXITSTATUS(status));
+        _exit(WEXITSTATUS(status));
+}
+
+static void enter_namespace(uint32_t backend)
+{
+    if (unshare(CLONE_NEWPID) && unshare(CLONE_NEWUSER | CLONE_NEWPID))
+        SKIP("no namespace of process numbers: %m");
+    in_child(attach_to_reused_number, backend);
+}
+
+static void number_becomes_anothers(uint32_t backend)
+{
+    if (backend != TG_BACKEND_PTRACE)
+        SKIP("only stubs that are traced are left without a tracer");
+    in_child(enter_namespace, backend);
 }
 
 /* ---- the process that the others were copied from ---- */
