@@ -34,7 +34,7 @@ static const int calls[] = {
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(exit),
-    /* the C library\'s memory; it counts processors in /sys or /proc, or asks; and what is read and written there */
+    /* the C library's memory; it counts processors in /sys or /proc, or asks; and what is read and written there */
     SCMP_SYS(sched_getaffinity),
     SCMP_SYS(mmap),
     SCMP_SYS(munmap),

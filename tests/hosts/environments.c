@@ -256,7 +256,7 @@ const struct environment environments[] = {
     {"no_random", refuse_call, SYS_getrandom, {REFUSED, {"getrandom"}}, {REFUSED, {"getrandom"}}, VALUES(refusals)},
     {"no_clone3", refuse_call, SYS_clone3, {WORKS}, {WORKS}, VALUES(missing)},
     {"clone3_forbidden", refuse_call, SYS_clone3, {REFUSED, {"clone3"}}, {REFUSED, {"clone3"}}, VALUES(forbidden)},
-    {"no_copies", refuse_call, SYS_process_vm_writev, {EITHER, {"process_vm_writev"}}, {WORKS}, VALUES(refusals)},
+    {"no_copies", refuse_call, SYS_process_vm_writev, {WORKS}, {WORKS}, VALUES(refusals)},
     {"no_limits_shown", refuse_call, SYS_prlimit64, {WORKS}, {WORKS}, VALUES(refusals)},
     {"fatal_call", refuse_call, SYS_reboot, {WORKS}, {REFUSED, {"system call 169"}}, VALUES(fatal)},
     {"fatal_sigaltstack", refuse_call, SYS_sigaltstack, {WORKS}, {REFUSED, {"filter"}}, VALUES(fatal)},

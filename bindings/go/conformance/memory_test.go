@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math"
 	"runtime"
-	"strings"
 	"syscall"
 	"unsafe"
 
@@ -429,19 +428,6 @@ func forbidCopies() {
 	equal(errno, 0)
 }
 
-// Registers cannot stand in for memory: an error that says what to allow.
-func copiesAreRefused(b trapgate.Backend) {
-	platform := openPlatform(b, 0)
-	s := createSubprocess(platform)
-	mapPages(s, holeAt, 4096, protRW)
-	done, err := s.ReadMemory(holeAt, make([]byte, 8))
-	partial(done, err, 0, syscall.EPERM)
-	check(strings.Contains(err.Error(), "process_vm_readv"), "the sentence says what to allow")
-	done, err = s.WriteMemory(holeAt, make([]byte, 8))
-	partial(done, err, 0, syscall.EPERM)
-	platform.Close()
-}
-
 func callsAreStillPatched(b trapgate.Backend) {
 	g := open(b, "call_loop")
 	for i := 0; i < 100; i++ {
@@ -455,10 +441,6 @@ func callsAreStillPatched(b trapgate.Backend) {
 
 func hostForbidsCopies(b trapgate.Backend) {
 	forbidCopies()
-	if b == trapgate.BackendPtrace {
-		copiesAreRefused(b)
-		return
-	}
 	copiesAnyLength(b)
 	partialAtAHole(b)
 	partialAfterManyPages(b)

@@ -116,22 +116,8 @@ fn out_of_reach(backend: Backend) {
     assert_eq!(word, [42; 8]);
 }
 
-/// Registers cannot stand in for memory: an error that says what to allow.
-fn copies_are_refused(backend: Backend) {
-    let subprocess = Subprocess::new(&open_platform(backend)).unwrap();
-    let mut word = [7; 8];
-    map_pages(&subprocess, AREA, 4096, RW);
-    let partial = subprocess.read(AREA, &mut word).unwrap_err();
-    assert_eq!((partial.done, word), (0, [7; 8]));
-    assert!(fails::<(), _>(Err(partial), libc::EPERM).message().contains("process_vm_readv"));
-    fails(subprocess.write(AREA, &word), libc::EPERM);
-}
-
 fn forbidden(backend: Backend) {
     host::forbid_memory_copies();
-    if backend == Backend::Ptrace {
-        return copies_are_refused(backend);
-    }
     copy(backend);
     partial_hole(backend);
     partial_long(backend);
