@@ -321,6 +321,8 @@ int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, 
                    struct stub_thread **out);
 /* Back to its seat; a dead one is forgotten. */
 void tracer_release(struct stub_thread *thread);
+/* The FP states that only the calling thread's idle stub threads there hold come home. */
+void tracer_save_fp(struct ptrace_subprocess *subprocess);
 struct stub_thread *tracer_by_tid(struct tracer *tracer, pid_t tid);
 /* Ends the tracers of a closing platform. */
 void tracers_close(struct tg_platform *platform);

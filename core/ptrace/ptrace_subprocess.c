@@ -186,6 +186,7 @@ void ptrace_subprocess_destroy(struct tg_subprocess *base)
     struct ptrace_subprocess *subprocess = to_ptrace_subprocess(base);
 
     if (platform_is_ours(base->platform)) {
+        tracer_save_fp(subprocess);
         ptrace_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
         subprocess_shut(base);
         ptrace_queue_subprocess_dead(subprocess);

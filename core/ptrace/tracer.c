@@ -409,6 +409,17 @@ void tracer_release(struct stub_thread *thread)
         list_add_first(&seat->idle, &thread->waiting);
 }
 
+void tracer_save_fp(struct ptrace_subprocess *subprocess)
+{
+    struct tracer *tracer = tracer_find(subprocess->base.platform);
+    struct seat *seat = tracer ? find_seat(tracer, subprocess) : NULL;
+    struct list *node;
+
+    if (!seat)
+        return;
+    list_for_each(node, &seat->idle) fp_evict(container_of(node, struct stub_thread, waiting));
+}
+
 /* ---- the end of a tracer ---- */
 
 static void give_back(struct stub_thread *thread)

@@ -120,9 +120,27 @@ static void leaves_meanwhile(uint32_t backend)
     rounds(backend, switch_elsewhere);
 }
 
+/* The thread that the state belongs to destroys the subprocess itself. */
+static void of_one_thread(uint32_t backend)
+{
+    struct guest guest;
+
+    guest_open(&guest, backend, GUEST_CODE(fp_load_once));
+    tg_subprocess_destroy(guest.subprocess);
+    CHECK_OK(tg_context_set_flags(guest.context, TG_CONTEXT_ONE_THREAD));
+    load_pattern(&guest, 5);
+    tg_subprocess_destroy(guest.subprocess);
+    guest.subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(fp_load_once));
+    run_to_call(guest.context, guest.subprocess);
+    check_pattern(guest.subprocess, 5);
+    guest_close(&guest);
+}
+
 const struct test_case context_fp_cases[] = {
     {"context.fp_used", "FP state outlives the subprocess though the context is being changed while that is destroyed",
      used_meanwhile},
     {"context.fp_moves", "The same for a context that another thread runs elsewhere in that moment", leaves_meanwhile},
+    {"context.fp_one_thread", "FP state of a context of one thread outlives a subprocess that this thread destroys",
+     of_one_thread},
     {0},
 };
