@@ -189,7 +189,7 @@ uint32_t mapping_table_rights(struct mapping_table *table, uint64_t addr)
 
 static uint32_t rights_of_map(const struct tg_mem_op *op)
 {
-    return op->prot | MAPPING_MAPPED | (op->flags & TG_MAP_SHARED ? MAPPING_SHARED : 0);
+    return op->prot | MAPPING_MAPPED | (mapping_is_shared(op) ? MAPPING_SHARED : 0);
 }
 
 /* What an operation makes of these rights. */

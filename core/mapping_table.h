@@ -42,6 +42,12 @@ struct mapping_table {
     uint64_t seed;
 };
 
+/* Of an operation that maps: is it a shared mapping? */
+static inline bool mapping_is_shared(const struct tg_mem_op *op)
+{
+    return (op->flags & (TG_MAP_SHARED | TG_MAP_CODE)) == TG_MAP_SHARED;
+}
+
 void mapping_table_init(struct mapping_table *table);
 void mapping_table_destroy(struct mapping_table *table);
 

@@ -14,7 +14,7 @@
 #endif
 
 #define PROT_ALL      (TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC)
-#define MAP_FLAGS_ALL (TG_MAP_SHARED | TG_MAP_POPULATE | TG_MAP_NORESERVE | TG_MAP_NOREPLACE | TG_MAP_FD)
+#define MAP_FLAGS_ALL (TG_MAP_SHARED | TG_MAP_POPULATE | TG_MAP_NORESERVE | TG_MAP_NOREPLACE | TG_MAP_FD | TG_MAP_CODE)
 #define COPY_MAX      ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
 
 static const int advices[] = {
@@ -36,6 +36,14 @@ static int refuse_range(struct tg_platform *platform, size_t index, const struct
                          (unsigned long long)limits->start, (unsigned long long)limits->end);
 }
 
+/* Which of them it is. */
+static const char *into_reserved(const struct tg_info *info)
+{
+    if (info->capabilities & TG_CAP_PATCHING)
+        return "into a reserved range (for patched calls: TG_OPEN_NO_PATCHING, --no-patching, gives it back)";
+    return "into a reserved range";
+}
+
 /* The address is a multiple of the page size and the length is not 0. */
 static int check_range(struct tg_platform *platform, size_t index, const struct tg_mem_op *op)
 {
@@ -49,7 +57,7 @@ static int check_range(struct tg_platform *platform, size_t index, const struct 
     end = (op->addr + op->length + mask) & ~mask;
     for (uint32_t i = 0; i < info->reserved_count; i++) {
         if (overlaps(&info->reserved[i], op->addr, end))
-            return refuse_range(platform, index, op, "into a reserved range", &info->reserved[i]);
+            return refuse_range(platform, index, op, into_reserved(info), &info->reserved[i]);
     }
     return 0;
 }
@@ -60,6 +68,8 @@ static const char *check_map(const struct tg_info *info, const struct tg_mem_op 
         return "unknown bits in prot";
     if (op->flags & ~(uint32_t)MAP_FLAGS_ALL)
         return "unknown bits in flags";
+    if (op->flags & TG_MAP_CODE && (op->prot & (TG_PROT_EXEC | TG_PROT_WRITE)) != TG_PROT_EXEC)
+        return "TG_MAP_CODE is for what can be run and cannot be written";
     if (op->fd < -1)
         return "the descriptor is negative and not -1";
     if (op->fd == 0 && !(op->flags & TG_MAP_FD))

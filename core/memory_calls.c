@@ -9,7 +9,7 @@ static uint64_t map_flags(const struct tg_mem_op *op)
 {
     uint64_t flags = op->flags & TG_MAP_NOREPLACE ? 0x100000 /* MAP_FIXED_NOREPLACE */ : MAP_FIXED;
 
-    flags |= op->flags & TG_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
+    flags |= mapping_is_shared(op) ? MAP_SHARED : MAP_PRIVATE;
     if (op->flags & TG_MAP_POPULATE)
         flags |= MAP_POPULATE;
     if (op->flags & TG_MAP_NORESERVE)

@@ -30,6 +30,9 @@ const (
 	MapPopulate  MapFlags = C.TG_MAP_POPULATE  // make the pages present now
 	MapNoReserve MapFlags = C.TG_MAP_NORESERVE // MAP_NORESERVE
 	MapNoReplace MapFlags = C.TG_MAP_NOREPLACE // EEXIST rather than replace what is there
+	// MapCode is for code, executable and not writable, whose bytes change through no other mapping: calls in it may be
+	// patched, also with MapShared, which then says nothing.
+	MapCode MapFlags = C.TG_MAP_CODE
 )
 
 // MemOp is an operation on guest memory, for Subprocess.Apply. MapOp, MapFileOp, UnmapOp, ProtectOp and AdviseOp make

@@ -86,7 +86,7 @@ static void bad_fields(struct fixture *fixture)
 {
     const uint64_t page = PAGE(fixture);
     static const uint32_t bad_bits[] = {0x8, 0x10, 0x1000000, 0x80000000};
-    static const uint32_t bad_flags[] = {TG_MAP_FD, 0x20, 0x1000000, 0x80000000};
+    static const uint32_t bad_flags[] = {TG_MAP_FD, 0x40, 0x1000000, 0x80000000};
     static const int32_t bad_advice[] = {-1, MADV_DONTFORK, MADV_HWPOISON, MADV_WIPEONFORK, 1000};
     for (size_t i = 0; i < sizeof(bad_bits) / sizeof(bad_bits[0]); i++) {
         batch_refused(fixture, -EINVAL, -EINVAL,

@@ -84,6 +84,9 @@ void hostile_stopped_backlog_needed(uint32_t backend);
 void hostile_stopped_hot_call(uint32_t backend);
 void hostile_stopped_hot_call_left(uint32_t backend);
 
+void hostile_patched_orders(uint32_t backend);
+void hostile_patched_never_writable(uint32_t backend);
+
 void hostile_many_in_one(uint32_t backend);
 void hostile_many_on_queue(uint32_t backend);
 

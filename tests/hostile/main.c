@@ -82,6 +82,8 @@ static const struct hostile_case {
     {"stopped_backlog_needed", hostile_stopped_backlog_needed},
     {"stopped_hot_call", hostile_stopped_hot_call},
     {"stopped_hot_call_left", hostile_stopped_hot_call_left},
+    {"patched_orders", hostile_patched_orders},
+    {"patched_never_writable", hostile_patched_never_writable},
     {"many_in_one", hostile_many_in_one},
     {"many_on_queue", hostile_many_on_queue},
 };

@@ -157,6 +157,45 @@ static void advice(void **state)
     }
 }
 
+/* Code can be run, and is not written. */
+static void code(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t prot;
+        int expected;
+    } rights[] = {
+        {TG_PROT_EXEC, 0},
+        {TG_PROT_READ | TG_PROT_EXEC, 0},
+        {TG_PROT_READ, -EINVAL},
+        {TG_PROT_NONE, -EINVAL},
+        {TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC, -EINVAL},
+    };
+
+    for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++) {
+        struct tg_mem_op op = op_of(TG_MEM_MAP, START, PAGE);
+
+        op.prot = rights[i].prot;
+        op.flags = TG_MAP_CODE;
+        expect_op(op, rights[i].expected);
+        op.flags = TG_MAP_CODE | TG_MAP_SHARED;
+        expect_op(op, rights[i].expected);
+    }
+}
+
+/* Who meets the range that patched calls need hears of the way out. */
+static void patching_needs_it(void **state)
+{
+    (void)state;
+    const struct tg_mem_op op = op_of(TG_MEM_MAP, STUB, PAGE);
+
+    assert_int_equal(subprocess_check_ops(&subprocess, &op, 1), -EINVAL);
+    assert_null(strstr(last_error_get(platform.id), "TG_OPEN_NO_PATCHING"));
+    platform.info.capabilities = TG_CAP_PATCHING;
+    assert_int_equal(subprocess_check_ops(&subprocess, &op, 1), -EINVAL);
+    assert_non_null(strstr(last_error_get(platform.id), "TG_OPEN_NO_PATCHING"));
+}
+
 static void one_bad_among_good(void **state)
 {
     (void)state;
@@ -184,6 +223,8 @@ int main(void)
         cmocka_unit_test_setup(unknown_bits, begin),
         cmocka_unit_test_setup(offsets, begin),
         cmocka_unit_test_setup(advice, begin),
+        cmocka_unit_test_setup(code, begin),
+        cmocka_unit_test_setup(patching_needs_it, begin),
         cmocka_unit_test_setup(one_bad_among_good, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

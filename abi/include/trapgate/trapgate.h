@@ -181,7 +181,7 @@ typedef struct tg_info {
     uint64_t capabilities; /* TG_CAP_* */
     uint32_t reserved_count;
     uint32_t pad;
-    tg_range reserved[TG_RESERVED_MAX]; /* inside user_start..user_end, never available to guests */
+    tg_range reserved[TG_RESERVED_MAX]; /* inside the above, never available to guests; none with TG_OPEN_NO_PATCHING */
     /*
      * What user_end is at least, in every platform of either backend. From
      * 1 MiB to there nothing is ever reserved: a layout of addresses that has to
@@ -331,6 +331,14 @@ TG_API int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out);
 #define TG_MAP_NORESERVE 0x4 /* MAP_NORESERVE */
 #define TG_MAP_NOREPLACE 0x8 /* -EEXIST rather than replace what is there */
 #define TG_MAP_FD        0x10 /* fd is meant as it is: needed for descriptor 0, the value of a field that nobody has set */
+/*
+ * Code, of TG_PROT_EXEC and not TG_PROT_WRITE, whose bytes change through no
+ * other mapping of the descriptor while it is mapped: it may be patched, also
+ * with TG_MAP_SHARED, which then means what it does without. A guest that maps
+ * the same bytes elsewhere to write them finds pages with patched calls
+ * unchanged here.
+ */
+#define TG_MAP_CODE      0x20
 
 typedef struct tg_mem_op {
     uint32_t size;   /* sizeof(tg_mem_op), at least 4; the same in all elements of an array */

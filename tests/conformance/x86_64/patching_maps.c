@@ -2,7 +2,7 @@
 /* What the library knows of mappings, and what patching follows from it: nobody has to ask the host. */
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -94,10 +94,80 @@ static void forks_know_their_own(uint32_t backend)
     loop_close(&mother);
 }
 
+/* ---- code of a descriptor ---- */
+
+/* Said to be code it is patched in a shared mapping too, and the descriptor keeps its bytes. */
+static void shared_code_is_patched(uint32_t backend)
+{
+    const struct pattern *pattern = find_pattern("libc_wrapper");
+    const size_t length = (size_t)(pattern->code.end - pattern->code.start);
+    int file = CHECK_SYSTEM(memfd_create("code", MFD_CLOEXEC));
+    unsigned char now[256];
+    struct loop loop;
+
+    CHECK_SYSTEM(ftruncate(file, GUEST_CODE_SIZE));
+    CHECK_EQ(CHECK_SYSTEM(pwrite(file, pattern->code.start, length, 0)), length);
+    loop_open(&loop, backend, 0, pattern);
+    loop.at = GUEST_HOLE_AT;
+    CHECK_OK(tg_subprocess_map(loop.guest.subprocess, loop.at, loop.guest.page, PROT_RX, TG_MAP_SHARED | TG_MAP_CODE,
+                               file, 0));
+    loop_start(&loop, 3);
+    loop_warm(&loop);
+    check_site_is_whole(&loop);
+    CHECK_EQ(CHECK_SYSTEM(pread(file, now, length, 0)), length);
+    CHECK_BYTES(now, pattern->code.start, length);
+    loop_close(&loop);
+    CHECK_SYSTEM(close(file));
+}
+
+/* ---- reading ---- */
+
+/* In any part, across pages of which some are patched and some are not, and up to the first that is not there. */
+static void reads_what_was_written(uint32_t backend)
+{
+    const struct pattern *pattern = find_pattern("mov_eax");
+    const size_t length = (size_t)(pattern->code.end - pattern->code.start);
+    unsigned char *expected;
+    unsigned char *now;
+    struct loop loop;
+    size_t all;
+    size_t done;
+    size_t i;
+
+    loop_open(&loop, backend, 0, pattern);
+    all = 8 * loop.guest.page;
+    expected = calloc(2, all);
+    CHECK(expected != NULL);
+    now = expected + all;
+    map_pages(loop.guest.subprocess, GUEST_HOLE_AT, all, PROT_RW);
+    for (i = 0; i < 8; i += 2)
+        memcpy(expected + (i + 1) * loop.guest.page - 20, pattern->code.start, length);
+    CHECK_OK(tg_subprocess_write(loop.guest.subprocess, GUEST_HOLE_AT, expected, all - length, NULL));
+    memset(expected + all - length, 0, length);
+    CHECK_OK(tg_subprocess_protect(loop.guest.subprocess, GUEST_HOLE_AT, all, PROT_RX));
+    for (i = 0; i < 6; i += 2) {
+        loop.at = GUEST_HOLE_AT + (i + 1) * loop.guest.page - 20;
+        loop_start(&loop, i);
+        loop_warm(&loop);
+    }
+    CHECK_RESULT(tg_subprocess_read(loop.guest.subprocess, GUEST_HOLE_AT, now, all + 1, &done), -EFAULT);
+    CHECK_EQ(done, all);
+    CHECK_BYTES(now, expected, all);
+    for (i = 0; i + 64 < all; i += 41) {
+        CHECK_OK(tg_subprocess_read(loop.guest.subprocess, GUEST_HOLE_AT + i, now, 1 + i % 64, NULL));
+        CHECK_BYTES(now, expected + i, 1 + i % 64);
+    }
+    loop_close(&loop);
+    free(expected);
+}
+
 const struct test_case patch_map_cases[] = {
     {"patch.without_proc", "Code is patched where there is no /proc", patched_without_proc},
     {"patch.half_protected", "Code whose rights are in doubt after an operation that failed is left alone",
      half_protected},
+    {"patch.shared_code", "Code in a shared mapping that is said to be code is patched, and the file keeps its bytes",
+     shared_code_is_patched},
+    {"patch.read", "The embedder reads patched code as it was written, in any part", reads_what_was_written},
     {"patch.fork_rights", "Mother and child each know the rights of their own code", forks_know_their_own},
     {0},
 };

@@ -295,6 +295,8 @@ pub const TG_MAP_NORESERVE: u32 = 0x4;
 pub const TG_MAP_NOREPLACE: u32 = 0x8;
 /// `fd` is a descriptor, whatever its number: needed for descriptor 0.
 pub const TG_MAP_FD: u32 = 0x10;
+/// Code whose bytes change through no other mapping: may be patched, and is mapped privately also with [`TG_MAP_SHARED`].
+pub const TG_MAP_CODE: u32 = 0x20;
 
 /// One memory operation of a batch.
 #[repr(C)]

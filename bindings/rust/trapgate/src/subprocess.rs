@@ -86,6 +86,12 @@ impl<'fd> Mapping<'fd> {
         self.with_flags(sys::TG_MAP_NOREPLACE)
     }
 
+    /// Code, executable and not writable, whose bytes change through no other mapping: calls in it may be patched, also
+    /// where it is [`Mapping::shared`], which then says nothing.
+    pub fn code(self) -> Self {
+        self.with_flags(sys::TG_MAP_CODE)
+    }
+
     /// `TG_MAP_*` bits, which the library checks.
     pub fn with_flags(mut self, bits: u32) -> Self {
         self.flags |= bits;
