@@ -224,6 +224,10 @@ static int enter_and_copy(struct tg_subprocess *subprocess, bool to_guest, uint6
     int err;
 
     *done = 0;
+    /* A process that was forked from the embedder does not know whose number that is by now. */
+    if (!platform_is_ours(subprocess->platform))
+        return platform_fail(subprocess->platform, -EPERM,
+                             "copy guest memory: the platform belongs to the process that has opened it");
     if (!subprocess_enter(subprocess))
         return copy_failed(subprocess, ESRCH, addr);
     err = copy_memory(subprocess, to_guest, addr, buffer, length, done);

@@ -20,13 +20,14 @@
 
 /*
  * Until let_go() nobody reaps it. 0: it has been reaped, or there never was
- * one. The partner is child_reap(): it takes the number away and then waits
+ * one, or it is no child of this process, which was forked from its parent and
+ * would not know when it is reaped there. The partner is child_reap(): it takes the number away and then waits
  * for whoever has counted himself in; who comes later finds none.
  */
 static pid_t hold(struct systrap_subprocess *subprocess)
 {
     atomic_fetch_add(&subprocess->child_users, 1);
-    return atomic_load(&subprocess->child);
+    return platform_is_ours(subprocess->base.platform) ? atomic_load(&subprocess->child) : 0;
 }
 
 static void let_go(struct systrap_subprocess *subprocess)

@@ -108,6 +108,32 @@ static void number_of_the_first_is_kept(uint32_t backend)
     CHECK_EQ(proc_state(first), 0);
 }
 
+/* A child of the embedder's cannot know when its parent reaps a stub. */
+static void numbers_are_the_openers(uint32_t backend)
+{
+    struct guest guest;
+    uint64_t word = 7;
+    size_t done = 1;
+    pid_t child;
+    int status;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    GUEST_RUN_TO_CALL(&guest);
+    child = CHECK_SYSTEM(fork());
+    if (child == 0) {
+        CHECK_RESULT(tg_subprocess_read(guest.subprocess, GUEST_DATA_AT, &word, sizeof(word), &done), -EPERM);
+        CHECK_RESULT(tg_subprocess_write(guest.subprocess, GUEST_DATA_AT, &word, sizeof(word), &done), -EPERM);
+        CHECK_EQ(done, 0);
+        CHECK_EQ(word, 7);
+        _exit(0);
+    }
+    CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(guest_load(guest.subprocess, GUEST_DATA_AT), 0);
+    GUEST_RUN_TO_CALL(&guest);
+    guest_close(&guest);
+}
+
 /* ---- a mother who dies in the middle of it ---- */
 
 struct birth {
@@ -357,6 +383,8 @@ const struct test_case process_cases[] = {
     {"process.number_kept", "A stub that has died keeps its number until its subprocess is destroyed", number_is_kept},
     {"process.first_number_kept", "So does the platform's first stub, until the platform is closed",
      number_of_the_first_is_kept},
+    {"process.of_the_opener", "A process that the embedder has forked gets -EPERM for copies of guest memory",
+     numbers_are_the_openers},
     {"process.mother_killed", "A stub that is killed while it is copied leaves no process behind", mother_is_killed},
     {"process.kill_refused", "Where the host refuses to kill by a descriptor everything ends all the same",
      kill_by_descriptor_is_refused},
