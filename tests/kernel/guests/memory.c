@@ -138,6 +138,41 @@ static void check_execution(void)
     REPORT(((int (*)(void))area)() == 42);
 }
 
+static int calls_right(const char *code, int calls)
+{
+    const long parent = getppid();
+    int right = 0;
+
+    for (int i = 0; i < calls; i++)
+        right += ((long (*)(void))code)() == parent;
+    return right == calls;
+}
+
+/* Code whose call was made so often that it may have been changed: what is moved, written or made zeros is the
+ * program's.
+ */
+static void check_hot_code(void)
+{
+    /* mov $SYS_getppid, %eax; syscall; mov %rax, %rax; ret */
+    static const unsigned char code[] = {0xb8, 110, 0, 0, 0, 0x0f, 0x05, 0x48, 0x89, 0xc0, 0xc3};
+    char *area = map(NULL, 4, PROT_READ | PROT_WRITE, 0);
+    unsigned char saved[sizeof(code)];
+    char *moved;
+    int fd;
+
+    memcpy(area, code, sizeof(code));
+    REPORT(mprotect(area, PAGE, PROT_READ | PROT_EXEC) == 0);
+    REPORT(calls_right(area, 500));
+    fd = open("code", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    REPORT(write(fd, area, sizeof(code)) == sizeof(code));
+    REPORT(pread(fd, saved, sizeof(code), 0) == sizeof(code) && memcmp(saved, code, sizeof(code)) == 0);
+    close(fd);
+    moved = mremap(area, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area + 3 * PAGE);
+    REPORT(moved == area + 3 * PAGE && calls_right(moved, 500));
+    REPORT(madvise(moved, PAGE, MADV_DONTNEED) == 0 && moved[0] == 0 && moved[5] == 0);
+    munmap(moved, PAGE);
+}
+
 int main(void)
 {
     check_fixed();
@@ -147,5 +182,6 @@ int main(void)
     check_files();
     check_advice();
     check_execution();
+    check_hot_code();
     return report_status();
 }
