@@ -45,7 +45,7 @@ int open_error(int err)
     }
 }
 
-static bool is_limited(__rlimit_resource_t resource)
+static bool is_limited(int resource)
 {
     struct rlimit limit;
 
