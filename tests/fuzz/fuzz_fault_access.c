@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * What a faulting instruction did, decoded from bytes that the guest chose:
- * the answer is one access or "unknown", and only the instruction is read.
+ * the answer is one access or "unknown", and only the instruction is read. And
+ * which exception a signal with that code stands for.
  *
  * Input: flags, how many bytes can be read, 15 bytes of code, the address of
  * the fault, then the registers.
@@ -60,6 +61,20 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
+/* Whatever the signal and the code are, an exception follows from them, and it is said to be derived. */
+static void check_exception(const tg_regs *regs, uint64_t addr, uint32_t access, const struct arch_guest *guest)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        const siginfo_t info = {
+            .si_signo = signals[i], .si_code = addr & 1 ? SI_KERNEL : (int)(addr >> 8 & 15), .si_addr = (void *)addr};
+        const struct arch_exception exception = tgi_arch.derive_exception(regs, &info, access, guest);
+        INVARIANT(exception.flags == (TG_FLAG_TRAP | TG_FLAG_TRAP_DERIVED));
+        INVARIANT(exception.number < 32 && exception.error_code < 1 << 16);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
@@ -86,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     INVARIANT(access == 0 || access == TG_ACCESS_READ || access == TG_ACCESS_WRITE || access == TG_ACCESS_EXEC);
     INVARIANT(access == tgi_arch.fault_access(&regs, addr, &guest));
     INVARIANT(memcmp(&before, &regs, sizeof(regs)) == 0);
+    check_exception(&regs, addr, access, &guest);
     /* Code that cannot be read gives nothing to decode. */
     INVARIANT(code.readable > 0 || access == 0 || access == TG_ACCESS_EXEC);
     return 0;
