@@ -78,22 +78,22 @@ func flagsApart(b trapgate.Backend) {
 }
 
 const (
-	noData       = 1 // byte; for the kernel 0 is no limit
-	rlimitData   = 2
+	noPages      = 1 // byte; for the kernel 0 is no limit
+	rlimitAS     = 9
 	sysPrlimit64 = 302
 )
 
-// limitData says how much private writable memory the stub may have from now on.
-func (g *guest) limitData(bytes uint64) {
+// limitPages says how much memory the stub may have from now on.
+func (g *guest) limitPages(bytes uint64) {
 	var limit [2]uint64
 	pid := uintptr(g.subprocess.PID())
-	_, _, errno := syscall.RawSyscall6(sysPrlimit64, pid, rlimitData, 0, uintptr(unsafe.Pointer(&limit)), 0, 0)
+	_, _, errno := syscall.RawSyscall6(sysPrlimit64, pid, rlimitAS, 0, uintptr(unsafe.Pointer(&limit)), 0, 0)
 	equal(errno, 0)
 	limit[0] = bytes
 	if bytes > limit[1] {
 		limit[0] = limit[1]
 	}
-	_, _, errno = syscall.RawSyscall6(sysPrlimit64, pid, rlimitData, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	_, _, errno = syscall.RawSyscall6(sysPrlimit64, pid, rlimitAS, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	equal(errno, 0)
 }
 
@@ -119,62 +119,41 @@ func (l *callLoop) putInTwoMappings(edge uint64) {
 	syscall.Close(file)
 }
 
-// Only the first of a site's two pages can be made writable: neither stays so, and the calls are right.
-func firstPageIsNotLeftWritable(b trapgate.Backend) {
+// There is room for one of a site's two pages: both stay what they are, and the calls are right.
+func onePageAloneIsNotChanged(b trapgate.Backend) {
 	l := openLoop(b, 0, findPattern("libc_wrapper"))
 	edge := holeAt + l.page
 	l.at = edge - l.offset("call") - 4
 	l.putInTwoMappings(edge)
 	l.start(2)
 	l.round(2)
-	l.limitData(uint64(statusField(l.subprocess.PID(), "VmData"))*1024 + l.page)
+	l.limitPages(uint64(statusField(l.subprocess.PID(), "VmSize"))*1024 - l.page)
 	l.round(warmCalls)
 	check(!l.isWritable(edge-1) && !l.isWritable(edge), "no page is writable")
 	check(l.isOriginal(), "the code is original")
 	l.wantRefused(trapgate.PatchRefusedOther)
 	// With memory it is looked at again once something has changed there.
-	l.limitData(math.MaxUint64)
+	l.limitPages(math.MaxUint64)
 	l.protectPage(edge, protRX)
 	l.warm()
 	l.close()
 }
 
-// A site that cannot get its bytes back stays one, and gets them later.
-func refusedUndoIsMadeUpFor(l *callLoop) {
-	l.warm()
-	l.limitData(noData)
-	err := l.subprocess.Protect(l.at, l.page, trapgate.ProtNone)
-	if l.canPatch() {
-		refused(err, syscall.ENOMEM)
-	} else {
-		ok(err)
-		l.protectPage(l.at, protRX)
-	}
-	l.round(warmCalls)
-	equal(l.wasPatched(), l.canPatch())
-	l.limitData(math.MaxUint64)
-	l.protectPage(l.at, protRW)
-	check(l.isOriginal(), "the code is original")
-	l.protectPage(l.at, protRX)
-	l.warm()
-}
-
 // Code that goes away altogether needs no bytes back.
 func goesWithoutMemory(l *callLoop) {
 	l.warm()
-	l.limitData(noData)
+	l.limitPages(noPages)
 	ok(l.subprocess.Unmap(l.at, l.page))
 	l.run()
 	wantFault(&l.event, l.place("behind"), trapgate.AccessExec, syscall.SIGSEGV, segvMapErr)
-	l.limitData(math.MaxUint64)
+	l.limitPages(math.MaxUint64)
 	l.putCode(l.at, l.original())
 	l.warm()
 }
 
 func memoryIsRefused(b trapgate.Backend) {
 	runtime.LockOSThread() // a stub thread for another thread of ours would want memory too
-	firstPageIsNotLeftWritable(b)
-	forEachPatched(refusedUndoIsMadeUpFor)(b)
+	onePageAloneIsNotChanged(b)
 	forEachPatched(goesWithoutMemory)(b)
 }
 

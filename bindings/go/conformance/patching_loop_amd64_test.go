@@ -5,6 +5,8 @@ package conformance
 import (
 	"bytes"
 	"math"
+	"syscall"
+	"unsafe"
 
 	"trapgate.dev/go/trapgate"
 )
@@ -198,9 +200,26 @@ func (g *guest) canPatch() bool { return g.info().Capabilities&trapgate.CapPatch
 
 func (g *guest) wasPatched() bool { return g.event.Flags&trapgate.FlagPatched != 0 }
 
+// isOriginal looks into the stub itself. The embedder reads what the guest wrote in any case.
 func (l *callLoop) isOriginal() bool {
-	original := l.original()
-	return bytes.Equal(read(l.subprocess, l.at, len(original)), original)
+	return l.guest.isOriginal(l.at, l.original())
+}
+
+func (g *guest) isOriginal(at uint64, original []byte) bool {
+	same(read(g.subprocess, at, len(original)), original)
+	return bytes.Equal(bytesOfProcess(g.subprocess.PID(), at, len(original)), original)
+}
+
+func bytesOfProcess(pid int, at uint64, length int) []byte {
+	const sysProcessVMReadv = 310
+	bytes := make([]byte, length)
+	local := syscall.Iovec{Base: &bytes[0], Len: uint64(length)}
+	remote := [2]uint64{at, uint64(length)}
+	copied, _, errno := syscall.Syscall6(sysProcessVMReadv, uintptr(pid), uintptr(unsafe.Pointer(&local)), 1,
+		uintptr(unsafe.Pointer(&remote)), 1, 0)
+	equal(errno, 0)
+	equal(int(copied), length)
+	return bytes
 }
 
 // warm calls until the site is patched, where that is what happens to it.

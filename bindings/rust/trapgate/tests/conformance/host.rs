@@ -346,19 +346,30 @@ pub fn resident(pid: u32, addr: u64) -> u64 {
 }
 
 /// Private writable memory, as the kernel counts it for its limit.
-pub fn data_bytes(pid: u32) -> u64 {
+pub fn all_bytes(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", pid)).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// How much of that the process may have from now on, as far as it may at all.
-pub fn limit_data(pid: u32, bytes: u64) {
+/// What lies in a process itself.
+pub fn bytes_of(pid: u32, addr: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: length };
+    let remote = libc::iovec { iov_base: addr as *mut libc::c_void, iov_len: length };
+    // SAFETY: the local range is ours to be written.
+    let copied = unsafe { libc::process_vm_readv(pid as i32, &local, 1, &remote, 1, 0) };
+    assert_eq!(copied, length as isize);
+    bytes
+}
+
+pub fn limit_pages(pid: u32, bytes: u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: one limit is written, another one read.
     unsafe {
-        checked(libc::prlimit(pid as i32, libc::RLIMIT_DATA, std::ptr::null(), &mut limit));
+        checked(libc::prlimit(pid as i32, libc::RLIMIT_AS, std::ptr::null(), &mut limit));
         limit.rlim_cur = bytes.min(limit.rlim_max);
-        checked(libc::prlimit(pid as i32, libc::RLIMIT_DATA, &limit, std::ptr::null_mut()));
+        checked(libc::prlimit(pid as i32, libc::RLIMIT_AS, &limit, std::ptr::null_mut()));
     }
 }
