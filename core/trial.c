@@ -2,8 +2,9 @@
 /*
  * Some of what a host refuses shows only when a guest runs: calls that workers
  * need, copies of guest memory, and filters that stubs inherit, which may kill
- * them for what a guest asks. So a guest makes a call; and all calls there
- * are if there is a filter.
+ * them for what a guest asks. So a guest makes a call; and if there is a filter
+ * all calls there are, many at once: on a busy machine each hand-over waits
+ * for a processor.
  */
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -15,7 +16,8 @@
 
 #define STEP          "run a guest"
 #define CALL_SIZE_MAX 4
-#define CALLS_LAST    511 /* above all numbers that kernels know */
+#define CALLS         512 /* more than kernels know */
+#define TOGETHER      64
 
 struct trial {
     struct tg_platform *platform;
@@ -54,7 +56,7 @@ static int died(const struct trial *trial, uint64_t nr, const struct tg_event_de
 static int load(struct trial *trial)
 {
     struct tg_info *info = &trial->platform->info;
-    uint8_t code[(CALLS_LAST + 1) * CALL_SIZE_MAX];
+    uint8_t code[CALLS * CALL_SIZE_MAX];
     struct tg_mem_op op = {.kind = TG_MEM_MAP, .fd = -1, .prot = TG_PROT_READ | TG_PROT_WRITE};
     size_t done;
     int err;
@@ -63,13 +65,20 @@ static int load(struct trial *trial)
     op.addr = trial->code;
     op.length = info->page_size;
     err = subprocess_apply(trial->subprocess, &op, 1, &done);
-    for (uint64_t nr = 0; nr <= CALLS_LAST; nr++)
+    for (uint64_t nr = 0; nr < CALLS; nr++)
         memcpy(code + nr * tgi_arch.call_code_size, tgi_arch.call_code, tgi_arch.call_code_size);
     if (!err)
-        err = subprocess_write(trial->subprocess, trial->code, code, (CALLS_LAST + 1) * tgi_arch.call_code_size, &done);
+        err = subprocess_write(trial->subprocess, trial->code, code, CALLS * tgi_arch.call_code_size, &done);
     op.kind = TG_MEM_PROTECT;
     op.prot = TG_PROT_READ | TG_PROT_EXEC;
     return err ? err : subprocess_apply(trial->subprocess, &op, 1, &done);
+}
+
+/* Each from a place of its own, so that none is hot. */
+static void prepare_call(const struct trial *trial, struct tg_context *context, uint64_t nr)
+{
+    context_start(context, trial->code + nr * tgi_arch.call_code_size, 0);
+    tgi_arch.set_call(context_regs_mut(context), nr);
 }
 
 static int make_call(struct trial *trial, uint64_t nr)
@@ -77,9 +86,7 @@ static int make_call(struct trial *trial, uint64_t nr)
     struct tg_event event = {.size = sizeof(event)};
     int err;
 
-    /* Each from a place of its own, so that none is hot. */
-    context_start(trial->context, trial->code + nr * tgi_arch.call_code_size, 0);
-    tgi_arch.set_call(context_regs_mut(trial->context), nr);
+    prepare_call(trial, trial->context, nr);
     if (!context_take_to_switch(trial->context))
         return -EIO;
     err = trial->platform->ops->context_switch(trial->context, trial->subprocess, &event);
@@ -96,22 +103,110 @@ static int make_call(struct trial *trial, uint64_t nr)
     return -EIO;
 }
 
-static int make_calls(struct trial *trial)
+/* ---- many calls at once ---- */
+
+static int submit_call(const struct trial *trial, struct tg_queue *queue, struct tg_context *context, uint64_t nr)
 {
-    bool all = prctl(PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED;
+    int err;
+
+    prepare_call(trial, context, nr);
+    if (!context_take(context))
+        return -EIO;
+    err = subprocess_enter(trial->subprocess) ? trial->platform->ops->queue_submit(queue, context, trial->subprocess)
+                                              : -EIO;
+    if (err)
+        context_give_back(context);
+    return err;
+}
+
+/* Until all of them have left an event. */
+static int collect(const struct trial *trial, struct tg_queue *queue, size_t n, bool *dead)
+{
+    struct tg_event events[TOGETHER] = {{.size = sizeof(events[0])}};
+    size_t count;
     int err = 0;
 
-    for (uint64_t nr = 0; nr <= (all ? CALLS_LAST : 0) && !err; nr++)
+    for (; n && !err; n -= count) {
+        err = trial->platform->ops->queue_wait(queue, events, sizeof(events[0]), TOGETHER, -1, &count);
+        for (size_t i = 0; i < count; i++)
+            *dead |= events[i].kind == TG_EVENT_DEAD;
+    }
+    return err;
+}
+
+static int make_calls_from(const struct trial *trial, struct tg_queue *queue, struct tg_context **contexts,
+                           uint64_t first, bool *dead)
+{
+    size_t submitted = 0;
+    int collected;
+    int err = 0;
+
+    while (submitted < TOGETHER && !err) {
+        err = submit_call(trial, queue, contexts[submitted], first + submitted);
+        submitted += !err;
+    }
+    collected = collect(trial, queue, submitted, dead);
+    return err ? err : collected;
+}
+
+/* *dead: one of them has cost the stub its life. */
+static int make_all_calls(const struct trial *trial, bool *dead)
+{
+    struct tg_context *contexts[TOGETHER] = {NULL};
+    struct tg_queue *queue = NULL;
+    int err = queue_create(trial->platform, &queue);
+
+    for (size_t i = 0; i < TOGETHER && !err; i++)
+        err = context_create(trial->platform, &contexts[i]);
+    for (uint64_t first = 0; first < CALLS && !err && !*dead; first += TOGETHER)
+        err = make_calls_from(trial, queue, contexts, first, dead);
+    queue_destroy(queue);
+    for (size_t i = 0; i < TOGETHER; i++)
+        context_destroy(contexts[i]);
+    return err;
+}
+
+/* ---- the trial ---- */
+
+static int begin(struct trial *trial)
+{
+    int err = subprocess_create(trial->platform, NULL, &trial->subprocess);
+
+    return err ? err : load(trial);
+}
+
+/* Which call it was, by making each alone in another stub; it may have been none. */
+static int find_killer(struct trial *trial)
+{
+    int err;
+
+    subprocess_destroy(trial->subprocess);
+    trial->subprocess = NULL;
+    err = begin(trial);
+    if (err)
+        return failed(trial, err);
+    for (uint64_t nr = 0; nr < CALLS && !err; nr++)
         err = make_call(trial, nr);
     return err;
 }
 
+static int make_calls(struct trial *trial)
+{
+    bool dead = false;
+    int err = make_call(trial, 0);
+
+    if (err || prctl(PR_GET_SECCOMP) == SECCOMP_MODE_DISABLED)
+        return err;
+    err = make_all_calls(trial, &dead);
+    if (err)
+        return failed(trial, err);
+    return dead ? find_killer(trial) : 0;
+}
+
 static int run(struct trial *trial)
 {
-    int err = subprocess_create(trial->platform, NULL, &trial->subprocess);
+    int err = begin(trial);
 
-    if (!err)
-        err = load(trial);
     if (!err)
         err = context_create(trial->platform, &trial->context);
     return err ? failed(trial, err) : make_calls(trial);
