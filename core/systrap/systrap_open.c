@@ -135,8 +135,11 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     err = systrap_template_start(platform, options, report);
     if (err)
         return err;
-    if (sp->config.patching)
-        sp->config.patching = patch_code_register(sp->template);
+    if (sp->config.patching && !patch_code_register(sp->template)) {
+        sp->config.patching = false;
+        /* What subprocesses inherit. */
+        patches_turn_off(sp->template);
+    }
     if (measure)
         statistics_learn_ticks(sp, &before);
     return 0;
