@@ -181,10 +181,13 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
         systrap_queue_subprocess_dead(subprocess);
         subprocess_drain(base);
         wait_for_switches(subprocess);
+        /* The keeper may release at once what it has got. */
+        atomic_fetch_add(&subprocess->refs, 1);
         buried = bury(subprocess);
         statistics_keep(subprocess);
         while (threads--)
             uncount(base->platform, COUNTER_STUB_THREADS);
+        systrap_subprocess_release(subprocess);
     }
     if (buried)
         systrap_subprocess_release(subprocess);
@@ -301,7 +304,8 @@ static int make_process(struct systrap_subprocess *child, struct systrap_subproc
         err = begin_life(child, mother);
     if (err) {
         systrap_subprocess_die(child, TG_DEAD_DESTROYED, 0);
-        /* Its handle goes in any case. */
+        /* Its handle goes in any case, and by the caller alone: whatever the keeper releases before it forgets. */
+        atomic_fetch_add(&child->refs, 1);
         if (!bury(child))
             keeper_forget(child);
     }
