@@ -70,14 +70,17 @@ void child_kick(struct systrap_subprocess *subprocess, pid_t thread)
     errno = saved_errno;
 }
 
-/* 0 or -errno; info->si_pid is 0 where nothing of that has happened. What there is stays to be waited for. */
+/*
+ * 0 or -errno; info->si_pid is 0 where nothing of that has happened. What there is stays to be waited for. The C
+ * library's function is a point of cancellation, and a switch that asks may hold locks: no_cancel.h.
+ */
 static int ask(pid_t pid, int what, siginfo_t *info)
 {
     int result;
 
     memset(info, 0, sizeof(*info));
     do
-        result = waitid(P_PID, (id_t)pid, info, what | WNOHANG | WNOWAIT | __WALL);
+        result = (int)syscall(SYS_waitid, P_PID, pid, info, what | WNOHANG | WNOWAIT | __WALL, NULL);
     while (result < 0 && errno == EINTR);
     return result < 0 ? -errno : 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/no_cancel.h"
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
@@ -82,6 +83,7 @@ static void prepare_slot(struct systrap_context *context)
 
 int slot_move(struct systrap_context *context, struct systrap_subprocess *subprocess)
 {
+    NO_CANCELLATION;
     int err;
 
     slot_unbind(context);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/memory_file.h"
+#include "core/no_cancel.h"
 #include "core/systrap/systrap_backend.h"
 
 /* What the stub sees where; the offset in the file is the offset in the region. */
@@ -89,6 +90,7 @@ int stub_memory_seal(const struct systrap_subprocess *subprocess)
 
 int stub_memory_make_window(struct systrap_subprocess *subprocess)
 {
+    NO_CANCELLATION;
     const char *call;
 
     if (subprocess->window)
