@@ -107,8 +107,9 @@ static void wait_for_words(struct waitv *words, size_t n, bool all, int64_t unti
         shared_futex_wait((uint32_t *)(uintptr_t)words[0].address, (uint32_t)words[0].value, until_ns);
         return;
     }
+    /* Anything else is a host that does not know or not allow it. */
     if (all && (syscall(SYS_futex_waitv, words, n, 0, until_ns == INT64_MAX ? NULL : &until, CLOCK_MONOTONIC) >= 0 ||
-                errno != ENOSYS))
+                errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT))
         return;
     soon = clock_monotonic_ns() + POLL_NS;
     shared_futex_wait((uint32_t *)(uintptr_t)words[0].address, (uint32_t)words[0].value,
