@@ -218,7 +218,7 @@ static void sleep_for_event(struct systrap_context *context, struct systrap_slot
         if (watchdog_gives_up(context, now))
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     }
-    if (!state_has_event(state)) {
+    if (!state_has_event(state) && state != SLOT_GONE) {
         count(context->base.platform, COUNTER_FUTEX_SLEEPS);
         shared_futex_wait(&slot->state, state, until < *look_at ? until : *look_at);
     }
