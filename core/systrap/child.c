@@ -107,11 +107,22 @@ bool child_run_time(struct systrap_subprocess *subprocess, int64_t *ns)
     return known;
 }
 
-static enum child_state state_of(pid_t pid, int err, const siginfo_t *info)
+static bool is_readable(int fd)
+{
+    struct pollfd poll = {.fd = fd, .events = POLLIN};
+    const struct timespec now = {0};
+
+    return fd >= 0 && ppoll(&poll, 1, &now, NULL) == 1 && poll.revents & POLLIN;
+}
+
+/* Where the host refuses to tell, the descriptor may: else nobody would ever hear of a death. */
+static enum child_state state_of(const struct systrap_subprocess *subprocess, pid_t pid, int err, const siginfo_t *info)
 {
     if (!pid || err == -ECHILD)
         return CHILD_TAKEN;
-    return !err && info->si_pid == pid ? CHILD_ENDED : CHILD_LIVES;
+    if (err)
+        return is_readable(subprocess->pidfd) ? CHILD_ENDED : CHILD_LIVES;
+    return info->si_pid == pid ? CHILD_ENDED : CHILD_LIVES;
 }
 
 enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reason, int32_t *status)
@@ -119,12 +130,12 @@ enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reas
     pid_t pid = hold(subprocess);
     siginfo_t info;
     int err = pid ? ask(pid, WEXITED, &info) : 0;
-    enum child_state state = state_of(pid, err, &info);
+    enum child_state state = state_of(subprocess, pid, err, &info);
 
     let_go(subprocess);
     *reason = TG_DEAD_KILLED;
     *status = SIGKILL;
-    if (state == CHILD_ENDED) {
+    if (state == CHILD_ENDED && !err) {
         *reason = info.si_code == CLD_EXITED ? TG_DEAD_EXITED : TG_DEAD_KILLED;
         *status = info.si_status;
     } else if (state == CHILD_TAKEN) {

@@ -37,7 +37,11 @@ enum child_state {
     CHILD_TAKEN, /* somebody else has waited for it: its number is not ours any more, and is not used again */
 };
 
-/* What it ended with: TG_DEAD_* and a status. A host that refuses to tell says CHILD_LIVES. */
+/*
+ * What it ended with: TG_DEAD_* and a status. Where the host refuses to tell,
+ * the descriptor says whether it has ended; then it is taken for killed. The
+ * caller has watch_lock, or is the one who buries it.
+ */
 enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reason, int32_t *status);
 /* Until it has ended, but not for ever: the host may have refused the kill, or put off a death. True: it has. */
 bool child_wait(struct systrap_subprocess *subprocess, int64_t until_ns);
