@@ -290,9 +290,10 @@ static int begin_life(struct systrap_subprocess *child, struct systrap_subproces
         err = workers_note(child, &answer);
     if (!err)
         err = stub_memory_seal(child);
-    if (err)
+    for (uint32_t threads = err ? atomic_load(&child->worker_count) + 1 : 0; threads; threads--)
         uncount(child->base.platform, COUNTER_STUB_THREADS);
-    return err;
+    /* She would say so herself. */
+    return err == -ESRCH && !systrap_is_dead(mother) ? -EIO : err;
 }
 
 /* mother's order_lock is held: until the child has memory of its own it reads its mother's orders. */
