@@ -167,6 +167,13 @@ static int serve_events(struct sandbox *sandbox, int64_t timeout_ns, size_t *cou
     return 0;
 }
 
+/* Wakes those whose descriptors the poller has seen. It watches nothing any more. */
+static int look_after_poller(struct sandbox *sandbox)
+{
+    sandbox->watched_generation = 0;
+    return look_at_fds(sandbox, 0);
+}
+
 /* Guests run and some tasks wait for descriptors. */
 static int wait_for_both(struct sandbox *sandbox)
 {
@@ -182,14 +189,15 @@ static int wait_for_both(struct sandbox *sandbox)
         if (err || count)
             return err;
     }
+    /* What it saw in that time has woken the wait above, and wakes none again. */
+    if (fd_poller_take_ready(sandbox->poller))
+        return look_after_poller(sandbox);
     err = arm_poller(sandbox);
     if (err)
         return err;
     err = serve_events(sandbox, timeout, &count);
-    if (!err && fd_poller_take_ready(sandbox->poller)) {
-        sandbox->watched_generation = 0;
-        err = look_at_fds(sandbox, 0);
-    }
+    if (!err && fd_poller_take_ready(sandbox->poller))
+        err = look_after_poller(sandbox);
     return err;
 }
 
