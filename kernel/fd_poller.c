@@ -59,16 +59,19 @@ static void signal_thread(struct fd_poller *poller)
 static bool take_list(struct fd_poller *poller)
 {
     uint64_t events;
-    struct watch_list swap;
     bool go_on;
 
     if (read(poller->event_fd, &events, sizeof(events)) < 0 && errno != EINTR && errno != EAGAIN)
         return false;
     pthread_mutex_lock(&poller->lock);
-    swap = poller->current;
-    poller->current = poller->next;
-    poller->next = swap;
-    poller->next.count = 0;
+    /* None: it was taken with the event before, which came between that one's read and lock. */
+    if (poller->next.count) {
+        struct watch_list swap = poller->current;
+
+        poller->current = poller->next;
+        poller->next = swap;
+        poller->next.count = 0;
+    }
     go_on = !poller->stop;
     pthread_mutex_unlock(&poller->lock);
     return go_on;
