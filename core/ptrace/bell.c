@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,6 +111,9 @@ int bell_arm(struct tracer *tracer, int64_t until_ns)
         if (err)
             return err == -ESRCH ? -EIO : err;
         bell->asleep = false;
+        /* Somebody has rung it since it was shown. */
+        if (status >> 16 == 0 && WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL)
+            return -EAGAIN;
     }
     return sleep_until(tracer, until_ns);
 }

@@ -361,7 +361,7 @@ void fp_forget_thread(struct stub_thread *thread);
 
 /* Both fail when there is no bell to be had: no thread, no slot, or the template is dead. */
 int bell_prepare(struct tracer *tracer);
-/* Lets it sleep until then at the latest. */
+/* Lets it sleep until then at the latest. -EAGAIN also when it has rung already: look for work again. */
 int bell_arm(struct tracer *tracer, int64_t until_ns);
 /* A wait reported the bell's thread. */
 void bell_rang(struct tracer *tracer, int status);
