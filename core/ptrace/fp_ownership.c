@@ -137,8 +137,12 @@ int fp_after_run(struct ptrace_context *context, struct stub_thread *thread)
     return save(context, thread);
 }
 
-/* The stub thread that holds the state, if it is the caller's own: then it stays until the caller sweeps its seats. */
-static int own_holder(struct ptrace_context *context, struct stub_thread **out)
+/*
+ * The stub thread that holds the state, if it is the caller's own; its
+ * subprocess is entered. NULL when there is none any more. The caller may have
+ * swept its seat there already, so outside the lock only the visit keeps it.
+ */
+static int enter_own_holder(struct ptrace_context *context, struct stub_thread **out)
 {
     struct ptrace_platform *pp = ptrace_platform(context->base.platform);
     const struct tracer *own = tracer_find(context->base.platform);
@@ -148,6 +152,10 @@ static int own_holder(struct ptrace_context *context, struct stub_thread **out)
     pthread_mutex_lock(&pp->fp_lock);
     thread = atomic_load(&context->fp_holder);
     foreign = thread && atomic_load(&thread->tracer) != own;
+    if (thread && !foreign && !subprocess_enter(&thread->subprocess->base)) {
+        unlink_pair(context, thread);
+        thread = NULL;
+    }
     pthread_mutex_unlock(&pp->fp_lock);
     *out = thread;
     return foreign ? -EBUSY : 0;
@@ -162,16 +170,12 @@ int ptrace_context_pull_fp(struct tg_context *base)
     /* Whoever calls has taken the context: it gets no holder meanwhile. */
     if (!atomic_load(&context->fp_holder))
         return 0;
-    if (own_holder(context, &thread))
+    if (enter_own_holder(context, &thread))
         return platform_fail(base->platform, -EBUSY,
                              "read an FP state: it is in a stub thread of another thread's (TG_CONTEXT_ONE_THREAD); "
                              "read it there first");
     if (!thread)
         return 0;
-    if (!subprocess_enter(&thread->subprocess->base)) {
-        unlink_holder(context);
-        return 0;
-    }
     err = fp_evict(thread);
     subprocess_leave(&thread->subprocess->base);
     /* The stub is dead: the state that was saved last is what there is. */
