@@ -79,6 +79,11 @@ int fp_evict(struct stub_thread *thread)
     /* Others only clear it. */
     if (!atomic_load(&thread->fp_owner))
         return 0;
+    /* Its id may be another's: of a child of the embedder's, or of a stub thread of the same tracer. */
+    if (atomic_load(&thread->reaped)) {
+        fp_forget_thread(thread);
+        return 0;
+    }
     /* Until it is saved: another thread may destroy the context meanwhile. */
     pthread_mutex_lock(&pp->fp_lock);
     context = atomic_load(&thread->fp_owner);

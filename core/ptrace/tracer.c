@@ -429,6 +429,8 @@ static void give_back(struct stub_thread *thread)
     list_remove(&thread->waiting);
     list_remove(&thread->of_tid);
     fp_evict(thread);
+    if (atomic_load(&thread->reaped))
+        return;
     placement_set_free(thread);
     if (stub_thread_park(thread))
         return;
