@@ -190,6 +190,7 @@ struct ptrace_queue {
     struct list parties[PARTY_BUCKETS];
     struct list running;
     uint32_t running_count;
+    bool starved;         /* the host has refused another stub thread: one that runs may stop, or the host give way */
     struct tracer *owner; /* traces what runs; changes with queues_lock too */
     struct list of_owner; /* tracer->queues; queues_lock too */
     bool waiting;

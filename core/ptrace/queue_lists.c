@@ -40,6 +40,7 @@ struct stub_thread *ptrace_queue_take_off_thread(struct ptrace_queue *queue, str
 
     context->thread = NULL;
     queue->running_count--;
+    queue->starved = false;
     return thread;
 }
 

@@ -42,6 +42,7 @@ int ptrace_queue_start_incoming(struct ptrace_queue *queue)
 {
     struct ptrace_context *context;
 
+    queue->starved = false;
     while (queue->running_count < RUNNING_MAX && (context = ptrace_queue_next(queue, LINE_INCOMING)) != NULL) {
         struct queue_turn *turn = context->turn;
         int err = start_one(queue, context);
@@ -49,8 +50,11 @@ int ptrace_queue_start_incoming(struct ptrace_queue *queue)
         ptrace_queue_pass_turn(queue, LINE_INCOMING, turn);
         if (!err)
             continue;
-        if (queue->running_count && (err == -EAGAIN || err == -ENOMEM))
-            return 0; /* when one of the others stops, its stub thread is free */
+        /* When one of the others stops, its stub thread is free. */
+        if (queue->running_count && (err == -EAGAIN || err == -ENOMEM)) {
+            queue->starved = true;
+            return 0;
+        }
         if (err != -EINVAL && err != -EBUSY)
             return err;
         event_dead(&context->event, &context->base, TG_DEAD_CORRUPT, -err);

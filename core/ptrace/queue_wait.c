@@ -76,7 +76,7 @@ static bool has_work(struct ptrace_queue *queue)
 {
     bool for_others = atomic_load(&queue->fd) >= 0;
 
-    if (queue->running_count < RUNNING_MAX && !ptrace_queue_line_empty(queue, LINE_INCOMING))
+    if (!queue->starved && queue->running_count < RUNNING_MAX && !ptrace_queue_line_empty(queue, LINE_INCOMING))
         return true;
     if (for_others)
         return atomic_load(&queue->stopping);
@@ -114,8 +114,13 @@ static int64_t show_bell(struct ptrace_queue *queue)
     ptrace_queue_finish_interrupted(queue);
     ptrace_queue_arm_incoming(queue);
     /* Whoever comes from here on sees the bell and rings it. */
-    if (has_work(queue))
+    if (has_work(queue)) {
         slice_end = 0;
+    } else if (queue->starved) {
+        int64_t again = clock_monotonic_ns() + DOZE_NS;
+
+        slice_end = again < slice_end ? again : slice_end;
+    }
     pthread_mutex_unlock(&queue->lock);
     return slice_end;
 }
