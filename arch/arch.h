@@ -214,7 +214,7 @@ struct arch_ops {
     uint64_t (*ip)(const tg_regs *regs);
     void (*set_start)(tg_regs *regs, uint64_t ip, uint64_t sp);
     void (*set_return)(tg_regs *regs, int64_t value);
-    /* An instruction that makes a call, and what number it makes. */
+    /* An instruction that makes a call, and one that traps, and what number the first one makes. */
     const uint8_t *call_code;
     size_t call_code_size;
     void (*set_call)(tg_regs *regs, uint64_t nr);

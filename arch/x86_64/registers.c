@@ -103,7 +103,7 @@ void x86_set_return(tg_regs *regs, int64_t value)
     regs->rax = (uint64_t)value;
 }
 
-const uint8_t x86_call_code[X86_SYSCALL_LENGTH] = {0x0f, 0x05};
+const uint8_t x86_call_code[X86_CALL_CODE_LENGTH] = {0x0f, 0x05, 0x0f, 0x0b};
 
 void x86_set_call(tg_regs *regs, uint64_t nr)
 {

@@ -5,13 +5,14 @@
 
 #include "arch/arch.h"
 
-#define X86_EFLAGS_TF      0x100ull
-#define X86_SYSCALL_LENGTH 2
-#define X86_USER_CS        0x33
-#define X86_USER_CS_COMPAT 0x23
-#define X86_USER_DS        0x2b
-#define X86_USER_END       0x00007ffffffff000ull
-#define X86_USER_END_MIN   0x00007e0000000000ull /* promised to embedders: never less */
+#define X86_EFLAGS_TF        0x100ull
+#define X86_SYSCALL_LENGTH   2
+#define X86_CALL_CODE_LENGTH 4
+#define X86_USER_CS          0x33
+#define X86_USER_CS_COMPAT   0x23
+#define X86_USER_DS          0x2b
+#define X86_USER_END         0x00007ffffffff000ull
+#define X86_USER_END_MIN     0x00007e0000000000ull /* promised to embedders: never less */
 
 /* Exceptions that have a number in more than one file, and the error code of a page fault. */
 #define X86_PAGE_FAULT    14
@@ -30,7 +31,7 @@ bool x86_single_stepping(const tg_regs *regs);
 uint64_t x86_ip(const tg_regs *regs);
 void x86_set_start(tg_regs *regs, uint64_t ip, uint64_t sp);
 void x86_set_return(tg_regs *regs, int64_t value);
-extern const uint8_t x86_call_code[X86_SYSCALL_LENGTH];
+extern const uint8_t x86_call_code[X86_CALL_CODE_LENGTH];
 void x86_set_call(tg_regs *regs, uint64_t nr);
 uint64_t x86_tls(const tg_regs *regs);
 int x86_set_tls(tg_regs *regs, uint64_t value);

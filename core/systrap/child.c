@@ -70,6 +70,15 @@ void child_kick(struct systrap_subprocess *subprocess, pid_t thread)
     errno = saved_errno;
 }
 
+bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread)
+{
+    pid_t pid = hold(subprocess);
+    bool ended = pid && syscall(SYS_tgkill, pid, thread, 0) && errno == ESRCH;
+
+    let_go(subprocess);
+    return !ended;
+}
+
 /*
  * 0 or -errno; info->si_pid is 0 where nothing of that has happened. What there is stays to be waited for. The C
  * library's function is a point of cancellation, and a switch that asks may hold locks: no_cancel.h.

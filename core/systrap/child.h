@@ -26,6 +26,8 @@ int child_open(const struct systrap_subprocess *subprocess);
 bool child_kill(struct systrap_subprocess *subprocess);
 /* Any thread, any signal handler. */
 void child_kick(struct systrap_subprocess *subprocess, pid_t thread);
+/* False: that thread of it has ended. */
+bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread);
 /* Somebody has stopped it by a signal. False also when the host does not say. */
 bool child_is_stopped(struct systrap_subprocess *subprocess);
 /* The processor time of all its threads so far. False: the host does not say. */

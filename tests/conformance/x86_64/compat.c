@@ -2,9 +2,13 @@
 /* The other ways into the kernel: int 0x80, sysenter, 32-bit code, x32 numbers and the vsyscall page. */
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "../cases.h"
 #include "arch.h"
@@ -193,6 +197,40 @@ static void stub_after_32_bits(uint32_t backend)
     guest_close(&guest);
 }
 
+/* What libraries for such filters do to numbers of another architecture, if nobody says otherwise. */
+static void end_threads_that_make_x32_calls(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_BIT, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
+
+    CHECK_SYSTEM(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void x32_filtered(uint32_t backend)
+{
+    struct guest guest;
+
+    end_threads_that_make_x32_calls();
+    guest_open(&guest, backend, GUEST_CODE(raw_call_loop));
+    arch_set_call_number(guest.context, SYS_getpid);
+    guest_run(&guest);
+    CHECK_CALL(&guest.event, SYS_getpid);
+    arch_set_call_number(guest.context, X32_BIT | SYS_getpid);
+    guest_run(&guest);
+    /* A traced stub's calls never get as far as a filter. */
+    if (backend == TG_BACKEND_PTRACE)
+        CHECK_CALL(&guest.event, X32_BIT | SYS_getpid);
+    else
+        CHECK_DEAD(&guest.event, TG_DEAD_KILLED, SIGSYS);
+    guest_close(&guest);
+}
+
 static void x32(uint32_t backend)
 {
     struct guest guest;
@@ -366,6 +404,8 @@ const struct test_case compat_cases[] = {
     {"compat.code32_stub", "A stub thread left in 32-bit mode serves memory operations and other contexts",
      stub_after_32_bits},
     {"compat.x32", "x32 calls carry their bit and their flag", x32},
+    {"compat.x32_filtered",
+     "A filter of the embedder's that ends a thread for one costs the guest its life, and hangs nobody", x32_filtered},
     {"compat.sysenter", "sysenter is a compat call or an undefined instruction, as natively", sysenter},
     {"vsyscall.gettimeofday", "The vsyscall entry of gettimeofday is served by the embedder", vsyscall_gettimeofday},
     {"vsyscall.time", "The vsyscall entry of time is served by the embedder", vsyscall_time},
