@@ -134,6 +134,8 @@ int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *o
     int err;
 
     *done = 0;
+    if (!platform_is_ours(subprocess->platform))
+        return platform_refuse_fork(subprocess->platform, "memory operation");
     if (!subprocess_enter(subprocess))
         return platform_fail(subprocess->platform, -ESRCH, "memory operation: the subprocess is being destroyed");
     err = n ? subprocess->platform->ops->subprocess_apply(subprocess, ops, n, done) : 0;
@@ -226,8 +228,7 @@ static int enter_and_copy(struct tg_subprocess *subprocess, bool to_guest, uint6
     *done = 0;
     /* A process that was forked from the embedder does not know whose number that is by now. */
     if (!platform_is_ours(subprocess->platform))
-        return platform_fail(subprocess->platform, -EPERM,
-                             "copy guest memory: the platform belongs to the process that has opened it");
+        return platform_refuse_fork(subprocess->platform, "copy guest memory");
     if (!subprocess_enter(subprocess))
         return copy_failed(subprocess, ESRCH, addr);
     err = copy_memory(subprocess, to_guest, addr, buffer, length, done);

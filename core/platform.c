@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/backend.h"
@@ -44,8 +45,26 @@ int platform_is_ours(const struct tg_platform *platform)
     return platform->owner == getpid();
 }
 
+int platform_refuse_fork(struct tg_platform *platform, const char *what)
+{
+    return platform_fail(platform, -EPERM, "%s: the platform belongs to the process that has opened it", what);
+}
+
+static const uint32_t *map_opener(size_t size)
+{
+    uint32_t *opener = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (opener == MAP_FAILED)
+        return NULL;
+    madvise(opener, size, MADV_WIPEONFORK);
+    *opener = 1;
+    return opener;
+}
+
 static void platform_free(struct tg_platform *platform)
 {
+    if (platform->opener)
+        munmap((void *)(uintptr_t)platform->opener, platform->info.page_size);
     pthread_mutex_destroy(&platform->lock);
     free(platform);
 }
@@ -85,6 +104,12 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     platform->info.arch = tgi_arch.audit_arch;
     platform->info.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 
+    platform->opener = map_opener(platform->info.page_size);
+    if (!platform->opener) {
+        open_report_fill(report, "allocate", "free some memory", "no memory for the platform");
+        platform_free(platform);
+        return -ENOMEM;
+    }
     err = ops->open(platform, options, report);
     if (err) {
         platform_free(platform);

@@ -57,6 +57,7 @@ struct tg_platform {
     pid_t owner;   /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
     bool measures_latency;         /* TG_OPEN_LATENCY */
+    const uint32_t *opener;        /* not 0; a page that a process forked from the opener's finds wiped */
     _Atomic bool copies_forbidden; /* process_vm_readv(2) and process_vm_writev(2) were refused once */
     /* Of the stub that ended last without being destroyed, TG_DEAD_*: for the sentence when opening fails. */
     _Atomic int32_t last_reason;
@@ -104,5 +105,14 @@ void platform_close(struct tg_platform *platform);
 
 /* Is this the process that opened the platform? */
 int platform_is_ours(const struct tg_platform *platform);
+
+/* The same without a system call, for switches. Also true where the kernel wipes no pages (before Linux 4.14). */
+static inline bool platform_may_be_ours(const struct tg_platform *platform)
+{
+    return *platform->opener;
+}
+
+/* What a process that was forked from the opener gets for calls that reach a stub. */
+int platform_refuse_fork(struct tg_platform *platform, const char *what);
 
 #endif

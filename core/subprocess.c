@@ -64,9 +64,12 @@ int subprocess_create_failed(struct tg_platform *platform, const struct tg_subpr
 
 int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, struct tg_subprocess **out)
 {
-    struct tg_subprocess *subprocess = calloc(1, platform->ops->subprocess_size);
+    struct tg_subprocess *subprocess;
     int err;
 
+    if (!platform_is_ours(platform))
+        return platform_refuse_fork(platform, "create a subprocess");
+    subprocess = calloc(1, platform->ops->subprocess_size);
     if (!subprocess)
         return platform_fail(platform, -ENOMEM, "create a subprocess: no memory for its handle");
     subprocess->platform = platform;

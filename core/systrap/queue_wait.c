@@ -268,6 +268,8 @@ int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_
     struct sink sink = {.next = events, .stride = stride, .left = capacity};
 
     *count = 0;
+    if (!platform_may_be_ours(base->platform))
+        return platform_refuse_fork(base->platform, "wait");
     if (!systrap_queue_enter_wait(queue))
         return platform_fail(base->platform, -EBUSY, "wait: another thread waits on this queue");
     if (atomic_load(&queue->fd) >= 0)

@@ -252,8 +252,8 @@ static void wait_until_arrived(struct systrap_context *context)
  */
 static bool go_in(struct systrap_context *context, struct systrap_subprocess *subprocess, int *err)
 {
-    *err = 0;
-    if (context->bound != subprocess) {
+    *err = platform_may_be_ours(context->base.platform) ? 0 : platform_refuse_fork(context->base.platform, "switch");
+    if (!*err && context->bound != subprocess) {
         if (!subprocess_enter(&subprocess->base))
             return false;
         *err = slot_bind(context, subprocess);

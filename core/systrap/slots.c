@@ -112,7 +112,12 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
  */
 static uint32_t ask_to_drop(struct systrap_subprocess *subprocess, struct systrap_slot *slot)
 {
-    uint32_t before = shared_take_held(&slot->state, SLOT_DROP);
+    uint32_t before;
+
+    /* The worker is the parent's, which may go on with the context. */
+    if (!platform_may_be_ours(subprocess->base.platform))
+        return SLOT_EVENT;
+    before = shared_take_held(&slot->state, SLOT_DROP);
 
     if (before == SLOT_HELD || before == SLOT_ASLEEP)
         worker_wake(subprocess, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);

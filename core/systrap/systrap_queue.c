@@ -16,7 +16,8 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
 {
     struct systrap_queue *queue = to_systrap_queue(base);
     struct systrap_context *context = to_systrap_context(base_context);
-    int err = slot_bind(context, to_systrap_subprocess(subprocess));
+    int err = platform_may_be_ours(base->platform) ? slot_bind(context, to_systrap_subprocess(subprocess))
+                                                   : platform_refuse_fork(base->platform, "submit");
     struct seat *seat = err ? NULL : systrap_seat_take(queue, context, to_systrap_subprocess(subprocess));
     struct sink nowhere = {.left = 0};
 
@@ -92,6 +93,8 @@ int systrap_queue_fd(struct tg_queue *base)
 
     if (atomic_load(&queue->fd) >= 0)
         return atomic_load(&queue->fd);
+    if (!platform_is_ours(base->platform))
+        return platform_refuse_fork(base->platform, "queue descriptor");
     if (!systrap_queue_enter_wait(queue))
         return platform_fail(base->platform, -EBUSY, "queue descriptor: a thread waits on this queue");
     /* Another thread may have been here meanwhile. */
@@ -201,6 +204,9 @@ void systrap_queue_destroy(struct tg_queue *base)
     struct systrap_queue *queue = to_systrap_queue(base);
     int fd = atomic_load(&queue->fd);
 
+    /* The threads, the stubs and who waits are the parent's. */
+    if (!platform_is_ours(base->platform))
+        return;
     if (fd >= 0) {
         atomic_store(&queue->stopping, true);
         systrap_queue_rouse(queue);

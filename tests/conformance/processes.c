@@ -134,6 +134,53 @@ static void numbers_are_the_openers(uint32_t backend)
     guest_close(&guest);
 }
 
+/* What reaches a stub is refused, and what is given up is given up for this process alone. */
+static void use_what_is_the_parents(struct guest *guest)
+{
+    tg_event event = new_event();
+    tg_subprocess *other;
+    tg_queue *queue;
+    size_t count;
+
+    CHECK_RESULT(tg_subprocess_create(guest->platform, &other), -EPERM);
+    CHECK_RESULT(tg_subprocess_fork(guest->subprocess, &other), -EPERM);
+    CHECK_RESULT(tg_subprocess_unmap(guest->subprocess, GUEST_DATA_AT, 4096), -EPERM);
+    CHECK_RESULT(tg_context_switch(guest->context, guest->subprocess, &event), -EPERM);
+    CHECK_OK(tg_queue_create(guest->platform, &queue));
+    if (platform_info(guest->platform).backend == TG_BACKEND_SYSTRAP) {
+        CHECK_RESULT(tg_queue_submit(queue, guest->context, guest->subprocess), -EPERM);
+        CHECK_RESULT(tg_queue_wait(queue, &event, 1, 0, &count), -EPERM);
+    }
+    tg_queue_destroy(queue);
+    tg_context_destroy(guest->context);
+    tg_subprocess_destroy(guest->subprocess);
+    tg_platform_close(guest->platform);
+}
+
+static void handles_are_the_openers(uint32_t backend)
+{
+    struct guest guest;
+    int status;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    for (int i = 0; i < 10; i++) {
+        GUEST_RUN_TO_CALL(&guest);
+        pid_t child = CHECK_SYSTEM(fork());
+
+        if (child == 0) {
+            use_what_is_the_parents(&guest);
+            _exit(0);
+        }
+        /* Beside what the child does. */
+        for (int j = 0; j < 1000; j++)
+            GUEST_RUN_TO_CALL(&guest);
+        CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
+        CHECK_EQ(status, 0);
+        CHECK_EQ(guest_load(guest.subprocess, GUEST_DATA_AT), 0);
+    }
+    guest_close(&guest);
+}
+
 /* ---- a mother who dies in the middle of it ---- */
 
 struct birth {
@@ -385,6 +432,8 @@ const struct test_case process_cases[] = {
      number_of_the_first_is_kept},
     {"process.of_the_opener", "A process that the embedder has forked gets -EPERM for copies of guest memory",
      numbers_are_the_openers},
+    {"process.handles_of_the_opener", "It gets -EPERM for what reaches a stub, and gives up handles without harm",
+     handles_are_the_openers},
     {"process.mother_killed", "A stub that is killed while it is copied leaves no process behind", mother_is_killed},
     {"process.kill_refused", "Where the host refuses to kill by a descriptor everything ends all the same",
      kill_by_descriptor_is_refused},

@@ -14,6 +14,8 @@
 #include "core/quiet_thread.h"
 #include "core/systrap/systrap_queue.h"
 
+static const uint32_t opener = 1;
+
 static struct {
     struct systrap_platform systrap;
     struct tg_platform platform;
@@ -49,6 +51,8 @@ static int begin(void **state)
     (void)state;
     memset(&world, 0, sizeof(world));
     world.platform.backend = &world.systrap;
+    world.platform.owner = getpid();
+    world.platform.opener = &opener;
     world.queue.base.platform = &world.platform;
     world.next = fcntl(STDERR_FILENO, F_DUPFD, 3);
     close(world.next);
