@@ -397,9 +397,9 @@ TG_API int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const v
 TG_API int32_t tg_subprocess_pid(const tg_subprocess *subprocess);
 
 /*
- * Kills the stub process and reaps it before it returns; one that has not
- * ended after ten seconds, because its cgroup is frozen, is reaped when it
- * does. A switch that runs in it returns a DEAD event first; contexts stay
+ * Kills the stub process and reaps it before it returns. On systrap one that
+ * has not ended after ten seconds, because its cgroup is frozen, is reaped when
+ * it does; on ptrace this waits until then. A switch that runs in it returns a DEAD event first; contexts stay
  * usable elsewhere. NULL is allowed.
  */
 TG_API void tg_subprocess_destroy(tg_subprocess *subprocess);
