@@ -482,7 +482,7 @@ static bool is_gone(struct systrap_subprocess *subprocess, const struct patched_
     return true;
 }
 
-/* Its sites tell whether it is still there. */
+/* Its sites tell whether it is still there. What cannot be read for another reason may be: it is not used again. */
 static bool is_not_there(struct systrap_subprocess *subprocess, const struct patched_page *page)
 {
     const struct patched_site *sites = subprocess->patches.sites;
@@ -490,10 +490,13 @@ static bool is_not_there(struct systrap_subprocess *subprocess, const struct pat
     for (uint32_t i = page->newest; i != NO_SITE; i = sites[i].older) {
         const struct arch_patch *patch = &sites[i].patch;
         uint8_t now[ARCH_PATCH_BYTES];
+        ssize_t length;
 
-        if (!sites[i].undone)
-            return patch_code_read_now(subprocess, patch->start, now, patch->length) != (ssize_t)patch->length ||
-                   memcmp(now, patch->replacement, patch->length) != 0;
+        if (sites[i].undone)
+            continue;
+        length = patch_code_read_now(subprocess, patch->start, now, patch->length);
+        return length < 0 ? length == -EFAULT
+                          : (size_t)length < patch->length || memcmp(now, patch->replacement, patch->length) != 0;
     }
     return false;
 }
@@ -546,17 +549,14 @@ ssize_t patch_code_read(struct tg_subprocess *base, uint64_t addr, void *buffer,
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
     const size_t asked = copied > 0 ? (size_t)copied : 1;
-    bool by_orders;
 
     if (!patched_pages_maybe(&subprocess->patches.pages, addr, asked, base->platform->info.page_size))
         return copied;
-    by_orders = atomic_load(&base->platform->copies_forbidden);
-    if (by_orders)
-        pthread_mutex_lock(&subprocess->order_lock);
+    /* The host may forbid copies from one moment to the next; the stub makes them then, by an order. */
+    pthread_mutex_lock(&subprocess->order_lock);
     pthread_mutex_lock(&subprocess->patches.lock);
     copied = read_pages(subprocess, addr, buffer, length, copied);
     pthread_mutex_unlock(&subprocess->patches.lock);
-    if (by_orders)
-        pthread_mutex_unlock(&subprocess->order_lock);
+    pthread_mutex_unlock(&subprocess->order_lock);
     return copied;
 }
