@@ -354,8 +354,8 @@ static void without_proc(uint32_t backend)
 {
     struct guest guest;
     unsigned int seed = 5;
+    const int root = proc_leave();
 
-    proc_leave();
     guest_open(&guest, backend, GUEST_CODE(call_loop));
     for (int i = 0; i < 100; i++)
         GUEST_RUN_TO_CALL(&guest);
@@ -364,6 +364,7 @@ static void without_proc(uint32_t backend)
     GUEST_RUN_TO_CALL(&guest);
     guest_close(&guest);
     check_no_child_is_left();
+    proc_return(root);
 }
 
 /* ---- limits ---- */
