@@ -104,7 +104,7 @@ static bool try_reap(struct stub_thread *thread, pid_t process)
     int status;
     pid_t tid;
 
-    if (!thread->first && syscall(SYS_tgkill, process, thread->tid, 0))
+    if (!thread->first && syscall(SYS_tgkill, process, thread->tid, 0) && errno == ESRCH)
         return true;
     tid = waitpid(thread->tid, &status, __WALL | WNOHANG);
     /* Stops on the way are of no interest. */

@@ -338,7 +338,8 @@ static int seize_failed(struct stub_thread *thread, int error)
 /*
  * A thread that nobody traces vanishes with its process, and its id may then
  * be a stranger's. The first thread is different: it is the process, a child
- * that nobody has reaped, so its id is safe to ask by. subprocess->lock is held.
+ * that nobody has reaped, so its id is safe to ask by. A host that refuses to say
+ * is taken for a yes. subprocess->lock is held.
  */
 static bool is_still_there(const struct stub_thread *thread)
 {
@@ -346,7 +347,7 @@ static bool is_still_there(const struct stub_thread *thread)
 
     if (atomic_load(&first->reaped))
         return false;
-    return thread->first || !syscall(SYS_tgkill, first->tid, thread->tid, 0);
+    return thread->first || !syscall(SYS_tgkill, first->tid, thread->tid, 0) || errno != ESRCH;
 }
 
 /* Letting go of a tracee needs a stop. One that does not stop in time is let go when this thread ends. */
