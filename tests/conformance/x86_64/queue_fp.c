@@ -13,7 +13,7 @@
 
 #define CONTEXTS   6
 /* It takes luck, and where its threads run is a part of that. ptrace has none that saves by itself. */
-#define GUESTS     60
+#define GUESTS     30
 #define ROUNDS     1000
 #define LINGER_MAX 256
 #define OUT_BYTES  4096
