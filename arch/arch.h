@@ -120,7 +120,6 @@ struct arch_patch {
     uint32_t pattern;
     uint8_t original[ARCH_PATCH_BYTES];
     uint8_t replacement[ARCH_PATCH_BYTES];
-    uint32_t starts; /* bit n: a thread can arrive at byte n; those but the first trap in the replacement */
     uint64_t own[4]; /* the architecture's */
 };
 

@@ -13,7 +13,6 @@
  *   config      numbers that never change, the workers' filter: read only
  *   table       pointers to trampolines: read only, not here but at the bottom of the
  *               address space, where an absolute jump reaches it
- *   window      not mapped in the stub: bytes of patches, which it reads from its file
  *   trampolines of patched system calls: read and execute
  *   control     rings and wake-up words      } the guest can write these: the
  *   workers     signal stacks                } library believes nothing in them
@@ -30,8 +29,6 @@
 #define SYSTRAP_CONFIG       0x11000
 #define SYSTRAP_READONLY_END 0x14000
 #define SYSTRAP_TABLE        0x100000
-#define SYSTRAP_WINDOW       0x120000
-#define SYSTRAP_WINDOW_SIZE  0x40000
 #define SYSTRAP_TRAMPOLINES  0x200000
 #define SYSTRAP_TRAMPOLINE   128 /* bytes of each */
 #define SYSTRAP_CONTROL      0x400000
@@ -85,7 +82,6 @@ struct systrap_orders {
     uint32_t go;
     uint32_t pad;
     struct stub_call calls[ORDERS_MAX];
-    uint64_t data[32]; /* what calls point at */
 };
 
 struct systrap_config {

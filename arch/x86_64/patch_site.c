@@ -648,15 +648,6 @@ uint64_t patch_original_ip(const struct patch_site *site, size_t offset)
     return patch_return_ip(site) + behind;
 }
 
-uint32_t patch_starts(const struct patch_site *site)
-{
-    uint32_t starts = 1u | site->boundaries;
-
-    if (site->pattern == PATCH_BEFORE_MOV_EAX)
-        starts |= 1u << site->before_length;
-    return starts;
-}
-
 struct patch_redirect patch_redirect(const struct patch_site *site, uint64_t ip)
 {
     const uint64_t offset = ip - site->start;

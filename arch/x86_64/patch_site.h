@@ -133,12 +133,6 @@ uint64_t patch_original_ip(const struct patch_site *site, size_t offset);
 uint64_t patch_syscall_ip(const struct patch_site *site);
 uint64_t patch_return_ip(const struct patch_site *site);
 
-/*
- * Bit n: a thread can arrive at byte n of the site. All but the first of these
- * bytes trap in the replacement.
- */
-uint32_t patch_starts(const struct patch_site *site);
-
 /* What a thread wanted that trapped (SIGILL, SIGSEGV) at this instruction pointer. */
 struct patch_redirect patch_redirect(const struct patch_site *site, uint64_t ip);
 

@@ -45,7 +45,6 @@ uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_pa
     patch->pattern = plan.site.pattern;
     memcpy(patch->original, plan.original, plan.site.length);
     memcpy(patch->replacement, plan.replacement, plan.site.length);
-    patch->starts = patch_starts(&plan.site);
     memcpy(patch->own, &plan.site, sizeof(plan.site));
     memcpy(trampoline, plan.trampoline, plan.trampoline_length);
     *trampoline_length = plan.trampoline_length;

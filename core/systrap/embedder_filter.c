@@ -20,7 +20,6 @@ static const int calls[] = {
     SCMP_SYS(epoll_wait),
     SCMP_SYS(memfd_create),
     SCMP_SYS(ftruncate),
-    SCMP_SYS(fcntl),
     SCMP_SYS(process_vm_readv),
     SCMP_SYS(process_vm_writev),
     SCMP_SYS(getpid),

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/systrap/child.h"
 #include "core/systrap/patch_code.h"
-#include "core/systrap/watchdog.h"
 
 #define HOT           4    /* calls from one site before it is changed */
 #define CHANGES_FREE  512  /* as often a page's sites are undone before its calls have to be more for each time */
@@ -283,7 +283,7 @@ static struct patched_site *new_site(struct systrap_subprocess *subprocess, cons
 static bool same_patch(const struct arch_patch *one, const struct arch_patch *other)
 {
     return one->start == other->start && one->length == other->length && one->pattern == other->pattern &&
-           one->starts == other->starts && memcmp(one->own, other->own, sizeof(one->own)) == 0 &&
+           memcmp(one->own, other->own, sizeof(one->own)) == 0 &&
            memcmp(one->original, other->original, sizeof(one->original)) == 0 &&
            memcmp(one->replacement, other->replacement, sizeof(one->replacement)) == 0;
 }
@@ -406,7 +406,7 @@ static void look_at_site(struct systrap_subprocess *subprocess, const struct arc
     if (pthread_mutex_trylock(&subprocess->order_lock))
         return;
     if (!pthread_mutex_trylock(&patches->lock)) {
-        if (!atomic_load(&patches->off) && is_hot(heat, syscall->ip) && !watchdog_is_stopped(subprocess)) {
+        if (!atomic_load(&patches->off) && is_hot(heat, syscall->ip) && !child_is_stopped(subprocess)) {
             wanted = patch_site(subprocess, syscall, heat->calls);
             if (wanted == REFUSED)
                 heat->calls = REFUSED;

@@ -73,32 +73,20 @@ void systrap_queue_take_ready(struct systrap_queue *queue, size_t max, struct si
 /*
  * The caller has the context. With the lock, under which others claim: neither
  * they nor a death, after which somebody sweeps, come between the look and what
- * follows from it. True: it has left something, or its subprocess has died, and
- * it stays the caller's. False: it is in flight, and nothing of the caller's.
+ * follows from it. True: its subprocess has died, or look is set and it has left
+ * something, and it stays the caller's. False: it is in flight, and nothing of
+ * the caller's; what it has left without a look is for a sweep to find.
  */
-static bool keep_what_is_left(struct systrap_context *context)
+static bool keep(struct systrap_context *context, bool look)
 {
     struct systrap_subprocess *subprocess = context->bound;
-    bool left;
+    bool kept;
 
     pthread_mutex_lock(&subprocess->lock);
-    left = systrap_is_dead(subprocess) || systrap_left_something(context);
-    atomic_store(&context->flight, left ? NOT_IN_FLIGHT : IN_FLIGHT);
+    kept = systrap_is_dead(subprocess) || (look && systrap_left_something(context));
+    atomic_store(&context->flight, kept ? NOT_IN_FLIGHT : IN_FLIGHT);
     pthread_mutex_unlock(&subprocess->lock);
-    return left;
-}
-
-/* The same, but what it has left is for a sweep to find. */
-static bool keep_if_dead(struct systrap_context *context)
-{
-    struct systrap_subprocess *subprocess = context->bound;
-    bool dead;
-
-    pthread_mutex_lock(&subprocess->lock);
-    dead = systrap_is_dead(subprocess);
-    atomic_store(&context->flight, dead ? NOT_IN_FLIGHT : IN_FLIGHT);
-    pthread_mutex_unlock(&subprocess->lock);
-    return dead;
+    return kept;
 }
 
 bool systrap_queue_take_off(struct systrap_context *context)
@@ -108,12 +96,12 @@ bool systrap_queue_take_off(struct systrap_context *context)
     /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. */
     if (!systrap_is_dead(context->bound) && atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
         return false;
-    return keep_what_is_left(context);
+    return keep(context, true);
 }
 
 bool systrap_queue_is_down(struct systrap_context *context)
 {
-    return systrap_left_something(context) || keep_what_is_left(context);
+    return systrap_left_something(context) || keep(context, true);
 }
 
 /*
@@ -145,7 +133,7 @@ static bool collect_or_run(struct systrap_context *context, struct tg_event *eve
         if (systrap_collect(context, event))
             return true;
         run_again(context);
-        if (!(round < ROUNDS_MAX ? systrap_queue_take_off(context) : keep_if_dead(context)))
+        if (!(round < ROUNDS_MAX ? systrap_queue_take_off(context) : keep(context, false)))
             return false;
     }
 }

@@ -10,11 +10,6 @@
 
 /* ---- looking at a stub ---- */
 
-bool watchdog_is_stopped(struct systrap_subprocess *subprocess)
-{
-    return child_is_stopped(subprocess);
-}
-
 /*
  * Has the host given the stub a processor since the last look? Whatever its
  * guests do: that look has woken the syscall thread, which cannot but see

@@ -22,9 +22,6 @@
 #define WATCHDOG_TEARDOWN  (10 * WATCHDOG_ROUND_NS) /* he has no more use for it, but others may */
 #define WATCHDOG_DESTROY   (2 * WATCHDOG_ROUND_NS)  /* it is about to be killed */
 
-/* Somebody has stopped the stub by a signal, and it would not answer at this moment. */
-bool watchdog_is_stopped(struct systrap_subprocess *subprocess);
-
 /*
  * The context is in flight. True: it has been stuck for five rounds in which
  * its stub was given a processor, or has not answered an interrupt for five

@@ -5,7 +5,6 @@
 #include "core/systrap/child.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/systrap_backend.h"
-#include "core/systrap/watchdog.h"
 
 void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
 {
@@ -113,8 +112,8 @@ bool workers_add(struct systrap_subprocess *subprocess)
         return false;
     if (pthread_mutex_trylock(&subprocess->order_lock))
         return false;
-    added = atomic_load(&subprocess->worker_count) < max && !watchdog_is_stopped(subprocess) &&
-            make_worker(subprocess) == 0;
+    added =
+        atomic_load(&subprocess->worker_count) < max && !child_is_stopped(subprocess) && make_worker(subprocess) == 0;
     pthread_mutex_unlock(&subprocess->order_lock);
     return added;
 }
