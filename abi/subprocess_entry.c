@@ -102,7 +102,6 @@ static int apply_one(tg_subprocess *subprocess, const tg_mem_op *op)
 int tg_subprocess_map(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags,
                       int32_t fd, uint64_t offset)
 {
-    NO_CANCELLATION;
     const tg_mem_op op = {
         .size = sizeof(op),
         .kind = TG_MEM_MAP,
@@ -119,7 +118,6 @@ int tg_subprocess_map(tg_subprocess *subprocess, uint64_t addr, uint64_t length,
 
 int tg_subprocess_unmap(tg_subprocess *subprocess, uint64_t addr, uint64_t length)
 {
-    NO_CANCELLATION;
     const tg_mem_op op = {.size = sizeof(op), .kind = TG_MEM_UNMAP, .addr = addr, .length = length};
 
     return apply_one(subprocess, &op);
@@ -127,7 +125,6 @@ int tg_subprocess_unmap(tg_subprocess *subprocess, uint64_t addr, uint64_t lengt
 
 int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint64_t length, uint32_t prot)
 {
-    NO_CANCELLATION;
     const tg_mem_op op = {
         .size = sizeof(op),
         .kind = TG_MEM_PROTECT,

@@ -3,8 +3,8 @@
  * pthread_cancel(3) ends a thread inside any call of the C library that may
  * block, and nothing here could be left like that: a context that runs, a lock
  * that is held. So it waits until the library's function is left. Not for the
- * way of a switch that finds its event at once: it costs a tenth of that, and
- * nothing on it blocks.
+ * way of a switch that finds its event at once: nothing on it blocks, and two
+ * calls of the C library there would be paid by every system call of a guest.
  */
 #ifndef CORE_NO_CANCEL_H
 #define CORE_NO_CANCEL_H

@@ -88,7 +88,7 @@ static int make_call(struct trial *trial, uint64_t nr)
 
     prepare_call(trial, trial->context, nr);
     if (!context_take_to_switch(trial->context))
-        return -EIO;
+        return failed(trial, -EIO);
     err = trial->platform->ops->context_switch(trial->context, trial->subprocess, &event);
     context_give_back(trial->context);
     if (err)

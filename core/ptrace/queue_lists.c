@@ -8,6 +8,7 @@
 #include "core/event.h"
 #include "core/ptrace/ptrace_queue.h"
 
+/* By its number, for write(3) is a point of cancellation. */
 void ptrace_queue_signal_fd(const struct ptrace_queue *queue)
 {
     const int fd = atomic_load(&queue->fd);

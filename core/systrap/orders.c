@@ -83,13 +83,20 @@ static int read_answer(struct systrap_subprocess *subprocess, uint32_t sequence,
     return 0;
 }
 
+/* Of the next order. */
+static uint32_t next_sequence(struct systrap_subprocess *subprocess)
+{
+    subprocess->sequence++;
+    if (subprocess->sequence == ORDERS_GO_AWAY)
+        subprocess->sequence++;
+    return subprocess->sequence;
+}
+
 int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *answer)
 {
     struct systrap_orders *orders = orders_of(subprocess);
-    uint32_t sequence = ++subprocess->sequence;
+    const uint32_t sequence = next_sequence(subprocess);
 
-    if (sequence == ORDERS_GO_AWAY)
-        sequence = ++subprocess->sequence;
     if (systrap_is_dead(subprocess))
         return -ESRCH;
     count(subprocess->base.platform, COUNTER_INJECTIONS);
@@ -112,7 +119,7 @@ void orders_leave(struct systrap_subprocess *subprocess)
     pthread_mutex_lock(&subprocess->order_lock);
     orders->calls[0] = (struct stub_call){.nr = tgi_arch.syscalls.exit_group};
     orders->count = 1;
-    SHARED_SWAP(orders->request, ++subprocess->sequence);
+    SHARED_SWAP(orders->request, next_sequence(subprocess));
     shared_futex_wake(&orders->request);
     pthread_mutex_unlock(&subprocess->order_lock);
 }

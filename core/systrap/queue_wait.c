@@ -33,6 +33,7 @@ void systrap_queue_rouse(struct systrap_queue *queue)
     shared_futex_wake(&queue->word);
 }
 
+/* By its number, for write(3) is a point of cancellation. */
 void systrap_queue_ring_fd(const struct systrap_queue *queue)
 {
     const int fd = atomic_load(&queue->fd);

@@ -34,10 +34,10 @@
  *     -EOPNOTSUPP  this backend, machine or kernel cannot do that
  *     -EIO         the host did something that the library cannot explain
  *   tg_platform_last_error() then holds a sentence, for the thread that called,
- *   that says which step failed and what to do. What the guest does, its death included, is an event and
- *   never an error. No function aborts, exits, raises a signal in the
- *   embedder, installs a signal handler or waits for a child that is not a
- *   stub.
+ *   that says which step failed and what to do. What the guest does, its death
+ *   included, is an event and never an error. No function aborts, exits, raises
+ *   a signal in the embedder, installs a signal handler or waits for a child
+ *   that is not a stub.
  *
  * Structs
  *   Each struct passed in or out starts with its size, set by the caller to
@@ -139,8 +139,8 @@ typedef struct tg_probe {
 
 /*
  * Tries whether a backend works here, by setting one up, running a guest and
- * taking it down again (a few milliseconds; nothing stays behind). Fills *out and returns 0
- * also when the backend is not available.
+ * taking it down again (a few milliseconds; nothing stays behind). Fills *out
+ * and returns 0 also when the backend is not available.
  * Errors: -EINVAL (backend, out, size), -E2BIG.
  */
 TG_API int tg_platform_probe(uint32_t backend, tg_probe *out);
@@ -181,7 +181,7 @@ typedef struct tg_info {
     uint64_t capabilities; /* TG_CAP_* */
     uint32_t reserved_count;
     uint32_t pad;
-    tg_range reserved[TG_RESERVED_MAX]; /* inside the above, never available to guests; none with TG_OPEN_NO_PATCHING */
+    tg_range reserved[TG_RESERVED_MAX]; /* inside the above, never available to guests; TG_OPEN_NO_PATCHING: fewer */
     /*
      * What user_end is at least, in every platform of either backend. From
      * 1 MiB to there nothing is ever reserved: a layout of addresses that has to
@@ -399,8 +399,8 @@ TG_API int32_t tg_subprocess_pid(const tg_subprocess *subprocess);
 /*
  * Kills the stub process and reaps it before it returns. On systrap one that
  * has not ended after ten seconds, because its cgroup is frozen, is reaped when
- * it does; on ptrace this waits until then. A switch that runs in it returns a DEAD event first; contexts stay
- * usable elsewhere. NULL is allowed.
+ * it does; on ptrace this waits until then. A switch that runs in it returns a
+ * DEAD event first; contexts stay usable elsewhere. NULL is allowed.
  */
 TG_API void tg_subprocess_destroy(tg_subprocess *subprocess);
 
