@@ -13,6 +13,7 @@
 #include "core/list.h"
 #include "core/mapping_table.h"
 #include "core/platform.h"
+#include "core/refusal.h"
 
 struct tg_subprocess {
     struct tg_platform *platform;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* What both backends share of a platform: identity, facts, counters, errors, and the list of its handles. */
+/* What both backends share of a platform: identity, facts, counters, and the list of its handles. */
 #ifndef CORE_PLATFORM_H
 #define CORE_PLATFORM_H
 
@@ -11,44 +11,10 @@
 
 #include <trapgate/trapgate.h>
 
+#include "core/counters.h"
 #include "core/list.h"
 
 struct backend_ops;
-
-/* One for each number of tg_stats: stats_fields in platform.c. */
-enum counter {
-    COUNTER_SUBPROCESSES,
-    COUNTER_STUB_THREADS,
-    COUNTER_CONTEXTS,
-    COUNTER_SWITCHES,
-    COUNTER_SYSCALLS,
-    COUNTER_FAULTS,
-    COUNTER_EXCEPTIONS,
-    COUNTER_INTERRUPTS,
-    COUNTER_DEATHS,
-    COUNTER_INJECTIONS,
-    COUNTER_FPSTATE_SAVES,
-    COUNTER_FPSTATE_LOADS,
-    COUNTER_PLACEMENTS,
-    COUNTER_RELEASES,
-    COUNTER_PREEMPTIONS,
-    COUNTER_SPURIOUS_STOPS,
-    COUNTER_PATCHED_CALLS, /* follows from others: platform_stats() */
-    COUNTER_UNPATCHED_CALLS,
-    COUNTER_PATCH_SITES,
-    COUNTER_PATCH_SITES_BEFORE,
-    COUNTER_PATCH_SITES_AFTER,
-    COUNTER_PATCH_REFUSALS, /* and TG_PATCH_REFUSED_* */
-    COUNTER_FAILED_SPINS = COUNTER_PATCH_REFUSALS + TG_PATCH_REFUSALS,
-    COUNTER_FUTEX_SLEEPS,
-    COUNTER_FUTEX_WAKES,
-    COUNTER_STUB_SPINS, /* of subprocesses that are gone; the backend adds the others */
-    COUNTER_STUB_SLEEPS,
-    COUNTER_SWITCH_LATENCY, /* and the bucket: count_latency() */
-    COUNTER_RESUME_LATENCY = COUNTER_SWITCH_LATENCY + TG_LATENCY_BUCKETS,
-    COUNTER_EVENT_LATENCY = COUNTER_RESUME_LATENCY + TG_LATENCY_BUCKETS,
-    COUNTERS = COUNTER_EVENT_LATENCY + TG_LATENCY_BUCKETS
-};
 
 struct tg_platform {
     const struct backend_ops *ops;
@@ -92,27 +58,8 @@ static inline void uncount(struct tg_platform *platform, enum counter counter)
     atomic_fetch_sub_explicit(&platform->counters[counter], 1, memory_order_relaxed);
 }
 
-/* Remembers the sentence for the calling thread and returns err. */
-int platform_fail(struct tg_platform *platform, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-/* An argument is NULL: remembers which function's and gives -EINVAL. The platform may be unknown. */
-int platform_refuse_null(const struct tg_platform *platform, const char *function);
-
 int platform_open(const struct tg_platform_options *options, struct tg_platform **out);
 int platform_probe(uint32_t backend, struct tg_probe *out);
-void platform_stats(const struct tg_platform *platform, struct tg_stats *out);
 void platform_close(struct tg_platform *platform);
-
-/* Is this the process that opened the platform? */
-int platform_is_ours(const struct tg_platform *platform);
-
-/* The same without a system call, for switches. Also true where the kernel wipes no pages (before Linux 4.14). */
-static inline bool platform_may_be_ours(const struct tg_platform *platform)
-{
-    return *platform->opener;
-}
-
-/* What a process that was forked from the opener gets for calls that reach a stub. */
-int platform_refuse_fork(struct tg_platform *platform, const char *what);
 
 #endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What a platform counts. */
+#ifndef CORE_COUNTERS_H
+#define CORE_COUNTERS_H
+
+#include <trapgate/trapgate.h>
+
+/* One for each number of tg_stats: stats_fields in counters.c. */
+enum counter {
+    COUNTER_SUBPROCESSES,
+    COUNTER_STUB_THREADS,
+    COUNTER_CONTEXTS,
+    COUNTER_SWITCHES,
+    COUNTER_SYSCALLS,
+    COUNTER_FAULTS,
+    COUNTER_EXCEPTIONS,
+    COUNTER_INTERRUPTS,
+    COUNTER_DEATHS,
+    COUNTER_INJECTIONS,
+    COUNTER_FPSTATE_SAVES,
+    COUNTER_FPSTATE_LOADS,
+    COUNTER_PLACEMENTS,
+    COUNTER_RELEASES,
+    COUNTER_PREEMPTIONS,
+    COUNTER_SPURIOUS_STOPS,
+    COUNTER_PATCHED_CALLS, /* follows from others: platform_stats() */
+    COUNTER_UNPATCHED_CALLS,
+    COUNTER_PATCH_SITES,
+    COUNTER_PATCH_SITES_BEFORE,
+    COUNTER_PATCH_SITES_AFTER,
+    COUNTER_PATCH_REFUSALS, /* and TG_PATCH_REFUSED_* */
+    COUNTER_FAILED_SPINS = COUNTER_PATCH_REFUSALS + TG_PATCH_REFUSALS,
+    COUNTER_FUTEX_SLEEPS,
+    COUNTER_FUTEX_WAKES,
+    COUNTER_STUB_SPINS, /* of subprocesses that are gone; the backend adds the others */
+    COUNTER_STUB_SLEEPS,
+    COUNTER_SWITCH_LATENCY, /* and the bucket: count_latency() */
+    COUNTER_RESUME_LATENCY = COUNTER_SWITCH_LATENCY + TG_LATENCY_BUCKETS,
+    COUNTER_EVENT_LATENCY = COUNTER_RESUME_LATENCY + TG_LATENCY_BUCKETS,
+    COUNTERS = COUNTER_EVENT_LATENCY + TG_LATENCY_BUCKETS
+};
+
+void platform_stats(const struct tg_platform *platform, struct tg_stats *out);
+
+#endif

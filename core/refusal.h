@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Errors with a sentence, and the calls that a process forked from the opener is refused. */
+#ifndef CORE_REFUSAL_H
+#define CORE_REFUSAL_H
+
+#include "core/platform.h"
+
+/* Remembers the sentence for the calling thread and returns err. */
+int platform_fail(struct tg_platform *platform, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* An argument is NULL: remembers which function's and gives -EINVAL. The platform may be unknown. */
+int platform_refuse_null(const struct tg_platform *platform, const char *function);
+
+/* Is this the process that opened the platform? */
+int platform_is_ours(const struct tg_platform *platform);
+
+/* The same without a system call, for switches. Also true where the kernel wipes no pages (before Linux 4.14). */
+static inline bool platform_may_be_ours(const struct tg_platform *platform)
+{
+    return *platform->opener;
+}
+
+/* What a process that was forked from the opener gets for calls that reach a stub. */
+int platform_refuse_fork(struct tg_platform *platform, const char *what);
+
+#endif
