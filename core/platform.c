@@ -180,7 +180,7 @@ int platform_probe(uint32_t backend, struct tg_probe *out)
     const struct tg_platform_options options = {.size = sizeof(options), .backend = backend};
     struct open_report reports[BACKEND_COUNT];
     struct open_report report;
-    struct tg_platform *platform;
+    struct tg_platform *platform = NULL;
     bool any = backend == TG_BACKEND_AUTO;
     int err = any ? open_first(&options, reports, &platform) : open_one(&options, &report, &platform);
 
@@ -188,7 +188,7 @@ int platform_probe(uint32_t backend, struct tg_probe *out)
     out->size = sizeof(*out);
     out->backend = backend;
     out->error = err;
-    if (err) {
+    if (!platform) {
         if (any)
             join_reports(reports, &report);
         memcpy(out->step, report.step, sizeof(out->step));
