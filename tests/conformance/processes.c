@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Stubs as processes of the host: who may have their numbers, and what a host refuses to do with them. */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
@@ -8,9 +7,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -32,24 +29,6 @@ static void pause_us(long us)
     nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
 }
 
-static pid_t parent_of(const char *pid)
-{
-    char path[64];
-    char line[256] = "";
-    pid_t parent = 0;
-    const char *behind_name;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
-    file = fopen(path, "re");
-    if (!file)
-        return 0;
-    if (fgets(line, sizeof(line), file) && (behind_name = strrchr(line, ')')) != NULL)
-        sscanf(behind_name + 1, " %*c %d", &parent);
-    fclose(file);
-    return parent;
-}
-
 /* Zombies too; one of them in *last. */
 static size_t count_children(pid_t *last)
 {
@@ -59,9 +38,11 @@ static size_t count_children(pid_t *last)
 
     CHECK(processes != NULL);
     while ((entry = readdir(processes)) != NULL) {
-        if (!isdigit((unsigned char)entry->d_name[0]) || parent_of(entry->d_name) != getpid())
+        const pid_t pid = atoi(entry->d_name);
+
+        if (pid <= 0 || proc_parent(pid) != getpid())
             continue;
-        *last = atoi(entry->d_name);
+        *last = pid;
         count++;
     }
     closedir(processes);

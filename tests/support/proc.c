@@ -12,22 +12,42 @@
 
 #include "check.h"
 
-char proc_state(pid_t pid)
+/* What /proc/PID/stat has behind the name, in which there may be anything: " S 1 ..."; "" when there is no such
+ * process. */
+static void read_stat(pid_t pid, char *fields, size_t capacity)
 {
     char path[64];
-    char line[512];
+    char line[512] = "";
     const char *name_end;
     FILE *file;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     file = fopen(path, "re");
-    if (!file)
-        return 0;
-    if (!fgets(line, sizeof(line), file))
-        line[0] = '\0';
-    fclose(file);
+    if (file) {
+        if (!fgets(line, sizeof(line), file))
+            line[0] = '\0';
+        fclose(file);
+    }
     name_end = strrchr(line, ')');
-    return name_end && name_end[1] == ' ' ? name_end[2] : 0;
+    snprintf(fields, capacity, "%s", name_end ? name_end + 1 : "");
+}
+
+char proc_state(pid_t pid)
+{
+    char fields[512];
+
+    read_stat(pid, fields, sizeof(fields));
+    return fields[0] == ' ' ? fields[1] : 0;
+}
+
+pid_t proc_parent(pid_t pid)
+{
+    char fields[512];
+    pid_t parent = 0;
+
+    read_stat(pid, fields, sizeof(fields));
+    sscanf(fields, " %*c %d", &parent);
+    return parent;
 }
 
 bool proc_alive(pid_t pid)

@@ -16,6 +16,8 @@ struct proc_mapping {
 
 /* The letter of /proc/PID/stat, or 0 when there is no such process. */
 char proc_state(pid_t pid);
+/* 0 when there is no such process. */
+pid_t proc_parent(pid_t pid);
 /* True while the process can still run: it is there and no zombie. */
 bool proc_alive(pid_t pid);
 /* Waits until the process is gone or a zombie. The test's time limit ends a wait that never succeeds. */

@@ -86,6 +86,19 @@ void hostile_sigreturn_blocks_kick(uint32_t backend)
     spin_with(backend, SIGNAL(SIGCHLD), false, check_interruptible);
 }
 
+/* It spins on the queue, with the signal blocked by which it would be taken out. */
+static tg_queue *submit_deaf(struct forger *forger, uint32_t backend)
+{
+    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
+    tg_queue *queue;
+    forger_open(forger, backend, GUEST_CODE(spin_counting));
+    forger_forge(forger, &frame);
+    CHECK_OK(tg_queue_create(forger->guest.platform, &queue));
+    CHECK_OK(tg_queue_submit(queue, forger->guest.context, forger->guest.subprocess));
+    guest_wait_change(forger->guest.subprocess, FORGED_COUNTER_AT, 0);
+    return queue;
+}
+
 static void submit_busy(struct forger *forger, tg_queue *queue, tg_subprocess *busy)
 {
     for (int i = 0; i < BUSY; i++) {
@@ -118,15 +131,9 @@ static void serve_until_found(struct forger *forger, tg_queue *queue, tg_subproc
 void hostile_sigreturn_blocks_kick_queued(uint32_t backend)
 {
     const struct footprint before = footprint_take();
-    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
     struct forger forger;
-    tg_queue *queue;
-    forger_open(&forger, backend, GUEST_CODE(spin_counting));
+    tg_queue *queue = submit_deaf(&forger, backend);
     tg_subprocess *busy = create_loaded_subprocess(forger.guest.platform, GUEST_CODE(call_loop));
-    forger_forge(&forger, &frame);
-    CHECK_OK(tg_queue_create(forger.guest.platform, &queue));
-    CHECK_OK(tg_queue_submit(queue, forger.guest.context, forger.guest.subprocess));
-    guest_wait_change(forger.guest.subprocess, FORGED_COUNTER_AT, 0);
     submit_busy(&forger, queue, busy);
     CHECK_OK(tg_context_interrupt(forger.guest.context));
     serve_until_found(&forger, queue, busy);
@@ -140,14 +147,8 @@ void hostile_sigreturn_blocks_kick_queued(uint32_t backend)
 void hostile_sigreturn_blocks_kick_unqueued(uint32_t backend)
 {
     const struct footprint before = footprint_take();
-    const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
     struct forger forger;
-    tg_queue *queue;
-    forger_open(&forger, backend, GUEST_CODE(spin_counting));
-    forger_forge(&forger, &frame);
-    CHECK_OK(tg_queue_create(forger.guest.platform, &queue));
-    CHECK_OK(tg_queue_submit(queue, forger.guest.context, forger.guest.subprocess));
-    guest_wait_change(forger.guest.subprocess, FORGED_COUNTER_AT, 0);
+    tg_queue *queue = submit_deaf(&forger, backend);
     BOUNDED_VOID(forger.destroyer, tg_queue_destroy(queue));
     guest_run(&forger.guest);
     CHECK_DEAD(&forger.guest.event, TG_DEAD_CORRUPT, 0);

@@ -345,14 +345,13 @@ pub fn resident(pid: u32, addr: u64) -> u64 {
     panic!("no mapping holds {:#x}", addr);
 }
 
-/// Private writable memory, as the kernel counts it for its limit.
+/// All that is mapped, as the kernel counts it for its limit.
 pub fn all_bytes(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", pid)).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// How much of that the process may have from now on, as far as it may at all.
 /// What lies in a process itself.
 pub fn bytes_of(pid: u32, addr: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -364,6 +363,7 @@ pub fn bytes_of(pid: u32, addr: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// How much the process may have mapped from now on, as far as it may at all.
 pub fn limit_pages(pid: u32, bytes: u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: one limit is written, another one read.
