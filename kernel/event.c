@@ -8,8 +8,10 @@
 #include "sandbox.h"
 #include "task.h"
 
-/* The host has no thread or no memory for it now. Others end some time, so it stays ready, in a wait that only time
- * ends. */
+/*
+ * The host has no thread or no memory for it now. Others end some time, so it
+ * stays ready, in a wait that only time ends.
+ */
 static void start_later(struct task *task)
 {
     const struct sandbox *sandbox = task->sandbox;

@@ -10,9 +10,9 @@
  *
  * Locks, outermost first: ptrace_subprocess.order_lock, tracer.lock,
  * tg_platform.lock, ptrace_platform.queues_lock, ptrace_queue.lock,
- * ptrace_subprocess.lock, ptrace_platform.fp_lock. The last ones, ptrace_platform.tracers_lock and
- * bell_lock, are held while nothing else is called. No lock is shared by
- * platforms.
+ * ptrace_subprocess.lock, ptrace_platform.fp_lock. The last ones,
+ * ptrace_platform.tracers_lock and bell_lock, are held while nothing else is
+ * called. No lock is shared by platforms.
  */
 #ifndef CORE_PTRACE_BACKEND_H
 #define CORE_PTRACE_BACKEND_H

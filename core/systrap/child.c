@@ -21,8 +21,9 @@
 /*
  * Until let_go() nobody reaps it. 0: it has been reaped, or there never was
  * one, or it is no child of this process, which was forked from its parent and
- * would not know when it is reaped there. The partner is child_reap(): it takes the number away and then waits
- * for whoever has counted himself in; who comes later finds none.
+ * would not know when it is reaped there. The partner is child_reap(): it takes
+ * the number away and then waits for whoever has counted himself in; who comes
+ * later finds none.
  */
 static pid_t hold(struct systrap_subprocess *subprocess)
 {
@@ -80,8 +81,9 @@ bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread)
 }
 
 /*
- * 0 or -errno; info->si_pid is 0 where nothing of that has happened. What there is stays to be waited for. The C
- * library's function is a point of cancellation, and a switch that asks may hold locks: no_cancel.h.
+ * 0 or -errno; info->si_pid is 0 where nothing of that has happened. What there
+ * is stays to be waited for. The C library's function is a point of
+ * cancellation, and a switch that asks may hold locks: no_cancel.h.
  */
 static int ask(pid_t pid, int what, siginfo_t *info)
 {

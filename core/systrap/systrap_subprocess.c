@@ -220,7 +220,9 @@ static int create_failed(struct tg_platform *platform, const struct tg_subproces
     }
 }
 
-/* The child finds the same orders in its own memory once the first of them has put that in the place of its mother's.
+/*
+ * The child finds the same orders in its own memory once the first of them has
+ * put that in the place of its mother's.
  */
 static int order_clone(struct systrap_subprocess *mother, struct systrap_subprocess *child, pid_t *pid)
 {
