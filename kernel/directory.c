@@ -13,6 +13,7 @@
 
 #include "file_arguments.h"
 #include "file_proc.h"
+#include "path_name.h"
 
 #define LISTING_SIZE 32768
 

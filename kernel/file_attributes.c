@@ -11,6 +11,7 @@
 #include <utime.h>
 
 #include "file_arguments.h"
+#include "path_name.h"
 
 /* A file by descriptor whose attributes the guest may change. 0 or -errno. */
 static int64_t changeable_file(const struct task *task, uint64_t fd, struct file **out)

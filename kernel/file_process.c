@@ -11,6 +11,7 @@
 
 #include "fd_table.h"
 #include "path.h"
+#include "path_name.h"
 #include "process.h"
 #include "sandbox.h"
 

@@ -16,6 +16,7 @@
 #include "first_stack.h"
 #include "guest_memory.h"
 #include "path.h"
+#include "path_name.h"
 #include "process.h"
 #include "sandbox.h"
 
@@ -171,7 +172,9 @@ static int map_file(struct sandbox *sandbox, struct address_space *space, const 
     return err;
 }
 
-/* Far from the mappings, with room for the heap behind; where Linux would, if the address space is as large as there.
+/*
+ * Far from the mappings, with room for the heap behind; where Linux would, if
+ * the address space is as large as there.
  */
 static uint64_t program_address(const struct address_space *space, uint64_t length)
 {

@@ -104,11 +104,4 @@ int path_reopen(const struct root_folder *root, int path_fd, int open_flags, mod
 /* The same for one of which the caller knows what fstat(2) says. */
 int path_reopen_stat(const struct root_folder *root, int path_fd, const struct stat *st, int open_flags, mode_t mode);
 
-/* The guest's name of an open directory or file. Returns its length, -ENOENT when it has none, or -errno. */
-ssize_t path_name_of(const struct root_folder *root, int fd, char *buffer, size_t capacity);
-
-/* Room for the name of a descriptor in root_folder.self_fds. */
-#define PATH_FD_NAME_SIZE 12
-void path_fd_name(int fd, char name[PATH_FD_NAME_SIZE]);
-
 #endif

@@ -7,6 +7,8 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "path_name.h"
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #ifndef CONFIGFS_MAGIC
