@@ -2,6 +2,8 @@
 #ifndef CORE_CLOCK_H
 #define CORE_CLOCK_H
 
+#include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -13,6 +15,15 @@ static inline int64_t clock_monotonic_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
+/* Between two looks, less than a second. A host that lets nobody sleep keeps no other thread from running either. */
+static inline void clock_pause(int64_t ns)
+{
+    const struct timespec pause = {.tv_nsec = ns};
+
+    if (nanosleep(&pause, NULL) && errno != EINTR)
+        sched_yield();
 }
 
 #endif

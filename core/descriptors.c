@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/descriptors.h"
 
-#define LOWEST 3 /* behind the standard streams */
+#define LOWEST   3       /* behind the standard streams */
+#define PAUSE_NS 1000000 /* where the host refuses to wait */
 
 /* As a call of the C library returned it. */
 static int move_up(int fd)
@@ -66,4 +69,21 @@ int descriptor_pipe(int ends[2], int flags)
 int descriptor_open(const char *path, int flags)
 {
     return move_up(open(path, O_CLOEXEC | flags));
+}
+
+bool descriptor_wait(int fd, int64_t until_ns)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    int64_t left = until_ns == INT64_MAX ? 0 : until_ns - clock_monotonic_ns();
+    struct timespec time = {0};
+    int result;
+
+    if (left > 0) {
+        time.tv_sec = left / NS_PER_SECOND;
+        time.tv_nsec = left % NS_PER_SECOND;
+    }
+    result = fd < 0 ? -1 : ppoll(&poll_fd, 1, until_ns == INT64_MAX ? NULL : &time, NULL);
+    if (result < 0 && (fd < 0 || errno != EINTR))
+        clock_pause(PAUSE_NS);
+    return result > 0;
 }

@@ -9,6 +9,8 @@
 #ifndef CORE_DESCRIPTORS_H
 #define CORE_DESCRIPTORS_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 int descriptor_memfd(const char *name, unsigned int flags);
@@ -18,5 +20,12 @@ int descriptor_pidfd(pid_t pid);
 /* Read and write end. 0 or -errno. */
 int descriptor_pipe(int ends[2], int flags);
 int descriptor_open(const char *path, int flags);
+
+/*
+ * Until it is readable (true) or, now and then sooner, until the time is over.
+ * INT64_MAX: no limit. A host that lets nobody wait for descriptors makes it a
+ * short pause, and so does a negative descriptor.
+ */
+bool descriptor_wait(int fd, int64_t until_ns);
 
 #endif

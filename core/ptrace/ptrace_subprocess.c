@@ -11,12 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/memory_calls.h"
 #include "core/ptrace/ptrace_backend.h"
 #include "core/ptrace/stub_clone.h"
 
 #define SMALLEST_PAGE       4096
-#define REAP_TRIES_YIELDING 64 /* before a thread that waits for a death sleeps */
+#define REAP_TRIES_YIELDING 64    /* before a thread that waits for a death sleeps */
+#define PAUSE_NS            50000 /* then, between two looks */
 #define BATCH_MAX           (SMALLEST_PAGE / sizeof(struct stub_call)) /* what the batch page holds */
 
 /* ---- life ---- */
@@ -87,12 +89,10 @@ static struct stub_thread *first_of(struct ptrace_subprocess *subprocess)
  */
 static void pause_between_looks(int looks)
 {
-    const struct timespec pause = {.tv_nsec = 50000};
-
     if (looks < REAP_TRIES_YIELDING)
         sched_yield();
     else
-        nanosleep(&pause, NULL);
+        clock_pause(PAUSE_NS);
 }
 
 /*

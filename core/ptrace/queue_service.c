@@ -4,7 +4,6 @@
  * owner, and whoever waits only takes ready events.
  */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,8 @@
 #include "core/clock.h"
 #include "core/descriptors.h"
 #include "core/ptrace/ptrace_queue.h"
+
+#define PAUSE_NS 1000000 /* until what the host refused is tried again */
 
 static void drain_fd(struct ptrace_queue *queue)
 {
@@ -29,29 +30,19 @@ int ptrace_queue_wait_on_fd(struct ptrace_queue *queue, char *events, size_t str
                             size_t *n)
 {
     for (;;) {
-        struct pollfd poll_fd = {.fd = atomic_load(&queue->fd), .events = POLLIN};
-        struct timespec left = {0};
-
         *n = ptrace_queue_hand_out(queue, events, stride, capacity);
         drain_fd(queue);
         if (*n || atomic_exchange(&queue->woken, false))
             return 0;
-        if (until_ns != NEVER) {
-            int64_t ns = until_ns - clock_monotonic_ns();
-
-            if (ns <= 0)
-                return 0;
-            left.tv_sec = ns / NS_PER_SECOND;
-            left.tv_nsec = ns % NS_PER_SECOND;
-        }
-        ppoll(&poll_fd, 1, until_ns == NEVER ? NULL : &left, NULL);
+        if (until_ns != NEVER && clock_monotonic_ns() >= until_ns)
+            return 0;
+        descriptor_wait(atomic_load(&queue->fd), until_ns);
     }
 }
 
 /* One round of the service. An error of the host's is tried again a little later. */
 static void serve(struct ptrace_queue *queue)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
     int err;
 
     pthread_mutex_lock(&queue->lock);
@@ -60,7 +51,7 @@ static void serve(struct ptrace_queue *queue)
     pthread_mutex_unlock(&queue->lock);
     ptrace_queue_collect(queue);
     if (err)
-        nanosleep(&pause, NULL);
+        clock_pause(PAUSE_NS);
     else
         ptrace_queue_sleep_once(queue, NEVER);
 }
@@ -68,11 +59,10 @@ static void serve(struct ptrace_queue *queue)
 /* The service must not end before it is told to: whoever waits on the descriptor would wait for ever. */
 static struct tracer *become_tracer(struct ptrace_queue *queue)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
     struct tracer *tracer;
 
     while (!(tracer = tracer_current(queue->base.platform)) && !atomic_load(&queue->stopping))
-        nanosleep(&pause, NULL);
+        clock_pause(PAUSE_NS);
     return tracer;
 }
 

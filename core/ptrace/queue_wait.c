@@ -91,7 +91,6 @@ static bool has_work(struct ptrace_queue *queue)
 static void doze(struct ptrace_queue *queue, int64_t until_ns)
 {
     int64_t left = until_ns == NEVER ? DOZE_NS : until_ns - clock_monotonic_ns();
-    struct timespec pause = {.tv_nsec = left < DOZE_NS ? left : DOZE_NS};
     bool work;
 
     pthread_mutex_lock(&queue->lock);
@@ -100,7 +99,7 @@ static void doze(struct ptrace_queue *queue, int64_t until_ns)
     work = has_work(queue);
     pthread_mutex_unlock(&queue->lock);
     if (!work && left > 0 && !ptrace_queue_collect_one(queue, WNOHANG))
-        nanosleep(&pause, NULL);
+        clock_pause(left < DOZE_NS ? left : DOZE_NS);
 }
 
 /* Shows the bell, and looks for work. Returns until when there is none; 0: there is some. */

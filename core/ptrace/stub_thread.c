@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/ptrace/ptrace_backend.h"
 
 #ifndef PTRACE_SYSEMU
@@ -23,7 +24,9 @@
 #define TRACE_OPTIONS        (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 #define WRITE_AT_ONCE        16 /* words from which on opening the file costs less than writing each */
 #define START_TRIES_YIELDING 64
-#define START_TRIES          20000 /* 50 microseconds each: far more than unmapping any embedder takes */
+#define START_NS             (10 * NS_PER_SECOND) /* far more than unmapping any embedder takes */
+#define STRANGER_NS          NS_PER_SECOND
+#define PAUSE_NS             50000 /* between two looks, after those that yield */
 
 struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid)
 {
@@ -76,8 +79,6 @@ static bool is_dead(const struct stub_thread *thread)
 
 pid_t stub_thread_wait_first(struct stub_thread *thread, int *status)
 {
-    const struct timespec pause = {.tv_nsec = 50000};
-
     for (int i = 0;; i++) {
         pid_t tid = waitpid(thread->tid, status, WNOHANG | __WALL | __WNOTHREAD);
 
@@ -88,7 +89,7 @@ pid_t stub_thread_wait_first(struct stub_thread *thread, int *status)
         else if (is_dead(thread))
             return 0;
         else
-            nanosleep(&pause, NULL);
+            clock_pause(PAUSE_NS);
     }
 }
 
@@ -292,9 +293,9 @@ int stub_thread_poke(struct stub_thread *thread, uint64_t addr, const uint64_t *
 /* A new stub is still on its way to the park loop when it is first attached to: let it get there. */
 static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
 {
-    const struct timespec pause = {.tv_nsec = 50000};
+    int64_t until = clock_monotonic_ns() + START_NS;
 
-    for (int i = 0; i < START_TRIES; i++) {
+    for (int i = 0; i < START_TRIES_YIELDING || clock_monotonic_ns() < until; i++) {
         tg_regs regs;
         int status;
         int err = stub_thread_stop(thread, &status);
@@ -311,7 +312,7 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
         if (i < START_TRIES_YIELDING)
             sched_yield();
         else
-            nanosleep(&pause, NULL);
+            clock_pause(PAUSE_NS);
     }
     ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
     return lost(thread);
@@ -353,18 +354,18 @@ static bool is_still_there(const struct stub_thread *thread)
 /* Letting go of a tracee needs a stop. One that does not stop in time is let go when this thread ends. */
 static void let_stranger_go(pid_t tid)
 {
-    const struct timespec pause = {.tv_nsec = 50000};
+    int64_t until = clock_monotonic_ns() + STRANGER_NS;
     int status;
 
     ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-    for (int i = 0; i < START_TRIES; i++) {
+    while (clock_monotonic_ns() < until) {
         pid_t stopped = waitpid(tid, &status, WNOHANG | __WALL | __WNOTHREAD);
 
         if (stopped > 0 && WIFSTOPPED(status))
             ptrace(PTRACE_DETACH, tid, NULL, (void *)(uintptr_t)(status >> 16 ? 0 : WSTOPSIG(status)));
         if (stopped)
             return;
-        nanosleep(&pause, NULL);
+        clock_pause(PAUSE_NS);
     }
 }
 

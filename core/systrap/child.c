@@ -13,8 +13,6 @@
 #include "core/descriptors.h"
 #include "core/systrap/child.h"
 
-#define PAUSE_NS (NS_PER_SECOND / 1000) /* where the host refuses to wait for the descriptor */
-
 /* The kernel's name for the processor time of a process; the C library's way to it asks the host for more. */
 #define PROCESS_CLOCK(pid) ((clockid_t)(~(uint32_t)(pid) << 3 | 2))
 
@@ -155,28 +153,13 @@ enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reas
     return state;
 }
 
-/* Until it ends or the time is over; less where the host refuses that. */
-static bool wait_for_descriptor(int fd, int64_t until_ns)
-{
-    struct pollfd poll = {.fd = fd, .events = POLLIN};
-    int64_t left = until_ns - clock_monotonic_ns();
-    const struct timespec time = {.tv_sec = left > 0 ? left / NS_PER_SECOND : 0,
-                                  .tv_nsec = left > 0 ? left % NS_PER_SECOND : 0};
-    const struct timespec pause = {.tv_nsec = PAUSE_NS};
-    int result = fd < 0 ? -1 : ppoll(&poll, 1, &time, NULL);
-
-    if (result < 0 && (fd < 0 || errno != EINTR))
-        nanosleep(&pause, NULL);
-    return result > 0;
-}
-
 bool child_wait(struct systrap_subprocess *subprocess, int64_t until_ns)
 {
     int32_t reason;
     int32_t status;
 
     /* The descriptor first: mostly the process is on its way. */
-    while (!wait_for_descriptor(subprocess->pidfd, until_ns)) {
+    while (!descriptor_wait(subprocess->pidfd, until_ns)) {
         if (child_look(subprocess, &reason, &status) != CHILD_LIVES)
             return true;
         if (clock_monotonic_ns() >= until_ns)

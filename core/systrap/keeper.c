@@ -86,11 +86,10 @@ static void notice_death(struct systrap_platform *sp, uint64_t id)
 /* The embedder's filter lets nobody wait for descriptors. */
 static void look_at_all(struct systrap_platform *sp)
 {
-    const struct timespec pause = {.tv_nsec = LOOK_NS};
     struct list *node;
     struct list *after;
 
-    nanosleep(&pause, NULL);
+    clock_pause(LOOK_NS);
     pthread_mutex_lock(&sp->watch_lock);
     list_for_each_safe(node, after, &sp->watched) look_at(sp, container_of(node, struct systrap_subprocess, watched));
     pthread_mutex_unlock(&sp->watch_lock);
@@ -222,7 +221,6 @@ static bool is_known(const struct systrap_platform *sp, pid_t pid)
  */
 static void reap_stranger(struct systrap_platform *sp, const struct systrap_subprocess *mother)
 {
-    const struct timespec pause = {.tv_nsec = STRANGER_PAUSE};
     int64_t until = clock_monotonic_ns() + STRANGER_NS;
     pid_t pid = (pid_t)SHARED_LOAD(control_of(mother)->born);
     bool done;
@@ -234,7 +232,7 @@ static void reap_stranger(struct systrap_platform *sp, const struct systrap_subp
         pthread_mutex_unlock(&sp->watch_lock);
         if (done || clock_monotonic_ns() >= until)
             return;
-        nanosleep(&pause, NULL);
+        clock_pause(STRANGER_PAUSE);
     }
 }
 

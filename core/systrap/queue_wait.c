@@ -2,11 +2,11 @@
 /* Waiting for what contexts of a queue leave, and what ends a wait. */
 #include <errno.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/descriptors.h"
 #include "core/systrap/spinning.h"
 #include "core/systrap/systrap_queue.h"
 #include "core/systrap/watchdog.h"
@@ -239,15 +239,9 @@ static void clear_fd(struct systrap_queue *queue)
 /* Until the descriptor is readable; false: the time is over. */
 static bool sleep_on_fd(const struct systrap_queue *queue, int64_t until)
 {
-    struct pollfd poll_fd = {.fd = queue->fd, .events = POLLIN};
-    struct timespec left = {0};
-    int64_t ns = until == INT64_MAX ? INT64_MAX : until - clock_monotonic_ns();
-
-    if (ns <= 0)
+    if (until != INT64_MAX && clock_monotonic_ns() >= until)
         return false;
-    left.tv_sec = ns / NS_PER_SECOND;
-    left.tv_nsec = ns % NS_PER_SECOND;
-    ppoll(&poll_fd, 1, until == INT64_MAX ? NULL : &left, NULL);
+    descriptor_wait(queue->fd, until);
     return true;
 }
 

@@ -14,7 +14,8 @@
 #include "core/systrap/systrap_backend.h"
 #include "core/systrap/watchdog.h"
 
-#define YIELDS 64 /* before a thread that waits for others sleeps */
+#define YIELDS   64    /* before a thread that waits for others sleeps */
+#define PAUSE_NS 50000 /* then, between two looks */
 
 /* ---- life ---- */
 
@@ -156,13 +157,11 @@ static bool is_switched_to(struct systrap_subprocess *subprocess)
 /* They are awake: the subprocess is dead. */
 static void wait_for_switches(struct systrap_subprocess *subprocess)
 {
-    const struct timespec pause = {.tv_nsec = 50000};
-
     for (unsigned int i = 0; is_switched_to(subprocess); i++) {
         if (i < YIELDS)
             sched_yield();
         else
-            nanosleep(&pause, NULL);
+            clock_pause(PAUSE_NS);
     }
 }
 
