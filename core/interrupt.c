@@ -12,6 +12,11 @@
 #define THREAD_SHIFT 32
 #define THREAD_MASK  (0xffffffffull << THREAD_SHIFT)
 
+int interrupt_try_kick(pid_t process)
+{
+    return syscall(SYS_tgkill, process, process, 0) ? -errno : 0;
+}
+
 void interrupt_raise(struct interrupt *interrupt)
 {
     int saved_errno = errno;

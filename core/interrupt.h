@@ -28,6 +28,9 @@ struct interrupt {
     void (*kick)(struct interrupt *interrupt);
 };
 
+/* Whether the host lets a kick through to that process, which nobody has reaped yet: 0 or -errno. Sends none. */
+int interrupt_try_kick(pid_t process);
+
 /* Any thread, any signal handler. */
 void interrupt_raise(struct interrupt *interrupt);
 

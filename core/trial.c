@@ -4,13 +4,15 @@
  * need, copies of guest memory, and filters that stubs inherit, which may kill
  * them for what a guest asks. So a guest makes a call; and if there is a filter
  * all calls there are, many at once: on a busy machine each hand-over waits
- * for a processor.
+ * for a processor. And what wakes sleepers and interrupts guests must get
+ * through, or they would wait for ever.
  */
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "core/interrupt.h"
 #include "core/last_error.h"
 #include "core/trial.h"
 
@@ -203,13 +205,23 @@ static int make_calls(struct trial *trial)
     return dead ? find_killer(trial) : 0;
 }
 
+static int kick(const struct trial *trial)
+{
+    int err = interrupt_try_kick(atomic_load(&trial->subprocess->pid));
+
+    return err ? open_report_call(trial->report, "interrupt a guest", "tgkill(2)", err) : 0;
+}
+
 static int run(struct trial *trial)
 {
     int err = begin(trial);
 
     if (!err)
         err = context_create(trial->platform, &trial->context);
-    return err ? failed(trial, err) : make_calls(trial);
+    if (err)
+        return failed(trial, err);
+    err = make_calls(trial);
+    return err ? err : kick(trial);
 }
 
 int trial_run(struct tg_platform *platform, struct open_report *report)

@@ -82,6 +82,14 @@ static int learn_from_stub(struct tg_platform *platform, struct open_report *rep
     return err == -EIO || err == -EINVAL ? -EOPNOTSUPP : err;
 }
 
+/* Without kicks bells do not ring, and who sleeps would sleep for ever. */
+static int try_kick(const struct tg_platform *platform, struct open_report *report)
+{
+    int err = interrupt_try_kick(ptrace_platform(platform)->template.group);
+
+    return err ? open_report_call(report, "wake a stub", "tgkill(2)", err) : 0;
+}
+
 static struct ptrace_platform *new_platform(uint64_t flags)
 {
     struct ptrace_platform *pp = calloc(1, sizeof(*pp));
@@ -126,6 +134,8 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
         err = sweep(platform, report);
         if (!err)
             err = learn_from_stub(platform, report);
+        if (!err)
+            err = try_kick(platform, report);
         if (err)
             stub_template_stop(platform);
     }
