@@ -36,6 +36,14 @@ int queue_fd_failed(struct tg_platform *platform, int err)
         return platform_fail(platform, -EAGAIN,
                              "queue descriptor: the host refuses another thread; raise RLIMIT_NPROC or the pids limit "
                              "of the cgroup");
+    case -EPERM:
+    case -EACCES:
+    case -ENOSYS:
+        return platform_fail(
+            platform, -EPERM,
+            "queue descriptor: eventfd2(2) or clone3(2): %s; let the seccomp filter that is in the way "
+            "allow both",
+            strerror(-err));
     default:
         return platform_fail(platform, -ENOMEM, "queue descriptor: eventfd2(2) or clone3(2): %s", strerror(-err));
     }

@@ -63,9 +63,10 @@ static int open_platform(struct sandbox *sandbox)
     err = tg_platform_info(sandbox->platform, &sandbox->info);
     if (!err)
         err = tg_queue_create(sandbox->platform, &sandbox->queue);
-    if (!err)
-        err = fd_poller_create(sandbox->queue, &sandbox->poller);
-    return err ? fail(sandbox, err, "cannot set up the platform: %s", tg_strerror(err)) : 0;
+    if (err)
+        return fail(sandbox, err, "cannot set up the platform: %s", tg_platform_last_error(sandbox->platform));
+    err = fd_poller_create(sandbox->queue, &sandbox->poller);
+    return err ? fail(sandbox, err, "cannot watch descriptors: eventfd2(2) or clone3(2): %s", strerror(-err)) : 0;
 }
 
 static int allocate(struct sandbox *sandbox)

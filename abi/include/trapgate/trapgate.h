@@ -634,8 +634,9 @@ TG_API int tg_queue_wake(tg_queue *queue);
  * gives nothing. From the first call on, a thread of the library does the
  * waiting, so that any thread may call tg_queue_wait(); this adds a thread
  * hand-over to every event.
- * Errors: -EINVAL, -EMFILE, -ENOMEM, -EAGAIN, -EBUSY (a thread waits on the
- * queue; ptrace only: contexts run already).
+ * Errors: -EINVAL, -EMFILE, -ENOMEM, -EAGAIN, -EPERM (the host refuses
+ * eventfd2(2) or another thread), -EBUSY (a thread waits on the queue; ptrace
+ * only: contexts run already).
  */
 TG_API int tg_queue_fd(tg_queue *queue);
 
