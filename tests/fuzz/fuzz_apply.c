@@ -21,7 +21,8 @@
 #define OPS_MAX      64
 #define PAGES_MAX    64 /* of one operation: populated memory is real memory */
 #define MAPS_MAX     (1 << 16)
-#define FIELD_VALUES 16 /* values of prot and flags that are tried; half of them have no meaning */
+#define FIELD_VALUES 16                       /* values of prot that are tried; half of them have no meaning */
+#define MAP_FLAGS    (2 * (TG_MAP_CODE << 1)) /* likewise, of flags */
 
 enum descriptor { NONE, READ_WRITE, READ_ONLY, PIPE, CLOSED, NEGATIVE, DESCRIPTORS };
 
@@ -138,7 +139,7 @@ static tg_mem_op take_op(struct input *input)
     op.addr += (take_number(input, 1) - 128) * page;
     op.length = choose_length(take_number(input, 1));
     op.prot = (uint32_t)take_number(input, 1) % FIELD_VALUES;
-    op.flags = (uint32_t)take_number(input, 1) % (4 * FIELD_VALUES);
+    op.flags = (uint32_t)take_number(input, 1) % MAP_FLAGS;
     op.fd = world.descriptors[take_number(input, 1) % DESCRIPTORS];
     op.advice = choose_advice(take_number(input, 1));
     const uint64_t offset = take_number(input, 1);
@@ -174,6 +175,14 @@ static bool advice_named(int32_t advice)
     return false;
 }
 
+/* Code is not writable. A descriptor that is meant as it is, is one. */
+static bool map_flags_allowed(const tg_mem_op *op)
+{
+    if (op->flags >= TG_MAP_CODE << 1 || (op->flags & TG_MAP_FD && op->fd == -1))
+        return false;
+    return !(op->flags & TG_MAP_CODE) || (op->prot & (TG_PROT_EXEC | TG_PROT_WRITE)) == TG_PROT_EXEC;
+}
+
 /* What the header allows, read independently of the library. */
 static bool allowed(const tg_mem_op *op)
 {
@@ -181,7 +190,7 @@ static bool allowed(const tg_mem_op *op)
         return false;
     switch (op->kind) {
     case TG_MEM_MAP:
-        return op->prot <= 7 && op->flags <= 15 && (op->offset & (world.info.page_size - 1)) == 0;
+        return op->prot <= 7 && map_flags_allowed(op) && (op->offset & (world.info.page_size - 1)) == 0;
     case TG_MEM_UNMAP:
         return true;
     case TG_MEM_PROTECT:

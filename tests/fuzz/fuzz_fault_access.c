@@ -2,7 +2,8 @@
 /*
  * What a faulting instruction did, decoded from bytes that the guest chose:
  * the answer is one access or "unknown", and only the instruction is read. And
- * which exception a signal with that code stands for.
+ * which exception a signal with that code stands for; that may also look
+ * whether there is a byte where the fault was.
  *
  * Input: flags, how many bytes can be read, 15 bytes of code, the address of
  * the fault, then the registers.
@@ -19,6 +20,8 @@
 
 struct code {
     uint64_t ip;
+    uint64_t fault;
+    bool fault_is_looked_at;
     size_t readable;
     uint8_t bytes[CODE_MAX];
     bool executable;
@@ -28,6 +31,10 @@ static size_t read_code(void *argument, uint64_t addr, void *buffer, size_t leng
 {
     const struct code *code = argument;
     INVARIANT(length <= CODE_MAX);
+    if (code->fault_is_looked_at && addr == code->fault && length == 1) {
+        memset(buffer, 0, length);
+        return code->readable > 0;
+    }
     INVARIANT(addr == code->ip);
     const size_t count = length < code->readable ? length : code->readable;
     memcpy(buffer, code->bytes, count);
@@ -101,6 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     INVARIANT(access == 0 || access == TG_ACCESS_READ || access == TG_ACCESS_WRITE || access == TG_ACCESS_EXEC);
     INVARIANT(access == tgi_arch.fault_access(&regs, addr, &guest));
     INVARIANT(memcmp(&before, &regs, sizeof(regs)) == 0);
+    code.fault = addr;
+    code.fault_is_looked_at = true;
     check_exception(&regs, addr, access, &guest);
     /* Code that cannot be read gives nothing to decode. */
     INVARIANT(code.readable > 0 || access == 0 || access == TG_ACCESS_EXEC);
