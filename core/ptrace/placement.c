@@ -98,16 +98,6 @@ void placement_note_run(struct stub_thread *thread, int64_t started_ns)
         thread->long_run = clock_monotonic_ns() - started_ns >= SHORT_RUN_NS;
 }
 
-static pid_t wait_for(struct stub_thread *thread, int *status, int options)
-{
-    pid_t tid;
-
-    do
-        tid = waitpid(thread->tid, status, options | __WALL | __WNOTHREAD);
-    while (tid < 0 && errno == EINTR);
-    return tid;
-}
-
 /* The first yield usually does it, without a look at the clock. */
 static pid_t wait_yielding(struct stub_thread *thread, int *status)
 {
@@ -117,7 +107,7 @@ static pid_t wait_yielding(struct stub_thread *thread, int *status)
 
     if (!yielding_pauses(tracer)) {
         sched_yield();
-        tid = wait_for(thread, status, WNOHANG);
+        tid = stub_thread_wait_stop(thread, status, WNOHANG);
         if (tid) {
             tracer->yield_misses = 0;
             return tid;
@@ -125,7 +115,7 @@ static pid_t wait_yielding(struct stub_thread *thread, int *status)
     }
     started = clock_monotonic_ns();
     while (placement_yield(tracer, started)) {
-        tid = wait_for(thread, status, WNOHANG);
+        tid = stub_thread_wait_stop(thread, status, WNOHANG);
         if (tid) {
             tracer->yield_misses = 0;
             return tid;
@@ -138,7 +128,7 @@ static pid_t wait_yielding(struct stub_thread *thread, int *status)
 static pid_t wait_sleeping(struct stub_thread *thread, int *status, bool yielded)
 {
     int64_t started = clock_monotonic_ns();
-    pid_t tid = wait_for(thread, status, 0);
+    pid_t tid = stub_thread_wait_stop(thread, status, 0);
 
     thread->long_run = clock_monotonic_ns() - started >= SHORT_RUN_NS;
     if (yielded && !thread->long_run)

@@ -244,6 +244,11 @@ void ptrace_subprocess_destroy(struct tg_subprocess *subprocess);
 /* The template, and whatever else is in the stubs' process group, of which it is the leader. */
 void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t group);
 int ptrace_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
+
+/* ---- life.c ---- */
+
+/* Where a filter refuses kill(2) in another way. The process has not been reaped. */
+void life_kill(pid_t pid);
 /* Kills the process and remembers why, the first time it is called. */
 void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason, int32_t status);
 void ptrace_subprocess_release(struct ptrace_subprocess *subprocess);
@@ -258,6 +263,22 @@ ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, 
 size_t ptrace_read_guest(struct ptrace_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
 /* The thread has no address space any more: it has ended. */
 bool guest_memory_is_gone(pid_t thread);
+
+/* ---- stub_wait.c ---- */
+
+bool stub_status_is_death(int status);
+/* It may not have been reaped yet. */
+bool stub_thread_is_dead(const struct stub_thread *thread);
+/* A wait has returned its end: from now on its id may be another's. */
+void stub_thread_reaped(struct stub_thread *thread);
+/* The same, and writes down the death that the wait reported. */
+void stub_thread_died(struct stub_thread *thread, int status);
+/* For its next stop, with options as for waitpid(2), which says what it returns. Not for first threads. */
+pid_t stub_thread_wait_stop(struct stub_thread *thread, int *status, int options);
+/* Waits for a subprocess's first thread. 0: it is dead, and cannot be reaped while siblings of its are there. */
+pid_t stub_thread_wait_first(struct stub_thread *thread, int *status);
+/* For either, as long as it takes. */
+pid_t stub_thread_wait(struct stub_thread *thread, int *status);
 
 /* ---- stub_thread.c: the ptrace(2) calls ---- */
 
@@ -286,16 +307,7 @@ int stub_thread_stop(struct stub_thread *thread, int *status);
 int stub_thread_poke(struct stub_thread *thread, uint64_t addr, const uint64_t *words, size_t n);
 /* Runs a job to its end; result in *result. */
 int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_request *request, tg_regs *after);
-/* A wait has returned its end: from now on its id may be another's. */
-void stub_thread_reaped(struct stub_thread *thread);
-/* Where a filter refuses kill(2) in another way. The process has not been reaped. */
-void stub_thread_kill_process(pid_t pid);
-/* The same, and writes down the death that the wait reported. */
-void stub_thread_died(struct stub_thread *thread, int status);
-bool stub_status_is_death(int status);
 struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid);
-/* Waits for a subprocess's first thread. 0: it is dead, and cannot be reaped while siblings of its are there. */
-pid_t stub_thread_wait_first(struct stub_thread *thread, int *status);
 
 /* ---- placement.c ---- */
 
@@ -310,12 +322,25 @@ void placement_note_run(struct stub_thread *thread, int64_t started_ns);
 /* One attempt to give way to placed threads; false when it is time to sleep. */
 bool placement_yield(struct tracer *tracer, int64_t started_ns);
 
-/* ---- tracer.c ---- */
+/* ---- tracer_thread.c: which tracers a host thread has ---- */
 
+/* One for each platform that it uses, and those of closed platforms until it needs another one. */
+struct thread_record {
+    struct list tracers; /* tracer.of_thread; only the thread itself looks at it */
+};
+
+/* Before any other; ends() is called in each thread that ends and has a record, which it frees. */
+void tracers_init(void (*ends)(void *record));
 /* The calling thread's tracer of the platform; made on first use. NULL: no memory. */
 struct tracer *tracer_current(struct tg_platform *platform);
 /* The same without making one. */
 struct tracer *tracer_find(const struct tg_platform *platform);
+/* Of the calling thread; and lets go of its reference. */
+void tracer_leave_thread(struct tracer *tracer);
+void tracer_unref(struct tracer *tracer);
+
+/* ---- tracer.c: its stub threads ---- */
+
 /* A stub thread of the subprocess that the tracer traces, idle until now. context: a hint, may be NULL. */
 int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, const struct ptrace_context *context,
                    struct stub_thread **out);
@@ -324,9 +349,17 @@ void tracer_release(struct stub_thread *thread);
 /* The FP states that only the calling thread's idle stub threads there hold come home. */
 void tracer_save_fp(struct ptrace_subprocess *subprocess);
 struct stub_thread *tracer_by_tid(struct tracer *tracer, pid_t tid);
+/* All stub threads go back to their subprocesses, parked. Only in the tracer's own thread, for only that may detach. */
+void tracer_hand_back(struct tracer *tracer);
+/* All seats go; nothing is detached. */
+void tracer_forget_seats(struct tracer *tracer);
+
+/* ---- tracer_end.c ---- */
+
+/* For tracers_init(). */
+void tracers_thread_ends(void *record);
 /* Ends the tracers of a closing platform. */
 void tracers_close(struct tg_platform *platform);
-void tracers_init(void);
 
 /* ---- run.c: a context on a stub thread ---- */
 

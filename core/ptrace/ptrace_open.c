@@ -128,7 +128,7 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
         return -ENOMEM;
     }
     platform->backend = pp;
-    tracers_init();
+    tracers_init(tracers_thread_ends);
     err = stub_template_start(platform, options, report);
     if (!err) {
         err = sweep(platform, report);

@@ -42,41 +42,6 @@ int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid)
     return 0;
 }
 
-void ptrace_subprocess_release(struct ptrace_subprocess *subprocess)
-{
-    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
-        return;
-    while (!list_empty(&subprocess->threads)) {
-        struct stub_thread *thread = container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
-
-        list_remove(&thread->of_subprocess);
-        free(thread);
-    }
-    pthread_mutex_destroy(&subprocess->lock);
-    pthread_mutex_destroy(&subprocess->order_lock);
-    mapping_table_destroy(&subprocess->base.mappings);
-    free(subprocess);
-}
-
-void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason, int32_t status)
-{
-    uint32_t alive = ALIVE;
-    pid_t pid;
-
-    /* Reason and status are for those who see DEAD; nobody else writes them. */
-    if (atomic_compare_exchange_strong(&subprocess->death, &alive, DYING)) {
-        subprocess->death_reason = reason;
-        subprocess->death_status = status;
-        atomic_store(&subprocess->death, DEAD);
-        if (reason != TG_DEAD_DESTROYED)
-            count(subprocess->base.platform, COUNTER_DEATHS);
-    }
-    /* Nobody needs the number any more: memory operations find nobody from here on. */
-    pid = atomic_exchange(&subprocess->base.pid, 0);
-    if (pid > 0 && platform_is_ours(subprocess->base.platform))
-        stub_thread_kill_process(pid);
-}
-
 static struct stub_thread *first_of(struct ptrace_subprocess *subprocess)
 {
     return container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
@@ -256,7 +221,7 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
         return create_failed(platform, from, err);
     err = ptrace_subprocess_adopt(to_ptrace_subprocess(base), pid);
     if (err) {
-        stub_thread_kill_process(pid);
+        life_kill(pid);
         waitpid(pid, NULL, __WALL);
         return create_failed(platform, from, err);
     }

@@ -149,7 +149,7 @@ static int adopt_template(struct tg_platform *platform, pid_t pid, struct open_r
     }
     if (err) {
         free(subprocess);
-        stub_thread_kill_process(pid);
+        life_kill(pid);
         waitpid(pid, NULL, __WALL);
         return open_report_call(report, "allocate", "malloc", err);
     }

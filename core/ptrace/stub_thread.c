@@ -44,73 +44,6 @@ struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t 
     return thread;
 }
 
-bool stub_status_is_death(int status)
-{
-    return WIFEXITED(status) || WIFSIGNALED(status);
-}
-
-void stub_thread_reaped(struct stub_thread *thread)
-{
-    struct tg_subprocess *subprocess = &thread->subprocess->base;
-
-    atomic_store(&thread->reaped, true);
-    if (thread->tid == atomic_load(&subprocess->pid))
-        atomic_store(&subprocess->pid, 0);
-}
-
-void stub_thread_died(struct stub_thread *thread, int status)
-{
-    stub_thread_reaped(thread);
-    if (WIFSIGNALED(status))
-        ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, WTERMSIG(status));
-    else
-        ptrace_subprocess_die(thread->subprocess, TG_DEAD_EXITED, WEXITSTATUS(status));
-}
-
-/*
- * A thread that has ended and waits to be reaped refuses like one that must
- * not be traced, and a dead first thread is not reported. But neither has an
- * address space any more.
- */
-static bool is_dead(const struct stub_thread *thread)
-{
-    return guest_memory_is_gone(thread->tid);
-}
-
-pid_t stub_thread_wait_first(struct stub_thread *thread, int *status)
-{
-    for (int i = 0;; i++) {
-        pid_t tid = waitpid(thread->tid, status, WNOHANG | __WALL | __WNOTHREAD);
-
-        if (tid)
-            return tid;
-        if (i < START_TRIES_YIELDING)
-            sched_yield();
-        else if (is_dead(thread))
-            return 0;
-        else
-            clock_pause(PAUSE_NS);
-    }
-}
-
-static pid_t wait_for(struct stub_thread *thread, int *status)
-{
-    pid_t tid;
-
-    if (thread->first)
-        return stub_thread_wait_first(thread, status);
-    do
-        tid = waitpid(thread->tid, status, __WALL | __WNOTHREAD);
-    while (tid < 0 && errno == EINTR);
-    return tid;
-}
-
-void stub_thread_kill_process(pid_t pid)
-{
-    if (kill(pid, SIGKILL))
-        syscall(SYS_tgkill, pid, pid, SIGKILL);
-}
-
 /* The kernel does not know the tracee any more, or not as a stopped one: it dies. Wait for that. */
 static int lost(struct stub_thread *thread)
 {
@@ -120,9 +53,9 @@ static int lost(struct stub_thread *thread)
     if (!platform_is_ours(thread->subprocess->base.platform))
         return -EPERM;
     if (pid > 0)
-        stub_thread_kill_process(pid);
+        life_kill(pid);
     for (;;) {
-        pid_t tid = wait_for(thread, &status);
+        pid_t tid = stub_thread_wait(thread, &status);
 
         if (tid <= 0 && thread->first) {
             ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
@@ -246,7 +179,7 @@ int stub_thread_continue(struct stub_thread *thread)
 
 static int wait_for_stop(struct stub_thread *thread, int *status)
 {
-    if (wait_for(thread, status) <= 0)
+    if (stub_thread_wait(thread, status) <= 0)
         return lost(thread);
     if (stub_status_is_death(*status)) {
         stub_thread_died(thread, *status);
@@ -330,7 +263,7 @@ static int give_up(struct stub_thread *thread, int err)
 
 static int seize_failed(struct stub_thread *thread, int error)
 {
-    if (error != ESRCH && !is_dead(thread))
+    if (error != ESRCH && !stub_thread_is_dead(thread))
         return -error;
     ptrace_subprocess_die(thread->subprocess, TG_DEAD_KILLED, SIGKILL);
     return -ESRCH;

@@ -1,177 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/*
- * The host threads that trace. A thread becomes a tracer of a platform when it
- * first runs something there, and stops being one when it ends or when the
- * platform closes, whichever comes first; its stub threads then go back to
- * their subprocesses.
- *
- * Nothing here is shared by platforms or outlives them: a child that is forked
- * while other threads start and end finds nothing locked that it needs for a
- * platform of its own.
- */
+/* What a tracer has: a seat in each subprocess that it uses, with the stub threads there that it traces. */
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/ptrace/ptrace_backend.h"
 #include "core/ptrace/stub_clone.h"
-
-/* A thread's tracers, one for each platform it uses, and those of closed platforms until it needs another one. */
-struct thread_record {
-    struct list tracers; /* tracer.of_thread; only the thread itself looks at it */
-};
-
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static pthread_key_t key;
-static int key_error;
-
-/* The tracer used last by this thread. It is in the thread's record, so it is there. */
-static __thread struct tracer *last_used;
-
-static void thread_ends(void *record);
-
-static void create_key(void)
-{
-    key_error = pthread_key_create(&key, thread_ends);
-}
-
-void tracers_init(void)
-{
-    pthread_once(&key_once, create_key);
-}
-
-/* The destructor's code must not be called when the library has been unloaded. */
-__attribute__((destructor)) static void delete_key(void)
-{
-    pthread_once(&key_once, create_key);
-    if (!key_error)
-        pthread_key_delete(key);
-}
-
-static struct thread_record *current_record(void)
-{
-    struct thread_record *record;
-
-    tracers_init();
-    if (key_error)
-        return NULL;
-    record = pthread_getspecific(key);
-    if (record)
-        return record;
-    record = malloc(sizeof(*record));
-    if (!record)
-        return NULL;
-    list_init(&record->tracers);
-    if (pthread_setspecific(key, record)) {
-        free(record);
-        return NULL;
-    }
-    return record;
-}
-
-static void tracer_unref(struct tracer *tracer)
-{
-    if (atomic_fetch_sub(&tracer->refs, 1) != 1)
-        return;
-    pthread_mutex_destroy(&tracer->lock);
-    free(tracer);
-}
-
-/* An ended tracer may have the id of a platform that is being opened: each try to place the template ends some. */
-static bool is_tracer_of(const struct tracer *tracer, const struct tg_platform *platform)
-{
-    return tracer->platform_id == platform->id && !atomic_load(&tracer->ended);
-}
-
-static struct tracer *find_in_record(struct thread_record *record, const struct tg_platform *platform)
-{
-    struct list *node;
-
-    list_for_each(node, &record->tracers)
-    {
-        struct tracer *tracer = container_of(node, struct tracer, of_thread);
-
-        if (is_tracer_of(tracer, platform))
-            return tracer;
-    }
-    return NULL;
-}
-
-struct tracer *tracer_find(const struct tg_platform *platform)
-{
-    struct thread_record *record;
-
-    if (last_used && is_tracer_of(last_used, platform))
-        return last_used;
-    tracers_init();
-    record = key_error ? NULL : pthread_getspecific(key);
-    return record ? find_in_record(record, platform) : NULL;
-}
-
-static void leave_record(struct tracer *tracer)
-{
-    if (last_used == tracer)
-        last_used = NULL;
-    list_remove(&tracer->of_thread);
-    tracer_unref(tracer);
-}
-
-/* Those whose platforms were closed meanwhile. */
-static void sweep_record(struct thread_record *record)
-{
-    struct list *node;
-    struct list *after;
-
-    list_for_each_safe(node, after, &record->tracers)
-    {
-        struct tracer *tracer = container_of(node, struct tracer, of_thread);
-
-        if (atomic_load(&tracer->ended))
-            leave_record(tracer);
-    }
-}
-
-static struct tracer *tracer_new(struct tg_platform *platform, struct thread_record *record)
-{
-    struct ptrace_platform *pp = ptrace_platform(platform);
-    struct tracer *tracer = calloc(1, sizeof(*tracer));
-
-    if (!tracer)
-        return NULL;
-    tracer->platform = platform;
-    tracer->platform_id = platform->id;
-    tracer->process = platform->owner;
-    tracer->serial = atomic_fetch_add(&pp->next_id, 1);
-    atomic_store(&tracer->refs, 2);
-    pthread_mutex_init(&tracer->lock, NULL);
-    list_init(&tracer->queues);
-    for (size_t i = 0; i < SEAT_BUCKETS; i++)
-        list_init(&tracer->seats[i]);
-    for (size_t i = 0; i < TID_BUCKETS; i++)
-        list_init(&tracer->by_tid[i]);
-    sweep_record(record);
-    list_add_last(&record->tracers, &tracer->of_thread);
-    pthread_mutex_lock(&pp->tracers_lock);
-    list_add_last(&pp->tracers, &tracer->of_platform);
-    pthread_mutex_unlock(&pp->tracers_lock);
-    return tracer;
-}
-
-struct tracer *tracer_current(struct tg_platform *platform)
-{
-    struct thread_record *record;
-    struct tracer *tracer = tracer_find(platform);
-
-    if (!tracer) {
-        record = current_record();
-        tracer = record ? tracer_new(platform, record) : NULL;
-    }
-    if (tracer)
-        last_used = tracer;
-    return tracer;
-}
-
-/* ---- seats ---- */
 
 static struct list *seat_bucket(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
 {
@@ -420,7 +253,7 @@ void tracer_save_fp(struct ptrace_subprocess *subprocess)
     list_for_each(node, &seat->idle) fp_evict(container_of(node, struct stub_thread, waiting));
 }
 
-/* ---- the end of a tracer ---- */
+/* ---- when the tracer ends ---- */
 
 static void give_back(struct stub_thread *thread)
 {
@@ -452,57 +285,15 @@ static void leave_seat(struct tracer *tracer, struct seat *seat)
     free_seat(seat);
 }
 
-/* Only in the tracer's own thread, for only that may detach. */
-static void hand_back(struct tracer *tracer)
+void tracer_hand_back(struct tracer *tracer)
 {
-    ptrace_queue_owner_ends(tracer);
-    bell_close(tracer);
     for (size_t i = 0; i < SEAT_BUCKETS; i++) {
         while (!list_empty(&tracer->seats[i]))
             leave_seat(tracer, container_of(tracer->seats[i].next, struct seat, node));
     }
 }
 
-/* The platform has one tracer less, and may be closed from here on. tracer->lock is held. */
-static void leave_platform(struct tracer *tracer)
-{
-    struct ptrace_platform *pp = ptrace_platform(tracer->platform);
-
-    atomic_store(&tracer->ended, true);
-    pthread_mutex_lock(&pp->tracers_lock);
-    list_remove(&tracer->of_platform);
-    pthread_mutex_unlock(&pp->tracers_lock);
-    tracer_unref(tracer);
-}
-
-/* Whoever closes the platform meanwhile waits for the lock. */
-static void end_in_thread(struct tracer *tracer)
-{
-    pthread_mutex_lock(&tracer->lock);
-    if (!atomic_load(&tracer->ended)) {
-        hand_back(tracer);
-        leave_platform(tracer);
-    }
-    pthread_mutex_unlock(&tracer->lock);
-}
-
-static void thread_ends(void *arg)
-{
-    struct thread_record *record = arg;
-
-    while (!list_empty(&record->tracers)) {
-        struct tracer *tracer = container_of(record->tracers.next, struct tracer, of_thread);
-
-        /* In a forked child the lock may be held by a thread that is not there, and the stubs are not its own. */
-        if (tracer->process == getpid())
-            end_in_thread(tracer);
-        leave_record(tracer);
-    }
-    free(record);
-}
-
-/* The platform closes: all subprocesses but the template are gone, and the template is next. Nothing to detach. */
-static void forget(struct tracer *tracer)
+void tracer_forget_seats(struct tracer *tracer)
 {
     for (size_t i = 0; i < SEAT_BUCKETS; i++) {
         struct list *node;
@@ -515,35 +306,5 @@ static void forget(struct tracer *tracer)
             empty_seat(tracer, seat);
             free_seat(seat);
         }
-    }
-    leave_platform(tracer);
-}
-
-static struct tracer *any_of_platform(struct ptrace_platform *pp)
-{
-    struct tracer *tracer = NULL;
-
-    pthread_mutex_lock(&pp->tracers_lock);
-    if (!list_empty(&pp->tracers)) {
-        tracer = container_of(pp->tracers.next, struct tracer, of_platform);
-        atomic_fetch_add(&tracer->refs, 1);
-    }
-    pthread_mutex_unlock(&pp->tracers_lock);
-    return tracer;
-}
-
-void tracers_close(struct tg_platform *platform)
-{
-    struct tracer *tracer;
-
-    /* In a forked child the list may be in the middle of a change, and its lock taken for good. */
-    if (!platform_is_ours(platform))
-        return;
-    while ((tracer = any_of_platform(ptrace_platform(platform)))) {
-        pthread_mutex_lock(&tracer->lock);
-        if (!atomic_load(&tracer->ended))
-            forget(tracer);
-        pthread_mutex_unlock(&tracer->lock);
-        tracer_unref(tracer);
     }
 }
