@@ -8,10 +8,12 @@
 
 #include "address_space.h"
 #include "arch.h"
+#include "burial.h"
 #include "files.h"
 #include "guest_memory.h"
 #include "sandbox.h"
 #include "task.h"
+#include "vfork.h"
 
 #define NAMESPACES                                                                                                     \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
@@ -105,7 +107,7 @@ static void write_ids(const struct task *parent, const struct task *child, const
 static int64_t wait_for_vfork_child(struct task *task, struct process *child, int64_t result)
 {
     task->clone_result = result;
-    process_set_vfork_parent(child, task);
+    vfork_set_parent(child, task);
     result = task_wait_until(task, DEADLINE_NEVER);
     task->wait.uninterruptible = true;
     return result;

@@ -16,6 +16,7 @@
 #include "loader.h"
 #include "sandbox.h"
 #include "task.h"
+#include "vfork.h"
 
 static void set_name(struct task *task, const char *path)
 {
@@ -69,7 +70,7 @@ int exec_program(struct task *task, struct program *program)
     task->tid = process->pid;
     forget_old_memory(task);
     set_name(task, program->path);
-    process_release_vfork_parent(process);
+    vfork_release_parent(process);
     return 0;
 }
 

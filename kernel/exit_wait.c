@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "burial.h"
 #include "cpu_usage.h"
 #include "guest_memory.h"
 #include "sandbox.h"

@@ -7,20 +7,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "futex_queue.h"
 #include "guest_memory.h"
 #include "guest_time.h"
 #include "sandbox.h"
 #include "task.h"
-
-/*
- * What identifies a futex: memory that is shared between address spaces counts
- * by the object behind it, everything else by address space and address. Both
- * take their numbers from one counter, so they never meet.
- */
-struct futex_key {
-    uint64_t object;
-    uint64_t offset;
-};
 
 static struct futex_key make_key(const struct task *task, uint64_t addr)
 {
@@ -30,46 +21,6 @@ static struct futex_key make_key(const struct task *task, uint64_t addr)
     if (region && region->start <= addr && (region->flags & REGION_SHARED) && region->object)
         return (struct futex_key){region->object->id, region->offset + (addr - region->start)};
     return (struct futex_key){space->id, addr};
-}
-
-static struct futex_bucket *bucket_of(struct sandbox *sandbox, struct futex_key key)
-{
-    uint64_t hash = (key.object * UINT64_C(0x9e3779b97f4a7c15)) ^ ((key.offset >> 2) * UINT64_C(0xff51afd7ed558ccd));
-
-    return &sandbox->futexes[(hash >> 32) % FUTEX_BUCKETS];
-}
-
-static void enqueue(struct task *task, struct futex_key key, uint32_t bitset)
-{
-    struct futex_bucket *bucket = bucket_of(task->sandbox, key);
-    struct futex_waiter *waiter = &task->futex;
-
-    *waiter = (struct futex_waiter){
-        .prev = bucket->last, .key_object = key.object, .key_offset = key.offset, .bitset = bitset, .queued = true};
-    if (bucket->last)
-        bucket->last->futex.next = task;
-    else
-        bucket->first = task;
-    bucket->last = task;
-}
-
-void futex_forget(struct task *task)
-{
-    struct futex_waiter *waiter = &task->futex;
-    struct futex_bucket *bucket;
-
-    if (!waiter->queued)
-        return;
-    bucket = bucket_of(task->sandbox, (struct futex_key){waiter->key_object, waiter->key_offset});
-    if (waiter->prev)
-        waiter->prev->futex.next = waiter->next;
-    else
-        bucket->first = waiter->next;
-    if (waiter->next)
-        waiter->next->futex.prev = waiter->prev;
-    else
-        bucket->last = waiter->prev;
-    waiter->queued = false;
 }
 
 static bool waits_for(const struct task *waiter, struct futex_key key, uint32_t bitset)
@@ -83,7 +34,8 @@ static int64_t wake_key(struct sandbox *sandbox, struct futex_key key, uint32_t 
     struct task *next;
     int64_t woken = 0;
 
-    for (struct task *waiter = bucket_of(sandbox, key)->first; waiter && (uint64_t)woken < count; waiter = next) {
+    for (struct task *waiter = futex_queue_bucket(sandbox, key)->first; waiter && (uint64_t)woken < count;
+         waiter = next) {
         next = waiter->futex.next;
         if (!waits_for(waiter, key, bitset))
             continue;
@@ -137,7 +89,7 @@ static int64_t wait_for_wake(struct task *task, uint64_t addr, uint32_t expected
         return -EAGAIN;
     result = task_wait_until(task, deadline);
     if (result == SYSCALL_WAITS)
-        enqueue(task, make_key(task, addr), bitset);
+        futex_queue_add(task, make_key(task, addr), bitset);
     return result;
 }
 
@@ -151,14 +103,14 @@ static int64_t requeue(struct task *task, struct futex_key from, struct futex_ke
     /* The same word as source and goal would make the walk endless. */
     if (from.object == to.object && from.offset == to.offset)
         return woken;
-    for (struct task *waiter = bucket_of(task->sandbox, from)->first; waiter && (uint64_t)moved < requeue_count;
-         waiter = next) {
+    for (struct task *waiter = futex_queue_bucket(task->sandbox, from)->first;
+         waiter && (uint64_t)moved < requeue_count; waiter = next) {
         uint32_t bitset = waiter->futex.bitset;
         next = waiter->futex.next;
         if (!waits_for(waiter, from, FUTEX_BITSET_MATCH_ANY))
             continue;
-        futex_forget(waiter);
-        enqueue(waiter, to, bitset);
+        futex_queue_leave(waiter);
+        futex_queue_add(waiter, to, bitset);
         moved++;
     }
     return woken + moved;

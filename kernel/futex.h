@@ -10,9 +10,6 @@ struct task;
 /* Wakes up to count waiters of the word at this address of the task's memory. */
 void futex_wake(struct task *task, uint64_t addr, uint32_t count);
 
-/* Takes the task off the list of waiters; harmless when it is on none. */
-void futex_forget(struct task *task);
-
 /* Marks the robust mutexes that an ending thread holds as orphaned and wakes a waiter of each. */
 void futex_release_robust_list(struct task *task);
 

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "burial.h"
 #include "fd_poller.h"
 #include "sandbox.h"
 #include "task.h"

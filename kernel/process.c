@@ -5,17 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address_space.h"
-#include "cpu_usage.h"
-#include "files.h"
-#include "interval_timers.h"
 #include "sandbox.h"
 #include "task.h"
 
 /* The highest number that Linux gives (PID_MAX_LIMIT). */
 #define ID_MAX 4194304
 
-static void adopt(struct process *parent, struct process *child)
+void process_adopt(struct process *parent, struct process *child)
 {
     child->parent = parent;
     if (!parent)
@@ -24,7 +20,7 @@ static void adopt(struct process *parent, struct process *child)
     parent->first_child = child;
 }
 
-static void leave_parent(struct process *child)
+void process_leave_parent(struct process *child)
 {
     struct process **link;
 
@@ -94,7 +90,7 @@ int process_create(struct sandbox *sandbox, struct process *parent, struct proce
             return -ENOMEM;
         }
     }
-    adopt(parent, process);
+    process_adopt(parent, process);
     process->next = sandbox->processes;
     sandbox->processes = process;
     sandbox->population++;
@@ -108,47 +104,6 @@ struct process *process_find(struct sandbox *sandbox, int32_t pid)
         if (process->pid == pid)
             return process;
     return NULL;
-}
-
-static void give_back(struct process *process)
-{
-    process_release_vfork_parent(process);
-    interval_timers_delete(process, true);
-    files_release(process);
-    address_space_release(process->space);
-    process->space = NULL;
-    free(process->executable);
-    process->executable = NULL;
-}
-
-void process_retire(struct process *process)
-{
-    struct sandbox *sandbox = process->sandbox;
-    struct process **link = &sandbox->processes;
-
-    give_back(process);
-    while (process->first_child)
-        leave_parent(process->first_child);
-    leave_parent(process);
-    while (*link && *link != process)
-        link = &(*link)->next;
-    if (*link)
-        *link = process->next;
-    if (sandbox->init == process)
-        sandbox->init = NULL;
-    process->next_retired = sandbox->retired;
-    sandbox->retired = process;
-}
-
-void processes_free_retired(struct sandbox *sandbox)
-{
-    struct process *process;
-
-    while ((process = sandbox->retired)) {
-        sandbox->retired = process->next_retired;
-        sandbox->population--;
-        free(process);
-    }
 }
 
 void process_end(struct process *process, int wait_status)
@@ -167,13 +122,6 @@ void process_end(struct process *process, int wait_status)
     }
 }
 
-static bool parent_wants_no_zombies(struct process *parent)
-{
-    const struct signal_action *action = signal_action_of(&parent->signals, SIGCHLD);
-
-    return action->handler == (uint64_t)(uintptr_t)SIG_IGN || (action->flags & SA_NOCLDWAIT);
-}
-
 void process_child_info(const struct process *child, siginfo_t *info)
 {
     bool killed = (child->wait_status & 0x7f) != 0;
@@ -184,80 +132,4 @@ void process_child_info(const struct process *child, siginfo_t *info)
     info->si_pid = child->pid;
     info->si_uid = child->credentials.uid;
     info->si_status = killed ? child->wait_status & 0x7f : (child->wait_status >> 8) & 0xff;
-}
-
-/* Sends the exit signal and lets a wait of the parent go on. */
-static void tell_parent(struct process *process)
-{
-    siginfo_t info;
-
-    for (struct task *task = process->parent->tasks; task; task = task->next_in_process)
-        if (task->wait.for_child)
-            task_wake(task, WAKE_READY);
-    if (!process->exit_signal)
-        return;
-    process_child_info(process, &info);
-    info.si_signo = process->exit_signal;
-    signal_queue_process(process->parent, &info);
-}
-
-/* A zombie and whoever is its parent now: it stays for a wait of the parent, unless nobody will. */
-static void announce_zombie(struct process *process)
-{
-    if (process->parent)
-        tell_parent(process);
-    if (!process->parent || parent_wants_no_zombies(process->parent))
-        process_retire(process);
-}
-
-/* The first process takes over; as on Linux it hears of their ends by SIGCHLD, whatever their parent asked for. */
-static void orphan_children(struct process *process)
-{
-    struct process *heir = process->sandbox->init;
-    struct process *child;
-
-    while ((child = process->first_child)) {
-        leave_parent(child);
-        if (heir && heir != process && !heir->ended)
-            adopt(heir, child);
-        child->exit_signal = SIGCHLD;
-        if (child->ended)
-            announce_zombie(child);
-    }
-}
-
-void process_become_zombie(struct process *process)
-{
-    struct sandbox *sandbox = process->sandbox;
-
-    process->ended = true;
-    cpu_usage_keep(process);
-    give_back(process);
-    orphan_children(process);
-    if (process == sandbox->init)
-        sandbox->exit_status = process->wait_status;
-    else
-        announce_zombie(process);
-}
-
-void process_set_vfork_parent(struct process *process, struct task *parent)
-{
-    process->vfork_parent = parent;
-    parent->vfork_child = process;
-}
-
-void process_forget_vfork(struct process *process)
-{
-    if (process->vfork_parent)
-        process->vfork_parent->vfork_child = NULL;
-    process->vfork_parent = NULL;
-}
-
-void process_release_vfork_parent(struct process *process)
-{
-    struct task *parent = process->vfork_parent;
-
-    process_forget_vfork(process);
-    if (parent)
-        task_wake(parent, WAKE_READY);
 }

@@ -34,7 +34,7 @@ struct process {
     struct process *first_child;
     struct process *next_sibling;
     struct process *next;         /* all processes of the sandbox */
-    struct process *next_retired; /* see process_retire() */
+    struct process *next_retired; /* burial.h */
 
     struct task *tasks; /* linked by next_in_process; NULL for a zombie */
     struct address_space *space;
@@ -79,25 +79,11 @@ struct process *process_find(struct sandbox *sandbox, int32_t pid);
  */
 void process_end(struct process *process, int wait_status);
 
-/* For tasks_bury(), with the last task gone: gives everything back, tells the parent. */
-void process_become_zombie(struct process *process);
-
 /* What SIGCHLD and waitid(2) say about a zombie. */
 void process_child_info(const struct process *child, siginfo_t *info);
 
-/* A task of the parent waits until the process execs or ends. */
-void process_set_vfork_parent(struct process *process, struct task *parent);
-
-/* Lets that task go on; or forgets it, because it ends itself. Harmless when there is none. */
-void process_release_vfork_parent(struct process *process);
-void process_forget_vfork(struct process *process);
-
-/*
- * Takes a zombie, or a process that never started, off everything that leads to
- * it. Its memory stays until the loop calls processes_free_retired(), so a walk
- * over processes that stands at this one can go on.
- */
-void process_retire(struct process *process);
-void processes_free_retired(struct sandbox *sandbox);
+/* Makes it a child of the parent, which may be NULL; and of nobody. */
+void process_adopt(struct process *parent, struct process *child);
+void process_leave_parent(struct process *child);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "address_space.h"
+#include "burial.h"
 #include "exec.h"
 #include "fd_poller.h"
 #include "files.h"

@@ -5,9 +5,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "futex.h"
-#include "guest_memory.h"
 #include "sandbox.h"
+#include "vfork.h"
 
 /* Only the loop's thread runs contexts, and events lead straight to their task. */
 static int set_up_context(struct task *task)
@@ -43,7 +42,7 @@ static void append(struct process *process, struct task *task)
     *link = task;
 }
 
-static void leave_process(struct task *task)
+void task_leave_process(struct task *task)
 {
     struct task **link = &task->process->tasks;
 
@@ -60,8 +59,7 @@ static void wait_expired(struct timer *timer)
     task_wake(task, WAKE_TIMEOUT);
 }
 
-/* Frees a task that nothing leads to any more. */
-static void destroy(struct task *task)
+void task_free(struct task *task)
 {
     task->sandbox->population--;
     tg_context_destroy(task->context);
@@ -89,7 +87,7 @@ int task_create(struct process *process, int32_t tid, struct task **out)
     task->wait.timer.expire = wait_expired;
     err = create_context(task);
     if (err) {
-        destroy(task);
+        task_free(task);
         return err;
     }
     append(process, task);
@@ -102,7 +100,7 @@ static void detach(struct task *task)
 {
     task_leave_lists(task);
     if (task->vfork_child)
-        process_forget_vfork(task->vfork_child);
+        vfork_forget(task->vfork_child);
     if (task->process->exec_task == task)
         task->process->exec_task = NULL;
 }
@@ -110,8 +108,8 @@ static void detach(struct task *task)
 void task_abandon(struct task *task)
 {
     detach(task);
-    leave_process(task);
-    destroy(task);
+    task_leave_process(task);
+    task_free(task);
 }
 
 void task_interrupt(struct task *task)
@@ -121,25 +119,6 @@ void task_interrupt(struct task *task)
     task->interrupt_sent = true;
     task->sandbox->counters.interrupts++;
     tg_context_interrupt(task->context);
-}
-
-/* pthread_join waits for this word. */
-static void clear_child_tid(struct task *task)
-{
-    uint64_t addr = task->clear_child_tid;
-
-    if (!addr)
-        return;
-    task->clear_child_tid = 0;
-    if (guest_write_u32(task_memory(task), addr, 0) == 0)
-        futex_wake(task, addr, 1);
-}
-
-/* Called when the number of tasks went down: execve may wait for that. */
-static void tell_exec_task(struct process *process)
-{
-    if (process->exec_task && process->tasks == process->exec_task && !process->exec_task->next_in_process)
-        task_wake(process->exec_task, WAKE_READY);
 }
 
 void task_end(struct task *task, int wait_status)
@@ -157,36 +136,6 @@ void task_end(struct task *task, int wait_status)
     else
         sandbox->ended_first = task;
     sandbox->ended_last = task;
-}
-
-/* What the end of a thread means for others. Whom that ends in turn comes behind it on the list. */
-static void bury(struct task *task)
-{
-    struct process *process = task->process;
-
-    futex_release_robust_list(task);
-    clear_child_tid(task);
-    leave_process(task);
-    tell_exec_task(process);
-    if (process->tasks)
-        return;
-    if (!process->ending)
-        process->wait_status = task->wait_status;
-    process_become_zombie(process);
-}
-
-void tasks_bury(struct sandbox *sandbox)
-{
-    struct task *task;
-
-    while ((task = sandbox->ended_first)) {
-        sandbox->ended_first = task->next_ended;
-        if (!sandbox->ended_first)
-            sandbox->ended_last = NULL;
-        bury(task);
-        destroy(task);
-    }
-    processes_free_retired(sandbox);
 }
 
 struct task *task_find(struct sandbox *sandbox, int32_t tid)

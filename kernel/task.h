@@ -156,19 +156,16 @@ void task_leave_ready_list(struct task *task);
  * Ends one thread that is not running; the last one of a process ends it with
  * this wait status. It only marks the task and takes it off what could wake it,
  * so it may be called from inside any walk over tasks or processes: what the
- * end means for others comes with tasks_bury().
+ * end means for others comes with tasks_bury(): burial.h.
  */
 void task_end(struct task *task, int wait_status);
 
-/*
- * The loop's, between two events, when nothing walks over tasks or processes:
- * tells others of the tasks that have ended, makes zombies of processes without
- * tasks, and frees what is gone. Nothing else frees a task or a process.
- */
-void tasks_bury(struct sandbox *sandbox);
-
 /* Frees a task that was created but shall never start, or at the sandbox's end. */
 void task_abandon(struct task *task);
+
+/* For burial.c: takes it off its process's list; and frees it, when nothing leads to it any more. */
+void task_leave_process(struct task *task);
+void task_free(struct task *task);
 
 /* Takes a task out of the guest as soon as possible: an INTERRUPTED event follows. */
 void task_interrupt(struct task *task);

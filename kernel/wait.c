@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "futex.h"
+#include "futex_queue.h"
 #include "sandbox.h"
 #include "task.h"
 #include "timer_heap.h"
@@ -115,7 +115,7 @@ static void stop_waiting(struct task *task)
         task->wait.fd_count = 0;
     }
     timer_heap_remove(&task->sandbox->timers, &task->wait.timer);
-    futex_forget(task);
+    futex_queue_leave(task);
 }
 
 void task_wait_clear(struct task *task)
