@@ -6,6 +6,7 @@
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/backend.h"
+#include "core/embedder_filter.h"
 #include "core/last_error.h"
 #include "core/no_cancel.h"
 
@@ -108,7 +109,7 @@ int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter
 
     if (!platform || !scmp_filter_ctx)
         return platform_refuse_null(platform, __func__);
-    return public_error(platform->ops->add_seccomp_rules(platform, scmp_filter_ctx));
+    return public_error(embedder_filter_allow(platform, scmp_filter_ctx));
 }
 
 const char *tg_platform_last_error(const tg_platform *platform)

@@ -12,6 +12,9 @@ struct backend_ops {
     size_t subprocess_size; /* of the backend's structs, which start with the common ones */
     size_t context_size;
     size_t queue_size;
+    /* System calls that the backend makes in the embedder's process, besides those of embedder_filter.c: SCMP_SYS(). */
+    const int *host_calls;
+    size_t host_call_count;
     bool needs_trial; /* opening alone does not show whether guests can run: trial.h */
 
     /*
@@ -22,7 +25,6 @@ struct backend_ops {
     /* Closing has begun: what guests do and have is of no use any more. NULL: there is nothing to be gained by that. */
     void (*end_guests)(struct tg_platform *platform);
     void (*close)(struct tg_platform *platform);
-    int (*add_seccomp_rules)(const struct tg_platform *platform, void *filter);
     /* What living stubs say of themselves; NULL: nothing. */
     void (*add_stub_numbers)(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
 

@@ -13,7 +13,11 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/bell.h"
+#include "core/ptrace/placement.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/stub_wait.h"
+#include "core/ptrace/tracer.h"
 
 #define SLOT_SIZE (2 * sizeof(uint64_t)) /* a struct timespec */
 

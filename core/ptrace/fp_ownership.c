@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/tracer_thread.h"
 
 static struct tg_platform *platform_of(const struct stub_thread *thread)
 {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/descriptors.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/guest_memory.h"
 
 #define PART_MAX        ((size_t)256 * 1024)
 #define NOBODYS_ADDRESS (1ull << 63)

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/life.h"
 
 void life_kill(pid_t pid)
 {

@@ -15,7 +15,9 @@
 #include <sys/wait.h>
 
 #include "core/clock.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/life.h"
+#include "core/ptrace/placement.h"
+#include "core/ptrace/stub_wait.h"
 
 #define YIELD_NS         50000  /* when nothing has stopped by then, guests compute */
 #define SHORT_RUN_NS     200000 /* a run that free threads may take and still count as short */

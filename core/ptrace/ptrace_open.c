@@ -2,10 +2,22 @@
 /* Opening and closing the backend, and its operations table. */
 #include <errno.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/guest_memory.h"
+#include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/ptrace_run.h"
+#include "core/ptrace/ptrace_subprocess.h"
+#include "core/ptrace/ptrace_template.h"
+#include "core/ptrace/queue_ends.h"
+#include "core/ptrace/queue_service.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/tracer.h"
+#include "core/ptrace/tracer_end.h"
+#include "core/ptrace/tracer_thread.h"
 #include "core/sweep.h"
 
 #define FP_SIZE_MAX ((size_t)64 * 1024)
@@ -129,7 +141,7 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
     }
     platform->backend = pp;
     tracers_init(tracers_thread_ends);
-    err = stub_template_start(platform, options, report);
+    err = ptrace_template_start(platform, options, report);
     if (!err) {
         err = sweep(platform, report);
         if (!err)
@@ -137,7 +149,7 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
         if (!err)
             err = try_kick(platform, report);
         if (err)
-            stub_template_stop(platform);
+            ptrace_template_stop(platform);
     }
     if (err)
         free_platform(pp);
@@ -146,7 +158,7 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
 
 static void ptrace_close(struct tg_platform *platform)
 {
-    stub_template_stop(platform);
+    ptrace_template_stop(platform);
     free_platform(ptrace_platform(platform));
 }
 
@@ -155,15 +167,25 @@ static int ptrace_fp_check(const struct tg_platform *platform, const void *image
     return tgi_arch.fp_check(image, ptrace_platform(platform)->fp_initial, platform->info.fpstate_size);
 }
 
+static const int host_calls[] = {
+    SCMP_SYS(ptrace),
+    SCMP_SYS(sched_setaffinity),
+    SCMP_SYS(getcpu),
+    /* guest memory, by /proc/THREAD/mem where process_vm_readv(2) is refused */
+    SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),
+};
+
 const struct backend_ops ptrace_backend = {
     .backend = TG_BACKEND_PTRACE,
     .name = "ptrace",
     .subprocess_size = sizeof(struct ptrace_subprocess),
     .context_size = sizeof(struct ptrace_context),
     .queue_size = sizeof(struct ptrace_queue),
+    .host_calls = host_calls,
+    .host_call_count = sizeof(host_calls) / sizeof(host_calls[0]),
     .open = ptrace_open,
     .close = ptrace_close,
-    .add_seccomp_rules = ptrace_add_seccomp_rules,
     .subprocess_create = ptrace_subprocess_create,
     .subprocess_destroy = ptrace_subprocess_destroy,
     .subprocess_apply = ptrace_subprocess_apply,

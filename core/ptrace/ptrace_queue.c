@@ -7,7 +7,14 @@
 
 #include "core/clock.h"
 #include "core/no_cancel.h"
+#include "core/ptrace/bell.h"
 #include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/ptrace_queue_wait.h"
+#include "core/ptrace/queue_lists.h"
+#include "core/ptrace/queue_run.h"
+#include "core/ptrace/queue_service.h"
+#include "core/ptrace/queue_turns.h"
+#include "core/ptrace/tracer_thread.h"
 
 int ptrace_queue_create(struct tg_queue *base)
 {

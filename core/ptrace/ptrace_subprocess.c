@@ -13,8 +13,16 @@
 
 #include "core/clock.h"
 #include "core/memory_calls.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/life.h"
+#include "core/ptrace/placement.h"
+#include "core/ptrace/ptrace_subprocess.h"
+#include "core/ptrace/queue_ends.h"
 #include "core/ptrace/stub_clone.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/stub_wait.h"
+#include "core/ptrace/tracer.h"
+#include "core/ptrace/tracer_thread.h"
 
 #define SMALLEST_PAGE       4096
 #define REAP_TRIES_YIELDING 64    /* before a thread that waits for a death sleeps */

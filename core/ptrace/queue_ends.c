@@ -6,7 +6,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/ptrace/bell.h"
+#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/life.h"
 #include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/ptrace_queue_wait.h"
+#include "core/ptrace/ptrace_run.h"
+#include "core/ptrace/queue_ends.h"
+#include "core/ptrace/queue_lists.h"
+#include "core/ptrace/queue_run.h"
+#include "core/ptrace/queue_turns.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/tracer.h"
+#include "core/ptrace/tracer_thread.h"
 
 /* Rather than by what the guest did: it can go on from there. */
 static bool stopped_by_us(int status)

@@ -6,7 +6,8 @@
 
 #include "core/clock.h"
 #include "core/event.h"
-#include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/queue_lists.h"
+#include "core/ptrace/queue_turns.h"
 
 /* By its number, for write(3) is a point of cancellation. */
 void ptrace_queue_signal_fd(const struct ptrace_queue *queue)

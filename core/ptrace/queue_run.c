@@ -7,7 +7,14 @@
 #include <sys/wait.h>
 
 #include "core/event.h"
-#include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/bell.h"
+#include "core/ptrace/placement.h"
+#include "core/ptrace/ptrace_run.h"
+#include "core/ptrace/queue_lists.h"
+#include "core/ptrace/queue_run.h"
+#include "core/ptrace/queue_turns.h"
+#include "core/ptrace/stub_wait.h"
+#include "core/ptrace/tracer.h"
 
 /* Runs it, or makes its event ready at once. An error leaves it where it is. */
 static int start_one(struct ptrace_queue *queue, struct ptrace_context *context)

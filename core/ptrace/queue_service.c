@@ -12,7 +12,12 @@
 
 #include "core/clock.h"
 #include "core/descriptors.h"
-#include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/ptrace_queue_wait.h"
+#include "core/ptrace/queue_lists.h"
+#include "core/ptrace/queue_run.h"
+#include "core/ptrace/queue_service.h"
+#include "core/ptrace/queue_turns.h"
+#include "core/ptrace/tracer_thread.h"
 
 #define PAUSE_NS 1000000 /* until what the host refused is tried again */
 

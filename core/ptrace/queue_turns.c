@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/queue_turns.h"
 
 static struct list *bucket_of(struct ptrace_queue *queue, uint64_t subprocess_id)
 {

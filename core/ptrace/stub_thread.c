@@ -15,7 +15,11 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/guest_memory.h"
+#include "core/ptrace/life.h"
+#include "core/ptrace/placement.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/stub_wait.h"
 
 #ifndef PTRACE_SYSEMU
 #define PTRACE_SYSEMU            31

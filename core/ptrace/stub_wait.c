@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 
 #include "core/clock.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/guest_memory.h"
+#include "core/ptrace/life.h"
+#include "core/ptrace/stub_wait.h"
 
 #define LOOKS_YIELDING 64    /* before a tracer sleeps between two looks */
 #define PAUSE_NS       50000 /* then */

@@ -3,8 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/life.h"
+#include "core/ptrace/placement.h"
 #include "core/ptrace/stub_clone.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/tracer.h"
+#include "core/ptrace/tracer_thread.h"
 
 static struct list *seat_bucket(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
 {

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/bell.h"
+#include "core/ptrace/queue_ends.h"
+#include "core/ptrace/tracer.h"
+#include "core/ptrace/tracer_end.h"
+#include "core/ptrace/tracer_thread.h"
 
 /* Only in the tracer's own thread, for only that may detach. */
 static void hand_back(struct tracer *tracer)

@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/tracer_thread.h"
 
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;

@@ -560,8 +560,4 @@ void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t *spin
 /* The subprocess is about to go: its numbers become the platform's. */
 void statistics_keep(struct systrap_subprocess *subprocess);
 
-/* ---- embedder_filter.c ---- */
-
-int systrap_add_seccomp_rules(const struct tg_platform *platform, void *filter);
-
 #endif

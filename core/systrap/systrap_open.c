@@ -2,6 +2,7 @@
 /* Opening and closing the backend, and its operations table. */
 #include <errno.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,17 +178,32 @@ static int systrap_fp_check(const struct tg_platform *platform, const void *imag
     return tgi_arch.fp_check(image, systrap_platform(platform)->fp_initial, platform->info.fpstate_size);
 }
 
+static const int host_calls[] = {
+    SCMP_SYS(futex_waitv),
+    SCMP_SYS(lseek),
+    SCMP_SYS(memfd_create),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(prlimit64),
+    /* ends of stubs */
+    SCMP_SYS(pidfd_open),
+    SCMP_SYS(pidfd_send_signal),
+    SCMP_SYS(getpgid),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),
+};
+
 const struct backend_ops systrap_backend = {
     .backend = TG_BACKEND_SYSTRAP,
     .name = "systrap",
     .subprocess_size = sizeof(struct systrap_subprocess),
     .context_size = sizeof(struct systrap_context),
     .queue_size = sizeof(struct systrap_queue),
+    .host_calls = host_calls,
+    .host_call_count = sizeof(host_calls) / sizeof(host_calls[0]),
     .needs_trial = true,
     .open = systrap_open,
     .end_guests = systrap_end_guests,
     .close = systrap_close,
-    .add_seccomp_rules = systrap_add_seccomp_rules,
     .add_stub_numbers = systrap_add_stub_numbers,
     .subprocess_create = systrap_subprocess_create,
     .subprocess_destroy = systrap_subprocess_destroy,

@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* What an embedder that filters its own system calls must allow for this backend. */
-#include <seccomp.h>
-
+#include "core/embedder_filter.h"
 #include "core/filter_program.h"
-#include "core/systrap/systrap_backend.h"
 
+/* What the library does for every backend. */
 static const int calls[] = {
     SCMP_SYS(futex),
-    SCMP_SYS(futex_waitv),
-    SCMP_SYS(lseek),
-    SCMP_SYS(tgkill),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(getpid),
     SCMP_SYS(kill),
+    SCMP_SYS(tgkill),
     SCMP_SYS(wait4),
     SCMP_SYS(waitid),
-    SCMP_SYS(getpgid),
-    SCMP_SYS(pidfd_open),
-    SCMP_SYS(pidfd_send_signal),
-    SCMP_SYS(epoll_ctl),
-    SCMP_SYS(epoll_wait),
-    SCMP_SYS(memfd_create),
-    SCMP_SYS(ftruncate),
     SCMP_SYS(process_vm_readv),
     SCMP_SYS(process_vm_writev),
-    SCMP_SYS(getpid),
-    SCMP_SYS(prlimit64),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(nanosleep),
-    SCMP_SYS(sched_yield),
     SCMP_SYS(close),
     SCMP_SYS(fcntl),
     /* tg_queue_fd() */
@@ -53,8 +41,10 @@ static const int calls[] = {
     SCMP_SYS(fstat),
 };
 
-int systrap_add_seccomp_rules(const struct tg_platform *platform, void *filter)
+int embedder_filter_allow(const struct tg_platform *platform, void *filter)
 {
-    (void)platform;
-    return filter_allow_calls(filter, calls, sizeof(calls) / sizeof(calls[0]));
+    const struct backend_ops *ops = platform->ops;
+    int err = filter_allow_calls(filter, calls, sizeof(calls) / sizeof(calls[0]));
+
+    return err ? err : filter_allow_calls(filter, ops->host_calls, ops->host_call_count);
 }

@@ -14,7 +14,7 @@
 #include <sys/prctl.h>
 
 #include "core/filter_program.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/ptrace_filter.h"
 #include "core/ptrace/stub_clone.h"
 
 /* Calls that change something, each with the cookie. */
@@ -71,7 +71,7 @@ static int add_vsyscall_rules(scmp_filter_ctx filter)
     return filter_add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
 }
 
-int stub_filter_build(uint64_t cookie, struct sock_fprog *program)
+int ptrace_filter_build(uint64_t cookie, struct sock_fprog *program)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int err;

@@ -21,7 +21,13 @@
 #include "arch/stub_enter.h"
 #include "core/filter_program.h"
 #include "core/futex.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/life.h"
+#include "core/ptrace/ptrace_filter.h"
+#include "core/ptrace/ptrace_subprocess.h"
+#include "core/ptrace/ptrace_template.h"
+#include "core/ptrace/tracer.h"
+#include "core/ptrace/tracer_end.h"
+#include "core/ptrace/tracer_thread.h"
 #include "core/quiet_thread.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
@@ -244,7 +250,7 @@ static int start_at(const struct stub_setup *setup, struct open_report *report)
     err = try_tracing(setup->platform);
     if (err) {
         err = tracing_failed(setup, err, report);
-        stub_template_stop(setup->platform);
+        ptrace_template_stop(setup->platform);
     }
     return err;
 }
@@ -264,8 +270,8 @@ static int start_somewhere(const struct stub_setup *setup, struct open_report *r
     return open_error(err);
 }
 
-int stub_template_start(struct tg_platform *platform, const struct tg_platform_options *options,
-                        struct open_report *report)
+int ptrace_template_start(struct tg_platform *platform, const struct tg_platform_options *options,
+                          struct open_report *report)
 {
     struct ptrace_platform *pp = ptrace_platform(platform);
     struct stub_setup setup = {
@@ -279,7 +285,7 @@ int stub_template_start(struct tg_platform *platform, const struct tg_platform_o
 
     if (err)
         return open_report_call(report, "choose a secret", "getrandom(2)", err);
-    err = stub_filter_build(pp->cookie, &setup.filter);
+    err = ptrace_filter_build(pp->cookie, &setup.filter);
     if (err)
         return filter_program_failed(report, err);
     err = stub_setup_open(&setup, report);
@@ -291,7 +297,7 @@ int stub_template_start(struct tg_platform *platform, const struct tg_platform_o
     return err;
 }
 
-void stub_template_stop(struct tg_platform *platform)
+void ptrace_template_stop(struct tg_platform *platform)
 {
     struct ptrace_platform *pp = ptrace_platform(platform);
 

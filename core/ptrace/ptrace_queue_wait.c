@@ -7,7 +7,13 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/bell.h"
+#include "core/ptrace/placement.h"
+#include "core/ptrace/ptrace_queue_wait.h"
+#include "core/ptrace/queue_lists.h"
+#include "core/ptrace/queue_run.h"
+#include "core/ptrace/queue_turns.h"
+#include "core/ptrace/tracer_thread.h"
 
 #define SLICE_NS 10000000 /* a turn, when others wait */
 #define DOZE_NS  1000000  /* between two looks, when nothing wakes the waiter */

@@ -7,7 +7,15 @@
 
 #include "core/event.h"
 #include "core/no_cancel.h"
-#include "core/ptrace/ptrace_backend.h"
+#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/guest_memory.h"
+#include "core/ptrace/life.h"
+#include "core/ptrace/placement.h"
+#include "core/ptrace/ptrace_run.h"
+#include "core/ptrace/stub_thread.h"
+#include "core/ptrace/stub_wait.h"
+#include "core/ptrace/tracer.h"
+#include "core/ptrace/tracer_thread.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The ptrace backend's data, from the bottom up.
+ *
+ * A host thread that runs guests is a tracer. For each subprocess that it
+ * uses it has a seat: the stub threads there that it traces and that are idle
+ * now. The kernel lets only the tracer itself touch its stub threads, so a
+ * tracer's own members need no lock; what other threads may look at is in
+ * ptrace_subprocess and says so.
+ *
+ * Locks, outermost first: ptrace_subprocess.order_lock, tracer.lock,
+ * tg_platform.lock, ptrace_platform.queues_lock, ptrace_queue.lock,
+ * ptrace_subprocess.lock, ptrace_platform.fp_lock. The last ones,
+ * ptrace_platform.tracers_lock and bell_lock, are held while nothing else is
+ * called. No lock is shared by platforms.
+ */
+#ifndef CORE_PTRACE_TYPES_H
+#define CORE_PTRACE_TYPES_H
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "core/backend.h"
+
+#define BELL_SLOTS 255
+
+struct tracer;
+
+/* ---- subprocess ---- */
+
+enum death {
+    ALIVE,
+    DYING, /* somebody is writing down why */
+    DEAD,
+};
+
+struct ptrace_subprocess {
+    struct tg_subprocess base;
+    uint64_t id;           /* of the platform's counter: never used again */
+    _Atomic uint32_t refs; /* the handle and every seat */
+    _Atomic uint32_t death;
+    int32_t death_reason; /* TG_DEAD_* */
+    int32_t death_status;
+    pthread_mutex_t lock;
+    struct list threads;        /* all stub threads: stub_thread.of_subprocess */
+    struct list parked;         /* those that tracers have handed back: stub_thread.waiting */
+    pthread_mutex_t order_lock; /* the batch page; operations and births, in the order in which they are made */
+};
+
+/* ---- stub thread ---- */
+
+struct stub_thread {
+    struct ptrace_subprocess *subprocess;
+    pid_t tid;
+    struct list of_subprocess;
+    struct list waiting; /* in subprocess->parked, or in its seat's idle list */
+    struct list of_tid;  /* tracer->by_tid */
+    /* NULL while parked. Its tracer writes it; others only compare it with their own, which nobody else writes. */
+    _Atomic(struct tracer *) tracer;
+    int cpu;             /* where it was placed, -1: free to go anywhere */
+    bool long_run;       /* the last run took so long that placing would only hurt */
+    _Atomic bool reaped; /* its id may be another's. By whoever has waited for its end: tracer or destroyer */
+    bool first;          /* its process: reaped last, so it runs nothing but clone(2) */
+    uint64_t fp_version; /* of the FP state that it holds, 0: nobody's; its tracer's */
+    _Atomic(struct ptrace_context *) fp_owner; /* whose only current FP state it holds, or NULL: fp_ownership.c */
+};
+
+/* ---- tracer ---- */
+
+#define SEAT_BUCKETS 64
+#define TID_BUCKETS  256
+
+struct seat {
+    struct list node; /* tracer->seats bucket */
+    struct ptrace_subprocess *subprocess;
+    struct list idle;
+};
+
+struct bell {
+    struct stub_thread *thread; /* of the template; NULL before the first use */
+    uint32_t slot;              /* its timespec in the template's batch page; 0: none */
+    bool asleep;                /* else stopped */
+    int64_t until_ns;           /* when it rings by itself; INT64_MAX: never */
+};
+
+struct tracer {
+    /* Never change. The platform is there until the tracer has ended. */
+    struct tg_platform *platform;
+    uint64_t platform_id;
+    pid_t process;
+    uint64_t serial;
+
+    _Atomic uint32_t refs;   /* its thread's and its platform's */
+    pthread_mutex_t lock;    /* who ends it: its thread, or the platform's close */
+    _Atomic bool ended;      /* written with the lock; its own thread may look without */
+    struct list of_platform; /* ptrace_platform.tracers; ptrace_platform.tracers_lock */
+
+    /* Of its thread, and with the lock of whoever ends it. */
+    struct list of_thread; /* thread_record.tracers */
+    uint64_t fp_counter;
+    uint32_t yield_misses; /* waits in a row for which yielding the processor was no use */
+    struct bell bell;
+    struct list seats[SEAT_BUCKETS];
+    struct list by_tid[TID_BUCKETS];
+    struct list queues; /* ptrace_queue.of_owner: queues whose contexts it runs */
+};
+
+/* ---- platform ---- */
+
+struct stub_template {
+    pthread_t keeper;      /* parent of all stubs; exists so that they outlive the opener */
+    _Atomic uint32_t keep; /* 1 until closing */
+    struct ptrace_subprocess *subprocess;
+    pid_t group; /* its process id, which is the process group of all stubs */
+};
+
+struct ptrace_platform {
+    uint64_t cookie;
+    uint64_t stub_start;
+    uint64_t batch; /* address of the batch page */
+    uint64_t stub_end;
+    struct stub_template template;
+    void *fp_initial;
+    _Atomic bool placement;
+    cpu_set_t allowed_cpus;
+    _Atomic uint64_t next_id;
+    pthread_mutex_t fp_lock;
+    pthread_mutex_t tracers_lock;
+    struct list tracers;         /* tracers_lock */
+    pthread_mutex_t queues_lock; /* tracer.queues */
+    pthread_mutex_t bell_lock;
+    bool bell_slots[BELL_SLOTS + 1];
+};
+
+static inline struct ptrace_platform *ptrace_platform(const struct tg_platform *platform)
+{
+    return platform->backend;
+}
+
+/* ---- context ---- */
+
+struct ptrace_queue;
+struct queue_party;
+struct queue_turn;
+
+struct ptrace_context {
+    struct tg_context base;
+    /* Of whoever has taken the context: */
+    uint64_t fp_version;                     /* changes whenever the FP state may have */
+    pid_t last_thread;                       /* a hint: where the FP state may still be */
+    _Atomic(struct stub_thread *) fp_holder; /* holds the only current FP state; NULL: base.fp is current */
+    /* While submitted to a queue: */
+    struct list of_queue;      /* ptrace_queue.running, or in its turn */
+    struct queue_party *party; /* those of its subprocess in this queue */
+    struct queue_turn *turn;   /* in which it waits, NULL: it runs */
+    struct ptrace_queue *queue;
+    struct ptrace_subprocess *subprocess;
+    struct stub_thread *thread;
+    int64_t started_ns;
+    bool preempt;
+    struct tg_event event;
+};
+
+static inline struct ptrace_subprocess *to_ptrace_subprocess(struct tg_subprocess *subprocess)
+{
+    return container_of(subprocess, struct ptrace_subprocess, base);
+}
+
+static inline struct ptrace_context *to_ptrace_context(struct tg_context *context)
+{
+    return container_of(context, struct ptrace_context, base);
+}
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What the owner of a queue does with stub threads. */
+#ifndef CORE_PTRACE_QUEUE_RUN_H
+#define CORE_PTRACE_QUEUE_RUN_H
+
+#include "core/ptrace/queue_types.h"
+
+/* queue->lock is held for these four. */
+int ptrace_queue_start_incoming(struct ptrace_queue *queue);
+/* Those that were interrupted before their turn has come. */
+void ptrace_queue_finish_interrupted(struct ptrace_queue *queue);
+/* While they wait for their turn, an interrupt rings the bell. */
+void ptrace_queue_arm_incoming(struct ptrace_queue *queue);
+/* Back to the incoming list, or to the ready list when its stub is dead. */
+void ptrace_queue_set_aside(struct ptrace_queue *queue, struct ptrace_context *context);
+
+/* Handles one stop of a tracee; options as for waitpid(2). */
+bool ptrace_queue_collect_one(struct ptrace_queue *queue, int options);
+/* All stops that are there. */
+void ptrace_queue_collect(struct ptrace_queue *queue);
+
+#endif
