@@ -249,8 +249,15 @@ static void refuse(const int *calls, size_t n, int error)
     CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0));
 }
 
+struct refusal {
+    const int *calls;
+    size_t n;
+    int error;
+    bool when_open; /* opening needs them */
+};
+
 /* A guest that computes, one at rest, a fork, and the end of all of them. */
-static void live_and_end(uint32_t backend)
+static void live_and_end(uint32_t backend, const struct refusal *refusal)
 {
     struct guest guest;
     struct guest resting;
@@ -258,7 +265,11 @@ static void live_and_end(uint32_t backend)
     pthread_t thread;
     pid_t last;
 
+    if (!refusal->when_open)
+        refuse(refusal->calls, refusal->n, refusal->error);
     guest_open(&guest, backend, GUEST_CODE(spin_counting));
+    if (refusal->when_open)
+        refuse(refusal->calls, refusal->n, refusal->error);
     resting = guest;
     resting.subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(call_loop));
     resting.context = create_started_context(guest.platform);
@@ -279,14 +290,13 @@ static void live_and_end(uint32_t backend)
 }
 
 /* In a child each: a filter stays for good. */
-static void check_refused(uint32_t backend, const int *calls, size_t n, int error)
+static void check_refused(uint32_t backend, struct refusal refusal)
 {
     pid_t child = CHECK_SYSTEM(fork());
     int status;
 
     if (child == 0) {
-        refuse(calls, n, error);
-        live_and_end(backend);
+        live_and_end(backend, &refusal);
         _exit(0);
     }
     CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
@@ -297,8 +307,8 @@ static void kill_by_descriptor_is_refused(uint32_t backend)
 {
     static const int calls[] = {SYS_pidfd_send_signal};
 
-    check_refused(backend, calls, ARRAY_SIZE(calls), EPERM);
-    check_refused(backend, calls, ARRAY_SIZE(calls), ENOSYS);
+    check_refused(backend, (struct refusal){calls, ARRAY_SIZE(calls), EPERM, false});
+    check_refused(backend, (struct refusal){calls, ARRAY_SIZE(calls), ENOSYS, false});
 }
 
 static void each_kill_is_refused(uint32_t backend)
@@ -307,7 +317,7 @@ static void each_kill_is_refused(uint32_t backend)
 
     if (backend == TG_BACKEND_PTRACE)
         SKIP("a stub of the ptrace backend is ended and interrupted by signals alone");
-    check_refused(backend, calls, ARRAY_SIZE(calls), EPERM);
+    check_refused(backend, (struct refusal){calls, ARRAY_SIZE(calls), EPERM, true});
 }
 
 /* The keeper hears of deaths all the same, and ends. */
@@ -318,8 +328,8 @@ static void waiting_is_refused(uint32_t backend)
 
     if (backend == TG_BACKEND_PTRACE)
         SKIP("the ptrace backend waits in another way");
-    check_refused(backend, descriptors, ARRAY_SIZE(descriptors), EPERM);
-    check_refused(backend, children, ARRAY_SIZE(children), ENOSYS);
+    check_refused(backend, (struct refusal){descriptors, ARRAY_SIZE(descriptors), EPERM, false});
+    check_refused(backend, (struct refusal){children, ARRAY_SIZE(children), ENOSYS, false});
 }
 
 /* ---- no /proc ---- */
