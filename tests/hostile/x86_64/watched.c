@@ -4,6 +4,7 @@
  * for honest ones. Its rounds are short here: hostile_rounds.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -133,37 +134,40 @@ static cpu_set_t first_processor(void)
 }
 
 /* Where the host shares processors out between sessions first: stubs are one of their own. */
-static void be_nice(pid_t pid)
+static void set_niceness(pid_t pid, const char *niceness)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
     FILE *group = getsid(pid) != getsid(0) ? fopen(path, "we") : NULL;
     if (group) {
-        fputs("19", group);
+        fputs(niceness, group);
         fclose(group);
     }
 }
 
-/* Its threads get what the processor has left, which is next to nothing. */
-static void starve(const struct forger *forger)
+static void schedule_threads(pid_t pid, int policy)
 {
     const struct sched_param none = {0};
     const cpu_set_t first = first_processor();
-    const pid_t pid = tg_subprocess_pid(forger->guest.subprocess);
     const struct dirent *entry;
     char path[64];
-    be_nice(pid);
     snprintf(path, sizeof(path), "/proc/%d/task", pid);
     DIR *threads = opendir(path);
-    CHECK(threads != NULL);
-    while ((entry = readdir(threads)) != NULL) {
+    while (threads && (entry = readdir(threads)) != NULL) {
         const pid_t thread = atoi(entry->d_name);
-        if (thread > 0) {
-            CHECK_SYSTEM(sched_setaffinity(thread, sizeof(first), &first));
-            CHECK_SYSTEM(sched_setscheduler(thread, SCHED_IDLE, &none));
-        }
+        /* It may end meanwhile. */
+        CHECK(thread <= 0 || !sched_setaffinity(thread, sizeof(first), &first) || errno == ESRCH);
+        CHECK(thread <= 0 || !sched_setscheduler(thread, policy, &none) || errno == ESRCH);
     }
-    closedir(threads);
+    if (threads)
+        closedir(threads);
+}
+
+/* Its threads get what the processor has left, which is next to nothing. */
+static void starve(pid_t pid)
+{
+    set_niceness(pid, "19");
+    schedule_threads(pid, SCHED_IDLE);
 }
 
 static bool may_use_first_processor(void)
@@ -210,13 +214,16 @@ void hostile_starved(uint32_t backend)
     const struct signal_frame frame = forger_frame(SIGNAL(SIGCHLD));
     forger_forge(&forger, &frame);
     const pthread_t thread = forger_start(&forger);
+    const pid_t pid = tg_subprocess_pid(forger.guest.subprocess);
     const pthread_t busy = start_thread(keep_busy, &stop);
     CHECK_EQ(pthread_setaffinity_np(busy, sizeof(first), &first), 0);
-    starve(&forger);
+    starve(pid);
     CHECK_OK(tg_context_interrupt(forger.guest.context));
-    const int runs = count_runs(tg_subprocess_pid(forger.guest.subprocess), STARVED_NS);
+    const int runs = count_runs(pid, STARVED_NS);
     if (bounded_ns(forger.bounded) == 0 && runs < RUNS_TO_GIVE_UP)
         check_failed(CHECK_HERE, "given up, and it has run %d times", runs);
+    set_niceness(pid, "0");
+    schedule_threads(pid, SCHED_OTHER);
     atomic_store(&stop, true);
     join_thread(busy);
     join_thread(thread);
