@@ -58,7 +58,12 @@ int memory_file_create(const char *name, uint64_t size, const char **call)
     return err;
 }
 
+int memory_file_grow(int file, uint64_t size)
+{
+    return set_size(file, size);
+}
+
 int memory_file_seal(int file)
 {
-    return fcntl(file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ? -errno : 0;
+    return fcntl(file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_SEAL) ? -errno : 0;
 }

@@ -10,8 +10,10 @@
  * is smaller. *call names what failed.
  */
 int memory_file_create(const char *name, uint64_t size, const char **call);
+/* A larger size, in which what is new is zero. The same errors. */
+int memory_file_grow(int file, uint64_t size);
 /*
- * From here on nobody can write(2) to it, change its size or map it anew to
+ * From here on nobody can write(2) to it, make it smaller or map it anew to
  * write, whoever holds a descriptor; mappings that are there stay as they are.
  * 0 or -errno.
  */

@@ -70,7 +70,8 @@ static void fill_remedy(char *remedy, size_t capacity, const char *call, int err
         text = "raise RLIMIT_NPROC or the pids limit of the cgroup";
         break;
     case -EFBIG:
-        text = "raise RLIMIT_FSIZE (ulimit -f), which is below the size of the memory that stubs share (256 MiB)";
+        text = "raise RLIMIT_FSIZE (ulimit -f), which is below the size of the memory that stubs share (41 MiB, and 3 "
+               "KiB for each context)";
         break;
     case -ENOMEM:
         text = is_limited(RLIMIT_AS) ? "raise RLIMIT_AS (ulimit -v): each stub needs up to 1 GiB of addresses"

@@ -33,15 +33,15 @@ static uint64_t page_size_of(const struct systrap_subprocess *subprocess)
 
 static uint64_t code_offset(const struct systrap_subprocess *subprocess, uint32_t code)
 {
-    return systrap_platform(subprocess->base.platform)->code_pages + code * page_size_of(subprocess);
+    return STUB_CODE_PAGES + code * page_size_of(subprocess);
 }
 
-/* The addresses of the region where the stub would see the code pages: it sees none there. */
+/* Addresses of the region behind the slots, where the stub has nothing of the file. */
 static uint64_t aside_addr(const struct systrap_subprocess *subprocess, uint32_t aside)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
 
-    return sp->region + sp->code_pages + aside * page_size_of(subprocess);
+    return sp->region + sp->aside_pages + aside * page_size_of(subprocess);
 }
 
 static struct stub_call move_call(const struct systrap_subprocess *subprocess, uint64_t from, uint64_t to)

@@ -45,6 +45,8 @@ static int take_number(struct systrap_subprocess *subprocess, uint32_t *number)
         return -EAGAIN;
     if (subprocess->next_slot == subprocess->owners_size && grow_owners(subprocess))
         return -ENOMEM;
+    if (stub_memory_reach(subprocess, subprocess->next_slot + 1))
+        return -ENOMEM;
     *number = subprocess->next_slot++;
     return 0;
 }
@@ -100,7 +102,9 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
                              "run a context: %u contexts have state in this subprocess, and there is room for no more",
                              systrap_platform(context->base.platform)->slots_max);
     if (err)
-        return platform_fail(context->base.platform, err, "run a context: no memory");
+        return platform_fail(
+            context->base.platform, err,
+            "run a context: no memory for its state, or RLIMIT_FSIZE is below what the stub's memory needs");
     atomic_fetch_add(&subprocess->refs, 1);
     prepare_slot(context);
     return 0;

@@ -9,18 +9,19 @@
 #include "core/no_cancel.h"
 #include "core/systrap/systrap_backend.h"
 
-/* What the stub sees where; the offset in the file is the offset in the region. */
+/* What the stub sees where; but for the slots, the offset in the file is the offset in the region. */
 static const struct part {
     uint64_t offset;
-    uint64_t end; /* 0: where the code pages start */
+    uint64_t end;
     int protection;
 } parts[] = {
     {SYSTRAP_ORDERS, SYSTRAP_READONLY_END, PROT_READ},
     {SYSTRAP_TRAMPOLINES, SYSTRAP_CONTROL, PROT_READ | PROT_EXEC},
-    {SYSTRAP_CONTROL, 0, PROT_READ | PROT_WRITE},
+    {SYSTRAP_CONTROL, SYSTRAP_SLOTS, PROT_READ | PROT_WRITE},
 };
 
-#define PARTS (sizeof(parts) / sizeof(parts[0]))
+#define PARTS      (sizeof(parts) / sizeof(parts[0]))
+#define SLOTS_STEP 32 /* the file grows by so many: what its guest can touch of it is memory */
 
 _Static_assert(sizeof(struct systrap_config) <= SYSTRAP_READONLY_END - SYSTRAP_CONFIG, "the config fits");
 _Static_assert(sizeof(struct systrap_orders) <= SYSTRAP_CONFIG - SYSTRAP_ORDERS, "the orders fit");
@@ -28,10 +29,18 @@ _Static_assert(sizeof(struct systrap_control) <= SYSTRAP_WORKERS - SYSTRAP_CONTR
 _Static_assert(SYSTRAP_WORKERS + SYSTRAP_WORKERS_MAX * SYSTRAP_WORKER_SIZE <= SYSTRAP_SLOTS, "the workers fit");
 _Static_assert(sizeof(struct systrap_worker) <= WORKER_STRUCT_SIZE, "a worker fits");
 
-/* Behind what the stub sees: pages that come into the place of guest code (patched_pages.h). */
+static uint64_t size_for(const struct tg_platform *platform, uint32_t slots)
+{
+    const struct systrap_platform *sp = systrap_platform(platform);
+    const uint64_t page = platform->info.page_size;
+
+    return (sp->slots + slots * sp->slot_size + page - 1) & ~(page - 1);
+}
+
+/* Of the mapping. */
 static uint64_t memory_size(const struct tg_platform *platform)
 {
-    return systrap_platform(platform)->code_pages + CODE_PAGES * platform->info.page_size;
+    return size_for(platform, systrap_platform(platform)->slots_max);
 }
 
 static void *map_file(int file, uint64_t size)
@@ -44,13 +53,13 @@ static void *map_file(int file, uint64_t size)
     return memory;
 }
 
-/* The file and all of it mapped. On an error neither. */
-static int make_file(const char *name, uint64_t size, int *file, uint8_t **memory, const char **call)
+/* The file, and a mapping that may be larger. On an error neither. */
+static int make_file(const char *name, uint64_t size, uint64_t mapped, int *file, uint8_t **memory, const char **call)
 {
     *file = memory_file_create(name, size, call);
     if (*file < 0)
         return *file;
-    *memory = map_file(*file, size);
+    *memory = map_file(*file, mapped);
     if (*memory)
         return 0;
     *call = "mmap(2)";
@@ -72,11 +81,13 @@ static void unmake_file(int *file, uint8_t **memory, uint64_t size)
 int stub_memory_create(struct systrap_subprocess *subprocess, const char **call)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
-    int err =
-        make_file("trapgate", memory_size(subprocess->base.platform), &subprocess->file, &subprocess->memory, call);
+    const struct tg_platform *platform = subprocess->base.platform;
+    int err = make_file("trapgate", size_for(platform, SLOTS_STEP), memory_size(platform), &subprocess->file,
+                        &subprocess->memory, call);
 
     if (err)
         return err;
+    subprocess->slots_held = SLOTS_STEP;
     memcpy(subprocess->memory + SYSTRAP_CONFIG, &sp->config, sizeof(sp->config));
     orders_of(subprocess)->request = 1;
     subprocess->sequence = 1;
@@ -88,6 +99,19 @@ int stub_memory_seal(const struct systrap_subprocess *subprocess)
     return memory_file_seal(subprocess->file);
 }
 
+int stub_memory_reach(struct systrap_subprocess *subprocess, uint32_t slots)
+{
+    const uint32_t wanted = (slots + SLOTS_STEP - 1) / SLOTS_STEP * SLOTS_STEP;
+    int err;
+
+    if (slots <= subprocess->slots_held)
+        return 0;
+    err = memory_file_grow(subprocess->file, size_for(subprocess->base.platform, wanted));
+    if (!err)
+        subprocess->slots_held = wanted;
+    return err;
+}
+
 int stub_memory_make_window(struct systrap_subprocess *subprocess)
 {
     NO_CANCELLATION;
@@ -95,7 +119,8 @@ int stub_memory_make_window(struct systrap_subprocess *subprocess)
 
     if (subprocess->window)
         return 0;
-    return make_file("trapgate-window", STUB_WINDOW_SIZE, &subprocess->window_file, &subprocess->window, &call);
+    return make_file("trapgate-window", STUB_WINDOW_SIZE, STUB_WINDOW_SIZE, &subprocess->window_file,
+                     &subprocess->window, &call);
 }
 
 void stub_memory_destroy(struct systrap_subprocess *subprocess)
@@ -104,18 +129,25 @@ void stub_memory_destroy(struct systrap_subprocess *subprocess)
     unmake_file(&subprocess->window_file, &subprocess->window, STUB_WINDOW_SIZE);
 }
 
+static struct stub_call map_call(const struct systrap_subprocess *subprocess, const struct part *part,
+                                 uint64_t file_offset)
+{
+    const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+
+    return (struct stub_call){
+        .nr = tgi_arch.syscalls.mmap,
+        .args = {sp->region + part->offset, part->end - part->offset, (uint64_t)part->protection,
+                 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, (uint64_t)subprocess->file, file_offset},
+    };
+}
+
 size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
 
-    for (size_t i = 0; i < PARTS; i++) {
-        uint64_t end = parts[i].end ? parts[i].end : sp->code_pages;
-
-        calls[i] = (struct stub_call){
-            .nr = tgi_arch.syscalls.mmap,
-            .args = {sp->region + parts[i].offset, end - parts[i].offset, (uint64_t)parts[i].protection,
-                     MAP_SHARED | MAP_FIXED | MAP_NORESERVE, (uint64_t)subprocess->file, parts[i].offset},
-        };
-    }
-    return PARTS;
+    for (size_t i = 0; i < PARTS; i++)
+        calls[i] = map_call(subprocess, &parts[i], parts[i].offset);
+    calls[PARTS] =
+        map_call(subprocess, &(struct part){SYSTRAP_SLOTS, sp->aside_pages, PROT_READ | PROT_WRITE}, sp->slots);
+    return PARTS + 1;
 }

@@ -89,7 +89,7 @@ struct systrap_subprocess {
     bool left_behind;  /* watch_lock: destroyed, and its process has not ended yet: the keeper's */
     int file;          /* memory of the stub; its offset is the syscall thread's answer */
     int pidfd;         /* watch_lock */
-    uint8_t *memory;   /* the whole region but the text, by offset */
+    uint8_t *memory;   /* the whole file, with room for all slots; beyond its size nobody may touch it */
     /* order_lock: what copies of guest memory go through when the stub makes them itself; -1 and NULL before */
     int window_file;
     uint8_t *window;
@@ -112,6 +112,7 @@ struct systrap_subprocess {
     uint32_t *free_slots;
     uint32_t free_count;
     uint32_t next_slot;    /* none above was ever used */
+    uint32_t slots_held;   /* that the file has room for */
     uint32_t backlog_head; /* as it was when somebody looked first */
     int64_t backlog_since;
 
@@ -169,7 +170,8 @@ struct systrap_platform {
     uint64_t region;
     uint64_t text_size;
     uint64_t slot_size;
-    uint64_t code_pages; /* where they start in the file, and what is set aside in the region */
+    uint64_t slots;       /* where they start in the file: behind the code pages, so that it grows with them */
+    uint64_t aside_pages; /* in the region: pages of guest code that are set aside */
     uint32_t slots_max;
     uint32_t workers_max;
     uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
@@ -294,8 +296,9 @@ static inline struct systrap_worker *worker_of(const struct systrap_subprocess *
 
 static inline struct systrap_slot *slot_of(const struct systrap_subprocess *subprocess, uint32_t number)
 {
-    return (struct systrap_slot *)(subprocess->memory + SYSTRAP_SLOTS +
-                                   number * systrap_platform(subprocess->base.platform)->slot_size);
+    const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+
+    return (struct systrap_slot *)(subprocess->memory + sp->slots + number * sp->slot_size);
 }
 
 /* An event is in the slot; at most the FP state is elsewhere still. */
@@ -343,11 +346,15 @@ void shared_futex_wake(uint32_t *word);
 /* ---- stub_memory.c ---- */
 
 #define STUB_WINDOW_SIZE 0x40000
+/* In the file: pages that come into the place of guest code (patched_pages.h). The stub sees slots at that offset. */
+#define STUB_CODE_PAGES  SYSTRAP_SLOTS
 
 /* The file and its mapping. 0 or -errno, and then *call names what failed. */
 int stub_memory_create(struct systrap_subprocess *subprocess, const char **call);
 /* The stub has mapped its parts: nobody else can write, whoever holds the descriptor. 0 or -errno. */
 int stub_memory_seal(const struct systrap_subprocess *subprocess);
+/* Room for that many slots. lock is held. 0 or -errno. */
+int stub_memory_reach(struct systrap_subprocess *subprocess, uint32_t slots);
 /* Makes window and window_file, if there are none. order_lock is held. 0 or -errno. */
 int stub_memory_make_window(struct systrap_subprocess *subprocess);
 void stub_memory_destroy(struct systrap_subprocess *subprocess);

@@ -42,7 +42,8 @@ static int learn_fpstate(struct tg_platform *platform)
     sp->slots_max = (uint32_t)((SYSTRAP_REGION_SIZE - SYSTRAP_SLOTS - CODE_PAGES * page) / sp->slot_size);
     if (sp->slots_max > RING_LARGE)
         sp->slots_max = RING_LARGE;
-    sp->code_pages = (SYSTRAP_SLOTS + sp->slots_max * sp->slot_size + page - 1) & ~(page - 1);
+    sp->aside_pages = (SYSTRAP_SLOTS + sp->slots_max * sp->slot_size + page - 1) & ~(page - 1);
+    sp->slots = STUB_CODE_PAGES + CODE_PAGES * page;
     return 0;
 }
 

@@ -39,6 +39,7 @@ void hostile_stub_pages_stay(uint32_t backend);
 void hostile_stepped_into_stub(uint32_t backend);
 void hostile_sealed(uint32_t backend);
 void hostile_file_sealed(uint32_t backend);
+void hostile_file_small(uint32_t backend);
 
 void hostile_sigreturn_blocks_call(uint32_t backend);
 void hostile_sigreturn_blocks_kick(uint32_t backend);

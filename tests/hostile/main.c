@@ -42,6 +42,7 @@ static const struct hostile_case {
     {"stepped_into_stub", hostile_stepped_into_stub},
     {"sealed", hostile_sealed},
     {"file_sealed", hostile_file_sealed},
+    {"file_small", hostile_file_small},
     {"sigreturn_blocks_call", hostile_sigreturn_blocks_call},
     {"sigreturn_blocks_kick", hostile_sigreturn_blocks_kick},
     {"sigreturn_blocks_kick_destroyed", hostile_sigreturn_blocks_kick_destroyed},

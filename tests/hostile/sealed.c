@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +14,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "guests.h"
 #include "hostile.h"
+#include "region.h"
+
+GUEST_DECLARE(touch);
 
 #define FILES_MAX        64
 #define TEMPLATE_AND_TWO 3
+#define MANY_SLOTS       60000
+#define FEW_SLOTS        64
+#define SMALL_KIB        2048
 
 #ifndef SYS_mseal
 #define SYS_mseal 462
@@ -89,6 +97,43 @@ static void check_cannot_be_written(const struct guest *guest, int fd)
     CHECK_SYSTEM(munmap(mapped, guest->page));
     CHECK_RESULT(tg_subprocess_map(guest->subprocess, GUEST_HOLE_AT, guest->page, PROT_RW, TG_MAP_SHARED, fd, 0x10000),
                  -EPERM);
+}
+
+static uint64_t shared_memory_kib(pid_t pid)
+{
+    unsigned long long kib = UINT64_MAX;
+    char path[64];
+    char line[128];
+    FILE *status;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    status = fopen(path, "re");
+    CHECK(status);
+    while (fgets(line, sizeof(line), status))
+        sscanf(line, "RssShmem: %llu", &kib);
+    fclose(status);
+    CHECK(kib != UINT64_MAX);
+    return kib;
+}
+
+/* Whatever it touches, it has no more memory of the library's than the contexts that ran in it need. */
+void hostile_file_small(uint32_t backend)
+{
+    struct guest guest;
+    struct region region;
+
+    need_shared_memory(backend);
+    guest_open(&guest, backend, GUEST_CODE(touch));
+    region = region_of(guest.platform, guest.subprocess);
+    arch_set_argument(guest.context, 0, region_slot(&region, 0));
+    arch_set_argument(guest.context, 1, guest.page);
+    arch_set_argument(guest.context, 2, region_slot(&region, MANY_SLOTS));
+    guest_run(&guest);
+    CHECK_KIND(&guest.event, TG_EVENT_FAULT);
+    CHECK_EQ(guest.event.u.fault.signo, SIGBUS);
+    CHECK(guest.event.u.fault.addr < region_slot(&region, FEW_SLOTS));
+    CHECK(shared_memory_kib(tg_subprocess_pid(guest.subprocess)) < SMALL_KIB);
+    guest_close(&guest);
 }
 
 void hostile_file_sealed(uint32_t backend)

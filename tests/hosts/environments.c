@@ -79,7 +79,7 @@ static void limit_processes(const struct environment *environment, long value)
     limit(environment, value);
 }
 
-static const long file_sizes[] = {0, 1, 4096, 1 << 20, 100 << 20};
+static const long file_sizes[] = {0, 1, 4096, 1 << 20, 32 << 20};
 static const long address_spaces[] = {100l << 20, 300l << 20, 1l << 30, 2l << 30, 4l << 30, 16l << 30};
 static const long process_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12};
 static const long descriptor_counts[] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20};

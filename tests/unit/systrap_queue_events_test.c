@@ -120,6 +120,7 @@ static int begin(void **state)
     memset(&world, 0, sizeof(world));
     world.systrap.slot_size = SLOT_SIZE;
     world.systrap.slots_max = 1;
+    world.systrap.slots = SYSTRAP_SLOTS;
     world.platform.backend = &world.systrap;
     world.subprocess.base.platform = &world.platform;
     pthread_mutex_init(&world.subprocess.lock, NULL);

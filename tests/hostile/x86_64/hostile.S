@@ -33,6 +33,16 @@ GUEST corrupt
     jmp 5b
 END_GUEST corrupt
 
+/* Reads at rdi, and each rsi bytes from there, below rdx. */
+GUEST touch
+1:  mov (%rdi), %al
+    add %rsi, %rdi
+    cmp %rdx, %rdi
+    jb 1b
+2:  CALL
+    jmp 2b
+END_GUEST touch
+
 /* Writes two words for ever: esi to rdi, r8d to rdx. */
 GUEST keep_writing
 1:  mov %esi, (%rdi)
