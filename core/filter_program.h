@@ -35,7 +35,7 @@ int filter_program_export(scmp_filter_ctx filter, const struct sock_filter *pref
                           struct sock_fprog *program);
 
 /* seccomp_init() gave NULL: the error for it. It asks seccomp(2) which actions there are, and needs little memory. */
-#define FILTER_NO_SECCOMP (-ENOSYS)
+#define FILTER_NO_SECCOMP (-ENOPROTOOPT)
 
 /* The report for an error of building one; returns the header's number. */
 int filter_program_failed(struct open_report *report, int err);
