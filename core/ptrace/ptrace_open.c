@@ -5,6 +5,7 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "core/ptrace/fp_ownership.h"
 #include "core/ptrace/guest_memory.h"
@@ -102,6 +103,13 @@ static int try_kick(const struct tg_platform *platform, struct open_report *repo
     return err ? open_report_call(report, "wake a stub", "tgkill(2)", err) : 0;
 }
 
+/* Without it every stub that is traced seems dead. This process is no child of its own, so it hears of that. */
+static int try_wait(const struct tg_platform *platform, struct open_report *report)
+{
+    waitpid(platform->owner, NULL, WNOHANG | __WALL);
+    return errno == ECHILD ? 0 : open_report_call(report, "wait for stubs", "wait4(2)", -errno);
+}
+
 static struct ptrace_platform *new_platform(uint64_t flags)
 {
     struct ptrace_platform *pp = calloc(1, sizeof(*pp));
@@ -141,7 +149,9 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
     }
     platform->backend = pp;
     tracers_init(tracers_thread_ends);
-    err = ptrace_template_start(platform, options, report);
+    err = try_wait(platform, report);
+    if (!err)
+        err = ptrace_template_start(platform, options, report);
     if (!err) {
         err = sweep(platform, report);
         if (!err)

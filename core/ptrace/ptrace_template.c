@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "arch/stub_enter.h"
+#include "core/clock.h"
 #include "core/filter_program.h"
 #include "core/futex.h"
 #include "core/ptrace/life.h"
@@ -34,6 +35,8 @@
 
 #define PLACE_TRIES  32
 #define PLACE_WINDOW ((uint64_t)1 << 34) /* how far below the end of user space the stub may lie */
+#define END_NS       NS_PER_SECOND       /* for the end of a process that has begun to end */
+#define PAUSE_NS     100000
 
 extern const uint8_t tgi_stub_blob[];
 extern const uint8_t tgi_stub_blob_end[];
@@ -198,6 +201,21 @@ static int try_tracing(struct tg_platform *platform)
     return err;
 }
 
+/* A process that has no address space any more is about to end: only then can be told how. */
+static bool learn_end(pid_t pid, siginfo_t *info)
+{
+    const int64_t until = clock_monotonic_ns() + END_NS;
+
+    do {
+        if (waitid(P_PID, (id_t)pid, info, WEXITED | WNOHANG | WNOWAIT | __WALL))
+            return false;
+        if (info->si_pid)
+            return true;
+        clock_pause(PAUSE_NS);
+    } while (clock_monotonic_ns() < until);
+    return false;
+}
+
 /* It ended before it was traced: what its parent, this process, can see of that. */
 static int start_failed(const struct stub_setup *setup, struct open_report *report)
 {
@@ -207,9 +225,7 @@ static int start_failed(const struct stub_setup *setup, struct open_report *repo
 
     if (cause)
         return cause;
-    if (waitid(P_PID, (id_t)ptrace_platform(setup->platform)->template.group, &info,
-               WEXITED | WNOHANG | WNOWAIT | __WALL) ||
-        !info.si_pid)
+    if (!learn_end(ptrace_platform(setup->platform)->template.group, &info))
         return open_report_end(report, start_step, template->death_reason, template->death_status);
     return open_report_end(report, start_step, info.si_code == CLD_EXITED ? TG_DEAD_EXITED : TG_DEAD_KILLED,
                            info.si_status);

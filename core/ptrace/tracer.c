@@ -188,8 +188,10 @@ static int acquire_failed(struct tracer *tracer, int err)
     case -ESRCH:
         return err;
     case -EPERM:
+    case -EACCES:
+    case -ENOSYS:
         return platform_fail(
-            tracer->platform, err,
+            tracer->platform, -EPERM,
             "trace a stub thread: PTRACE_SEIZE is forbidden; allow ptrace(2) in the embedder's seccomp "
             "filter and keep Yama's ptrace_scope at most 1");
     case -EAGAIN:
