@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "core/open_report.h"
 #include "stub/protocol.h"
@@ -92,11 +94,29 @@ int open_report_call(struct open_report *report, const char *step, const char *c
     return open_error(err);
 }
 
+/* What the C library does for a thread's stack, before it makes the thread: the call that fails, or NULL. */
+static const char *failing_for_stacks(int *err)
+{
+    const size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    *err = -errno;
+    if (page == MAP_FAILED)
+        return "mmap(2)";
+    *err = mprotect(page, size, PROT_READ | PROT_WRITE) ? -errno : 0;
+    munmap(page, size);
+    return *err ? "mprotect(2)" : NULL;
+}
+
 /* The C library makes threads with clone3(2), and with clone(2) only when the other does not exist. */
 int open_report_thread(struct open_report *report, int err)
 {
     const char *step = "start a thread";
+    int stack_err;
+    const char *call = failing_for_stacks(&stack_err);
 
+    if (call)
+        return open_report_call(report, step, call, stack_err);
     if (err == -EPERM) {
         open_report_fill(report, step,
                          "let the seccomp filter that is in the way allow clone3(2), or answer ENOSYS: then the C "
@@ -121,15 +141,19 @@ static const char *const calls_of_stubs[] = {
     [STUB_EXIT_SIGMASK] = "rt_sigprocmask(2)", [STUB_EXIT_SECCOMP] = "seccomp(2)",
 };
 
+static int stub_gave_up(struct open_report *report, const char *step, const char *call)
+{
+    open_report_fill(report, step, "let the seccomp filter that is in the way allow that call",
+                     "the stub gave up: %s failed", call);
+    return -EPERM;
+}
+
 int open_report_end(struct open_report *report, const char *step, int32_t reason, int32_t status)
 {
     const size_t count = sizeof(calls_of_stubs) / sizeof(calls_of_stubs[0]);
 
-    if (reason == TG_DEAD_EXITED && status >= 0 && (size_t)status < count && calls_of_stubs[status]) {
-        open_report_fill(report, step, "let the seccomp filter that is in the way allow that call",
-                         "the stub gave up: %s failed", calls_of_stubs[status]);
-        return -EPERM;
-    }
+    if (reason == TG_DEAD_EXITED && status >= 0 && (size_t)status < count && calls_of_stubs[status])
+        return stub_gave_up(report, step, calls_of_stubs[status]);
     if (reason == TG_DEAD_KILLED && status == SIGSYS) {
         open_report_fill(report, step,
                          "open the platform before that filter is loaded, or let it allow what stubs need",

@@ -21,15 +21,22 @@ static const struct backend_ops *const backends[] = {
 
 #define BACKEND_COUNT (sizeof(backends) / sizeof(backends[0]))
 
-static const uint32_t *map_opener(size_t size)
+/* Who this process is: its number, and a page that children find empty. */
+static int learn_opener(struct tg_platform *platform, struct open_report *report)
 {
+    const size_t size = platform->info.page_size;
     uint32_t *opener = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (opener == MAP_FAILED)
-        return NULL;
+        return open_report_call(report, "allocate", "mmap(2)", -errno);
     madvise(opener, size, MADV_WIPEONFORK);
     *opener = 1;
-    return opener;
+    platform->opener = opener;
+    /* The C library expects no error of it, and hands out what the kernel says. */
+    platform->owner = getpid();
+    if (platform->owner <= 0)
+        return open_report_call(report, "ask for this process's number", "getpid(2)", platform->owner);
+    return 0;
 }
 
 static void platform_free(struct tg_platform *platform)
@@ -65,7 +72,6 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     }
     platform->ops = ops;
     platform->id = atomic_fetch_add(&next_platform_id, 1);
-    platform->owner = getpid();
     platform->measures_latency = options->flags & TG_OPEN_LATENCY;
     pthread_mutex_init(&platform->lock, NULL);
     list_init(&platform->subprocesses);
@@ -75,13 +81,9 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     platform->info.arch = tgi_arch.audit_arch;
     platform->info.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 
-    platform->opener = map_opener(platform->info.page_size);
-    if (!platform->opener) {
-        open_report_fill(report, "allocate", "free some memory", "no memory for the platform");
-        platform_free(platform);
-        return -ENOMEM;
-    }
-    err = ops->open(platform, options, report);
+    err = learn_opener(platform, report);
+    if (!err)
+        err = ops->open(platform, options, report);
     if (err) {
         platform_free(platform);
         return open_error(err);
