@@ -154,6 +154,8 @@ int open_report_end(struct open_report *report, const char *step, int32_t reason
 
     if (reason == TG_DEAD_EXITED && status >= 0 && (size_t)status < count && calls_of_stubs[status])
         return stub_gave_up(report, step, calls_of_stubs[status]);
+    if (reason == TG_DEAD_KILLED && status == STUB_SIGNAL_SIGRETURN)
+        return stub_gave_up(report, step, "rt_sigreturn(2)");
     if (reason == TG_DEAD_KILLED && status == SIGSYS) {
         open_report_fill(report, step,
                          "open the platform before that filter is loaded, or let it allow what stubs need",

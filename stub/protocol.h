@@ -25,6 +25,8 @@
 #define STUB_EXIT_SIGALTSTACK 5
 #define STUB_EXIT_SIGMASK     6
 #define STUB_EXIT_SECCOMP     7
+/* What kills a worker that cannot return from its handler. Its filter lets it exit no more. */
+#define STUB_SIGNAL_SIGRETURN SIGTRAP
 
 /* struct stub_call, an entry of the batch page. */
 #define STUB_CALL_NR   0

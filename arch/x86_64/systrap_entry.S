@@ -244,7 +244,7 @@ give_up:
 tg_systrap_restorer:
         movl    $__NR_rt_sigreturn, %eax
         syscall
-        hlt
+        int3            /* the host refuses it: STUB_SIGNAL_SIGRETURN */
 
 /*
  * Patched calls. A trampoline comes here with the address where it goes on in
