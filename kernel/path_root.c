@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "path_policy.h"
@@ -76,6 +77,7 @@ static int give_up(struct root_folder *root, int error, const char *sentence, co
 int root_folder_create(int fd, struct root_folder **out, const char **reason)
 {
     struct root_folder *root = calloc(1, sizeof(*root));
+    struct statfs system;
     struct stat st;
     int err;
 
@@ -90,7 +92,7 @@ int root_folder_create(int fd, struct root_folder **out, const char **reason)
                        "/proc/self/fd cannot be opened and there is no right to mount proc: mount proc on /proc",
                        reason);
     if (root->fd < 0)
-        return give_up(root, -errno, "the root folder's descriptor cannot be copied", reason);
+        return give_up(root, -errno, "the root folder's descriptor cannot be copied with fcntl(2)", reason);
     err = try_openat2(root->fd);
     if (err)
         return give_up(
@@ -100,7 +102,11 @@ int root_folder_create(int fd, struct root_folder **out, const char **reason)
                 : "the host refuses openat2(2), which confines files: its filter must allow it",
             reason);
     if (fstat(root->fd, &st) != 0)
-        return give_up(root, -errno, "the root folder cannot be looked at", reason);
+        return give_up(root, -errno, "the root folder cannot be looked at: the host refuses newfstatat(2) or fstat(2)",
+                       reason);
+    if (fstatfs(root->fd, &system) != 0)
+        return give_up(root, -errno, "the root folder's file system cannot be told: the host refuses fstatfs(2)",
+                       reason);
     root->device = st.st_dev;
     root->holds_files = path_policy_filesystem(root, root->fd, PATH_CHANGE) == 0;
     *out = root;

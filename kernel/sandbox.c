@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "address_space.h"
@@ -85,7 +86,8 @@ static int open_root(struct sandbox *sandbox)
 {
     sandbox->root_fd = open(sandbox->options.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (sandbox->root_fd < 0)
-        return fail(sandbox, -errno, "cannot open the root folder %s: %s", sandbox->options.root, strerror(errno));
+        return fail(sandbox, -errno, "cannot open the root folder %s: openat(2): %s", sandbox->options.root,
+                    strerror(errno));
     return 0;
 }
 
@@ -178,12 +180,44 @@ static int find_program(struct process *process, const struct sandbox_options *o
     }
 }
 
+/* Linux says so of no program: the host's filter does. */
+static bool is_refusal(int err)
+{
+    return err == EPERM || err == ENOSYS;
+}
+
+/* Which of the calls that open and read a program is refused, tried on the root folder; NULL: none of them. */
+static const char *refused_call(const struct sandbox *sandbox)
+{
+    struct stat st;
+    char byte;
+
+    if (fstat(sandbox->root_fd, &st) != 0 && is_refusal(errno))
+        return "newfstatat(2) or fstat(2)";
+    if (faccessat(sandbox->root_fd, ".", X_OK, 0) != 0 && is_refusal(errno))
+        return "faccessat2(2)";
+    /* A descriptor that only names the folder can be read by nobody: EBADF. */
+    if (pread(sandbox->root_fd, &byte, 1, 0) < 0 && is_refusal(errno))
+        return "pread64(2)";
+    return NULL;
+}
+
+static int load_failed(const struct sandbox *sandbox, int err)
+{
+    const char *name = sandbox->options.arguments[0];
+    const char *call = is_refusal(-err) ? refused_call(sandbox) : NULL;
+
+    if (call)
+        return fail(sandbox, err, "cannot run %s: the host refuses %s: its filter must allow it", name, call);
+    return fail(sandbox, err, "cannot run %s: %s", name,
+                err == -ENOEXEC ? "it is not a program for this machine" : strerror(-err));
+}
+
 int sandbox_load(struct sandbox *sandbox)
 {
     struct process *process = sandbox->init;
     struct program program = {0};
     struct task *task;
-    const char *name = sandbox->options.arguments[0];
     int err = task_create(process, process->pid, &task);
 
     if (!err)
@@ -194,8 +228,7 @@ int sandbox_load(struct sandbox *sandbox)
         err = exec_program(task, &program);
     program_free(&program);
     if (err)
-        return fail(sandbox, err, "cannot run %s: %s", name,
-                    err == -ENOEXEC ? "it is not a program for this machine" : strerror(-err));
+        return load_failed(sandbox, err);
     task_make_ready(task);
     return 0;
 }
