@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,8 +30,11 @@ static void print_usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-    if (standard_files_fill() != 0)
+    if (standard_files_fill() != 0) {
+        fprintf(stderr, "trapgate: cannot open anything in the place of a standard stream that is closed: %s\n",
+                strerror(errno));
         return EXIT_TRAPGATE_FAILED;
+    }
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_TRAPGATE_FAILED;

@@ -18,7 +18,8 @@ static int open_nothing(void)
 int standard_files_fill(void)
 {
     for (int fd = 0; fd < STANDARD_FILES; fd++) {
-        was_open[fd] = fcntl(fd, F_GETFD) >= 0;
+        /* Where the host refuses to say, it is open as almost always. */
+        was_open[fd] = fcntl(fd, F_GETFD) >= 0 || errno != EBADF;
         /* All lower ones are open by now, so this is the number that open gives. */
         if (!was_open[fd] && open_nothing() != fd)
             return -EBADF;
