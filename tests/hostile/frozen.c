@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Stubs in a frozen cgroup: nobody holds it against them, and whoever is to be
- * rid of them does not wait for the thaw. The library's rounds are short here:
+ * Stubs in a frozen cgroup: nobody holds it against them, others go on, and
+ * whoever is to be rid of them does not wait for the thaw. The library's rounds are short here:
  * hostile_rounds.
  */
 #include <errno.h>
@@ -38,6 +38,7 @@ struct frozen {
     const struct freezer *freezer;
     char group[128];
     struct guest guest;
+    tg_queue *queue;
     struct bounded *user;
     struct bounded *other;
     pid_t pid;
@@ -128,32 +129,126 @@ static void close_and_thaw(struct frozen *frozen)
     remove_group(frozen);
 }
 
-static void with_each_freezer(uint32_t backend, void (*end)(struct frozen *))
+static size_t look_once(struct frozen *frozen, tg_event *event, int64_t timeout_ns)
+{
+    size_t count = 0;
+    *event = new_event();
+    CHECK_OK(BOUNDED(frozen->user, tg_queue_wait(frozen->queue, event, 1, timeout_ns, &count)));
+    return count;
+}
+
+static void submit_counting(struct frozen *frozen, uint32_t backend)
+{
+    guest_open(&frozen->guest, backend, GUEST_CODE(spin_counting));
+    CHECK_OK(tg_queue_create(frozen->guest.platform, &frozen->queue));
+    arch_set_argument(frozen->guest.context, 0, GUEST_DATA_AT);
+    CHECK_OK(tg_queue_submit(frozen->queue, frozen->guest.context, frozen->guest.subprocess));
+    CHECK_EQ(look_once(frozen, &frozen->guest.event, SHORT_ROUND_NS), 0);
+    guest_wait_change(frozen->guest.subprocess, GUEST_DATA_AT, 0);
+}
+
+/* Nothing comes of it, and whoever looks for that is told so when he has said. */
+static void look_in_vain(struct frozen *frozen)
+{
+    const int64_t start = clock_ns();
+    CHECK_EQ(look_once(frozen, &frozen->guest.event, 0), 0);
+    CHECK_EQ(look_once(frozen, &frozen->guest.event, LONG_NS), 0);
+    CHECK(clock_ns() - start >= LONG_NS);
+    CHECK(clock_ns() - start < 5 * LONG_NS);
+}
+
+/* A subprocess that is not frozen: switched to, and on the same queue. */
+static void run_another(struct frozen *frozen)
+{
+    tg_event event;
+    tg_subprocess *other = create_loaded_subprocess(frozen->guest.platform, GUEST_CODE(call_loop));
+    tg_context *context = create_started_context(frozen->guest.platform);
+    bounded_begin(frozen->other, "a subprocess that is not frozen");
+    run_context(context, other, &event);
+    CHECK_CALL(&event, GUEST_CALL);
+    CHECK_OK(tg_queue_submit(frozen->queue, context, other));
+    CHECK_EQ(look_once(frozen, &event, -1), 1);
+    CHECK_CALL(&event, GUEST_CALL);
+    tg_context_destroy(context);
+    tg_subprocess_destroy(other);
+    bounded_end(frozen->other);
+}
+
+static void interrupt_thawed(struct frozen *frozen)
+{
+    CHECK_EQ(look_once(frozen, &frozen->guest.event, -1), 1);
+    CHECK_KIND(&frozen->guest.event, TG_EVENT_INTERRUPTED);
+    CHECK_OK(tg_queue_submit(frozen->queue, frozen->guest.context, frozen->guest.subprocess));
+    guest_wait_change(frozen->guest.subprocess, GUEST_DATA_AT, guest_load(frozen->guest.subprocess, GUEST_DATA_AT));
+    CHECK_OK(tg_context_interrupt(frozen->guest.context));
+    CHECK_EQ(look_once(frozen, &frozen->guest.event, -1), 1);
+    CHECK_KIND(&frozen->guest.event, TG_EVENT_INTERRUPTED);
+}
+
+/* It computes on a queue, and goes on where it was. */
+static void wait_for_frozen(struct frozen *frozen, uint32_t backend)
+{
+    submit_counting(frozen, backend);
+    freeze(frozen);
+    look_in_vain(frozen);
+    run_another(frozen);
+    CHECK_OK(tg_context_interrupt(frozen->guest.context));
+    look_in_vain(frozen);
+    thaw(frozen);
+    interrupt_thawed(frozen);
+    BOUNDED_VOID(frozen->other, tg_queue_destroy(frozen->queue));
+    guest_close(&frozen->guest);
+    remove_group(frozen);
+}
+
+static void with_each_freezer(uint32_t backend, void (*use)(struct frozen *, uint32_t backend))
 {
     struct frozen frozen = {.user = bounded_new("the thread that needs the stub"),
                             .other = bounded_new("the main thread")};
     size_t tried = 0;
-    if (backend == TG_BACKEND_PTRACE)
-        SKIP("a traced stub is the tracer's to stop");
     for (size_t i = 0; i < ARRAY_SIZE(freezers); i++) {
         const struct footprint before = footprint_take();
         if (!make_group(&frozen, &freezers[i]))
             continue;
         tried++;
-        destroy_frozen(&frozen, backend);
-        end(&frozen);
+        use(&frozen, backend);
         footprint_check(&before);
     }
     if (tried == 0)
         SKIP("no cgroup of ours can be frozen here");
 }
 
+static void destroy_and_thaw(struct frozen *frozen, uint32_t backend)
+{
+    destroy_frozen(frozen, backend);
+    thaw_and_close(frozen);
+}
+
+static void destroy_and_close(struct frozen *frozen, uint32_t backend)
+{
+    destroy_frozen(frozen, backend);
+    close_and_thaw(frozen);
+}
+
+static void skip_traced(uint32_t backend)
+{
+    if (backend == TG_BACKEND_PTRACE)
+        SKIP("a traced stub is the tracer's to stop");
+}
+
 void hostile_frozen_destroyed(uint32_t backend)
 {
-    with_each_freezer(backend, thaw_and_close);
+    skip_traced(backend);
+    with_each_freezer(backend, destroy_and_thaw);
 }
 
 void hostile_frozen_closed(uint32_t backend)
 {
-    with_each_freezer(backend, close_and_thaw);
+    skip_traced(backend);
+    with_each_freezer(backend, destroy_and_close);
+}
+
+void hostile_frozen_waited(uint32_t backend)
+{
+    with_each_freezer(backend, wait_for_frozen);
 }

@@ -71,6 +71,7 @@ void hostile_starved(uint32_t backend);
 void hostile_watched_without_proc(uint32_t backend);
 void hostile_frozen_destroyed(uint32_t backend);
 void hostile_frozen_closed(uint32_t backend);
+void hostile_frozen_waited(uint32_t backend);
 void hostile_stopped_without_proc(uint32_t backend);
 void hostile_stopped_operations(uint32_t backend);
 void hostile_stopped_queue(uint32_t backend);

@@ -69,6 +69,7 @@ static const struct hostile_case {
     {"starved", hostile_starved},
     {"frozen_destroyed", hostile_frozen_destroyed},
     {"frozen_closed", hostile_frozen_closed},
+    {"frozen_waited", hostile_frozen_waited},
     {"watched_without_proc", hostile_watched_without_proc},
     {"stopped_without_proc", hostile_stopped_without_proc},
     {"stopped_operations", hostile_stopped_operations},
