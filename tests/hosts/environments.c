@@ -3,9 +3,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +15,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "filter.h"
 #include "guest.h"
 
 #ifndef SYS_mseal
@@ -177,23 +175,9 @@ static void give_up_root(const struct environment *environment, long value)
 
 /* ---- filters ---- */
 
-static void load_filter(int nr, uint32_t action)
-{
-    struct sock_filter instructions[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, action),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {.len = ARRAY_SIZE(instructions), .filter = instructions};
-
-    CHECK_SYSTEM(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0));
-}
-
 void refuse_call(const struct environment *environment, long value)
 {
-    load_filter(environment->what, value == KILL ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | (uint32_t)value);
+    CHECK_EQ(filter_refuse(environment->what, value), 0);
 }
 
 static const long refusals[] = {EPERM, ENOSYS};

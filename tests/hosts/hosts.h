@@ -64,6 +64,16 @@ enum demo_end {
     DEMO_LITTER, /* a process of it was left behind */
 };
 
+/* What a process of its own is for. */
+struct apart {
+    void (*set_up)(void *argument); /* before it is made to be in the environment; NULL: nothing */
+    void (*run)(void *argument);
+    void *argument;
+};
+
+/* It came to an end with that wait status, unless the result says otherwise. Ends the test if prepare skips it. */
+enum demo_end run_apart(const struct environment *environment, long value, const struct apart *apart, int *status);
+
 /* prepare and the demo in a new process. Ends the test if prepare skips it. */
 enum demo_end run_demo(const struct environment *environment, long value, uint32_t backend, struct outcome *outcome);
 const char *demo_end_text(enum demo_end end);
@@ -72,15 +82,21 @@ const char *demo_end_text(enum demo_end end);
  */
 void check_decent(const struct outcome *outcome);
 
-/* For environment.prepare: this call answers with that error number, or with KILL. */
-#define KILL -1
+/* For environment.prepare: this call answers with that error number, or with KILL (filter.h). */
 void refuse_call(const struct environment *environment, long value);
 
 #define CALLS_MAX 512
 
+/* Which calls are made, by it and by all processes that it starts. */
+void record_apart(const struct apart *apart, bool calls[CALLS_MAX]);
 /* Which calls the library and its stubs make while the demo runs. */
-void record_calls(uint32_t backend, bool calls[CALLS_MAX]);
-/* Each of them refused: how many of these runs were not in order. */
-int sweep(uint32_t backend, const char *how);
+void record_demo(uint32_t backend, bool calls[CALLS_MAX]);
+
+/* Each of the calls refused, in that way or in all: how many of these runs were not in order. */
+int sweep_calls(uint32_t backend, const char *how, const bool calls[CALLS_MAX],
+                void (*try_call)(uint32_t backend, int nr, long value));
+int sweep_demo(uint32_t backend, const char *how);
+/* `trapgate run` and `trapgate doctor` instead of the demo. */
+int sweep_command(uint32_t backend, const char *how);
 
 #endif

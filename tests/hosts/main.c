@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * usage: hosts ptrace|systrap|auto ENVIRONMENT
- *        hosts ptrace|systrap sweep [forbidden|missing|fatal]
+ *        hosts ptrace|systrap sweep|command [forbidden|missing|fatal]
  *        hosts ptrace|systrap calls
  *        hosts --list
  */
@@ -119,7 +119,7 @@ static int print_calls(uint32_t backend)
 {
     bool calls[CALLS_MAX] = {false};
 
-    record_calls(backend, calls);
+    record_demo(backend, calls);
     for (int nr = 0; nr < CALLS_MAX; nr++) {
         char *name = calls[nr] ? seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr) : NULL;
 
@@ -130,8 +130,13 @@ static int print_calls(uint32_t backend)
     return 0;
 }
 
-static int run_named(uint32_t backend, const char *name)
+/* how: NULL, or a way to refuse, for a sweep. */
+static int run_named(uint32_t backend, const char *name, const char *how)
 {
+    if (strcmp(name, "sweep") == 0)
+        return sweep_demo(backend, how) ? 1 : 0;
+    if (strcmp(name, "command") == 0)
+        return sweep_command(backend, how) ? 1 : 0;
     if (strcmp(name, "calls") == 0)
         return print_calls(backend);
     for (size_t i = 0; i < environment_count; i++)
@@ -152,12 +157,9 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return list();
-    for (size_t i = 0; argc >= 3 && strcmp(argv[2], "sweep") == 0 && i < ARRAY_SIZE(backends); i++)
+    for (size_t i = 0; argc >= 3 && i < ARRAY_SIZE(backends); i++)
         if (strcmp(argv[1], backends[i].name) == 0)
-            return sweep(backends[i].backend, argc > 3 ? argv[3] : NULL) ? 1 : 0;
-    for (size_t i = 0; argc == 3 && i < ARRAY_SIZE(backends); i++)
-        if (strcmp(argv[1], backends[i].name) == 0)
-            return run_named(backends[i].backend, argv[2]);
+            return run_named(backends[i].backend, argv[2], argv[3]);
     fprintf(stderr, "usage: hosts ptrace|systrap|auto ENVIRONMENT | --list\n");
     return 2;
 }

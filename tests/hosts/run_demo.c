@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The process of the demo, and what it may leave behind. */
+/* The process of the demo, or of the command, and what it may leave behind. */
 #include "hosts.h"
 
 #include <errno.h>
@@ -14,9 +14,17 @@
 
 #include "check.h"
 
-#define HANG_MS  30000 /* far above what the demo takes */
+#define HANG_MS  30000 /* far above what either takes */
 #define GRACE_MS 10000 /* for stubs whose embedder was killed */
 #define PAUSE_MS 2
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static void pause_shortly(void)
 {
@@ -26,7 +34,9 @@ static void pause_shortly(void)
 /* False: still there after the time. */
 static bool wait_for(pid_t child, int limit_ms, int *status)
 {
-    for (int waited = 0; waited < limit_ms; waited += PAUSE_MS) {
+    const int64_t until = now_ms() + limit_ms;
+
+    while (now_ms() < until) {
         pid_t got = CHECK_SYSTEM(waitpid(child, status, WNOHANG));
 
         if (got == child)
@@ -39,7 +49,9 @@ static bool wait_for(pid_t child, int limit_ms, int *status)
 /* Orphans become children of this process, which is their subreaper. */
 static bool all_gone(void)
 {
-    for (int waited = 0; waited < GRACE_MS; waited += PAUSE_MS) {
+    const int64_t until = now_ms() + GRACE_MS;
+
+    while (now_ms() < until) {
         pid_t got = waitpid(-1, NULL, WNOHANG | __WALL);
 
         if (got < 0 && errno == ECHILD)
@@ -50,27 +62,18 @@ static bool all_gone(void)
     return false;
 }
 
-static _Noreturn void be_the_demo(const struct environment *environment, long value, uint32_t backend,
-                                  struct outcome *outcome)
+static _Noreturn void live_apart(const struct environment *environment, long value, const struct apart *apart)
 {
     CHECK_SYSTEM(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+    if (apart->set_up)
+        apart->set_up(apart->argument);
     environment->prepare(environment, value);
-    demo_run(backend, outcome);
+    apart->run(apart->argument);
     _exit(0);
 }
 
-static enum demo_end end_of(int status, const struct outcome *outcome)
+enum demo_end run_apart(const struct environment *environment, long value, const struct apart *apart, int *status)
 {
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIPPED)
-        _exit(EXIT_SKIPPED);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 && outcome->finished ? DEMO_FINISHED : DEMO_ENDED;
-}
-
-enum demo_end run_demo(const struct environment *environment, long value, uint32_t backend, struct outcome *outcome)
-{
-    struct outcome *shared =
-        CHECK_SYSTEM(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    int status = 0;
     pid_t child;
     bool hung;
 
@@ -78,17 +81,43 @@ enum demo_end run_demo(const struct environment *environment, long value, uint32
     CHECK_SYSTEM(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
     child = CHECK_SYSTEM(fork());
     if (child == 0)
-        be_the_demo(environment, value, backend, shared);
-    hung = !wait_for(child, HANG_MS, &status);
+        live_apart(environment, value, apart);
+    hung = !wait_for(child, HANG_MS, status);
     if (hung) {
         CHECK_SYSTEM(kill(child, SIGKILL));
-        CHECK_SYSTEM(waitpid(child, &status, 0));
+        CHECK_SYSTEM(waitpid(child, status, 0));
     }
-    *outcome = *shared;
-    CHECK_SYSTEM(munmap(shared, sizeof(*shared)));
     if (!all_gone())
         return DEMO_LITTER;
-    return hung ? DEMO_HUNG : end_of(status, outcome);
+    if (WIFEXITED(*status) && WEXITSTATUS(*status) == EXIT_SKIPPED)
+        _exit(EXIT_SKIPPED);
+    return hung ? DEMO_HUNG : DEMO_FINISHED;
+}
+
+struct demo_work {
+    uint32_t backend;
+    struct outcome *outcome;
+};
+
+static void be_the_demo(void *argument)
+{
+    const struct demo_work *work = argument;
+
+    demo_run(work->backend, work->outcome);
+}
+
+enum demo_end run_demo(const struct environment *environment, long value, uint32_t backend, struct outcome *outcome)
+{
+    struct outcome *shared =
+        CHECK_SYSTEM(mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    struct demo_work work = {.backend = backend, .outcome = shared};
+    const struct apart apart = {.run = be_the_demo, .argument = &work};
+    int status = 0;
+    enum demo_end end = run_apart(environment, value, &apart, &status);
+
+    *outcome = *shared;
+    CHECK_SYSTEM(munmap(shared, sizeof(*shared)));
+    return end != DEMO_FINISHED || (status == 0 && outcome->finished) ? end : DEMO_ENDED;
 }
 
 const char *demo_end_text(enum demo_end end)
