@@ -101,6 +101,7 @@ static void do_nothing(const struct environment *environment, long value)
 }
 
 enum refusal {
+    NOTHING,
     FROM_EXEC, /* what the dynamic loader and the C library do before main(), too */
     FROM_MAIN,
 };
@@ -204,6 +205,21 @@ static void check_agreement(const struct said *doctor, const struct said *run, u
     if (!says_nothing_of_the_platform(run) && says_usable(doctor, backend) != opened(run))
         check_failed(CHECK_HERE, "run %s the platform, and doctor says: %s", opened(run) ? "opened" : "could not open",
                      doctor->out);
+}
+
+void check_doctor(uint32_t backend, bool works, const char *text)
+{
+    const char *const arguments[] = {"trapgate", "doctor", NULL};
+    struct command command = {.arguments = arguments};
+    struct said said;
+
+    if (TRAPGATE_COMMAND[0] == '\0')
+        SKIP("built without the trapgate command");
+    run_command(&command, NOTHING, &said);
+    check_ended(&said);
+    CHECK_EQ(says_usable(&said, backend), works);
+    if (!strstr(said.out, text))
+        check_failed(CHECK_HERE, "no '%s' in %s", text, said.out);
 }
 
 /* ---- the sweep ---- */

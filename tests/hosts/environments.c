@@ -236,6 +236,8 @@ const struct environment environments[] = {
     {"user_namespace", unshare_it, CLONE_NEWUSER, {.expected = WORKS}, {.expected = WORKS}, ONCE},
     {"pid_namespace_to_come", unshare_it, CLONE_NEWPID, {REFUSED, {"unshare"}}, {REFUSED, {"unshare"}}, ONCE},
 
+    {"traced", be_traced, 0, {REFUSED, {"tracer"}}, {.expected = WORKS}, ONCE},
+
     {"no_sigaltstack", refuse_call, SYS_sigaltstack, {.expected = WORKS}, {REFUSED, {"sigaltstack"}}, VALUES(refusals)},
     {"no_seccomp", refuse_call, SYS_seccomp, {REFUSED, {"seccomp(2)"}}, {REFUSED, {"seccomp(2)"}}, VALUES(refusals)},
     {"no_memfd", refuse_call, SYS_memfd_create, {.expected = WORKS}, {REFUSED, {"memfd_create"}}, VALUES(refusals)},

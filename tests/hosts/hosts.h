@@ -64,6 +64,9 @@ enum demo_end {
     DEMO_LITTER, /* a process of it was left behind */
 };
 
+/* For environment.prepare: another process traces this one and all that come of it. */
+void be_traced(const struct environment *environment, long value);
+
 /* What a process of its own is for. */
 struct apart {
     void (*set_up)(void *argument); /* before it is made to be in the environment; NULL: nothing */
@@ -96,6 +99,10 @@ void record_demo(uint32_t backend, bool calls[CALLS_MAX]);
 int sweep_calls(uint32_t backend, const char *how, const bool calls[CALLS_MAX],
                 void (*try_call)(uint32_t backend, int nr, long value));
 int sweep_demo(uint32_t backend, const char *how);
+/* `trapgate doctor` says that the backend works, or that it does not, and has that text. */
+void check_doctor(uint32_t backend, bool works, const char *text);
+/* This host's kernel.yama.ptrace_scope. */
+void check_yama(uint32_t backend);
 /* `trapgate run` and `trapgate doctor` instead of the demo. */
 int sweep_command(uint32_t backend, const char *how);
 

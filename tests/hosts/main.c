@@ -2,7 +2,7 @@
 /*
  * usage: hosts ptrace|systrap|auto ENVIRONMENT
  *        hosts ptrace|systrap sweep|command [forbidden|missing|fatal]
- *        hosts ptrace|systrap calls
+ *        hosts ptrace|systrap calls|yama
  *        hosts --list
  */
 #include "hosts.h"
@@ -78,11 +78,13 @@ static const struct {
     uint32_t backend;
 } backends[] = {{"ptrace", TG_BACKEND_PTRACE}, {"systrap", TG_BACKEND_SYSTRAP}, {"auto", TG_BACKEND_AUTO}};
 
-/* AUTO works where one of them does, and says what is wrong with each where none does. */
+/* AUTO works where one of them does, and says what is wrong with each where none does. systrap comes first. */
 static void check_auto(const struct outcome *outcome, const struct environment *environment)
 {
     if (environment->ptrace.expected == WORKS || environment->systrap.expected == WORKS) {
         check_outcome(outcome, &(struct verdict){.expected = WORKS});
+        if (environment->systrap.expected != EITHER)
+            CHECK_EQ(outcome->backend, environment->systrap.expected == WORKS ? TG_BACKEND_SYSTRAP : TG_BACKEND_PTRACE);
     } else if (environment->ptrace.expected == REFUSED && environment->systrap.expected == REFUSED) {
         check_outcome(outcome, &environment->ptrace);
         check_words(&environment->systrap, outcome->message);
@@ -135,6 +137,8 @@ static int run_named(uint32_t backend, const char *name, const char *how)
 {
     if (strcmp(name, "sweep") == 0)
         return sweep_demo(backend, how) ? 1 : 0;
+    if (strcmp(name, "yama") == 0)
+        return check_yama(backend), 0;
     if (strcmp(name, "command") == 0)
         return sweep_command(backend, how) ? 1 : 0;
     if (strcmp(name, "calls") == 0)
