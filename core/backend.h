@@ -77,6 +77,12 @@ extern const struct backend_ops ptrace_backend;
 extern const struct backend_ops systrap_backend;
 
 /*
+ * For the end of a sentence about a stub that has died of this: "" or ": " and the cause, where one is known that
+ * lies with the embedder.
+ */
+const char *subprocess_death_cause(int32_t reason, int32_t status);
+
+/*
  * The sentence for a subprocess that could not be made, and what the embedder gets. from: NULL for a copy of the
  * template; where: what failed, in front of errors that have no sentence of their own.
  */

@@ -159,7 +159,7 @@ int open_report_end(struct open_report *report, const char *step, int32_t reason
     if (reason == TG_DEAD_KILLED && status == SIGSYS) {
         open_report_fill(report, step,
                          "open the platform before that filter is loaded, or let it allow what stubs need",
-                         "a seccomp filter that this process had before kills stubs");
+                         "a seccomp filter that this process had before kills stubs or threads of them");
         return -EPERM;
     }
     open_report_fill(report, step, "look at the kernel's log: the host may have been out of memory",

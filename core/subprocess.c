@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The life of a subprocess and the door through which operations go in. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,13 @@ void subprocess_drain(struct tg_subprocess *subprocess)
 
     while ((use = atomic_load(&subprocess->use)) != SUBPROCESS_SHUT)
         futex_wait(&subprocess->use, use);
+}
+
+const char *subprocess_death_cause(int32_t reason, int32_t status)
+{
+    if (reason == TG_DEAD_KILLED && status == SIGSYS)
+        return ": a seccomp filter that this process had before it opened the platform kills stubs or threads of them";
+    return "";
 }
 
 int subprocess_create_failed(struct tg_platform *platform, const struct tg_subprocess *from, const char *where, int err)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "core/interrupt.h"
@@ -70,25 +71,40 @@ static int died(const struct trial *trial, uint64_t nr, const struct tg_event_de
     return err;
 }
 
-static int load(struct trial *trial)
+static int write_code(const struct trial *trial)
 {
-    struct tg_info *info = &trial->platform->info;
     uint8_t code[CALLS * CALL_SIZE_MAX];
-    struct tg_mem_op op = {.kind = TG_MEM_MAP, .fd = -1, .prot = TG_PROT_READ | TG_PROT_WRITE};
     size_t done;
     int err;
 
-    trial->code = info->user_end / 2 & ~((uint64_t)info->page_size - 1);
-    op.addr = trial->code;
-    op.length = info->page_size;
-    err = subprocess_apply(trial->subprocess, &op, 1, &done);
     for (uint64_t nr = 0; nr < CALLS; nr++)
         memcpy(code + nr * tgi_arch.call_code_size, tgi_arch.call_code, tgi_arch.call_code_size);
+    err = subprocess_write(trial->subprocess, trial->code, code, CALLS * tgi_arch.call_code_size, &done);
+    return err ? err : subprocess_read(trial->subprocess, trial->code, code, 1, &done);
+}
+
+/* The second page is there for the operations that code does not need. A host may refuse advice, but not kill for it.
+ */
+static int load(struct trial *trial)
+{
+    const uint64_t page = trial->platform->info.page_size;
+    const uint64_t at = trial->platform->info.user_end / 2 & ~(page - 1);
+    const struct tg_mem_op map = {
+        .kind = TG_MEM_MAP, .addr = at, .length = 2 * page, .fd = -1, .prot = TG_PROT_READ | TG_PROT_WRITE};
+    const struct tg_mem_op advise = {.kind = TG_MEM_ADVISE, .addr = at + page, .length = page, .advice = MADV_DONTNEED};
+    const struct tg_mem_op others[] = {
+        {.kind = TG_MEM_UNMAP, .addr = at + page, .length = page},
+        {.kind = TG_MEM_PROTECT, .addr = at, .length = page, .prot = TG_PROT_READ | TG_PROT_EXEC},
+    };
+    size_t done;
+    int err = subprocess_apply(trial->subprocess, &map, 1, &done);
+
+    trial->code = at;
     if (!err)
-        err = subprocess_write(trial->subprocess, trial->code, code, CALLS * tgi_arch.call_code_size, &done);
-    op.kind = TG_MEM_PROTECT;
-    op.prot = TG_PROT_READ | TG_PROT_EXEC;
-    return err ? err : subprocess_apply(trial->subprocess, &op, 1, &done);
+        err = write_code(trial);
+    if (!err && subprocess_apply(trial->subprocess, &advise, 1, &done) == -ESRCH)
+        err = -ESRCH;
+    return err ? err : subprocess_apply(trial->subprocess, others, sizeof(others) / sizeof(others[0]), &done);
 }
 
 /* Each from a place of its own, so that none is hot. */

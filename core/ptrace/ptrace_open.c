@@ -5,8 +5,10 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "core/memory_calls.h"
 #include "core/ptrace/fp_ownership.h"
 #include "core/ptrace/guest_memory.h"
 #include "core/ptrace/ptrace_queue.h"
@@ -63,15 +65,67 @@ static int inject_unmap(void *arg, uint64_t start, uint64_t end)
 
 static int sweep(struct tg_platform *platform, struct open_report *report)
 {
+    static const char step[] = "unmap the embedder's memory";
     const struct ptrace_platform *pp = ptrace_platform(platform);
+    struct ptrace_subprocess *template = pp->template.subprocess;
     struct stub_thread *thread;
-    int err = tracer_acquire(tracer_current(platform), pp->template.subprocess, NULL, &thread);
+    int err = tracer_acquire(tracer_current(platform), template, NULL, &thread);
 
     if (!err) {
         err = sweep_all(platform, pp->stub_start, pp->stub_end, inject_unmap, thread);
         tracer_release(thread);
     }
-    return err ? open_report_call(report, "unmap the embedder's memory", "munmap(2)", err) : 0;
+    if (err == -ESRCH)
+        return open_report_end(report, step, template->death_reason, template->death_status);
+    return err ? open_report_call(report, step, "munmap(2)", err) : 0;
+}
+
+static int inject_operation(struct stub_thread *thread, const struct tg_mem_op *op)
+{
+    const struct ptrace_platform *pp = ptrace_platform(thread->subprocess->base.platform);
+    struct arch_stub_request request = {.job = ARCH_STUB_CALL, .stub_start = pp->stub_start};
+    tg_regs after;
+
+    memory_call_fill(&request.call, op);
+    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    return stub_thread_inject(thread, &request, &after);
+}
+
+/*
+ * A filter that stubs inherit may kill them for what a memory operation makes
+ * them call. What it refuses is said when the embedder asks for it. 0; -errno.
+ */
+static int make_operations(const struct tg_platform *platform, struct stub_thread *thread)
+{
+    const uint64_t page = platform->info.page_size;
+    const uint64_t at = platform->info.user_end / 2 & ~(page - 1);
+    const struct tg_mem_op operations[] = {
+        {.kind = TG_MEM_MAP, .addr = at, .length = page, .fd = -1, .prot = TG_PROT_READ},
+        {.kind = TG_MEM_PROTECT, .addr = at, .length = page},
+        {.kind = TG_MEM_ADVISE, .addr = at, .length = page, .advice = MADV_DONTNEED},
+        {.kind = TG_MEM_UNMAP, .addr = at, .length = page},
+    };
+    int err = 0;
+
+    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]) && !err; i++)
+        err = inject_operation(thread, &operations[i]);
+    return err;
+}
+
+static int try_operations(struct tg_platform *platform, struct open_report *report)
+{
+    static const char step[] = "change a stub's memory";
+    struct ptrace_subprocess *template = ptrace_platform(platform)->template.subprocess;
+    struct stub_thread *thread;
+    int err = tracer_acquire(tracer_current(platform), template, NULL, &thread);
+
+    if (!err) {
+        err = make_operations(platform, thread);
+        tracer_release(thread);
+    }
+    if (err == -ESRCH)
+        return open_report_end(report, step, template->death_reason, template->death_status);
+    return err ? open_report_call(report, step, "ptrace(2)", err) : 0;
 }
 
 /* Does SYSEMU work, and does the kernel say how a call was made? A guest of one instruction tells. */
@@ -154,6 +208,8 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
         err = ptrace_template_start(platform, options, report);
     if (!err) {
         err = sweep(platform, report);
+        if (!err)
+            err = try_operations(platform, report);
         if (!err)
             err = learn_from_stub(platform, report);
         if (!err)

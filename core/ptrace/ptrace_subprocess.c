@@ -317,6 +317,14 @@ static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, si
     return err;
 }
 
+static int operation_failed(struct ptrace_subprocess *subprocess)
+{
+    const bool known = atomic_load(&subprocess->death) == DEAD;
+
+    return platform_fail(subprocess->base.platform, -ESRCH, "memory operation: the stub process is dead%s",
+                         known ? subprocess_death_cause(subprocess->death_reason, subprocess->death_status) : "");
+}
+
 int ptrace_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op *ops, size_t n, size_t *done)
 {
     struct tg_platform *platform = base->platform;
@@ -333,6 +341,6 @@ int ptrace_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op *
         tracer_release(thread);
     }
     if (err == -ESRCH)
-        return platform_fail(platform, err, "memory operation: the stub process is dead");
+        return operation_failed(to_ptrace_subprocess(base));
     return err;
 }

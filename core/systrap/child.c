@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/descriptors.h"
 #include "core/systrap/child.h"
+#include "core/thread_end.h"
 
 /* The kernel's name for the processor time of a process; the C library's way to it asks the host for more. */
 #define PROCESS_CLOCK(pid) ((clockid_t)(~(uint32_t)(pid) << 3 | 2))
@@ -69,10 +70,16 @@ void child_kick(struct systrap_subprocess *subprocess, pid_t thread)
     errno = saved_errno;
 }
 
+/* The number of one that is not the first may be another's when it has ended, and then not in this process. */
+static bool is_gone(pid_t pid, pid_t thread)
+{
+    return thread_has_ended(thread) || (syscall(SYS_tgkill, pid, thread, 0) && errno == ESRCH);
+}
+
 bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread)
 {
     pid_t pid = hold(subprocess);
-    bool ended = pid && syscall(SYS_tgkill, pid, thread, 0) && errno == ESRCH;
+    bool ended = pid && is_gone(pid, thread ? thread : pid);
 
     let_go(subprocess);
     return !ended;

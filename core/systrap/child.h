@@ -26,7 +26,7 @@ int child_open(const struct systrap_subprocess *subprocess);
 bool child_kill(struct systrap_subprocess *subprocess);
 /* Any thread, any signal handler. */
 void child_kick(struct systrap_subprocess *subprocess, pid_t thread);
-/* False: that thread of it has ended. */
+/* False: that thread of it has ended. 0: its first one, the syscall thread. True also when the host does not say. */
 bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread);
 /* Somebody has stopped it by a signal. False also when the host does not say. */
 bool child_is_stopped(struct systrap_subprocess *subprocess);

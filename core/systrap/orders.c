@@ -12,12 +12,15 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/systrap/lost_threads.h"
 #include "core/systrap/systrap_backend.h"
+#include "core/systrap/watchdog.h"
 
 #define SPIN_NS  20000
 #define FIRST    1
 #define LEFT_MAX 0x7f
 #define HINT_NS  (NS_PER_SECOND / 500) /* a look costs a system call; most orders are answered long before */
+#define LOOK_NS  (WATCHDOG_ROUND_NS / 10)
 
 static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t sequence)
 {
@@ -44,10 +47,22 @@ static bool is_answered(const struct systrap_subprocess *subprocess, uint32_t se
     return offset >= 0 && (uint64_t)offset >> ANSWER_SEQUENCE_SHIFT == (sequence & ANSWER_SEQUENCE_MASK);
 }
 
+/* The syscall thread may have been ended while it made a call. Then nobody would ever answer. */
+static void look_for_thread(struct systrap_subprocess *subprocess, int64_t *look_at)
+{
+    int64_t now = clock_monotonic_ns();
+
+    if (now < *look_at)
+        return;
+    *look_at = now + LOOK_NS;
+    lost_threads_look(subprocess, now);
+}
+
 /* A guest can spoil the hint: once in a while the answer itself is looked at. */
 static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequence)
 {
     struct systrap_control *control = control_of(subprocess);
+    int64_t look_at = 0;
 
     if (spin_for_reply(subprocess, sequence))
         return 0;
@@ -61,6 +76,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
         shared_futex_wait(&control->reply, reply, clock_monotonic_ns() + HINT_NS);
         if (is_answered(subprocess, sequence))
             break;
+        look_for_thread(subprocess, &look_at);
     }
     SHARED_SWAP(control->reply_waiting, 0);
     return systrap_is_dead(subprocess) ? -ESRCH : 0;

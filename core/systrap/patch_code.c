@@ -154,8 +154,12 @@ bool patch_code_register(struct systrap_subprocess *template)
     struct answer answer = {.left = 1};
 
     pthread_mutex_lock(&template->order_lock);
-    orders_of(template)->calls[0] = barrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
+    /* Nothing is there to be moved: but a filter that kills a stub for that call is to do so now, while opening. */
+    orders_of(template)->calls[0] = move_call(template, 0, 0);
     orders_give(template, 1, &answer);
+    orders_of(template)->calls[0] = barrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
+    if (orders_give(template, 1, &answer))
+        answer.left = 1;
     pthread_mutex_unlock(&template->order_lock);
     return answer.left == 0;
 }

@@ -66,7 +66,7 @@ struct systrap_patches {
 
 /* watchdog.c: what looks at a stub have said, each at least half a round after the one before. */
 struct systrap_watch {
-    _Atomic int64_t lost_at; /* when a worker was first seen to have ended; 0: none has */
+    _Atomic int64_t lost_at; /* when a thread was first seen to have ended alone; 0: none has */
     _Atomic bool looking;    /* somebody does; what follows is his */
     int64_t looked_at;
     int64_t run_ns;        /* that its threads had run then */

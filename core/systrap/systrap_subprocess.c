@@ -208,9 +208,14 @@ void systrap_end_guests(struct tg_platform *platform)
 
 /* ---- creation ---- */
 
-static int create_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err)
+static int create_failed(struct systrap_subprocess *child, const struct tg_subprocess *from, int err)
 {
+    struct tg_platform *platform = child->base.platform;
+
     switch (err) {
+    case -EIO:
+        return platform_fail(platform, err, "create a subprocess: its process has ended before its first answer%s",
+                             subprocess_death_cause(child->death_reason, child->death_status));
     case -EFBIG:
         return platform_fail(platform, -EAGAIN,
                              "create a subprocess: RLIMIT_FSIZE is below the size of the memory shared with it");
@@ -323,7 +328,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
     int err;
 
     if (!subprocess_enter(&mother->base))
-        return create_failed(platform, from, -ESRCH);
+        return create_failed(child, from, -ESRCH);
     err = systrap_subprocess_init(child, &call);
     if (!err) {
         pthread_mutex_lock(&mother->order_lock);
@@ -333,7 +338,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
             undo_init(child);
     }
     subprocess_leave(&mother->base);
-    return err ? create_failed(platform, from, err) : 0;
+    return err ? create_failed(child, from, err) : 0;
 }
 
 /* ---- memory operations ---- */
@@ -397,7 +402,8 @@ int systrap_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op 
     err = apply_all(subprocess, ops, n, done);
     pthread_mutex_unlock(&subprocess->order_lock);
     if (err == -ESRCH)
-        return platform_fail(base->platform, err, "memory operation: the stub process is dead");
+        return platform_fail(base->platform, err, "memory operation: the stub process is dead%s",
+                             subprocess_death_cause(subprocess->death_reason, subprocess->death_status));
     return err;
 }
 

@@ -192,13 +192,16 @@ static int order_unmap(void *arg, uint64_t start, uint64_t end)
 
 static int sweep(struct systrap_subprocess *template, struct open_report *report)
 {
+    static const char step[] = "unmap the embedder's memory";
     const uint64_t region = systrap_platform(template->base.platform)->region;
     int err;
 
     pthread_mutex_lock(&template->order_lock);
     err = sweep_all(template->base.platform, region, region + SYSTRAP_REGION_SIZE, order_unmap, template);
     pthread_mutex_unlock(&template->order_lock);
-    return err ? open_report_call(report, "unmap the embedder's memory", "munmap(2)", err) : 0;
+    if (err == -ESRCH)
+        return open_report_end(report, step, template->death_reason, template->death_status);
+    return err ? open_report_call(report, step, "munmap(2)", err) : 0;
 }
 
 static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *report)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/systrap/watchdog.h"
 #include "core/systrap/child.h"
+#include "core/systrap/lost_threads.h"
 
 #define LOOK_NS     (WATCHDOG_ROUND_NS / 2) /* in less a stub that was woken may not get a processor */
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
@@ -80,38 +81,6 @@ bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchd
         wait->since = times;
     wait->begun = true;
     return times.lived - wait->since.lived >= ANSWER_NS || times.held_up - wait->since.held_up >= held_up_ns;
-}
-
-/* ---- workers ---- */
-
-static bool has_all_workers(struct systrap_subprocess *subprocess)
-{
-    uint32_t n = atomic_load(&subprocess->worker_count);
-
-    for (uint32_t i = 0; i < n; i++) {
-        if (!child_has_thread(subprocess, subprocess->workers[i]))
-            return false;
-    }
-    return true;
-}
-
-/*
- * A filter that the embedder had before may end the one thread that makes a
- * call, and tells nobody. A process that is on its way out has lost some, too,
- * but not for so long.
- */
-static bool has_lost_worker(struct systrap_subprocess *subprocess, int64_t now_ns)
-{
-    int64_t none = 0;
-
-    if (has_all_workers(subprocess)) {
-        atomic_store(&subprocess->watch.lost_at, 0);
-        return false;
-    }
-    if (atomic_compare_exchange_strong(&subprocess->watch.lost_at, &none, now_ns) || now_ns - none < PATIENCE_NS)
-        return false;
-    systrap_subprocess_die(subprocess, TG_DEAD_KILLED, SIGSYS);
-    return true;
 }
 
 /* ---- contexts in flight ---- */
@@ -207,7 +176,7 @@ bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
     bool hopeless;
     bool stuck;
 
-    if (has_lost_worker(context->bound, now_ns))
+    if (lost_threads_look(context->bound, now_ns))
         return true;
     if (!is_in_trouble(context, now_ns, &stuck) || !look(context->bound, now_ns))
         return false;
@@ -240,7 +209,7 @@ bool watchdog_gives_up_queued(struct systrap_subprocess *subprocess, int64_t now
 {
     struct watchdog_times times;
 
-    if (has_lost_worker(subprocess, now_ns))
+    if (lost_threads_look(subprocess, now_ns))
         return true;
     if (!is_any_queued(subprocess, now_ns, NULL) || !look(subprocess, now_ns))
         return false;

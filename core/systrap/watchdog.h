@@ -25,7 +25,7 @@
 /*
  * The context is in flight. True: it has been stuck for five rounds in which
  * its stub was given a processor, or has not answered an interrupt for five
- * minutes of these; or a worker has ended alone, and the subprocess with it.
+ * minutes of these; or a thread of the stub has ended alone, and the subprocess with it.
  */
 bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns);
 /* The same for all contexts of queues in the subprocess, whose lock is not held. */

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The death of a stub, by any cause at any moment, is an event and costs nobody else. */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -402,6 +409,47 @@ static void during_fork(uint32_t backend)
     guest_close(&guest);
 }
 
+/* A thread that gives this advice ends, and nobody else: this process does not, and nor does opening. */
+static void end_threads_that_advise(int advice)
+{
+    const struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)advice, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {ARRAY_SIZE(code), (struct sock_filter *)(uintptr_t)code};
+
+    CHECK_SYSTEM(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void thread_ends_alone(uint32_t backend)
+{
+    const tg_mem_op op = {.size = sizeof(op),
+                          .kind = TG_MEM_ADVISE,
+                          .addr = GUEST_DATA_AT,
+                          .length = 4096,
+                          .fd = -1,
+                          .advice = MADV_PAGEOUT};
+    struct guest guest;
+    size_t done = 99;
+
+    end_threads_that_advise(MADV_PAGEOUT);
+    guest_open(&guest, backend, GUEST_CODE(counting_calls));
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_RESULT(tg_subprocess_apply(guest.subprocess, &op, 1, &done), -ESRCH);
+    CHECK_EQ(done, 0);
+    CHECK(strstr(tg_platform_last_error(guest.platform), "filter") != NULL);
+    guest_run(&guest);
+    CHECK_DEAD(&guest.event, TG_DEAD_KILLED, SIGSYS);
+    check_gone(guest.subprocess);
+    check_context_lives(&guest);
+    guest_close(&guest);
+}
+
 const struct test_case death_cases[] = {
     {"death.running", "SIGKILL of a stub that runs a guest: a DEAD event, -ESRCH afterwards, the context lives",
      while_running},
@@ -411,6 +459,9 @@ const struct test_case death_cases[] = {
      seen_by_memory_operations},
     {"death.copies", "A memory copy on a dead stub is -ESRCH also when nobody noticed before", seen_by_copies},
     {"death.during_apply", "SIGKILL in the middle of memory operations: -ESRCH, never a hang", during_apply},
+    {"death.thread_ended",
+     "A filter of the embedder's ends a stub's thread alone: -ESRCH that names it, DEAD, never a hang",
+     thread_ends_alone},
     {"death.during_calls", "SIGKILL at random moments of calls: DEAD each time, others go on", during_calls},
     {"death.during_fork", "SIGKILL at random moments of forks: -ESRCH each time, others go on", during_fork},
     {"death.all_contexts", "Every context that runs in a stub hears of its death, and it counts once",

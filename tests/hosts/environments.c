@@ -184,6 +184,8 @@ static const long refusals[] = {EPERM, ENOSYS};
 static const long forbidden[] = {EPERM};
 static const long missing[] = {ENOSYS};
 static const long fatal[] = {KILL};
+static const long calls_of_stubs[] = {SYS_mmap,   SYS_munmap, SYS_mprotect, SYS_madvise,
+                                      SYS_mremap, SYS_lseek,  SYS_futex,    SYS_clone};
 
 #define VALUES(array) (array), ARRAY_SIZE(array)
 #define ONCE          NULL, 0
@@ -258,6 +260,7 @@ const struct environment environments[] = {
     {"no_copies", refuse_call, SYS_process_vm_writev, {.expected = WORKS}, {.expected = WORKS}, VALUES(refusals)},
     {"no_limits_shown", refuse_call, SYS_prlimit64, {.expected = WORKS}, {.expected = WORKS}, VALUES(refusals)},
     {"fatal_call", refuse_call, SYS_reboot, {.expected = WORKS}, {REFUSED, {"system call 169"}}, VALUES(fatal)},
+    {"ended_threads", end_threads_of_stubs, 0, {EITHER, {"filter"}}, {EITHER, {"filter"}}, VALUES(calls_of_stubs)},
     {"fatal_sigaltstack", refuse_call, SYS_sigaltstack, {.expected = WORKS}, {REFUSED, {"filter"}}, VALUES(fatal)},
 };
 

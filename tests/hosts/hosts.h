@@ -87,6 +87,8 @@ void check_decent(const struct outcome *outcome);
 
 /* For environment.prepare: this call answers with that error number, or with KILL (filter.h). */
 void refuse_call(const struct environment *environment, long value);
+/* A thread that makes call number value in a stub's own code ends alone. */
+void end_threads_of_stubs(const struct environment *environment, long value);
 
 #define CALLS_MAX 512
 

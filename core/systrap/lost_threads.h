@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Threads of a stub that end alone. A filter that the embedder had before may
+ * end the one thread that makes a call, and tells nobody: neither its process
+ * nor who waits for that thread hears of it.
+ */
+#ifndef CORE_SYSTRAP_LOST_THREADS_H
+#define CORE_SYSTRAP_LOST_THREADS_H
+
+#include "core/systrap/systrap_backend.h"
+
+/*
+ * By who waits for a worker or for the syscall thread, once in a while. True:
+ * the subprocess has had only some of its threads for five rounds, and has died
+ * of it.
+ */
+bool lost_threads_look(struct systrap_subprocess *subprocess, int64_t now_ns);
+
+#endif
