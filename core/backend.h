@@ -22,6 +22,15 @@ struct backend_ops {
      * capabilities of the backend alone. On an error everything is undone and the report filled.
      */
     int (*open)(struct tg_platform *platform, const struct tg_platform_options *options, struct open_report *report);
+    /*
+     * In a process that was forked from the opener's, whose threads may have been in the middle of anything: gives
+     * back the descriptors and the memory that are copies of the opener's and that no thread changes. No lock, no
+     * list, nothing from malloc(3), whose owner may have been about to free it. More than once does no harm. last: no
+     * handle of the platform will be used any more. NULL: there is nothing.
+     */
+    void (*queue_forget)(struct tg_queue *queue);
+    void (*subprocess_forget)(struct tg_subprocess *subprocess, bool last);
+    void (*forget)(struct tg_platform *platform);
     /* Closing has begun: what guests do and have is of no use any more. NULL: there is nothing to be gained by that. */
     void (*end_guests)(struct tg_platform *platform);
     void (*close)(struct tg_platform *platform);

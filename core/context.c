@@ -45,9 +45,9 @@ int context_create(struct tg_platform *platform, struct tg_context **out)
         platform->ops->context_create(context);
     reset(context);
     count(platform, COUNTER_CONTEXTS);
-    pthread_mutex_lock(&platform->lock);
+    platform_lock(platform);
     list_add_last(&platform->contexts, &context->node);
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
     *out = context;
     return 0;
 }
@@ -161,7 +161,8 @@ void context_take_back(struct tg_context *context, const struct tg_event *event)
 
 void context_destroy(struct tg_context *context)
 {
-    if (!context)
+    /* A process that was forked from the opener's has nothing of it to give back. */
+    if (!context || !platform_is_ours(context->platform))
         return;
     /* Freeing one that runs would pull the ground from under whoever runs it. Closing the platform frees it. */
     if (context_take(context))
@@ -175,11 +176,11 @@ void context_free(struct tg_context *context)
     struct tg_platform *platform = context->platform;
 
     platform->ops->context_destroy(context);
-    pthread_mutex_lock(&platform->lock);
+    platform_lock(platform);
     list_remove(&context->node);
     for (size_t i = 0; i < CONTEXT_COUNTERS; i++)
         count_many(platform, context_counters[i], context_counted(context, i));
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
     uncount(platform, COUNTER_CONTEXTS);
     free(context->fp);
     free(context);

@@ -21,7 +21,7 @@ static void add_contexts(struct tg_platform *platform, uint64_t numbers[COUNTERS
 {
     const struct list *node;
 
-    pthread_mutex_lock(&platform->lock);
+    platform_lock(platform);
     for (size_t i = 0; i < CONTEXT_COUNTERS; i++)
         numbers[context_counters[i]] = atomic_load(&platform->counters[context_counters[i]]);
     list_for_each(node, &platform->contexts)
@@ -31,7 +31,7 @@ static void add_contexts(struct tg_platform *platform, uint64_t numbers[COUNTERS
         for (size_t i = 0; i < CONTEXT_COUNTERS; i++)
             numbers[context_counters[i]] += context_counted(context, i);
     }
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
 }
 
 /* Where each counter is in tg_stats, and how many there are in a row. */

@@ -182,6 +182,9 @@ void context_destroy(struct tg_context *context);
 void context_free(struct tg_context *context);
 int queue_create(struct tg_platform *platform, struct tg_queue **out);
 void queue_destroy(struct tg_queue *queue);
+/* What destroying is in a process that was forked from the opener's: backend.h. */
+void queue_forget(struct tg_queue *queue);
+void subprocess_forget(struct tg_subprocess *subprocess, bool last);
 /* The descriptor or its thread could not be made: the sentence, and the number of the header's list. */
 int queue_fd_failed(struct tg_platform *platform, int err);
 

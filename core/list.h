@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* A circular doubly linked list whose nodes are members of what they link. */
+/*
+ * A circular doubly linked list whose nodes are members of what they link. At
+ * each moment of a change who follows next from the head comes to the head
+ * again, over nodes that are or were linked: a process that is forked in the
+ * middle has no more than that.
+ */
 #ifndef CORE_LIST_H
 #define CORE_LIST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -35,6 +41,7 @@ static inline void list_add_first(struct list *head, struct list *node)
     node->next = head->next;
     node->prev = head;
     head->next->prev = node;
+    atomic_signal_fence(memory_order_seq_cst);
     head->next = node;
 }
 
@@ -48,6 +55,7 @@ static inline void list_remove(struct list *node)
 {
     node->prev->next = node->next;
     node->next->prev = node->prev;
+    atomic_signal_fence(memory_order_seq_cst);
     list_init(node);
 }
 

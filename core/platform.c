@@ -204,8 +204,24 @@ int platform_probe(uint32_t backend, struct tg_probe *out)
     return 0;
 }
 
+/* In a process that was forked from the opener's. */
+static void forget(struct tg_platform *platform)
+{
+    struct list *node;
+
+    list_for_each(node, &platform->queues) queue_forget(container_of(node, struct tg_queue, node));
+    list_for_each(node, &platform->subprocesses)
+        subprocess_forget(container_of(node, struct tg_subprocess, node), true);
+    if (platform->ops->forget)
+        platform->ops->forget(platform);
+}
+
 void platform_close(struct tg_platform *platform)
 {
+    if (!platform_is_ours(platform)) {
+        forget(platform);
+        return;
+    }
     if (platform->ops->end_guests)
         platform->ops->end_guests(platform);
     while (!list_empty(&platform->queues))

@@ -29,7 +29,7 @@ struct tg_platform {
     _Atomic int32_t last_reason;
     _Atomic int32_t last_status;
     _Atomic uint64_t counters[COUNTERS];
-    pthread_mutex_t lock; /* the lists */
+    pthread_mutex_t lock; /* the lists; platform_lock() takes it */
     struct list subprocesses;
     struct list contexts;
     struct list queues;

@@ -19,9 +19,9 @@ int queue_create(struct tg_platform *platform, struct tg_queue **out)
         free(queue);
         return err;
     }
-    pthread_mutex_lock(&platform->lock);
+    platform_lock(platform);
     list_add_last(&platform->queues, &queue->node);
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
     *out = queue;
     return 0;
 }
@@ -49,6 +49,12 @@ int queue_fd_failed(struct tg_platform *platform, int err)
     }
 }
 
+void queue_forget(struct tg_queue *queue)
+{
+    if (queue->platform->ops->queue_forget)
+        queue->platform->ops->queue_forget(queue);
+}
+
 void queue_destroy(struct tg_queue *queue)
 {
     struct tg_platform *platform;
@@ -56,9 +62,13 @@ void queue_destroy(struct tg_queue *queue)
     if (!queue)
         return;
     platform = queue->platform;
-    pthread_mutex_lock(&platform->lock);
+    if (!platform_is_ours(platform)) {
+        queue_forget(queue);
+        return;
+    }
+    platform_lock(platform);
     list_remove(&queue->node);
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
     platform->ops->queue_destroy(queue);
     free(queue);
 }

@@ -20,6 +20,15 @@ static inline bool platform_may_be_ours(const struct tg_platform *platform)
     return *platform->opener;
 }
 
+/*
+ * tg_platform.lock, in the process that opened the platform. One that was
+ * forked from it has a single thread, and a copy that a thread may hold which
+ * is not there: it takes none. That is for all locks: where such a process is
+ * not refused, it takes no other.
+ */
+void platform_lock(struct tg_platform *platform);
+void platform_unlock(struct tg_platform *platform);
+
 /* What a process that was forked from the opener gets for calls that reach a stub. */
 int platform_refuse_fork(struct tg_platform *platform, const char *what);
 

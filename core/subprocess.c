@@ -89,11 +89,17 @@ int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, 
         return err;
     }
     count(platform, COUNTER_SUBPROCESSES);
-    pthread_mutex_lock(&platform->lock);
+    platform_lock(platform);
     list_add_last(&platform->subprocesses, &subprocess->node);
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
     *out = subprocess;
     return 0;
+}
+
+void subprocess_forget(struct tg_subprocess *subprocess, bool last)
+{
+    if (subprocess->platform->ops->subprocess_forget)
+        subprocess->platform->ops->subprocess_forget(subprocess, last);
 }
 
 void subprocess_destroy(struct tg_subprocess *subprocess)
@@ -103,9 +109,13 @@ void subprocess_destroy(struct tg_subprocess *subprocess)
     if (!subprocess)
         return;
     platform = subprocess->platform;
-    pthread_mutex_lock(&platform->lock);
+    if (!platform_is_ours(platform)) {
+        subprocess_forget(subprocess, false);
+        return;
+    }
+    platform_lock(platform);
     list_remove(&subprocess->node);
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
     uncount(platform, COUNTER_SUBPROCESSES);
     platform->ops->subprocess_destroy(subprocess);
 }

@@ -268,4 +268,5 @@ const struct backend_ops ptrace_backend = {
     .queue_wake = ptrace_queue_wake,
     .queue_fd = ptrace_queue_fd,
     .queue_destroy = ptrace_queue_destroy,
+    .queue_forget = ptrace_queue_forget,
 };

@@ -36,6 +36,10 @@ int ptrace_queue_submit(struct tg_queue *base, struct tg_context *base_context, 
     const struct tracer *tracer = tracer_find(base->platform);
     int err;
 
+    if (!platform_may_be_ours(base->platform)) {
+        subprocess_leave(subprocess);
+        return platform_refuse_fork(base->platform, "submit");
+    }
     context->subprocess = to_ptrace_subprocess(subprocess);
     context->queue = queue;
     pthread_mutex_lock(&queue->lock);
@@ -64,6 +68,8 @@ int ptrace_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t
     bool busy;
     int err;
 
+    if (!platform_may_be_ours(base->platform))
+        return platform_refuse_fork(base->platform, "wait");
     if (timeout_ns == 0)
         until = 0;
     else if (timeout_ns > 0 && timeout_ns < NEVER - clock_monotonic_ns())

@@ -289,6 +289,8 @@ int ptrace_context_switch(struct tg_context *context, struct tg_subprocess *subp
     NO_CANCELLATION;
     int err;
 
+    if (!platform_may_be_ours(context->platform))
+        return platform_refuse_fork(context->platform, "switch");
     if (!subprocess_enter(subprocess)) {
         event_dead(event, context, TG_DEAD_DESTROYED, 0);
         return 0;

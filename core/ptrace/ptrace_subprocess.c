@@ -135,22 +135,20 @@ void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t gro
     struct stub_thread *first = first_of(leader);
     struct list *node;
 
-    if (platform_is_ours(leader->base.platform)) {
-        ptrace_subprocess_die(leader, TG_DEAD_DESTROYED, 0);
-        subprocess_shut(&leader->base);
-        kill(-group, SIGKILL);
-        if (reap_group(group))
-            stub_thread_reaped(first);
-        /* A leader that ended before it had a group of its own is still there, and made no other thread. */
-        list_for_each(node, &leader->threads)
-        {
-            struct stub_thread *thread = container_of(node, struct stub_thread, of_subprocess);
+    ptrace_subprocess_die(leader, TG_DEAD_DESTROYED, 0);
+    subprocess_shut(&leader->base);
+    kill(-group, SIGKILL);
+    if (reap_group(group))
+        stub_thread_reaped(first);
+    /* A leader that ended before it had a group of its own is still there, and made no other thread. */
+    list_for_each(node, &leader->threads)
+    {
+        struct stub_thread *thread = container_of(node, struct stub_thread, of_subprocess);
 
-            if (thread != first)
-                stub_thread_reaped(thread);
-        }
-        reap(leader);
+        if (thread != first)
+            stub_thread_reaped(thread);
     }
+    reap(leader);
     ptrace_subprocess_release(leader);
 }
 
@@ -158,14 +156,12 @@ void ptrace_subprocess_destroy(struct tg_subprocess *base)
 {
     struct ptrace_subprocess *subprocess = to_ptrace_subprocess(base);
 
-    if (platform_is_ours(base->platform)) {
-        tracer_save_fp(subprocess);
-        ptrace_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
-        subprocess_shut(base);
-        ptrace_queue_subprocess_dead(subprocess);
-        subprocess_drain(base);
-        reap(subprocess);
-    }
+    tracer_save_fp(subprocess);
+    ptrace_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
+    subprocess_shut(base);
+    ptrace_queue_subprocess_dead(subprocess);
+    subprocess_drain(base);
+    reap(subprocess);
     ptrace_subprocess_release(subprocess);
 }
 

@@ -321,7 +321,5 @@ void ptrace_template_stop(struct tg_platform *platform)
     /* A stub that is killed while it makes another one may leave a child that nobody knows: it goes too. */
     ptrace_subprocess_destroy_group(pp->template.subprocess, pp->template.group);
     pp->template.subprocess = NULL;
-    /* A forked child has no keeper, and its stubs are not its own. */
-    if (platform_is_ours(platform))
-        stop_keeper(pp);
+    stop_keeper(pp);
 }

@@ -122,7 +122,7 @@ void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
     struct tg_platform *platform = subprocess->base.platform;
     struct list *node;
 
-    pthread_mutex_lock(&platform->lock);
+    platform_lock(platform);
     list_for_each(node, &platform->queues)
     {
         struct ptrace_queue *queue = to_ptrace_queue(container_of(node, struct tg_queue, node));
@@ -133,7 +133,7 @@ void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
             bell_ring(platform, atomic_load(&queue->bell));
         pthread_mutex_unlock(&queue->lock);
     }
-    pthread_mutex_unlock(&platform->lock);
+    platform_unlock(platform);
 }
 
 /* Contexts that run under another thread cannot be stopped from here: their stubs have to go. */
@@ -201,18 +201,19 @@ static void discard_ready(struct ptrace_queue *queue)
     }
 }
 
+void ptrace_queue_forget(struct tg_queue *base)
+{
+    const int fd = atomic_exchange(&to_ptrace_queue(base)->fd, -1);
+
+    if (fd >= 0)
+        close(fd);
+}
+
 void ptrace_queue_destroy(struct tg_queue *base)
 {
     struct ptrace_queue *queue = to_ptrace_queue(base);
-
     const int fd = atomic_load(&queue->fd);
 
-    /* A forked child has neither the service nor the stubs, and perhaps a lock that nobody will give back. */
-    if (!platform_is_ours(base->platform)) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
     if (fd >= 0) {
         atomic_store(&queue->stopping, true);
         ptrace_queue_wake(base);

@@ -139,6 +139,8 @@ int ptrace_queue_fd(struct tg_queue *base)
 
     if (atomic_load(&queue->fd) >= 0)
         return atomic_load(&queue->fd);
+    if (!platform_is_ours(base->platform))
+        return platform_refuse_fork(base->platform, "queue descriptor");
     pthread_mutex_lock(&pp->queues_lock);
     pthread_mutex_lock(&queue->lock);
     /* Another thread may have been here meanwhile. */

@@ -79,9 +79,6 @@ void tracers_close(struct tg_platform *platform)
 {
     struct tracer *tracer;
 
-    /* In a forked child the list may be in the middle of a change, and its lock taken for good. */
-    if (!platform_is_ours(platform))
-        return;
     while ((tracer = any_of_platform(ptrace_platform(platform)))) {
         pthread_mutex_lock(&tracer->lock);
         if (!atomic_load(&tracer->ended))

@@ -138,6 +138,13 @@ static void close_descriptors(struct systrap_platform *sp)
         close(sp->watch);
     if (sp->stop >= 0)
         close(sp->stop);
+    sp->watch = -1;
+    sp->stop = -1;
+}
+
+void keeper_close_copies(struct systrap_platform *sp)
+{
+    close_descriptors(sp);
 }
 
 int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg, struct open_report *report)

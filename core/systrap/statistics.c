@@ -91,15 +91,15 @@ static void add_workers(const struct systrap_subprocess *subprocess, uint64_t *s
 
 void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps)
 {
-    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&platform->lock;
+    struct tg_platform *locked = (struct tg_platform *)(uintptr_t)platform;
     struct list *node;
 
-    pthread_mutex_lock(lock);
+    platform_lock(locked);
     list_for_each(node, &platform->subprocesses)
     {
         add_workers(to_systrap_subprocess(container_of(node, struct tg_subprocess, node)), spins, sleeps);
     }
-    pthread_mutex_unlock(lock);
+    platform_unlock(locked);
 }
 
 void statistics_keep(struct systrap_subprocess *subprocess)

@@ -129,6 +129,23 @@ void stub_memory_destroy(struct systrap_subprocess *subprocess)
     unmake_file(&subprocess->window_file, &subprocess->window, STUB_WINDOW_SIZE);
 }
 
+static void close_copy(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void stub_memory_forget(struct systrap_subprocess *subprocess, bool unmap)
+{
+    close_copy(&subprocess->file);
+    close_copy(&subprocess->window_file);
+    if (unmap && subprocess->memory) {
+        munmap(subprocess->memory, memory_size(subprocess->base.platform));
+        subprocess->memory = NULL;
+    }
+}
+
 static struct stub_call map_call(const struct systrap_subprocess *subprocess, const struct part *part,
                                  uint64_t file_offset)
 {

@@ -358,6 +358,8 @@ int stub_memory_reach(struct systrap_subprocess *subprocess, uint32_t slots);
 /* Makes window and window_file, if there are none. order_lock is held. 0 or -errno. */
 int stub_memory_make_window(struct systrap_subprocess *subprocess);
 void stub_memory_destroy(struct systrap_subprocess *subprocess);
+/* In a process that was forked from the opener's: the descriptors, and if unmap is set the mapping too. */
+void stub_memory_forget(struct systrap_subprocess *subprocess, bool unmap);
 /* The calls that map the file in a stub; how many. */
 size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls);
 
@@ -372,6 +374,8 @@ void systrap_template_stop(struct tg_platform *platform);
 /* Runs make(arg) in the keeper's thread when that starts, and returns what it returned. */
 int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg, struct open_report *report);
 void keeper_stop(struct systrap_platform *sp);
+/* In a process that was forked from the opener's: its copies of the descriptors. */
+void keeper_close_copies(struct systrap_platform *sp);
 /* After an error too the keeper has it, until it is buried. */
 int keeper_watch(struct systrap_subprocess *subprocess);
 /*
@@ -406,6 +410,7 @@ void systrap_subprocess_release(struct systrap_subprocess *subprocess);
 int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid);
 int systrap_subprocess_create(struct tg_subprocess *subprocess, struct tg_subprocess *from);
 void systrap_subprocess_destroy(struct tg_subprocess *subprocess);
+void systrap_subprocess_forget(struct tg_subprocess *subprocess, bool last);
 /* Kills all, so that closing waits for nothing that their workers have. */
 void systrap_end_guests(struct tg_platform *platform);
 int systrap_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
@@ -531,6 +536,7 @@ int systrap_queue_wait(struct tg_queue *queue, void *events, size_t stride, size
 int systrap_queue_wake(struct tg_queue *queue);
 int systrap_queue_fd(struct tg_queue *queue);
 void systrap_queue_destroy(struct tg_queue *queue);
+void systrap_queue_forget(struct tg_queue *queue);
 void systrap_queue_subprocess_dead(struct systrap_subprocess *subprocess);
 /* Before the context loses its slot. */
 void systrap_queue_leave_seat(struct systrap_context *context);

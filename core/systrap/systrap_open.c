@@ -174,6 +174,14 @@ static void systrap_close(struct tg_platform *platform)
     free_platform(systrap_platform(platform));
 }
 
+static void systrap_forget(struct tg_platform *platform)
+{
+    struct systrap_platform *sp = systrap_platform(platform);
+
+    systrap_subprocess_forget(&sp->template->base, true);
+    keeper_close_copies(sp);
+}
+
 static int systrap_fp_check(const struct tg_platform *platform, const void *image)
 {
     return tgi_arch.fp_check(image, systrap_platform(platform)->fp_initial, platform->info.fpstate_size);
@@ -203,6 +211,9 @@ const struct backend_ops systrap_backend = {
     .host_call_count = sizeof(host_calls) / sizeof(host_calls[0]),
     .needs_trial = true,
     .open = systrap_open,
+    .queue_forget = systrap_queue_forget,
+    .subprocess_forget = systrap_subprocess_forget,
+    .forget = systrap_forget,
     .end_guests = systrap_end_guests,
     .close = systrap_close,
     .add_stub_numbers = systrap_add_stub_numbers,

@@ -199,17 +199,19 @@ static void stop_seat(struct systrap_queue *queue, struct seat *seat)
     }
 }
 
+void systrap_queue_forget(struct tg_queue *base)
+{
+    int fd = atomic_exchange(&to_systrap_queue(base)->fd, -1);
+
+    if (fd >= 0)
+        close(fd);
+}
+
 void systrap_queue_destroy(struct tg_queue *base)
 {
     struct systrap_queue *queue = to_systrap_queue(base);
     int fd = atomic_load(&queue->fd);
 
-    /* The threads, the stubs and who waits are the parent's; the descriptor is a copy of its. */
-    if (!platform_is_ours(base->platform)) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
     if (fd >= 0) {
         atomic_store(&queue->stopping, true);
         systrap_queue_rouse(queue);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/memory_calls.h"
@@ -168,36 +169,42 @@ static void wait_for_switches(struct systrap_subprocess *subprocess)
 void systrap_subprocess_destroy(struct tg_subprocess *base)
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
-    bool buried = true;
+    uint32_t threads = atomic_load(&subprocess->worker_count) + 1;
+    bool buried;
 
-    if (platform_is_ours(base->platform)) {
-        uint32_t threads = atomic_load(&subprocess->worker_count) + 1;
-
-        subprocess_shut(base);
-        /* Contexts stay usable elsewhere: what workers hold of them comes home while there are workers. */
-        slots_rescue(subprocess);
-        systrap_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
-        systrap_queue_subprocess_dead(subprocess);
-        subprocess_drain(base);
-        wait_for_switches(subprocess);
-        /* The keeper may release at once what it has got. */
-        atomic_fetch_add(&subprocess->refs, 1);
-        buried = bury(subprocess);
-        statistics_keep(subprocess);
-        while (threads--)
-            uncount(base->platform, COUNTER_STUB_THREADS);
-        systrap_subprocess_release(subprocess);
-    }
+    subprocess_shut(base);
+    /* Contexts stay usable elsewhere: what workers hold of them comes home while there are workers. */
+    slots_rescue(subprocess);
+    systrap_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
+    systrap_queue_subprocess_dead(subprocess);
+    subprocess_drain(base);
+    wait_for_switches(subprocess);
+    /* The keeper may release at once what it has got. */
+    atomic_fetch_add(&subprocess->refs, 1);
+    buried = bury(subprocess);
+    statistics_keep(subprocess);
+    while (threads--)
+        uncount(base->platform, COUNTER_STUB_THREADS);
+    systrap_subprocess_release(subprocess);
     if (buried)
         systrap_subprocess_release(subprocess);
+}
+
+/* Contexts that have a place in its memory can still be asked for their registers. */
+void systrap_subprocess_forget(struct tg_subprocess *base, bool last)
+{
+    struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
+
+    stub_memory_forget(subprocess, last || atomic_load(&subprocess->refs) == 1);
+    if (subprocess->pidfd >= 0)
+        close(subprocess->pidfd);
+    subprocess->pidfd = -1;
 }
 
 void systrap_end_guests(struct tg_platform *platform)
 {
     struct list *node;
 
-    if (!platform_is_ours(platform))
-        return;
     list_for_each(node, &platform->subprocesses)
     {
         struct tg_subprocess *base = container_of(node, struct tg_subprocess, node);

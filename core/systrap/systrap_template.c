@@ -301,6 +301,5 @@ void systrap_template_stop(struct tg_platform *platform)
 
     systrap_subprocess_destroy(&sp->template->base);
     sp->template = NULL;
-    if (platform_is_ours(platform))
-        keeper_stop(sp);
+    keeper_stop(sp);
 }

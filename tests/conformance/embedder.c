@@ -397,6 +397,108 @@ static void embedder_forks(uint32_t backend)
     guest_close(&guest);
 }
 
+#define FORKS         200
+#define CHILD_SECONDS 5 /* for what takes it microseconds */
+
+/* What threads of the parent are doing while it forks: each has handles of its own. */
+struct busy {
+    tg_platform *platform;
+    atomic_bool stop;
+};
+
+static void *make_contexts(void *argument)
+{
+    struct busy *busy = argument;
+
+    while (!atomic_load(&busy->stop)) {
+        tg_context *context = create_context(busy->platform);
+        tg_stats stats = {.size = sizeof(stats)};
+
+        CHECK_OK(tg_platform_stats(busy->platform, &stats));
+        tg_context_destroy(context);
+    }
+    return NULL;
+}
+
+static void *make_queues(void *argument)
+{
+    struct busy *busy = argument;
+
+    while (!atomic_load(&busy->stop)) {
+        tg_queue *queue = NULL;
+
+        CHECK_OK(tg_queue_create(busy->platform, &queue));
+        CHECK(tg_queue_fd(queue) >= 0);
+        tg_queue_destroy(queue);
+    }
+    return NULL;
+}
+
+static void *make_subprocesses(void *argument)
+{
+    struct busy *busy = argument;
+
+    while (!atomic_load(&busy->stop)) {
+        tg_subprocess *subprocess = create_subprocess(busy->platform);
+
+        map_pages(subprocess, GUEST_DATA_AT, 4096, PROT_RW);
+        tg_subprocess_destroy(subprocess);
+    }
+    return NULL;
+}
+
+/* All that the parent's main thread knows. */
+static _Noreturn void leave_all(const struct guest *guest, tg_queue *queue)
+{
+    alarm(CHILD_SECONDS);
+    tg_context_destroy(guest->context);
+    tg_queue_destroy(queue);
+    tg_subprocess_destroy(guest->subprocess);
+    tg_platform_close(guest->platform);
+    _exit(0);
+}
+
+static void fork_and_leave(const struct guest *guest, tg_queue *queue)
+{
+    pid_t child = CHECK_SYSTEM(fork());
+    int status;
+
+    if (child == 0)
+        leave_all(guest, queue);
+    CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
+    CHECK_EQ(status, 0);
+}
+
+static void embedder_forks_at_any_moment(uint32_t backend)
+{
+    static void *(*const jobs[])(void *) = {make_contexts, make_contexts, make_contexts, make_queues,
+                                            make_subprocesses};
+    pthread_t threads[ARRAY_SIZE(jobs)];
+    struct busy busy = {.stop = false};
+    tg_queue *queue = NULL;
+    struct guest guest;
+    size_t i;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    SKIP("the sanitizer's allocator can be locked for ever in a child of a process that has several threads");
+#endif
+    guest_open(&guest, backend, GUEST_CODE(counting_calls));
+    GUEST_RUN_TO_CALL(&guest);
+    CHECK_OK(tg_queue_create(guest.platform, &queue));
+    CHECK(tg_queue_fd(queue) >= 0);
+    busy.platform = guest.platform;
+    for (i = 0; i < ARRAY_SIZE(jobs); i++)
+        threads[i] = start_thread(jobs[i], &busy);
+    for (i = 0; i < FORKS; i++)
+        fork_and_leave(&guest, queue);
+    atomic_store(&busy.stop, true);
+    for (i = 0; i < ARRAY_SIZE(jobs); i++)
+        join_thread(threads[i]);
+    GUEST_RUN_TO_CALL(&guest);
+    tg_queue_destroy(queue);
+    guest_close(&guest);
+}
+
 const struct test_case embedder_cases[] = {
     {"embedder.killed", "SIGKILL of the embedder: idle, used and running stubs all vanish", killed_leaves_no_orphan},
     {"embedder.killed_any_moment", "The same at sixty random moments of opening, creating, forking and closing",
@@ -417,5 +519,8 @@ const struct test_case embedder_cases[] = {
     {"embedder.signals_blocked", "Everything works with all signals blocked", all_signals_blocked},
     {"embedder.affinity_left_alone", "The embedder's processor affinity does not change", affinity_is_left_alone},
     {"embedder.forks", "The embedder may fork; the parent's guests go on", embedder_forks},
+    {"embedder.forks_any_moment",
+     "A forked child destroys and closes what it has, whatever other threads did when it was made",
+     embedder_forks_at_any_moment},
     {0},
 };

@@ -98,13 +98,6 @@ void subprocess_leave(struct tg_subprocess *subprocess)
     world.left++;
 }
 
-int platform_fail(struct tg_platform *platform, int err, const char *format, ...)
-{
-    (void)platform;
-    (void)format;
-    return err;
-}
-
 /* ---- tests ---- */
 
 static void init_queue(struct systrap_queue *queue)
