@@ -32,10 +32,8 @@ void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason,
         life_kill(pid);
 }
 
-void ptrace_subprocess_release(struct ptrace_subprocess *subprocess)
+void ptrace_subprocess_empty(struct ptrace_subprocess *subprocess)
 {
-    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
-        return;
     while (!list_empty(&subprocess->threads)) {
         struct stub_thread *thread = container_of(subprocess->threads.next, struct stub_thread, of_subprocess);
 
@@ -44,6 +42,13 @@ void ptrace_subprocess_release(struct ptrace_subprocess *subprocess)
     }
     pthread_mutex_destroy(&subprocess->lock);
     pthread_mutex_destroy(&subprocess->order_lock);
+}
+
+void ptrace_subprocess_release(struct ptrace_subprocess *subprocess)
+{
+    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
+        return;
+    ptrace_subprocess_empty(subprocess);
     mapping_table_destroy(&subprocess->base.mappings);
     free(subprocess);
 }

@@ -10,5 +10,7 @@ void life_kill(pid_t pid);
 /* Kills the process and remembers why, the first time it is called. */
 void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason, int32_t status);
 void ptrace_subprocess_release(struct ptrace_subprocess *subprocess);
+/* Gives up what ptrace_subprocess_adopt() has made. Its process is reaped. */
+void ptrace_subprocess_empty(struct ptrace_subprocess *subprocess);
 
 #endif

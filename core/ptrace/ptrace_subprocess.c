@@ -206,6 +206,14 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
     return *pid < 0 ? *pid : 0;
 }
 
+/* Half of it does not fit: a process that can run nothing is no use to anybody. */
+static void undo_create(struct ptrace_subprocess *subprocess)
+{
+    ptrace_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
+    reap(subprocess);
+    ptrace_subprocess_empty(subprocess);
+}
+
 int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *from)
 {
     struct tg_platform *platform = base->platform;
@@ -227,9 +235,13 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
     if (err) {
         life_kill(pid);
         waitpid(pid, NULL, __WALL);
+        ptrace_subprocess_empty(to_ptrace_subprocess(base));
         return create_failed(platform, from, err);
     }
-    return 0;
+    err = tracer_make_runner(tracer, to_ptrace_subprocess(base));
+    if (err)
+        undo_create(to_ptrace_subprocess(base));
+    return err ? create_failed(platform, from, err == -ESRCH ? -EIO : err) : 0;
 }
 
 /* ---- memory operations ---- */

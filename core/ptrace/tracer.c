@@ -239,6 +239,19 @@ int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, 
     return 0;
 }
 
+int tracer_make_runner(struct tracer *tracer, struct ptrace_subprocess *subprocess)
+{
+    struct stub_thread *thread;
+    int err;
+
+    pthread_mutex_lock(&subprocess->lock);
+    err = make_thread(tracer, subprocess, &thread);
+    if (!err)
+        list_add_first(&subprocess->parked, &thread->waiting);
+    pthread_mutex_unlock(&subprocess->lock);
+    return err;
+}
+
 void tracer_release(struct stub_thread *thread)
 {
     struct seat *seat = find_seat(atomic_load(&thread->tracer), thread->subprocess);

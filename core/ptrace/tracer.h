@@ -8,6 +8,8 @@
 /* A stub thread of the subprocess that the tracer traces, idle until now. context: a hint, may be NULL. */
 int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, const struct ptrace_context *context,
                    struct stub_thread **out);
+/* A new subprocess gets its second thread, which can run guests, for whoever comes first. 0 or -errno. */
+int tracer_make_runner(struct tracer *tracer, struct ptrace_subprocess *subprocess);
 /* Back to its seat; a dead one is forgotten. */
 void tracer_release(struct stub_thread *thread);
 /* The FP states that only the calling thread's idle stub threads there hold come home. */
