@@ -162,7 +162,7 @@ void context_take_back(struct tg_context *context, const struct tg_event *event)
 void context_destroy(struct tg_context *context)
 {
     /* A process that was forked from the opener's has nothing of it to give back. */
-    if (!context || !platform_is_ours(context->platform))
+    if (!context || platform_is_copy(context->platform))
         return;
     /* Freeing one that runs would pull the ground from under whoever runs it. Closing the platform frees it. */
     if (context_take(context))

@@ -29,7 +29,7 @@ static int learn_opener(struct tg_platform *platform, struct open_report *report
 
     if (opener == MAP_FAILED)
         return open_report_call(report, "allocate", "mmap(2)", -errno);
-    madvise(opener, size, MADV_WIPEONFORK);
+    platform->wipes_opener = !madvise(opener, size, MADV_WIPEONFORK);
     *opener = 1;
     platform->opener = opener;
     /* The C library expects no error of it, and hands out what the kernel says. */

@@ -24,6 +24,7 @@ struct tg_platform {
     struct tg_info info;
     bool measures_latency;         /* TG_OPEN_LATENCY */
     const uint32_t *opener;        /* not 0; a page that a process forked from the opener's finds wiped */
+    bool wipes_opener;             /* the host said that it does that */
     _Atomic bool copies_forbidden; /* process_vm_readv(2) and process_vm_writev(2) were refused once */
     /* Of the stub that ended last without being destroyed, TG_DEAD_*: for the sentence when opening fails. */
     _Atomic int32_t last_reason;

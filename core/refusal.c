@@ -30,13 +30,13 @@ int platform_is_ours(const struct tg_platform *platform)
 
 void platform_lock(struct tg_platform *platform)
 {
-    if (platform_is_ours(platform))
+    if (!platform_is_copy(platform))
         pthread_mutex_lock(&platform->lock);
 }
 
 void platform_unlock(struct tg_platform *platform)
 {
-    if (platform_is_ours(platform))
+    if (!platform_is_copy(platform))
         pthread_mutex_unlock(&platform->lock);
 }
 

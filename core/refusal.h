@@ -20,6 +20,12 @@ static inline bool platform_may_be_ours(const struct tg_platform *platform)
     return *platform->opener;
 }
 
+/* Was this process forked from the opener's, so that the platform here is a copy? Mostly without a system call. */
+static inline bool platform_is_copy(const struct tg_platform *platform)
+{
+    return platform->wipes_opener ? !*platform->opener : !platform_is_ours(platform);
+}
+
 /*
  * tg_platform.lock, in the process that opened the platform. One that was
  * forked from it has a single thread, and a copy that a thread may hold which
