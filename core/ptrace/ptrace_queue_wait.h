@@ -3,7 +3,7 @@
 #ifndef CORE_PTRACE_QUEUE_WAIT_H
 #define CORE_PTRACE_QUEUE_WAIT_H
 
-#include "core/ptrace/queue_types.h"
+#include "core/ptrace/ptrace_queue_types.h"
 
 int ptrace_queue_claim(struct ptrace_queue *queue, struct tracer *tracer);
 /* queues_lock and queue->lock are held. */

@@ -70,7 +70,7 @@ struct stub_thread {
 #define SEAT_BUCKETS 64
 #define TID_BUCKETS  256
 
-struct seat {
+struct tracer_seat {
     struct list node; /* tracer->seats bucket */
     struct ptrace_subprocess *subprocess;
     struct list idle;

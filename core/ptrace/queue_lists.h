@@ -3,7 +3,7 @@
 #ifndef CORE_PTRACE_QUEUE_LISTS_H
 #define CORE_PTRACE_QUEUE_LISTS_H
 
-#include "core/ptrace/queue_types.h"
+#include "core/ptrace/ptrace_queue_types.h"
 
 /* queue->lock is held for these four. */
 void ptrace_queue_signal_fd(const struct ptrace_queue *queue);

@@ -3,7 +3,7 @@
 #ifndef CORE_PTRACE_QUEUE_RUN_H
 #define CORE_PTRACE_QUEUE_RUN_H
 
-#include "core/ptrace/queue_types.h"
+#include "core/ptrace/ptrace_queue_types.h"
 
 /* queue->lock is held for these four. */
 int ptrace_queue_start_incoming(struct ptrace_queue *queue);

@@ -3,7 +3,7 @@
 #ifndef CORE_PTRACE_QUEUE_SERVICE_H
 #define CORE_PTRACE_QUEUE_SERVICE_H
 
-#include "core/ptrace/queue_types.h"
+#include "core/ptrace/ptrace_queue_types.h"
 
 int ptrace_queue_fd(struct tg_queue *queue);
 

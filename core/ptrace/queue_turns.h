@@ -3,7 +3,7 @@
 #ifndef CORE_PTRACE_QUEUE_TURNS_H
 #define CORE_PTRACE_QUEUE_TURNS_H
 
-#include "core/ptrace/queue_types.h"
+#include "core/ptrace/ptrace_queue_types.h"
 
 void ptrace_queue_init_turns(struct ptrace_queue *queue);
 /* The context comes in, in no line yet. 0 or -ENOMEM. */

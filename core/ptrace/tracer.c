@@ -21,7 +21,7 @@ static struct list *tid_bucket(struct tracer *tracer, pid_t tid)
     return &tracer->by_tid[(uint32_t)tid % TID_BUCKETS];
 }
 
-static void free_seat(struct seat *seat)
+static void free_seat(struct tracer_seat *seat)
 {
     list_remove(&seat->node);
     ptrace_subprocess_release(seat->subprocess);
@@ -29,7 +29,7 @@ static void free_seat(struct seat *seat)
 }
 
 /* Nothing of the subprocess is the tracer's any more; its threads' ids may be others' by now. */
-static void empty_seat(struct tracer *tracer, struct seat *seat)
+static void empty_seat(struct tracer *tracer, struct tracer_seat *seat)
 {
     struct ptrace_subprocess *subprocess = seat->subprocess;
     struct list *node;
@@ -55,7 +55,7 @@ static void sweep_seats(struct tracer *tracer, struct list *bucket)
 
     list_for_each_safe(node, after, bucket)
     {
-        struct seat *seat = container_of(node, struct seat, node);
+        struct tracer_seat *seat = container_of(node, struct tracer_seat, node);
 
         if (!subprocess_is_shut(&seat->subprocess->base))
             continue;
@@ -64,14 +64,14 @@ static void sweep_seats(struct tracer *tracer, struct list *bucket)
     }
 }
 
-static struct seat *find_seat(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
+static struct tracer_seat *find_seat(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
 {
     struct list *bucket = seat_bucket(tracer, subprocess);
     struct list *node;
 
     list_for_each(node, bucket)
     {
-        struct seat *seat = container_of(node, struct seat, node);
+        struct tracer_seat *seat = container_of(node, struct tracer_seat, node);
 
         if (seat->subprocess == subprocess)
             return seat;
@@ -79,9 +79,9 @@ static struct seat *find_seat(struct tracer *tracer, const struct ptrace_subproc
     return NULL;
 }
 
-static struct seat *take_seat(struct tracer *tracer, struct ptrace_subprocess *subprocess)
+static struct tracer_seat *take_seat(struct tracer *tracer, struct ptrace_subprocess *subprocess)
 {
-    struct seat *seat = find_seat(tracer, subprocess);
+    struct tracer_seat *seat = find_seat(tracer, subprocess);
 
     if (seat)
         return seat;
@@ -204,7 +204,8 @@ static int acquire_failed(struct tracer *tracer, int err)
 }
 
 /* The thread that may still hold the context's FP state, if it is idle here; else the one used last. */
-static struct stub_thread *choose_idle(struct tracer *tracer, struct seat *seat, const struct ptrace_context *context)
+static struct stub_thread *choose_idle(struct tracer *tracer, struct tracer_seat *seat,
+                                       const struct ptrace_context *context)
 {
     struct stub_thread *thread = context ? tracer_by_tid(tracer, context->last_thread) : NULL;
 
@@ -216,7 +217,7 @@ static struct stub_thread *choose_idle(struct tracer *tracer, struct seat *seat,
 int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, const struct ptrace_context *context,
                    struct stub_thread **out)
 {
-    struct seat *seat = take_seat(tracer, subprocess);
+    struct tracer_seat *seat = take_seat(tracer, subprocess);
     struct stub_thread *thread;
     int err;
 
@@ -254,7 +255,7 @@ int tracer_make_runner(struct tracer *tracer, struct ptrace_subprocess *subproce
 
 void tracer_release(struct stub_thread *thread)
 {
-    struct seat *seat = find_seat(atomic_load(&thread->tracer), thread->subprocess);
+    struct tracer_seat *seat = find_seat(atomic_load(&thread->tracer), thread->subprocess);
 
     if (atomic_load(&thread->reaped))
         list_remove(&thread->of_tid);
@@ -265,7 +266,7 @@ void tracer_release(struct stub_thread *thread)
 void tracer_save_fp(struct ptrace_subprocess *subprocess)
 {
     struct tracer *tracer = tracer_find(subprocess->base.platform);
-    struct seat *seat = tracer ? find_seat(tracer, subprocess) : NULL;
+    struct tracer_seat *seat = tracer ? find_seat(tracer, subprocess) : NULL;
     struct list *node;
 
     if (!seat)
@@ -292,7 +293,7 @@ static void give_back(struct stub_thread *thread)
     pthread_mutex_unlock(&subprocess->lock);
 }
 
-static void leave_seat(struct tracer *tracer, struct seat *seat)
+static void leave_seat(struct tracer *tracer, struct tracer_seat *seat)
 {
     struct tg_subprocess *subprocess = &seat->subprocess->base;
 
@@ -309,7 +310,7 @@ void tracer_hand_back(struct tracer *tracer)
 {
     for (size_t i = 0; i < SEAT_BUCKETS; i++) {
         while (!list_empty(&tracer->seats[i]))
-            leave_seat(tracer, container_of(tracer->seats[i].next, struct seat, node));
+            leave_seat(tracer, container_of(tracer->seats[i].next, struct tracer_seat, node));
     }
 }
 
@@ -321,7 +322,7 @@ void tracer_forget_seats(struct tracer *tracer)
 
         list_for_each_safe(node, after, &tracer->seats[i])
         {
-            struct seat *seat = container_of(node, struct seat, node);
+            struct tracer_seat *seat = container_of(node, struct tracer_seat, node);
 
             empty_seat(tracer, seat);
             free_seat(seat);

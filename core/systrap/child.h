@@ -15,7 +15,7 @@
 #ifndef CORE_SYSTRAP_CHILD_H
 #define CORE_SYSTRAP_CHILD_H
 
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/systrap_types.h"
 
 /* The process exists, and is the subprocess's. */
 void child_set(struct systrap_subprocess *subprocess, pid_t pid);

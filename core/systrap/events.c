@@ -4,7 +4,13 @@
 #include <string.h>
 
 #include "core/event.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/death.h"
+#include "core/systrap/events.h"
+#include "core/systrap/patches.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/slots.h"
+#include "core/systrap/statistics.h"
 
 #define RUNS_ON_MAX      1024 /* stops in a row that are nobody's business, before an interrupt is answered there */
 #define SYS_SECCOMP_CODE 1

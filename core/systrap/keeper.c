@@ -15,6 +15,11 @@
 #include "core/futex.h"
 #include "core/quiet_thread.h"
 #include "core/systrap/child.h"
+#include "core/systrap/death.h"
+#include "core/systrap/keeper.h"
+#include "core/systrap/lifetime.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_words.h"
 #include "core/systrap/watchdog.h"
 
 #define STOP_ID        0                     /* no subprocess has it */

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "core/systrap/child.h"
+#include "core/systrap/death.h"
 #include "core/systrap/lost_threads.h"
 #include "core/systrap/watchdog.h"
 

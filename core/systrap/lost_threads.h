@@ -7,7 +7,7 @@
 #ifndef CORE_SYSTRAP_LOST_THREADS_H
 #define CORE_SYSTRAP_LOST_THREADS_H
 
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/systrap_types.h"
 
 /*
  * By who waits for a worker or for the syscall thread, once in a while. True:

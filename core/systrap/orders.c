@@ -12,8 +12,12 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/systrap/death.h"
 #include "core/systrap/lost_threads.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/orders.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
 #include "core/systrap/watchdog.h"
 
 #define SPIN_NS  20000

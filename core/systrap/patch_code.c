@@ -5,7 +5,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/systrap/orders.h"
 #include "core/systrap/patch_code.h"
+#include "core/systrap/patched_pages.h"
+#include "core/systrap/stub_memory.h"
 
 /* ---- orders ---- */
 

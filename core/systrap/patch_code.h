@@ -10,7 +10,7 @@
 #ifndef CORE_SYSTRAP_PATCH_CODE_H
 #define CORE_SYSTRAP_PATCH_CODE_H
 
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/systrap_types.h"
 
 static inline uint64_t patch_page_of(const struct systrap_subprocess *subprocess, uint64_t addr)
 {

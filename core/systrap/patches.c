@@ -12,7 +12,12 @@
 #include <sys/mman.h>
 
 #include "core/systrap/child.h"
+#include "core/systrap/death.h"
+#include "core/systrap/orders.h"
 #include "core/systrap/patch_code.h"
+#include "core/systrap/patched_pages.h"
+#include "core/systrap/patches.h"
+#include "core/systrap/shared_words.h"
 
 #define HOT           4    /* calls from one site before it is changed */
 #define CHANGES_FREE  512  /* as often a page's sites are undone before its calls have to be more for each time */

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* What contexts of a queue have left: finding it, and handing it out once, whoever finds it. */
+#include "core/systrap/queue_events.h"
 #include "core/event.h"
-#include "core/systrap/systrap_queue.h"
+#include "core/systrap/events.h"
+#include "core/systrap/queue_outlet.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/systrap_run.h"
 
 #define ROUNDS_MAX 16 /* of a context that leaves nothing, for one look at it */
 
@@ -23,7 +28,7 @@ void systrap_queue_finish(struct systrap_context *context)
 void systrap_queue_make_ready(struct systrap_context *context)
 {
     struct systrap_queue *queue = context->queue;
-    struct seat *seat = context->seat;
+    struct queue_seat *seat = context->seat;
 
     pthread_mutex_lock(&queue->lock);
     if (list_empty(&seat->ready))
@@ -41,11 +46,11 @@ void systrap_queue_make_ready(struct systrap_context *context)
 struct systrap_context *systrap_queue_pop_ready(struct systrap_queue *queue)
 {
     struct systrap_context *context;
-    struct seat *seat;
+    struct queue_seat *seat;
 
     if (list_empty(&queue->ready))
         return NULL;
-    seat = container_of(queue->ready.next, struct seat, in_ready);
+    seat = container_of(queue->ready.next, struct queue_seat, in_ready);
     context = container_of(seat->ready.next, struct systrap_context, of_queue);
     list_remove(&context->of_queue);
     list_remove(&seat->in_ready);
@@ -239,7 +244,7 @@ struct walk {
     bool dead;     /* some are */
 };
 
-static void collect_seat(struct systrap_queue *queue, struct seat *seat, size_t max, struct sink *sink)
+static void collect_seat(struct systrap_queue *queue, struct queue_seat *seat, size_t max, struct sink *sink)
 {
     struct systrap_context *contexts[DRAIN_MAX];
     size_t n = drain(seat->subprocess, contexts, max);
@@ -250,7 +255,7 @@ static void collect_seat(struct systrap_queue *queue, struct seat *seat, size_t 
         systrap_queue_deliver(contexts[i], queue, sink);
 }
 
-static void visit_seat(struct systrap_queue *queue, struct seat *seat, struct walk *walk, struct sink *sink)
+static void visit_seat(struct systrap_queue *queue, struct queue_seat *seat, struct walk *walk, struct sink *sink)
 {
     size_t max = walk->share < sink->left ? walk->share : sink->left;
 
@@ -265,11 +270,11 @@ static void visit_seat(struct systrap_queue *queue, struct seat *seat, struct wa
 /* Once around, from where the last walk ended for want of room. */
 static void walk_seats(struct systrap_queue *queue, struct walk *walk, struct sink *sink)
 {
-    struct seat *const first = queue->turn ? queue->turn : atomic_load(&queue->seats);
-    struct seat *seat = first;
+    struct queue_seat *const first = queue->turn ? queue->turn : atomic_load(&queue->seats);
+    struct queue_seat *seat = first;
 
     while (seat && sink->left) {
-        struct seat *next = seat->next;
+        struct queue_seat *next = seat->next;
 
         visit_seat(queue, seat, walk, sink);
         seat = next ? next : atomic_load(&queue->seats);
@@ -314,7 +319,7 @@ void systrap_queue_collect_unnamed(struct systrap_queue *queue)
 {
     struct systrap_context *contexts[DRAIN_MAX];
 
-    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+    for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
         size_t n = atomic_load(&seat->running) ? systrap_queue_sweep(seat->subprocess, contexts, DRAIN_MAX) : 0;
 
         for (size_t i = 0; i < n; i++) {

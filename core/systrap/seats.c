@@ -2,10 +2,12 @@
 /* The subprocesses in which contexts of a queue run. */
 #include <stdlib.h>
 
-#include "core/systrap/systrap_queue.h"
+#include "core/systrap/death.h"
+#include "core/systrap/lifetime.h"
+#include "core/systrap/seats.h"
 #include "core/systrap/watchdog.h"
 
-static void release_seat(struct seat *seat)
+static void release_seat(struct queue_seat *seat)
 {
     if (atomic_fetch_sub(&seat->refs, 1) != 1)
         return;
@@ -14,9 +16,9 @@ static void release_seat(struct seat *seat)
 }
 
 /* lock is held. */
-static struct seat *find_seat(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
+static struct queue_seat *find_seat(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
-    struct seat *seat;
+    struct queue_seat *seat;
 
     for (seat = queue->seats; seat; seat = seat->next) {
         if (seat->subprocess == subprocess)
@@ -43,10 +45,10 @@ void systrap_queue_leave_seat(struct systrap_context *context)
     context->seat = NULL;
 }
 
-struct seat *systrap_seat_take(struct systrap_queue *queue, struct systrap_context *context,
-                               struct systrap_subprocess *subprocess)
+struct queue_seat *systrap_seat_take(struct systrap_queue *queue, struct systrap_context *context,
+                                     struct systrap_subprocess *subprocess)
 {
-    struct seat *seat = context->seat;
+    struct queue_seat *seat = context->seat;
 
     if (!seat || seat->queue_id != queue->id || seat->subprocess != subprocess) {
         systrap_queue_leave_seat(context);
@@ -67,10 +69,10 @@ struct seat *systrap_seat_take(struct systrap_queue *queue, struct systrap_conte
  */
 void systrap_seats_remove(struct systrap_queue *queue, bool all)
 {
-    struct seat *_Atomic *link = &queue->seats;
+    struct queue_seat *_Atomic *link = &queue->seats;
 
     while (*link) {
-        struct seat *seat = *link;
+        struct queue_seat *seat = *link;
 
         if (!(all || systrap_is_dead(seat->subprocess)) || atomic_load(&seat->running)) {
             link = &seat->next;
@@ -85,7 +87,7 @@ void systrap_seats_remove(struct systrap_queue *queue, bool all)
 
 void systrap_seats_watch(struct systrap_queue *queue, int64_t now)
 {
-    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+    for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
         if (atomic_load(&seat->running) && watchdog_gives_up_queued(seat->subprocess, now))
             systrap_subprocess_die(seat->subprocess, TG_DEAD_CORRUPT, 0);
     }

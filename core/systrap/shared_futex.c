@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/shared_futex.h"
 
 void shared_futex_wait(uint32_t *word, uint32_t expected, int64_t until_ns)
 {

@@ -5,8 +5,17 @@
 #include <string.h>
 
 #include "core/no_cancel.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/death.h"
+#include "core/systrap/lifetime.h"
+#include "core/systrap/patches.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/slots.h"
+#include "core/systrap/statistics.h"
+#include "core/systrap/stub_memory.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/workers.h"
 
 #define RESCUE_NS           (10 * NS_PER_SECOND)
 #define KICKED_THROUGH_SLOT 1 /* stands for a thread: interrupt.kick finds the worker */

@@ -8,7 +8,7 @@
 #ifndef CORE_SYSTRAP_SPINNING_H
 #define CORE_SYSTRAP_SPINNING_H
 
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/systrap_types.h"
 
 #define SPIN_CHECK_EVERY 64 /* pauses between looks at the clock */
 #define SPIN_FUTILE_MAX  8  /* from then on only each SPIN_RETRY_EVERYth wait spins */

@@ -3,8 +3,10 @@
  * How long handoffs take, and the workers' own numbers. A guest can write what
  * workers say, so nothing depends on it.
  */
+#include "core/systrap/statistics.h"
 #include "core/clock.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_words.h"
 
 #define CLOCK_TRIES 8
 

@@ -7,7 +7,7 @@
 
 #include "core/memory_file.h"
 #include "core/no_cancel.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/stub_memory.h"
 
 /* What the stub sees where; but for the slots, the offset in the file is the offset in the region. */
 static const struct part {

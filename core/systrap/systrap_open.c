@@ -8,8 +8,17 @@
 
 #include "core/clock.h"
 #include "core/lowest_address.h"
+#include "core/systrap/keeper.h"
 #include "core/systrap/patch_code.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/patched_pages.h"
+#include "core/systrap/patches.h"
+#include "core/systrap/statistics.h"
+#include "core/systrap/stub_memory.h"
+#include "core/systrap/systrap_queue.h"
+#include "core/systrap/systrap_queue_wait.h"
+#include "core/systrap/systrap_run.h"
+#include "core/systrap/systrap_subprocess.h"
+#include "core/systrap/systrap_template.h"
 
 #define FP_SIZE_MAX     ((size_t)64 * 1024)
 #define FP_ALIGNMENT    64

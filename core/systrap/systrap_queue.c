@@ -7,8 +7,18 @@
 
 #include "core/descriptors.h"
 #include "core/quiet_thread.h"
+#include "core/systrap/death.h"
+#include "core/systrap/events.h"
+#include "core/systrap/queue_events.h"
+#include "core/systrap/queue_outlet.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/slots.h"
 #include "core/systrap/systrap_queue.h"
+#include "core/systrap/systrap_queue_wait.h"
+#include "core/systrap/systrap_run.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/workers.h"
 
 /* ---- submitting ---- */
 
@@ -18,7 +28,7 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
     struct systrap_context *context = to_systrap_context(base_context);
     int err = platform_may_be_ours(base->platform) ? slot_bind(context, to_systrap_subprocess(subprocess))
                                                    : platform_refuse_fork(base->platform, "submit");
-    struct seat *seat = err ? NULL : systrap_seat_take(queue, context, to_systrap_subprocess(subprocess));
+    struct queue_seat *seat = err ? NULL : systrap_seat_take(queue, context, to_systrap_subprocess(subprocess));
     struct sink nowhere = {.left = 0};
 
     if (!seat) {
@@ -177,7 +187,7 @@ static size_t discard_ready(struct systrap_queue *queue)
 }
 
 /* Until no context of the queue runs there, nor is in the hands of another thread on its way back to the queue. */
-static void stop_seat(struct systrap_queue *queue, struct seat *seat)
+static void stop_seat(struct systrap_queue *queue, struct queue_seat *seat)
 {
     struct systrap_subprocess *subprocess = seat->subprocess;
     struct watchdog_wait wait = {.look_at = 0};
@@ -218,7 +228,7 @@ void systrap_queue_destroy(struct tg_queue *base)
         pthread_join(queue->service, NULL);
     }
     discard_ready(queue);
-    for (struct seat *seat = queue->seats; seat; seat = seat->next)
+    for (struct queue_seat *seat = queue->seats; seat; seat = seat->next)
         stop_seat(queue, seat);
     systrap_seats_remove(queue, true);
     /* Until here others may have rung it: whoever destroys a subprocess, for contexts that ran there. */

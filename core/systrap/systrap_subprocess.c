@@ -11,63 +11,26 @@
 #include "core/clock.h"
 #include "core/memory_calls.h"
 #include "core/systrap/child.h"
+#include "core/systrap/death.h"
+#include "core/systrap/keeper.h"
+#include "core/systrap/lifetime.h"
+#include "core/systrap/orders.h"
+#include "core/systrap/patches.h"
+#include "core/systrap/queue_events.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/slots.h"
+#include "core/systrap/statistics.h"
 #include "core/systrap/stub_filters.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/stub_memory.h"
+#include "core/systrap/systrap_subprocess.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/workers.h"
 
 #define YIELDS   64    /* before a thread that waits for others sleeps */
 #define PAUSE_NS 50000 /* then, between two looks */
 
 /* ---- life ---- */
-
-static void init_recursive(pthread_mutex_t *lock)
-{
-    pthread_mutexattr_t attr;
-
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(lock, &attr);
-    pthread_mutexattr_destroy(&attr);
-}
-
-int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **call)
-{
-    int err;
-
-    subprocess->pidfd = -1;
-    subprocess->file = -1;
-    subprocess->window_file = -1;
-    list_init(&subprocess->watched);
-    err = stub_memory_create(subprocess, call);
-    if (err)
-        return err;
-    subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
-    atomic_store(&subprocess->refs, 1);
-    patches_init(subprocess);
-    init_recursive(&subprocess->order_lock);
-    pthread_mutex_init(&subprocess->lock, NULL);
-    return 0;
-}
-
-/* All that systrap_subprocess_init() has made, and what came since. */
-static void undo_init(struct systrap_subprocess *subprocess)
-{
-    stub_memory_destroy(subprocess);
-    patches_destroy(&subprocess->patches);
-    pthread_mutex_destroy(&subprocess->order_lock);
-    pthread_mutex_destroy(&subprocess->lock);
-    free(subprocess->owners);
-    free(subprocess->free_slots);
-}
-
-void systrap_subprocess_release(struct systrap_subprocess *subprocess)
-{
-    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
-        return;
-    undo_init(subprocess);
-    mapping_table_destroy(&subprocess->base.mappings);
-    free(subprocess);
-}
 
 int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid)
 {
@@ -78,57 +41,6 @@ int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid)
     if (err == 0)
         count(subprocess->base.platform, COUNTER_STUB_THREADS);
     return err;
-}
-
-/* Those who sleep look again, and see that it is dead. */
-static void wake_everybody(struct systrap_subprocess *subprocess)
-{
-    struct systrap_control *control = control_of(subprocess);
-
-    pthread_mutex_lock(&subprocess->lock);
-    for (uint32_t i = 0; i < subprocess->next_slot; i++) {
-        struct systrap_slot *slot = slot_of(subprocess, i);
-        uint32_t state = SHARED_LOAD(slot->state);
-
-        if (!subprocess->owners[i])
-            continue;
-        if (!state_has_event(state))
-            SHARED_SWAP(slot->state, SLOT_GONE);
-        shared_futex_wake(&slot->state);
-    }
-    pthread_mutex_unlock(&subprocess->lock);
-    SHARED_ADD(control->reply, 1u << 31);
-    shared_futex_wake(&control->reply);
-    SHARED_ADD(control->doorbell, 1);
-    shared_futex_wake(&control->doorbell);
-}
-
-static void note_death(struct tg_platform *platform, int32_t reason, int32_t status)
-{
-    atomic_store(&platform->last_status, status);
-    atomic_store(&platform->last_reason, reason);
-    count(platform, COUNTER_DEATHS);
-}
-
-void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
-{
-    uint32_t alive = SYSTRAP_ALIVE;
-
-    if (atomic_compare_exchange_strong(&subprocess->death, &alive, SYSTRAP_DYING)) {
-        subprocess->death_reason = reason;
-        subprocess->death_status = status;
-        /* By this thread alone: once it is dead its descriptor may be closed. */
-        if (platform_is_ours(subprocess->base.platform))
-            subprocess->kill_refused = !child_kill(subprocess);
-        atomic_store(&subprocess->base.pid, 0);
-        if (reason != TG_DEAD_DESTROYED)
-            note_death(subprocess->base.platform, reason, status);
-        atomic_store(&subprocess->death, SYSTRAP_DEAD);
-    }
-    /* Whoever came second may read why at once. */
-    while (!systrap_is_dead(subprocess))
-        sched_yield();
-    wake_everybody(subprocess);
 }
 
 /* It is dead, and nobody uses it any more. False: the keeper waits for its process, and has the caller's reference. */
@@ -342,7 +254,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
         err = make_process(child, mother);
         pthread_mutex_unlock(&mother->order_lock);
         if (err)
-            undo_init(child);
+            systrap_subprocess_undo_init(child);
     }
     subprocess_leave(&mother->base);
     return err ? create_failed(child, from, err) : 0;

@@ -18,8 +18,13 @@
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
 #include "core/sweep.h"
+#include "core/systrap/keeper.h"
+#include "core/systrap/lifetime.h"
+#include "core/systrap/orders.h"
 #include "core/systrap/stub_filters.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/stub_memory.h"
+#include "core/systrap/systrap_subprocess.h"
+#include "core/systrap/systrap_template.h"
 
 #define PLACE_TRIES        32
 #define PLACE_WINDOW       ((uint64_t)1 << 40) /* how far below the end of user space the region may lie */

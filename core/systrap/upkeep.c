@@ -4,8 +4,11 @@
  * subprocess that always has events keeps others neither from workers, nor from
  * their turns, nor from being given up.
  */
+#include "core/systrap/upkeep.h"
 #include "core/clock.h"
-#include "core/systrap/systrap_queue.h"
+#include "core/systrap/queue_events.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/systrap_run.h"
 #include "core/systrap/watchdog.h"
 
 #define WORKERS_NS (NS_PER_SECOND / 100)
@@ -15,7 +18,7 @@
 
 int64_t systrap_queue_find_workers(struct systrap_queue *queue, int64_t until_ns)
 {
-    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+    for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
         int64_t check = atomic_load(&seat->running) ? systrap_before_sleep(seat->subprocess) : INT64_MAX;
 
         until_ns = check < until_ns ? check : until_ns;

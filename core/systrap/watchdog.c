@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "core/systrap/watchdog.h"
 #include "core/systrap/child.h"
+#include "core/systrap/events.h"
 #include "core/systrap/lost_threads.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/workers.h"
 
 #define LOOK_NS     (WATCHDOG_ROUND_NS / 2) /* in less a stub that was woken may not get a processor */
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)

@@ -10,7 +10,7 @@
 #define CORE_SYSTRAP_WATCHDOG_H
 
 #include "core/clock.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/systrap_types.h"
 
 /* A waiter looks this often after what it waits for; the tests have a library with shorter ones. */
 #ifndef WATCHDOG_ROUND_NS

@@ -3,8 +3,12 @@
 #include <errno.h>
 
 #include "core/systrap/child.h"
+#include "core/systrap/orders.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
 #include "core/systrap/stub_filters.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/workers.h"
 
 void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
 {

@@ -10,7 +10,14 @@
 #include <sys/mman.h>
 
 #include "core/event.h"
+#include "core/systrap/events.h"
+#include "core/systrap/queue_events.h"
+#include "core/systrap/queue_outlet.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
 #include "core/systrap/systrap_queue.h"
+#include "core/systrap/systrap_queue_wait.h"
+#include "core/systrap/systrap_run.h"
 
 #define SLOT_SIZE   4096
 #define MEMORY_SIZE (SYSTRAP_SLOTS + SLOT_SIZE)
@@ -24,7 +31,7 @@ static struct {
     struct systrap_context context;
     struct systrap_queue queue;
     struct systrap_queue other;
-    struct seat seat;
+    struct queue_seat seat;
     /* What the file has called, and when. */
     uint32_t runs_again;
     bool never_rests; /* what runs again leaves the same at once, and somebody asks for it */

@@ -12,7 +12,12 @@
 #include <unistd.h>
 
 #include "core/quiet_thread.h"
+#include "core/systrap/queue_events.h"
+#include "core/systrap/queue_outlet.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
 #include "core/systrap/systrap_queue.h"
+#include "core/systrap/systrap_queue_wait.h"
 
 static const uint32_t opener = 1;
 

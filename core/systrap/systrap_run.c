@@ -6,9 +6,17 @@
 #include "core/clock.h"
 #include "core/event.h"
 #include "core/no_cancel.h"
+#include "core/systrap/death.h"
+#include "core/systrap/events.h"
+#include "core/systrap/patches.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/slots.h"
 #include "core/systrap/spinning.h"
-#include "core/systrap/systrap_backend.h"
+#include "core/systrap/systrap_run.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/workers.h"
 
 #define QUICK_LOOKS 2048 /* about a microsecond */
 #define PATIENCE_NS (NS_PER_SECOND / 100)

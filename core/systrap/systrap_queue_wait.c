@@ -7,8 +7,14 @@
 
 #include "core/clock.h"
 #include "core/descriptors.h"
+#include "core/systrap/queue_events.h"
+#include "core/systrap/queue_outlet.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
 #include "core/systrap/spinning.h"
-#include "core/systrap/systrap_queue.h"
+#include "core/systrap/systrap_queue_wait.h"
+#include "core/systrap/upkeep.h"
 #include "core/systrap/watchdog.h"
 
 #ifndef SYS_futex_waitv
@@ -27,22 +33,6 @@ struct waitv {
     uint32_t reserved;
 };
 
-void systrap_queue_rouse(struct systrap_queue *queue)
-{
-    SHARED_ADD(queue->word, 1);
-    shared_futex_wake(&queue->word);
-}
-
-/* By its number, for write(3) is a point of cancellation. */
-void systrap_queue_ring_fd(const struct systrap_queue *queue)
-{
-    const int fd = atomic_load(&queue->fd);
-    const uint64_t one = 1;
-
-    while (fd >= 0 && syscall(SYS_write, fd, &one, sizeof(one)) < 0 && errno == EINTR)
-        ;
-}
-
 int systrap_queue_wake(struct tg_queue *base)
 {
     struct systrap_queue *queue = to_systrap_queue(base);
@@ -60,7 +50,7 @@ __attribute__((always_inline)) static inline bool something_there(const struct s
 {
     if (queue->served ? atomic_load(&queue->stopping) : atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
         return true;
-    for (struct seat *seat = queue->seats; seat; seat = seat->next) {
+    for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
         if (atomic_load(&seat->running) && systrap_seat_has_events(seat))
             return true;
     }
@@ -123,19 +113,20 @@ static struct waitv waitv_of(const uint32_t *word)
 }
 
 /* From one and the same seat on before and after a sleep: others may have been put in front of it meanwhile. */
-static void add_sleepers(struct seat *first, uint32_t sleepers)
+static void add_sleepers(struct queue_seat *first, uint32_t sleepers)
 {
-    for (struct seat *seat = first; seat; seat = seat->next)
+    for (struct queue_seat *seat = first; seat; seat = seat->next)
         SHARED_ADD(control_of(seat->subprocess)->sleepers, sleepers);
 }
 
 /* The words that end a sleep; false: they are not all. */
-static bool fill_words(const struct systrap_queue *queue, struct seat *first, struct waitv words[WAITV_MAX], size_t *n)
+static bool fill_words(const struct systrap_queue *queue, struct queue_seat *first, struct waitv words[WAITV_MAX],
+                       size_t *n)
 {
     bool all = true;
 
     words[(*n)++] = waitv_of(&queue->word);
-    for (struct seat *seat = first; seat; seat = seat->next) {
+    for (struct queue_seat *seat = first; seat; seat = seat->next) {
         if (!atomic_load(&seat->running))
             continue;
         if (*n < WAITV_MAX)
@@ -149,7 +140,7 @@ static bool fill_words(const struct systrap_queue *queue, struct seat *first, st
 /* Sleeps until one of the seats' doorbells or somebody else wakes it. A seat that comes meanwhile wakes it too. */
 static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
 {
-    struct seat *first = queue->seats;
+    struct queue_seat *first = queue->seats;
     struct waitv words[WAITV_MAX];
     size_t n = 0;
     bool all;

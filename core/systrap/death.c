@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A subprocess dies once, for one reason, and everybody who waits for it hears of it. */
+#include <sched.h>
+
+#include "core/systrap/child.h"
+#include "core/systrap/death.h"
+#include "core/systrap/events.h"
+#include "core/systrap/seats.h"
+#include "core/systrap/shared_futex.h"
+#include "core/systrap/shared_words.h"
+
+/* Those who sleep look again, and see that it is dead. */
+static void wake_everybody(struct systrap_subprocess *subprocess)
+{
+    struct systrap_control *control = control_of(subprocess);
+
+    pthread_mutex_lock(&subprocess->lock);
+    for (uint32_t i = 0; i < subprocess->next_slot; i++) {
+        struct systrap_slot *slot = slot_of(subprocess, i);
+        uint32_t state = SHARED_LOAD(slot->state);
+
+        if (!subprocess->owners[i])
+            continue;
+        if (!state_has_event(state))
+            SHARED_SWAP(slot->state, SLOT_GONE);
+        shared_futex_wake(&slot->state);
+    }
+    pthread_mutex_unlock(&subprocess->lock);
+    SHARED_ADD(control->reply, 1u << 31);
+    shared_futex_wake(&control->reply);
+    SHARED_ADD(control->doorbell, 1);
+    shared_futex_wake(&control->doorbell);
+}
+
+static void note_death(struct tg_platform *platform, int32_t reason, int32_t status)
+{
+    atomic_store(&platform->last_status, status);
+    atomic_store(&platform->last_reason, reason);
+    count(platform, COUNTER_DEATHS);
+}
+
+void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
+{
+    uint32_t alive = SYSTRAP_ALIVE;
+
+    if (atomic_compare_exchange_strong(&subprocess->death, &alive, SYSTRAP_DYING)) {
+        subprocess->death_reason = reason;
+        subprocess->death_status = status;
+        /* By this thread alone: once it is dead its descriptor may be closed. */
+        if (platform_is_ours(subprocess->base.platform))
+            subprocess->kill_refused = !child_kill(subprocess);
+        atomic_store(&subprocess->base.pid, 0);
+        if (reason != TG_DEAD_DESTROYED)
+            note_death(subprocess->base.platform, reason, status);
+        atomic_store(&subprocess->death, SYSTRAP_DEAD);
+    }
+    /* Whoever came second may read why at once. */
+    while (!systrap_is_dead(subprocess))
+        sched_yield();
+    wake_everybody(subprocess);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The record of a subprocess, which stays as long as somebody refers to it. */
+#include <stdlib.h>
+
+#include "core/systrap/lifetime.h"
+#include "core/systrap/patches.h"
+#include "core/systrap/stub_memory.h"
+
+static void init_recursive(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
+int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **call)
+{
+    int err;
+
+    subprocess->pidfd = -1;
+    subprocess->file = -1;
+    subprocess->window_file = -1;
+    list_init(&subprocess->watched);
+    err = stub_memory_create(subprocess, call);
+    if (err)
+        return err;
+    subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
+    atomic_store(&subprocess->refs, 1);
+    patches_init(subprocess);
+    init_recursive(&subprocess->order_lock);
+    pthread_mutex_init(&subprocess->lock, NULL);
+    return 0;
+}
+
+void systrap_subprocess_undo_init(struct systrap_subprocess *subprocess)
+{
+    stub_memory_destroy(subprocess);
+    patches_destroy(&subprocess->patches);
+    pthread_mutex_destroy(&subprocess->order_lock);
+    pthread_mutex_destroy(&subprocess->lock);
+    free(subprocess->owners);
+    free(subprocess->free_slots);
+}
+
+void systrap_subprocess_release(struct systrap_subprocess *subprocess)
+{
+    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
+        return;
+    systrap_subprocess_undo_init(subprocess);
+    mapping_table_destroy(&subprocess->base.mappings);
+    free(subprocess);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The file behind a stub's memory, and who sees which part of it. */
+#ifndef CORE_SYSTRAP_STUB_MEMORY_H
+#define CORE_SYSTRAP_STUB_MEMORY_H
+
+#include "core/systrap/systrap_types.h"
+
+#define STUB_WINDOW_SIZE 0x40000
+/* In the file: pages that come into the place of guest code (patched_pages.h). The stub sees slots at that offset. */
+#define STUB_CODE_PAGES  SYSTRAP_SLOTS
+
+/* The file and its mapping. 0 or -errno, and then *call names what failed. */
+int stub_memory_create(struct systrap_subprocess *subprocess, const char **call);
+/* The stub has mapped its parts: nobody else can write, whoever holds the descriptor. 0 or -errno. */
+int stub_memory_seal(const struct systrap_subprocess *subprocess);
+/* Room for that many slots. lock is held. 0 or -errno. */
+int stub_memory_reach(struct systrap_subprocess *subprocess, uint32_t slots);
+/* Makes window and window_file, if there are none. order_lock is held. 0 or -errno. */
+int stub_memory_make_window(struct systrap_subprocess *subprocess);
+void stub_memory_destroy(struct systrap_subprocess *subprocess);
+/* In a process that was forked from the opener's: the descriptors, and if unmap is set the mapping too. */
+void stub_memory_forget(struct systrap_subprocess *subprocess, bool unmap);
+/* The calls that map the file in a stub; how many. */
+size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls);
+
+#endif

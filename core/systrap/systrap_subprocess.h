@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Address spaces of guests: made, changed and destroyed. */
+#ifndef CORE_SYSTRAP_SUBPROCESS_H
+#define CORE_SYSTRAP_SUBPROCESS_H
+
+#include "core/systrap/systrap_types.h"
+
+/* The process exists: watches over it. */
+int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid);
+int systrap_subprocess_create(struct tg_subprocess *subprocess, struct tg_subprocess *from);
+void systrap_subprocess_destroy(struct tg_subprocess *subprocess);
+void systrap_subprocess_forget(struct tg_subprocess *subprocess, bool last);
+/* Kills all, so that closing waits for nothing that their workers have. */
+void systrap_end_guests(struct tg_platform *platform);
+int systrap_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
+ssize_t systrap_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
+                                size_t length);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The systrap backend's data, from the bottom up.
+ *
+ * A stub process has a syscall thread, which makes calls for the library, and
+ * workers, which run guests. Registers cross in slots of memory that the guest
+ * can write too (stub/systrap_protocol.h): whatever is read from there is read
+ * once and checked, and nothing that the library must rely on is kept there.
+ *
+ * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
+ * systrap_subprocess.order_lock, systrap_patches.lock,
+ * systrap_platform.watch_lock, systrap_subprocess.lock.
+ */
+#ifndef CORE_SYSTRAP_TYPES_H
+#define CORE_SYSTRAP_TYPES_H
+
+#include <pthread.h>
+
+#include "core/backend.h"
+#include "core/systrap/patched_pages.h"
+#include "stub/systrap_protocol.h"
+
+struct systrap_context;
+struct systrap_queue;
+
+/* ---- subprocess ---- */
+
+enum systrap_death {
+    SYSTRAP_ALIVE,
+    SYSTRAP_DYING, /* somebody is writing down why */
+    SYSTRAP_DEAD,
+};
+
+/* How often a site has called; the map is small, two sites may take turns in a place. */
+#define PATCH_HEATS 256
+
+struct systrap_heat {
+    uint64_t ip;
+    uint32_t calls;
+    uint32_t wanted; /* calls that make it worth a look */
+};
+
+struct patched_site {
+    struct arch_patch patch;
+    bool undone;    /* its bytes are the original ones, or somebody else's */
+    uint32_t older; /* the next one of those that start in the same page; NO_SITE */
+};
+
+struct systrap_patches {
+    pthread_mutex_t lock; /* taken after order_lock */
+    _Atomic bool off;
+    bool table_mapped; /* order_lock */
+    struct patched_pages pages;
+    struct patched_site *sites;           /* by number of their trampoline */
+    _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions */
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t dead;           /* sites that are undone */
+    _Atomic uint32_t undone; /* how often some were */
+    uint32_t changes;        /* how often pages were away for a moment */
+    struct systrap_heat heat[PATCH_HEATS];
+    uint64_t first_heat; /* all that were ever counted are from there to last_heat */
+    uint64_t last_heat;
+};
+
+/* watchdog.c: what looks at a stub have said, each at least half a round after the one before. */
+struct systrap_watch {
+    _Atomic int64_t lost_at; /* when a thread was first seen to have ended alone; 0: none has */
+    _Atomic bool looking;    /* somebody does; what follows is his */
+    int64_t looked_at;
+    int64_t run_ns;        /* that its threads had run then */
+    _Atomic int64_t lived; /* these: struct watchdog_times */
+    _Atomic int64_t held_up;
+};
+
+struct systrap_subprocess {
+    struct tg_subprocess base;
+    uint64_t id;           /* never used again */
+    _Atomic uint32_t refs; /* the handle and every context that has a slot */
+    _Atomic uint32_t death;
+    int32_t death_reason; /* TG_DEAD_* */
+    int32_t death_status;
+    /* child.c: the process's number until it is reaped, 0 then; how many are where they use it. */
+    _Atomic pid_t child;
+    _Atomic uint32_t child_users;
+    bool kill_refused; /* by the host; written before death is SYSTRAP_DEAD */
+    bool lost_child;   /* order_lock: it died while it made another one */
+    bool left_behind;  /* watch_lock: destroyed, and its process has not ended yet: the keeper's */
+    int file;          /* memory of the stub; its offset is the syscall thread's answer */
+    int pidfd;         /* watch_lock */
+    uint8_t *memory;   /* the whole file, with room for all slots; beyond its size nobody may touch it */
+    /* order_lock: what copies of guest memory go through when the stub makes them itself; -1 and NULL before */
+    int window_file;
+    uint8_t *window;
+    struct list watched; /* systrap_platform.watched */
+
+    pthread_mutex_t order_lock; /* one batch at a time; recursive, for reading memory before it is changed */
+    uint32_t sequence;
+
+    struct systrap_patches patches;
+    struct systrap_watch watch;
+
+    /* Added to under order_lock, worker_count last; read by any thread. */
+    pid_t workers[SYSTRAP_WORKERS_MAX];
+    _Atomic uint32_t worker_count;
+
+    /* lock */
+    pthread_mutex_t lock;
+    struct systrap_context **owners; /* by slot */
+    uint32_t owners_size;
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t next_slot;    /* none above was ever used */
+    uint32_t slots_held;   /* that the file has room for */
+    uint32_t backlog_head; /* as it was when somebody looked first */
+    int64_t backlog_since;
+
+    /* Atomic, any thread. */
+    _Atomic int64_t backlog_moved;     /* when the run ring was seen to move last; changed under lock */
+    _Atomic uint32_t done_head[RINGS]; /* changed under lock */
+    _Atomic uint32_t run_tail[RINGS];
+};
+
+/* ---- context ---- */
+
+enum fp_place {
+    FP_BASE, /* tg_context.fp */
+    FP_SLOT, /* in the slot, or with the worker that holds it */
+};
+
+/* Who may hand out the event of a context. */
+enum flight {
+    NOT_IN_FLIGHT, /* whoever has its handle */
+    STARTING,      /* nobody yet: what its slot shows may be the event before */
+    IN_FLIGHT,     /* whoever claims it: only one can */
+    ASKED_FOR,     /* as STARTING, and somebody has come for it meanwhile */
+};
+
+struct systrap_context {
+    struct tg_context base;
+    struct systrap_subprocess *bound; /* where its slot is; NULL: none */
+    struct systrap_slot *slot;        /* while bound is set */
+    uint32_t number;                  /* of the slot */
+    enum fp_place fp_place;
+    _Atomic bool kicked; /* the slot's word for it must be cleared */
+    bool queued;         /* what the slot says */
+    /* The result of a call, kept here until the start: a worker that spins would take the line away in between. */
+    bool return_set;
+    int64_t return_value;
+    struct queue_seat *seat;  /* in the queue that it was submitted to last, while it has its slot */
+    uint32_t undone_at_start; /* systrap_patches.undone, when it was given to the stub last */
+    uint32_t changes_met;     /* since it was started: what patches_changes() said when it last trapped for that; 0 */
+    uint32_t ran_on;          /* since it was started: how often it ran on after a stop that was nobody's business */
+    bool met_hidden_base;     /* since it was started: patches were turned off for it */
+    int64_t overdue_since;    /* watchdog.c, by its subprocess's clock; 0: it is not */
+    uint32_t futile_spins;    /* waits in a row for which spinning was too short */
+    int64_t stuck_since;      /* the same */
+    /* While submitted to a queue: */
+    struct list of_queue;
+    struct systrap_queue *_Atomic queue; /* written by whoever has claimed it; others only compare it */
+    _Atomic uint32_t flight;             /* enum flight; claimed under the subprocess's lock */
+    struct tg_event event;               /* while it is in the ready list */
+    uint64_t given_at;                   /* statistics.c: ticks when it was given to the stub */
+};
+
+/* ---- platform ---- */
+
+struct systrap_platform {
+    uint64_t region;
+    uint64_t text_size;
+    uint64_t slot_size;
+    uint64_t slots;       /* where they start in the file: behind the code pages, so that it grows with them */
+    uint64_t aside_pages; /* in the region: pages of guest code that are set aside */
+    uint32_t slots_max;
+    uint32_t workers_max;
+    uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
+    int64_t spin_ns;        /* 0: one processor, nobody spins */
+    uint32_t spinners_max;  /* threads of the embedder that may spin at once */
+    _Atomic uint32_t spinners;
+    struct systrap_config config;
+    struct systrap_subprocess *template;
+    pid_t group; /* of all stubs: the template's number */
+    void *fp_initial;
+    _Atomic uint64_t next_id;
+    /* keeper.c */
+    pthread_t keeper;
+    bool keeper_runs;
+    _Atomic bool stopping;
+    int watch;                  /* epoll */
+    int stop;                   /* eventfd */
+    pthread_mutex_t watch_lock; /* the list */
+    struct list watched;
+    uint64_t tick_ns; /* statistics.c: how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */
+};
+
+static inline struct systrap_platform *systrap_platform(const struct tg_platform *platform)
+{
+    return platform->backend;
+}
+
+static inline struct systrap_subprocess *to_systrap_subprocess(struct tg_subprocess *subprocess)
+{
+    return container_of(subprocess, struct systrap_subprocess, base);
+}
+
+static inline struct systrap_context *to_systrap_context(struct tg_context *context)
+{
+    return container_of(context, struct systrap_context, base);
+}
+
+static inline struct systrap_orders *orders_of(const struct systrap_subprocess *subprocess)
+{
+    return (struct systrap_orders *)(subprocess->memory + SYSTRAP_ORDERS);
+}
+
+static inline struct systrap_control *control_of(const struct systrap_subprocess *subprocess)
+{
+    return (struct systrap_control *)(subprocess->memory + SYSTRAP_CONTROL);
+}
+
+static inline struct systrap_worker *worker_of(const struct systrap_subprocess *subprocess, uint32_t index)
+{
+    return (struct systrap_worker *)(subprocess->memory + SYSTRAP_WORKERS + (size_t)(index + 1) * SYSTRAP_WORKER_SIZE -
+                                     WORKER_STRUCT_SIZE);
+}
+
+static inline struct systrap_slot *slot_of(const struct systrap_subprocess *subprocess, uint32_t number)
+{
+    const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+
+    return (struct systrap_slot *)(subprocess->memory + sp->slots + number * sp->slot_size);
+}
+
+/* An event is in the slot; at most the FP state is elsewhere still. */
+static inline bool state_has_event(uint32_t state)
+{
+    return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_EVENT || state == SLOT_DROP;
+}
+
+static inline bool systrap_is_dead(const struct systrap_subprocess *subprocess)
+{
+    return atomic_load(&subprocess->death) == SYSTRAP_DEAD;
+}
+
+#endif
