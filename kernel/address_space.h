@@ -22,6 +22,7 @@ struct address_space {
     uint64_t stack_top;
     uint64_t args_start, args_end; /* the argument strings on the first stack */
     uint64_t env_start, env_end;
+    bool met_reserved; /* its program was to lie where the backend lets nobody */
 };
 
 struct sandbox;

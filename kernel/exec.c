@@ -48,6 +48,7 @@ int exec_program(struct task *task, struct program *program)
         return err;
     err = loader_load(process, space, program, &loaded);
     if (err) {
+        task->sandbox->met_reserved = space->met_reserved;
         address_space_release(space);
         return err;
     }

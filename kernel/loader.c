@@ -186,15 +186,16 @@ static uint64_t program_address(const struct address_space *space, uint64_t leng
     return memory_map_is_free(&space->map, chance, chance + length) ? chance : space->map.highest / 3 * 2;
 }
 
-static int choose_base(const struct address_space *space, const struct elf_plan *plan, bool is_interpreter,
-                       uint64_t *base)
+static int choose_base(struct address_space *space, const struct elf_plan *plan, bool is_interpreter, uint64_t *base)
 {
     uint64_t length = plan->end - plan->start, align = plan->alignment;
     uint64_t start;
 
     *base = 0;
-    if (!plan->position_independent)
+    if (!plan->position_independent) {
+        space->met_reserved = memory_map_is_reserved(&space->map, plan->start, plan->end);
         return memory_map_is_free(&space->map, plan->start, plan->end) ? 0 : -ENOMEM;
+    }
     if (is_interpreter)
         start = memory_map_search(&space->map, length + align, space->map.search_top);
     else

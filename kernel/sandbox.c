@@ -209,6 +209,12 @@ static int load_failed(const struct sandbox *sandbox, int err)
 
     if (call)
         return fail(sandbox, err, "cannot run %s: the host refuses %s: its filter must allow it", name, call);
+    if (sandbox->met_reserved)
+        return fail(
+            sandbox, err,
+            "cannot run %s: it wants addresses that the backend has reserved; fewer are with --no-patching, and "
+            "others with --backend=ptrace",
+            name);
     return fail(sandbox, err, "cannot run %s: %s", name,
                 err == -ENOEXEC ? "it is not a program for this machine" : strerror(-err));
 }

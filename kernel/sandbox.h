@@ -94,6 +94,7 @@ struct sandbox {
     size_t population;       /* processes, zombies too, and tasks */
     uint64_t next_object_id; /* of address spaces and memory objects */
     int32_t exit_status;     /* wait status of the first process */
+    bool met_reserved;       /* why the last program that could not be loaded could not */
 };
 
 /*
