@@ -15,11 +15,21 @@
 #include "core/platform.h"
 #include "core/refusal.h"
 
+/*
+ * Over the fields of a struct stands the rule that guards them; what differs
+ * has its own at its side. What is stored without a lock, and who looks at it:
+ * docs/memory-order.md.
+ */
+
 struct tg_subprocess {
-    struct tg_platform *platform;
-    struct list node;
-    _Atomic pid_t pid;             /* of the stub process; 0 from when it is reaped, for then it may be another's */
-    _Atomic uint32_t use;          /* see subprocess_enter() */
+    struct tg_platform *platform; /* never changes */
+    struct list node;             /* platform->lock */
+
+    /* Atomic, any thread. */
+    _Atomic pid_t pid;    /* of the stub process; 0 from when it is reaped, for then it may be another's */
+    _Atomic uint32_t use; /* see subprocess_enter() */
+
+    /* Its own lock. */
     struct mapping_table mappings; /* written by the backend, which knows in which order the host makes them */
 };
 
@@ -46,25 +56,33 @@ enum context_counter { CONTEXT_SWITCHES, CONTEXT_SYSCALLS, CONTEXT_COUNTERS };
 /* Of the platform, in the order above. */
 static const enum counter context_counters[CONTEXT_COUNTERS] = {COUNTER_SWITCHES, COUNTER_SYSCALLS};
 
+/* Fields stay where they are: which of them share a cache line is part of what a switch costs. */
 struct tg_context {
-    struct tg_platform *platform;
-    struct list node;
-    _Atomic uint32_t state;
+    struct tg_platform *platform; /* never changes */
+    struct list node;             /* platform->lock */
+    _Atomic uint32_t state;       /* enum context_state; atomic, any thread */
+
+    /* Whoever has taken the context, but for what says otherwise. */
     uint32_t flags; /* TG_CONTEXT_* */
     uint64_t user_data;
-    _Atomic uint64_t counted[CONTEXT_COUNTERS];
-    int64_t started_ns; /* TG_OPEN_LATENCY, while it runs; else 0 */
-    struct interrupt interrupt;
-    bool in_syscall; /* the last event was a SYSCALL, kept in syscall */
+    _Atomic uint64_t counted[CONTEXT_COUNTERS]; /* read by any thread */
+    int64_t started_ns;                         /* TG_OPEN_LATENCY, while it runs; else 0 */
+    struct interrupt interrupt;                 /* atomic, any thread and any signal handler: interrupt.h */
+    bool in_syscall;                            /* the last event was a SYSCALL, kept in syscall */
     struct arch_syscall syscall;
-    uint8_t *fp;                 /* image of info.fpstate_size bytes */
+    uint8_t *fp; /* image of info.fpstate_size bytes; never moves */
+
+    /*
+     * Whoever has taken the context, or answers its call: tg_context_set_return() and tg_context_regs_mut() take
+     * nothing. Of several readers the one that has made regs_place REGS_ON_THE_WAY.
+     */
     _Atomic uint32_t regs_place; /* enum regs_place; regs is written before what says that it is up to date */
     tg_regs regs;
 };
 
 struct tg_queue {
-    struct tg_platform *platform;
-    struct list node;
+    struct tg_platform *platform; /* never changes */
+    struct list node;             /* platform->lock */
 };
 
 /*
@@ -73,7 +91,7 @@ struct tg_queue {
  */
 bool subprocess_enter(struct tg_subprocess *subprocess);
 void subprocess_leave(struct tg_subprocess *subprocess);
-/* Closes the door. */
+/* Closes the door. Pairs with subprocess_enter(). */
 void subprocess_shut(struct tg_subprocess *subprocess);
 static inline bool subprocess_is_shut(const struct tg_subprocess *subprocess)
 {

@@ -17,20 +17,25 @@
 struct backend_ops;
 
 struct tg_platform {
+    /* Never change once the platform is open. */
     const struct backend_ops *ops;
     void *backend; /* the backend's own part */
     uint64_t id;   /* never used again, so that a stale pointer cannot pass for this one */
     pid_t owner;   /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
-    bool measures_latency;         /* TG_OPEN_LATENCY */
-    const uint32_t *opener;        /* not 0; a page that a process forked from the opener's finds wiped */
-    bool wipes_opener;             /* the host said that it does that */
+    bool measures_latency;  /* TG_OPEN_LATENCY */
+    const uint32_t *opener; /* not 0; a page that a process forked from the opener's finds wiped */
+    bool wipes_opener;      /* the host said that it does that */
+
+    /* Atomic, any thread. */
     _Atomic bool copies_forbidden; /* process_vm_readv(2) and process_vm_writev(2) were refused once */
     /* Of the stub that ended last without being destroyed, TG_DEAD_*: for the sentence when opening fails. */
     _Atomic int32_t last_reason;
     _Atomic int32_t last_status;
     _Atomic uint64_t counters[COUNTERS];
-    pthread_mutex_t lock; /* the lists; platform_lock() takes it */
+
+    /* lock: platform_lock() takes it. A closing platform needs none. */
+    pthread_mutex_t lock;
     struct list subprocesses;
     struct list contexts;
     struct list queues;

@@ -24,12 +24,14 @@ enum queue_line {
 
 /* What one subprocess has in a line. */
 struct queue_turn {
+    /* ptrace_queue.lock */
     struct list of_line;  /* ptrace_queue.lines; in none while it is empty */
     struct list contexts; /* ptrace_context.of_queue */
 };
 
 /* The contexts of one subprocess in a queue; there as long as there are any. */
 struct queue_party {
+    /* ptrace_queue.lock; the number never changes. */
     struct list of_bucket; /* ptrace_queue.parties */
     uint64_t subprocess_id;
     uint32_t contexts;
@@ -41,22 +43,24 @@ struct queue_party {
 struct ptrace_queue {
     struct tg_queue base;
 
-    pthread_mutex_t lock; /* of these: */
+    /* lock */
+    pthread_mutex_t lock;
     struct list lines[QUEUE_LINES];
     struct list parties[PARTY_BUCKETS];
     struct list running;
     uint32_t running_count;
     bool starved;         /* the host has refused another stub thread: one that runs may stop, or the host give way */
-    struct tracer *owner; /* traces what runs; changes with queues_lock too */
+    struct tracer *owner; /* traces what runs; changes with queues_lock too; its own thread may look without */
     struct list of_owner; /* tracer->queues; queues_lock too */
     bool waiting;
-    pthread_t service; /* after tg_queue_fd() */
+    pthread_t service; /* after tg_queue_fd(); whoever destroys the queue reads it without */
 
-    int64_t upkeep_at; /* of the owner's thread */
+    /* The owner's thread. */
+    int64_t upkeep_at;
 
     /*
-     * Any thread may look. Who has something for the waiter stores it and then looks for a bell or a descriptor;
-     * a waiter shows its bell and then looks for something, and tg_queue_fd() the descriptor.
+     * Atomic, any thread. docs/memory-order.md. Who has something for the waiter stores it and then looks for a bell or
+     * a descriptor; a waiter shows its bell and then looks for something, and tg_queue_fd() the descriptor.
      */
     _Atomic pid_t bell; /* thread of the template that wakes the waiter, 0: none */
     _Atomic bool woken;

@@ -13,6 +13,7 @@
 
 /* Where events go: to the caller's array, or to the ready list. */
 struct sink {
+    /* The thread on whose stack it is. */
     char *next; /* NULL: the ready list */
     size_t stride;
     size_t left;
@@ -21,6 +22,7 @@ struct sink {
 
 /* upkeep.c: when the collecting thread is to look again. */
 struct systrap_upkeep {
+    /* The collecting thread. */
     uint32_t rounds;    /* that find something until it reads the clock */
     int64_t read_at;    /* the clock, then */
     int64_t workers_at; /* whether contexts find workers */
@@ -29,7 +31,8 @@ struct systrap_upkeep {
 
 /* A subprocess in which contexts of a queue run. */
 struct queue_seat {
-    struct queue_seat *_Atomic next; /* systrap_queue.seats */
+    /* As systrap_queue.seats. */
+    struct queue_seat *_Atomic next;
 
     /* Never change. */
     struct systrap_subprocess *subprocess;
@@ -52,7 +55,10 @@ struct systrap_queue {
     pthread_mutex_t lock;
     struct list ready; /* seat.in_ready: each in turn */
 
-    /* Added to under lock; removed from, and walked along without lock, by the collecting thread. */
+    /*
+     * Added to under lock by who submits, removed from under lock by the collecting thread, which walks along without;
+     * others walk along with it.
+     */
     struct queue_seat *_Atomic seats;
 
     /* Atomic, any thread. */
@@ -66,7 +72,8 @@ struct systrap_queue {
      * eventfd, -1 before tg_queue_fd(). Stored when the thread that rings it
      * runs, and closed when no thread uses the queue any more. Who has
      * something to say stores that first and then looks at this; who stores
-     * this then looks at that: systrap_queue_ring_fd(), start_service().
+     * this then looks at that: systrap_queue_ring_fd(), start_service(). For
+     * these and the words above: docs/memory-order.md.
      */
     _Atomic int fd;
 
@@ -78,7 +85,8 @@ struct systrap_queue {
     uint32_t futile_spins;
     struct systrap_upkeep upkeep;
 
-    pthread_t service; /* after tg_queue_fd(): who destroys the queue */
+    /* Who has set waiting in tg_queue_fd() writes it; who destroys the queue reads it. */
+    pthread_t service;
 };
 
 static inline struct systrap_queue *to_systrap_queue(struct tg_queue *queue)

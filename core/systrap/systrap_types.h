@@ -9,7 +9,12 @@
  *
  * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
  * systrap_subprocess.order_lock, systrap_patches.lock,
- * systrap_platform.watch_lock, systrap_subprocess.lock.
+ * systrap_platform.watch_lock, systrap_subprocess.lock. mapping_table.lock is
+ * held while nothing else is locked.
+ *
+ * Over the fields of a struct stands the rule that guards them; what differs
+ * from the rule above it has its own at its side, where fields must not move.
+ * What is stored without a lock, and who looks at it: docs/memory-order.md.
  */
 #ifndef CORE_SYSTRAP_TYPES_H
 #define CORE_SYSTRAP_TYPES_H
@@ -35,12 +40,14 @@ enum systrap_death {
 #define PATCH_HEATS 256
 
 struct systrap_heat {
+    /* systrap_patches.lock */
     uint64_t ip;
     uint32_t calls;
     uint32_t wanted; /* calls that make it worth a look */
 };
 
 struct patched_site {
+    /* systrap_patches.lock; changed with order_lock too. */
     struct arch_patch patch;
     bool undone;    /* its bytes are the original ones, or somebody else's */
     uint32_t older; /* the next one of those that start in the same page; NO_SITE */
@@ -48,12 +55,14 @@ struct patched_site {
 
 struct systrap_patches {
     pthread_mutex_t lock; /* taken after order_lock */
-    _Atomic bool off;
-    bool table_mapped; /* order_lock */
-    struct patched_pages pages;
+    _Atomic bool off;     /* atomic, any thread; never false again */
+    bool table_mapped;    /* order_lock */
+
+    /* lock, but for what is atomic: any thread looks at that. Sites and pages come and change with order_lock too. */
+    struct patched_pages pages;           /* its filter is atomic */
     struct patched_site *sites;           /* by number of their trampoline */
-    _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions */
-    uint32_t count;
+    _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions. Once there it never moves */
+    uint32_t count;                       /* changed with both locks, read with either */
     uint32_t capacity;
     uint32_t dead;           /* sites that are undone */
     _Atomic uint32_t undone; /* how often some were */
@@ -65,38 +74,57 @@ struct systrap_patches {
 
 /* watchdog.c: what looks at a stub have said, each at least half a round after the one before. */
 struct systrap_watch {
+    /* Atomic, any thread. */
     _Atomic int64_t lost_at; /* when a thread was first seen to have ended alone; 0: none has */
-    _Atomic bool looking;    /* somebody does; what follows is his */
+    _Atomic bool looking;    /* somebody does */
+
+    /* Whoever has set looking. */
     int64_t looked_at;
-    int64_t run_ns;        /* that its threads had run then */
+    int64_t run_ns; /* that its threads had run then */
+
+    /* Added to by whoever has set looking; read by any thread. */
     _Atomic int64_t lived; /* these: struct watchdog_times */
     _Atomic int64_t held_up;
 };
 
+/* Fields stay where they are: which of them share a cache line is part of what a switch costs. */
 struct systrap_subprocess {
     struct tg_subprocess base;
-    uint64_t id;           /* never used again */
-    _Atomic uint32_t refs; /* the handle and every context that has a slot */
-    _Atomic uint32_t death;
+    uint64_t id; /* never changes, and is never used again */
+
+    /* Atomic, any thread. */
+    _Atomic uint32_t refs;  /* the handle, every context that has a slot, every seat of a queue */
+    _Atomic uint32_t death; /* enum systrap_death */
+
+    /* Whoever has made death SYSTRAP_DYING writes them; read when it is SYSTRAP_DEAD. kill_refused is one of them. */
     int32_t death_reason; /* TG_DEAD_* */
     int32_t death_status;
-    /* child.c: the process's number until it is reaped, 0 then; how many are where they use it. */
+
+    /* Atomic, any thread. child.c: the process's number until it is reaped, 0 then; how many are where they use it. */
     _Atomic pid_t child;
     _Atomic uint32_t child_users;
-    bool kill_refused; /* by the host; written before death is SYSTRAP_DEAD */
-    bool lost_child;   /* order_lock: it died while it made another one */
+
+    /* Each has its own rule. */
+    bool kill_refused; /* as death_reason: by the host */
+    bool lost_child;   /* order_lock, or whoever buries it: it died while it made another one */
     bool left_behind;  /* watch_lock: destroyed, and its process has not ended yet: the keeper's */
-    int file;          /* memory of the stub; its offset is the syscall thread's answer */
-    int pidfd;         /* watch_lock */
-    uint8_t *memory;   /* the whole file, with room for all slots; beyond its size nobody may touch it */
+    int file;          /* never changes: memory of the stub; its offset is the syscall thread's answer */
+    /* Changed with watch_lock. Read without by who makes it SYSTRAP_DEAD and by who buries it: it is closed after. */
+    int pidfd;
+    uint8_t *memory; /* never changes: the whole file, with room for all slots; beyond its size nobody may touch it */
+
     /* order_lock: what copies of guest memory go through when the stub makes them itself; -1 and NULL before */
     int window_file;
     uint8_t *window;
+
+    /* watch_lock */
     struct list watched; /* systrap_platform.watched */
 
+    /* order_lock; before the handle is there, its maker, who has the mother's. */
     pthread_mutex_t order_lock; /* one batch at a time; recursive, for reading memory before it is changed */
     uint32_t sequence;
 
+    /* These have rules of their own. */
     struct systrap_patches patches;
     struct systrap_watch watch;
 
@@ -105,7 +133,7 @@ struct systrap_subprocess {
     _Atomic uint32_t worker_count;
 
     /* lock */
-    pthread_mutex_t lock;
+    pthread_mutex_t lock;            /* also: who claims a context in flight */
     struct systrap_context **owners; /* by slot */
     uint32_t owners_size;
     uint32_t *free_slots;
@@ -136,13 +164,17 @@ enum flight {
     ASKED_FOR,     /* as STARTING, and somebody has come for it meanwhile */
 };
 
+/* Fields stay where they are: which of them share a cache line is part of what a switch costs. */
 struct systrap_context {
     struct tg_context base;
+
+    /* Whoever has taken the context, or claimed its event, but for what says otherwise. */
+    /* The first three change with the subprocess's lock too. kick() reads them in any thread while it is armed. */
     struct systrap_subprocess *bound; /* where its slot is; NULL: none */
     struct systrap_slot *slot;        /* while bound is set */
     uint32_t number;                  /* of the slot */
     enum fp_place fp_place;
-    _Atomic bool kicked; /* the slot's word for it must be cleared */
+    _Atomic bool kicked; /* atomic, any thread: the slot's word for it must be cleared */
     bool queued;         /* what the slot says */
     /* The result of a call, kept here until the start: a worker that spins would take the line away in between. */
     bool return_set;
@@ -152,20 +184,24 @@ struct systrap_context {
     uint32_t changes_met;     /* since it was started: what patches_changes() said when it last trapped for that; 0 */
     uint32_t ran_on;          /* since it was started: how often it ran on after a stop that was nobody's business */
     bool met_hidden_base;     /* since it was started: patches were turned off for it */
-    int64_t overdue_since;    /* watchdog.c, by its subprocess's clock; 0: it is not */
+    int64_t overdue_since;    /* watchdog.c, by its subprocess's clock; 0: it is not. While in flight: lock of that */
     uint32_t futile_spins;    /* waits in a row for which spinning was too short */
-    int64_t stuck_since;      /* the same */
+    int64_t stuck_since;      /* as overdue_since: since when it has been stuck */
+
     /* While submitted to a queue: */
-    struct list of_queue;
-    struct systrap_queue *_Atomic queue; /* written by whoever has claimed it; others only compare it */
+    struct list of_queue;                /* systrap_queue.lock */
+    struct systrap_queue *_Atomic queue; /* written by whoever has taken or claimed it; others only compare it */
     _Atomic uint32_t flight;             /* enum flight; claimed under the subprocess's lock */
-    struct tg_event event;               /* while it is in the ready list */
-    uint64_t given_at;                   /* statistics.c: ticks when it was given to the stub */
+    struct tg_event event;               /* whoever has claimed it; systrap_queue.lock while it is in the ready list */
+
+    /* Whoever has taken the context, or claimed its event. */
+    uint64_t given_at; /* statistics.c: ticks when it was given to the stub */
 };
 
 /* ---- platform ---- */
 
 struct systrap_platform {
+    /* Never change once the platform is open, but for what says otherwise. */
     uint64_t region;
     uint64_t text_size;
     uint64_t slot_size;
@@ -173,23 +209,30 @@ struct systrap_platform {
     uint64_t aside_pages; /* in the region: pages of guest code that are set aside */
     uint32_t slots_max;
     uint32_t workers_max;
-    uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
-    int64_t spin_ns;        /* 0: one processor, nobody spins */
-    uint32_t spinners_max;  /* threads of the embedder that may spin at once */
-    _Atomic uint32_t spinners;
+    uint32_t workers_usual;    /* awake in a subprocess while a thread of the embedder is too */
+    int64_t spin_ns;           /* 0: one processor, nobody spins */
+    uint32_t spinners_max;     /* threads of the embedder that may spin at once */
+    _Atomic uint32_t spinners; /* atomic, any thread */
     struct systrap_config config;
     struct systrap_subprocess *template;
     pid_t group; /* of all stubs: the template's number */
     void *fp_initial;
+
+    /* Atomic, any thread. */
     _Atomic uint64_t next_id;
-    /* keeper.c */
+
+    /* keeper.c: who opens and closes the platform. */
     pthread_t keeper;
     bool keeper_runs;
-    _Atomic bool stopping;
-    int watch;                  /* epoll */
-    int stop;                   /* eventfd */
-    pthread_mutex_t watch_lock; /* the list */
+    _Atomic bool stopping; /* read by the keeper */
+    int watch;             /* never changes while the keeper runs: epoll */
+    int stop;              /* the same: eventfd */
+
+    /* watch_lock: also pidfd and left_behind of those in the list */
+    pthread_mutex_t watch_lock;
     struct list watched;
+
+    /* Never changes once the platform is open. */
     uint64_t tick_ns; /* statistics.c: how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */
 };
 
