@@ -23,6 +23,7 @@ void interrupt_raise(struct interrupt *interrupt)
     uint64_t before;
     pid_t thread;
 
+    /* Pairs with interrupt_disarm(), and the next line with interrupt_arm(): all are changes of one word. */
     atomic_fetch_add(&interrupt->word, RAISER);
     before = atomic_fetch_or(&interrupt->word, INTERRUPT_PENDING);
     thread = (pid_t)(before >> THREAD_SHIFT);
@@ -43,6 +44,7 @@ bool interrupt_arm(struct interrupt *interrupt, pid_t process, pid_t thread)
     /* Costs a cache miss of nobody's, but an exchange: not for what is there already. */
     if (atomic_load_explicit(&interrupt->process, memory_order_relaxed) != process)
         atomic_store(&interrupt->process, process);
+    /* Pairs with interrupt_raise(). */
     for (;;) {
         if (word & INTERRUPT_PENDING) {
             atomic_fetch_and(&interrupt->word, ~INTERRUPT_PENDING);
@@ -64,7 +66,7 @@ void interrupt_disarm(struct interrupt *interrupt)
 {
     uint64_t word = atomic_fetch_and(&interrupt->word, ~THREAD_MASK);
 
-    /* A raiser that has seen the thread is about to signal it; it does not wait for anything. */
+    /* A raiser that has seen the thread is about to signal it; it does not wait for anything: interrupt_raise(). */
     while (word & RAISER_MASK) {
         sched_yield();
         word = atomic_load(&interrupt->word);

@@ -12,6 +12,7 @@
 
 bool subprocess_enter(struct tg_subprocess *subprocess)
 {
+    /* Pairs with subprocess_shut(). */
     if (!(atomic_fetch_add(&subprocess->use, 1) & SUBPROCESS_SHUT))
         return true;
     subprocess_leave(subprocess);
@@ -20,6 +21,7 @@ bool subprocess_enter(struct tg_subprocess *subprocess)
 
 void subprocess_leave(struct tg_subprocess *subprocess)
 {
+    /* Pairs with subprocess_drain(). */
     if (atomic_fetch_sub(&subprocess->use, 1) == (SUBPROCESS_SHUT | 1))
         futex_wake_all(&subprocess->use);
 }
@@ -29,6 +31,7 @@ void subprocess_shut(struct tg_subprocess *subprocess)
     atomic_fetch_or(&subprocess->use, SUBPROCESS_SHUT);
 }
 
+/* Pairs with subprocess_leave(): both see the one word. */
 void subprocess_drain(struct tg_subprocess *subprocess)
 {
     uint32_t use;

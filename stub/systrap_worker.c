@@ -129,6 +129,7 @@ static void push_done(const struct stub *stub, const struct systrap_slot *slot)
     unsigned int ring = number < RING_SMALL ? 0 : 1;
     uint32_t position = ADD(control->done[ring].tail, 1);
 
+    /* Pairs with sleep_until() of core/systrap/systrap_queue_wait.c. */
     SWAP(*done_entry(control, ring, position), number + 1);
     if (LOAD(control->sleepers)) {
         ADD(control->doorbell, 1);
@@ -154,7 +155,7 @@ static void publish(const struct stub *stub, struct systrap_slot *slot, enum sys
 /*
  * Follows publish() before this thread does anything that takes long. A thread
  * of the library says that it waits and then looks at the state once more: one
- * of the two sees what the other has written.
+ * of the two sees what the other has written. Pairs with sleep_until_arrived().
  */
 static void wake_waiter(struct systrap_slot *slot)
 {
@@ -191,6 +192,7 @@ static bool give_up_held(const struct stub *stub, struct systrap_slot *slot)
 static void drop_held(const struct stub *stub, struct systrap_slot *slot)
 {
     forget(stub, slot);
+    /* Pairs with wait_for_drop(). */
     SWAP(slot->state, SLOT_EVENT);
     arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
 }
@@ -235,6 +237,7 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
         arch_pause();
         found = something_to_do(stub, held);
     }
+    /* Pairs with workers_wake_one(): whoever saw it spin is seen by sleep_until_woken(), which comes next. */
     ADD(stub->control->spinning, (uint32_t)-1);
     stub->worker->spins++;
     return found;
@@ -257,7 +260,7 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
 
     SWAP(worker->asleep, 1);
     if (!held || change(&held->state, SLOT_HELD, SLOT_ASLEEP)) {
-        /* Whoever puts something into the ring now wakes one. */
+        /* Whoever puts something into the ring now wakes one. Pairs with hand_over() and workers_wake_one(). */
         ADD(stub->control->awake, (uint32_t)-1);
         if (!something_to_do(stub, held))
             wait_for_wake(stub, wake);
@@ -281,7 +284,7 @@ static bool is_one_too_many(const struct stub *stub, uint32_t *awake)
     return *awake > stub->config->workers_usual;
 }
 
-/* Only as many rest as there are too many. */
+/* Only as many rest as there are too many. Pairs with sleep_until() of a queue, which then looks for who is asleep. */
 static void rest(const struct stub *stub)
 {
     struct systrap_worker *worker = stub->worker;
@@ -384,7 +387,7 @@ static void make_current(const struct stub *stub, struct systrap_slot *slot)
 
     if (slot->worker != worker->index) {
         slot->worker = worker->index;
-        /* Who kicks the context signals this thread, or this thread sees the kick where it looks next. */
+        /* Who kicks the context signals this thread, or this thread sees the kick where it looks next: kick(). */
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     }
     slot->stack = (uint64_t)worker;

@@ -45,6 +45,7 @@ int ptrace_queue_submit(struct tg_queue *base, struct tg_context *base_context, 
     pthread_mutex_lock(&queue->lock);
     err = ptrace_queue_join(queue, context);
     if (!err) {
+        /* Pairs with show_bell(). */
         ptrace_queue_line_up(queue, LINE_INCOMING, context);
         /* An error is not the submit's: the wait tries again, and reports what it meets. */
         if (tracer && tracer == queue->owner)
@@ -94,6 +95,7 @@ int ptrace_queue_wake(struct tg_queue *base)
     pid_t bell;
     int saved_errno = errno;
 
+    /* Pairs with make_fd(), and with show_bell(). */
     atomic_store(&queue->woken, true);
     ptrace_queue_signal_fd(queue);
     bell = atomic_load(&queue->bell);

@@ -108,7 +108,10 @@ static void doze(struct ptrace_queue *queue, int64_t until_ns)
         clock_pause(left < DOZE_NS ? left : DOZE_NS);
 }
 
-/* Shows the bell, and looks for work. Returns until when there is none; 0: there is some. */
+/*
+ * Shows the bell, and looks for work. Returns until when there is none; 0: there is some. Pairs with
+ * ptrace_queue_submit(), ptrace_queue_wake() and ptrace_queue_subprocess_dead().
+ */
 static int64_t show_bell(struct ptrace_queue *queue)
 {
     int64_t slice_end;

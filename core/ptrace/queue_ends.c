@@ -129,6 +129,7 @@ void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
 
         pthread_mutex_lock(&queue->lock);
         finish_party(queue, subprocess);
+        /* Pairs with show_bell(). */
         if (atomic_load(&queue->bell))
             bell_ring(platform, atomic_load(&queue->bell));
         pthread_mutex_unlock(&queue->lock);

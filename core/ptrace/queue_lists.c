@@ -9,7 +9,7 @@
 #include "core/ptrace/queue_lists.h"
 #include "core/ptrace/queue_turns.h"
 
-/* By its number, for write(3) is a point of cancellation. */
+/* By its number, for write(3) is a point of cancellation. Pairs with make_fd() and drain_fd(). */
 void ptrace_queue_signal_fd(const struct ptrace_queue *queue)
 {
     const int fd = atomic_load(&queue->fd);

@@ -92,7 +92,7 @@ static void arm_one(struct ptrace_queue *queue, struct ptrace_context *context)
     struct interrupt *interrupt = &context->base.interrupt;
 
     interrupt_arm_waiting(interrupt, ptrace_platform(queue->base.platform)->template.group, atomic_load(&queue->bell));
-    /* Raised before it could see the bell. */
+    /* Raised before it could see the bell. Pairs with interrupt_raise(). */
     if (interrupt_pending(interrupt))
         bell_ring(queue->base.platform, atomic_load(&queue->bell));
 }

@@ -21,6 +21,7 @@
 
 #define PAUSE_NS 1000000 /* until what the host refused is tried again */
 
+/* The look at woken comes after. Pairs with ptrace_queue_wake(). */
 static void drain_fd(struct ptrace_queue *queue)
 {
     uint64_t count;
@@ -125,7 +126,7 @@ static int make_fd(struct ptrace_queue *queue)
         return queue_fd_failed(platform, err);
     }
     atomic_store(&queue->fd, fd);
-    /* Who came before has looked for it in vain. */
+    /* Who came before has looked for it in vain. Pairs with ptrace_queue_wake() and ptrace_queue_signal_fd(). */
     if (atomic_load(&queue->woken) || !ptrace_queue_line_empty(queue, LINE_READY))
         ptrace_queue_signal_fd(queue);
     return 0;

@@ -183,6 +183,7 @@ static void wait_for_zombie(pid_t pid)
 
 void child_reap(struct systrap_subprocess *subprocess)
 {
+    /* Pairs with hold(). */
     pid_t pid = atomic_exchange(&subprocess->child, 0);
 
     while (atomic_load(&subprocess->child_users))

@@ -9,7 +9,10 @@
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
 
-/* Those who sleep look again, and see that it is dead. */
+/*
+ * Those who sleep look again, and see that it is dead. Pairs with sleep_until_arrived(), sleep_until(),
+ * wait_for_reply() and wait_for_drop().
+ */
 static void wake_everybody(struct systrap_subprocess *subprocess)
 {
     struct systrap_control *control = control_of(subprocess);

@@ -280,6 +280,7 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
 
     context_place_regs(base, REGS_BACKEND);
     statistics_back(context);
+    /* After the look at the slot. Pairs with slots_rescue(). */
     if (subprocess_is_shut(&context->bound->base)) {
         event_destroyed(context, event);
         return true;

@@ -70,6 +70,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
 
     if (spin_for_reply(subprocess, sequence))
         return 0;
+    /* Pairs with the syscall thread, which stores reply and then looks at this: "answer" in its entry code. */
     SHARED_SWAP(control->reply_waiting, 1);
     while (!systrap_is_dead(subprocess)) {
         uint32_t reply = SHARED_LOAD(control->reply);

@@ -98,7 +98,8 @@ bool systrap_queue_take_off(struct systrap_context *context)
 {
     uint32_t flight = STARTING;
 
-    /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. */
+    /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. Pairs with claim().
+     */
     if (!systrap_is_dead(context->bound) && atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
         return false;
     return keep(context, true);
@@ -111,7 +112,7 @@ bool systrap_queue_is_down(struct systrap_context *context)
 
 /*
  * It may be another queue's, whose waiter sleeps: if no worker has time for it, that waiter has to see to it. It is
- * told before anybody can claim the context, for then its queue can be destroyed.
+ * told before anybody can claim the context, for then its queue can be destroyed. Pairs with sleep_until().
  */
 static void run_again(struct systrap_context *context)
 {
@@ -177,7 +178,7 @@ static uint32_t pop_done(struct systrap_subprocess *subprocess, unsigned int rin
     return number;
 }
 
-/* True: it is the caller's to deliver. Who starts it hears that somebody came too early. */
+/* True: it is the caller's to deliver. Who starts it hears that somebody came too early: systrap_queue_take_off(). */
 static bool claim(struct systrap_context *context)
 {
     for (;;) {

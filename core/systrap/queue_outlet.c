@@ -8,13 +8,14 @@
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
 
+/* Pairs with fill_words(). */
 void systrap_queue_rouse(struct systrap_queue *queue)
 {
     SHARED_ADD(queue->word, 1);
     shared_futex_wake(&queue->word);
 }
 
-/* By its number, for write(3) is a point of cancellation. */
+/* By its number, for write(3) is a point of cancellation. Pairs with start_service(). */
 void systrap_queue_ring_fd(const struct systrap_queue *queue)
 {
     const int fd = atomic_load(&queue->fd);

@@ -59,13 +59,15 @@ struct queue_seat *systrap_seat_take(struct systrap_queue *queue, struct systrap
         pthread_mutex_unlock(&queue->lock);
         context->seat = seat;
     }
+    /* Pairs with systrap_seats_remove(), and with sleep_until(), which covers the doorbells of those that have some. */
     if (seat)
         atomic_fetch_add(&seat->running, 1);
     return seat;
 }
 
-/* Death is looked at first: who takes a seat counts itself and then looks at that, so that one of the two sees the
- * other.
+/*
+ * Death is looked at first: who takes a seat counts itself and then looks at that, so that one of the two sees the
+ * other. Pairs with systrap_seat_take() and the look of systrap_start().
  */
 void systrap_seats_remove(struct systrap_queue *queue, bool all)
 {

@@ -60,7 +60,7 @@ static int take_number(struct systrap_subprocess *subprocess, uint32_t *number)
     return 0;
 }
 
-/* 0; -ESRCH: the stub is dead; -EIO: the worker does not answer. */
+/* 0; -ESRCH: the stub is dead; -EIO: the worker does not answer. Pairs with drop_held() of the worker. */
 static int wait_for_drop(struct systrap_subprocess *subprocess, struct systrap_slot *slot, int64_t stopped_ns)
 {
     struct watchdog_wait wait = {.look_at = 0};
@@ -191,7 +191,10 @@ static uint32_t ask_all_to_drop(struct systrap_subprocess *subprocess)
     return n;
 }
 
-/* Waits without the lock, which whoever finds out that the stub is dead needs to say so. A guest can make each slow. */
+/*
+ * Waits without the lock, which whoever finds out that the stub is dead needs to say so. A guest can make each slow.
+ * The door is shut before. Pairs with systrap_collect().
+ */
 void slots_rescue(struct systrap_subprocess *subprocess)
 {
     const int64_t until = clock_monotonic_ns() + RESCUE_NS;

@@ -48,7 +48,10 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
         atomic_fetch_sub(&seat->running, 1);
         return err;
     }
-    /* A sleeper must look after what it did not know of. Once the event can be taken, the queue can be destroyed. */
+    /*
+     * A sleeper must look after what it did not know of. Once the event can be taken, the queue can be destroyed. Pairs
+     * with sleep_until().
+     */
     if (atomic_load(&queue->sleeping))
         systrap_queue_rouse(queue);
     if (systrap_queue_take_off(context))
@@ -90,7 +93,7 @@ static int start_service(struct systrap_queue *queue)
         return err;
     }
     atomic_store(&queue->fd, fd);
-    /* Who came before has looked for it in vain. */
+    /* Who came before has looked for it in vain. Pairs with systrap_queue_ring_fd(). */
     if (atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
         systrap_queue_ring_fd(queue);
     return 0;

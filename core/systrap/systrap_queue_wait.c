@@ -38,6 +38,7 @@ int systrap_queue_wake(struct tg_queue *base)
     struct systrap_queue *queue = to_systrap_queue(base);
     int saved_errno = errno;
 
+    /* Pairs with sleep_until(), and with start_service() by the descriptor. */
     atomic_store(&queue->woken, true);
     systrap_queue_rouse(queue);
     systrap_queue_ring_fd(queue);
@@ -119,7 +120,10 @@ static void add_sleepers(struct queue_seat *first, uint32_t sleepers)
         SHARED_ADD(control_of(seat->subprocess)->sleepers, sleepers);
 }
 
-/* The words that end a sleep; false: they are not all. */
+/*
+ * The words that end a sleep; false: they are not all. Read before the look that follows. Pairs with
+ * systrap_queue_rouse(), push_done() of the workers and wake_everybody().
+ */
 static bool fill_words(const struct systrap_queue *queue, struct queue_seat *first, struct waitv words[WAITV_MAX],
                        size_t *n)
 {
@@ -147,7 +151,7 @@ static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
 
     /* Stored before the look below: systrap_queue_submit() and run_again() start a context and then look at this, */
     atomic_store(&queue->sleeping, 1);
-    /* and push_done() of the workers pushes and then looks at this. */
+    /* and push_done() of the workers pushes and then looks at this. Also pairs with rest() of the workers. */
     add_sleepers(first, 1);
     all = fill_words(queue, first, words, &n);
     if (!something_there(queue) && queue->seats == first) {
@@ -216,7 +220,8 @@ static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int6
         ;
 }
 
-/* Nothing is ready any more: the descriptor is not readable either. */
+/* Nothing is ready any more: the descriptor is not readable either. The look at woken comes after:
+ * systrap_queue_wake(). */
 static void clear_fd(struct systrap_queue *queue)
 {
     uint64_t count;

@@ -48,6 +48,7 @@ static void hand_over(struct systrap_context *context)
     default:
         break;
     }
+    /* Pairs with sleep_until_woken() of the worker: entry first, then the look of workers_wake_one(). */
     SHARED_STORE(slot->state, SLOT_READY);
     position = atomic_fetch_add(&subprocess->run_tail[ring], 1);
     if (ring == 0)
@@ -89,7 +90,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         return 1;
     }
     slot = context->slot;
-    /* One that comes later finds the context running and kicks it: kick(). */
+    /* One that comes later finds the context running and kicks it. Pairs with kick(). */
     if (atomic_load_explicit(&context->kicked, memory_order_relaxed)) {
         atomic_store(&context->kicked, false);
         SHARED_SWAP(slot->kick, 0);
@@ -241,6 +242,7 @@ static void sleep_until_arrived(struct systrap_context *context)
 
     look_at = clock_monotonic_ns() + WATCHDOG_ROUND_NS;
     context->stuck_since = 0;
+    /* Pairs with wake_waiter() of the worker, and with wake_everybody(). */
     SHARED_SWAP(slot->waiting, 1);
     while (!systrap_is_dead(subprocess) && !has_arrived(slot))
         sleep_for_event(context, slot, &look_at);
@@ -256,7 +258,7 @@ static void wait_until_arrived(struct systrap_context *context)
 /*
  * The door of a context that has a slot is its own state: whoever destroys the
  * subprocess shuts the door and then waits for the owners of slots that are
- * switching (wait_for_switches()). False: it is shut.
+ * switching. Pairs with wait_for_switches(). False: it is shut.
  */
 static bool go_in(struct systrap_context *context, struct systrap_subprocess *subprocess, int *err)
 {
@@ -301,7 +303,8 @@ int systrap_context_switch(struct tg_context *base, struct tg_subprocess *subpro
  * Any thread, any signal handler. The context has a slot and keeps it until
  * this returns. A start takes the context first and then looks for interrupts;
  * this is called after the interrupt is pending: if the context seems to be at
- * rest the start will see it.
+ * rest the start will see it. Pairs with systrap_start() by the context's state,
+ * and with make_current() of the worker by the slot's.
  */
 static void kick(struct interrupt *interrupt)
 {

@@ -67,7 +67,7 @@ static bool is_switched_to(struct systrap_subprocess *subprocess)
     return found;
 }
 
-/* They are awake: the subprocess is dead. */
+/* They are awake: the subprocess is dead. Pairs with go_in(). */
 static void wait_for_switches(struct systrap_subprocess *subprocess)
 {
     for (unsigned int i = 0; is_switched_to(subprocess); i++) {

@@ -15,6 +15,7 @@ void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
     struct systrap_worker *worker = worker_of(subprocess, index);
 
     count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
+    /* Pairs with sleep_until_woken() and rest(), which read it before they look. */
     SHARED_ADD(worker->wake, 1);
     shared_futex_wake(&worker->wake);
 }
@@ -37,7 +38,10 @@ void workers_wake_one(struct systrap_subprocess *subprocess)
     const struct systrap_control *control = control_of(subprocess);
     uint32_t usual = systrap_platform(subprocess->base.platform)->workers_usual;
 
-    /* One that looks for work will find it. While the caller is awake it needs a processor too. */
+    /*
+     * One that looks for work will find it. While the caller is awake it needs a processor too. Pairs with
+     * sleep_until_woken() of the worker.
+     */
     if (!SHARED_LOAD(control->spinning) && SHARED_LOAD(control->awake) < usual)
         workers_wake_a_sleeper(subprocess);
 }
