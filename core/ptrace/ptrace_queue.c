@@ -47,6 +47,9 @@ int ptrace_queue_submit(struct tg_queue *base, struct tg_context *base_context, 
     if (!err) {
         /* Pairs with show_bell(). */
         ptrace_queue_line_up(queue, LINE_INCOMING, context);
+        /* Destroy may have looked for it before it was there: pairs with ptrace_queue_subprocess_dead(). */
+        if (subprocess_is_shut(subprocess))
+            ptrace_queue_end_incoming(queue, context);
         /* An error is not the submit's: the wait tries again, and reports what it meets. */
         if (tracer && tracer == queue->owner)
             ptrace_queue_start_incoming(queue);

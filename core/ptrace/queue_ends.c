@@ -128,6 +128,7 @@ void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
         struct ptrace_queue *queue = to_ptrace_queue(container_of(node, struct tg_queue, node));
 
         pthread_mutex_lock(&queue->lock);
+        /* The door is shut: pairs with ptrace_queue_submit(), which looks at it with the lock. */
         finish_party(queue, subprocess);
         /* Pairs with show_bell(). */
         if (atomic_load(&queue->bell))

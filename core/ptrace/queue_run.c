@@ -87,6 +87,16 @@ void ptrace_queue_finish_interrupted(struct ptrace_queue *queue)
     ptrace_queue_for_each_waiting(queue, finish_if_interrupted);
 }
 
+void ptrace_queue_end_incoming(struct ptrace_queue *queue, struct ptrace_context *context)
+{
+    struct tg_subprocess *subprocess = &context->subprocess->base;
+
+    run_event_dead(context, context->subprocess, &context->event);
+    ptrace_queue_make_ready(queue, context);
+    context->subprocess = NULL;
+    subprocess_leave(subprocess);
+}
+
 static void arm_one(struct ptrace_queue *queue, struct ptrace_context *context)
 {
     struct interrupt *interrupt = &context->base.interrupt;

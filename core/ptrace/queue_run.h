@@ -5,12 +5,14 @@
 
 #include "core/ptrace/ptrace_queue_types.h"
 
-/* queue->lock is held for these four. */
+/* queue->lock is held for these five. */
 int ptrace_queue_start_incoming(struct ptrace_queue *queue);
 /* Those that were interrupted before their turn has come. */
 void ptrace_queue_finish_interrupted(struct ptrace_queue *queue);
 /* While they wait for their turn, an interrupt rings the bell. */
 void ptrace_queue_arm_incoming(struct ptrace_queue *queue);
+/* Its subprocess is shut: its event is ready, and its visit there over, which destroy waits for. */
+void ptrace_queue_end_incoming(struct ptrace_queue *queue, struct ptrace_context *context);
 /* Back to the incoming list, or to the ready list when its stub is dead. */
 void ptrace_queue_set_aside(struct ptrace_queue *queue, struct ptrace_context *context);
 

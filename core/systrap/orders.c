@@ -72,10 +72,11 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
         return 0;
     /* Pairs with the syscall thread, which stores reply and then looks at this: "answer" in its entry code. */
     SHARED_SWAP(control->reply_waiting, 1);
-    while (!systrap_is_dead(subprocess)) {
+    for (;;) {
+        /* Read before the look at death: pairs with wake_everybody(), which changes it after that. */
         uint32_t reply = SHARED_LOAD(control->reply);
 
-        if (reply == sequence)
+        if (systrap_is_dead(subprocess) || reply == sequence)
             break;
         count(subprocess->base.platform, COUNTER_FUTEX_SLEEPS);
         shared_futex_wait(&control->reply, reply, clock_monotonic_ns() + HINT_NS);

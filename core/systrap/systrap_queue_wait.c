@@ -268,7 +268,7 @@ int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_
     else
         wait_for_events(queue, &sink, timeout_ns);
     if (!sink.count)
-        atomic_store(&queue->woken, false);
+        atomic_exchange(&queue->woken, false);
     systrap_queue_leave_wait(queue);
     *count = sink.count;
     return 0;
