@@ -22,6 +22,8 @@
 #define SIGCHLD     17
 
 #define LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+/* After a store that the library looks at: one of the two sees the other's (docs/memory-order.md). */
+#define LOOK(field)         __atomic_load_n(&(field), __ATOMIC_SEQ_CST)
 #define STORE(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
 #define SWAP(field, value)  __atomic_exchange_n(&(field), (value), __ATOMIC_SEQ_CST)
 #define ADD(field, value)   __atomic_fetch_add(&(field), (value), __ATOMIC_SEQ_CST)
@@ -89,7 +91,7 @@ static uint32_t *done_entry(struct systrap_control *control, unsigned int ring, 
 static bool work_waits(const struct stub *stub)
 {
     for (unsigned int ring = 0; ring < RINGS; ring++) {
-        if (LOAD(*run_entry(stub->control, ring, LOAD(stub->control->run[ring].head))))
+        if (LOOK(*run_entry(stub->control, ring, LOOK(stub->control->run[ring].head))))
             return true;
     }
     return false;
@@ -131,7 +133,7 @@ static void push_done(const struct stub *stub, const struct systrap_slot *slot)
 
     /* Pairs with sleep_until() of core/systrap/systrap_queue_wait.c. */
     SWAP(*done_entry(control, ring, position), number + 1);
-    if (LOAD(control->sleepers)) {
+    if (LOOK(control->sleepers)) {
         ADD(control->doorbell, 1);
         arch_futex(&control->doorbell, FUTEX_WAKE, EVERYBODY);
     }
@@ -160,7 +162,7 @@ static void publish(const struct stub *stub, struct systrap_slot *slot, enum sys
 static void wake_waiter(struct systrap_slot *slot)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (LOAD(slot->waiting))
+    if (LOOK(slot->waiting))
         arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
 }
 
@@ -207,7 +209,7 @@ static bool still_ours(uint32_t state)
 
 static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
 {
-    uint32_t state = held ? LOAD(held->state) : SLOT_HELD;
+    uint32_t state = held ? LOOK(held->state) : SLOT_HELD;
 
     return state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP || work_waits(stub);
 }
@@ -278,7 +280,7 @@ static void sleep_until_woken(const struct stub *stub, struct systrap_slot *held
  */
 static bool is_one_too_many(const struct stub *stub, uint32_t *awake)
 {
-    if (!stub->worker->shares_queue || LOAD(stub->control->sleepers))
+    if (!stub->worker->shares_queue || LOOK(stub->control->sleepers))
         return false;
     *awake = LOAD(stub->control->awake);
     return *awake > stub->config->workers_usual;

@@ -20,7 +20,7 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
     pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
         struct systrap_slot *slot = slot_of(subprocess, i);
-        uint32_t state = SHARED_LOAD(slot->state);
+        uint32_t state = SHARED_LOOK(slot->state);
 
         if (!subprocess->owners[i])
             continue;

@@ -74,7 +74,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
     SHARED_SWAP(control->reply_waiting, 1);
     for (;;) {
         /* Read before the look at death: pairs with wake_everybody(), which changes it after that. */
-        uint32_t reply = SHARED_LOAD(control->reply);
+        uint32_t reply = SHARED_LOOK(control->reply);
 
         if (systrap_is_dead(subprocess) || reply == sequence)
             break;

@@ -35,7 +35,7 @@ static inline bool systrap_seat_has_events(const struct queue_seat *seat)
     uint32_t small = atomic_load_explicit(&subprocess->done_head[0], memory_order_relaxed) % RING_SMALL;
     uint32_t large = atomic_load_explicit(&subprocess->done_head[1], memory_order_relaxed) % RING_LARGE;
 
-    return SHARED_LOAD(control->done_small[small]) || SHARED_LOAD(control->done_large[large]) ||
+    return SHARED_LOOK(control->done_small[small]) || SHARED_LOOK(control->done_large[large]) ||
            systrap_is_dead(subprocess);
 }
 

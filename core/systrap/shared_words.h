@@ -9,6 +9,8 @@
 #include "stub/systrap_protocol.h"
 
 #define SHARED_LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+/* After a store that the other side looks at: one of the two sees the other's (docs/memory-order.md). */
+#define SHARED_LOOK(field)         __atomic_load_n(&(field), __ATOMIC_SEQ_CST)
 #define SHARED_STORE(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELEASE)
 #define SHARED_SWAP(field, value)  __atomic_exchange_n(&(field), (value), __ATOMIC_SEQ_CST)
 #define SHARED_ADD(field, value)   __atomic_fetch_add(&(field), (value), __ATOMIC_SEQ_CST)

@@ -218,7 +218,7 @@ static bool spin(struct systrap_context *context, const struct systrap_slot *slo
 static void sleep_for_event(struct systrap_context *context, struct systrap_slot *slot, int64_t *look_at)
 {
     struct systrap_subprocess *subprocess = context->bound;
-    uint32_t state = SHARED_LOAD(slot->state);
+    uint32_t state = SHARED_LOOK(slot->state);
     int64_t until = systrap_before_sleep(subprocess);
     int64_t now = clock_monotonic_ns();
 
@@ -315,7 +315,7 @@ static void kick(struct interrupt *interrupt)
         return;
     atomic_store(&context->kicked, true);
     SHARED_SWAP(slot->kick, 1);
-    worker_kick(context->bound, SHARED_LOAD(slot->worker) % SYSTRAP_WORKERS_MAX);
+    worker_kick(context->bound, SHARED_LOOK(slot->worker) % SYSTRAP_WORKERS_MAX);
 }
 
 void systrap_context_create(struct tg_context *base)

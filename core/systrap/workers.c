@@ -25,7 +25,7 @@ bool workers_wake_a_sleeper(struct systrap_subprocess *subprocess)
     uint32_t n = atomic_load(&subprocess->worker_count);
 
     for (uint32_t i = 0; i < n; i++) {
-        if (SHARED_LOAD(worker_of(subprocess, i)->asleep)) {
+        if (SHARED_LOOK(worker_of(subprocess, i)->asleep)) {
             worker_wake(subprocess, i);
             return true;
         }
@@ -42,7 +42,7 @@ void workers_wake_one(struct systrap_subprocess *subprocess)
      * One that looks for work will find it. While the caller is awake it needs a processor too. Pairs with
      * sleep_until_woken() of the worker.
      */
-    if (!SHARED_LOAD(control->spinning) && SHARED_LOAD(control->awake) < usual)
+    if (!SHARED_LOOK(control->spinning) && SHARED_LOOK(control->awake) < usual)
         workers_wake_a_sleeper(subprocess);
 }
 
@@ -50,8 +50,8 @@ bool workers_backlog(const struct systrap_subprocess *subprocess)
 {
     const struct systrap_control *control = control_of(subprocess);
 
-    return SHARED_LOAD(control->run_small[SHARED_LOAD(control->run[0].head) % RING_SMALL]) ||
-           SHARED_LOAD(control->run_large[SHARED_LOAD(control->run[1].head) % RING_LARGE]);
+    return SHARED_LOOK(control->run_small[SHARED_LOOK(control->run[0].head) % RING_SMALL]) ||
+           SHARED_LOOK(control->run_large[SHARED_LOOK(control->run[1].head) % RING_LARGE]);
 }
 
 struct stub_call workers_call(struct systrap_subprocess *subprocess)
