@@ -28,7 +28,7 @@
 #define TRACE_OPTIONS        (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 #define WRITE_AT_ONCE        16 /* words from which on opening the file costs less than writing each */
 #define START_TRIES_YIELDING 64
-#define START_NS             (10 * NS_PER_SECOND) /* far more than unmapping any embedder takes */
+#define START_NS             (60 * NS_PER_SECOND) /* a busy machine may keep a stub from its processor for half of that */
 #define STRANGER_NS          NS_PER_SECOND
 #define PAUSE_NS             50000 /* between two looks, after those that yield */
 
