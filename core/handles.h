@@ -12,6 +12,7 @@
 #include "core/interrupt.h"
 #include "core/list.h"
 #include "core/mapping_table.h"
+#include "core/opener.h"
 #include "core/platform.h"
 #include "core/refusal.h"
 
