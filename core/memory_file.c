@@ -23,7 +23,7 @@ static bool is_beyond_limit(uint64_t size)
 }
 
 /* Beyond the limit the kernel signals the thread: not ours to raise, also when the limit was changed just now. */
-static int set_size(int file, uint64_t size)
+int memory_file_grow(int file, uint64_t size)
 {
     const struct timespec now = {0};
     sigset_t beyond_limit;
@@ -51,16 +51,11 @@ int memory_file_create(const char *name, uint64_t size, const char **call)
     if (file < 0)
         return file;
     *call = "ftruncate(2)";
-    err = set_size(file, size);
+    err = memory_file_grow(file, size);
     if (!err)
         return file;
     close(file);
     return err;
-}
-
-int memory_file_grow(int file, uint64_t size)
-{
-    return set_size(file, size);
 }
 
 int memory_file_seal(int file)

@@ -9,18 +9,6 @@
 #include "core/no_cancel.h"
 #include "core/systrap/stub_memory.h"
 
-/* What the stub sees where; but for the slots, the offset in the file is the offset in the region. */
-static const struct part {
-    uint64_t offset;
-    uint64_t end;
-    int protection;
-} parts[] = {
-    {SYSTRAP_ORDERS, SYSTRAP_READONLY_END, PROT_READ},
-    {SYSTRAP_TRAMPOLINES, SYSTRAP_CONTROL, PROT_READ | PROT_EXEC},
-    {SYSTRAP_CONTROL, SYSTRAP_SLOTS, PROT_READ | PROT_WRITE},
-};
-
-#define PARTS      (sizeof(parts) / sizeof(parts[0]))
 #define SLOTS_STEP 32 /* the file grows by so many: what its guest can touch of it is memory */
 
 _Static_assert(sizeof(struct systrap_config) <= SYSTRAP_READONLY_END - SYSTRAP_CONFIG, "the config fits");
@@ -146,25 +134,28 @@ void stub_memory_forget(struct systrap_subprocess *subprocess, bool unmap)
     }
 }
 
-static struct stub_call map_call(const struct systrap_subprocess *subprocess, const struct part *part,
-                                 uint64_t file_offset)
-{
-    const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
-
-    return (struct stub_call){
-        .nr = tgi_arch.syscalls.mmap,
-        .args = {sp->region + part->offset, part->end - part->offset, (uint64_t)part->protection,
-                 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, (uint64_t)subprocess->file, file_offset},
-    };
-}
-
 size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+    /* What the stub sees where in the region, and where that is in the file. */
+    const struct {
+        uint64_t start;
+        uint64_t end;
+        uint64_t in_file;
+        uint64_t protection;
+    } parts[] = {
+        {SYSTRAP_ORDERS, SYSTRAP_READONLY_END, SYSTRAP_ORDERS, PROT_READ},
+        {SYSTRAP_TRAMPOLINES, SYSTRAP_CONTROL, SYSTRAP_TRAMPOLINES, PROT_READ | PROT_EXEC},
+        {SYSTRAP_CONTROL, SYSTRAP_SLOTS, SYSTRAP_CONTROL, PROT_READ | PROT_WRITE},
+        {SYSTRAP_SLOTS, sp->aside_pages, sp->slots, PROT_READ | PROT_WRITE},
+    };
+    const size_t n = sizeof(parts) / sizeof(parts[0]);
 
-    for (size_t i = 0; i < PARTS; i++)
-        calls[i] = map_call(subprocess, &parts[i], parts[i].offset);
-    calls[PARTS] =
-        map_call(subprocess, &(struct part){SYSTRAP_SLOTS, sp->aside_pages, PROT_READ | PROT_WRITE}, sp->slots);
-    return PARTS + 1;
+    for (size_t i = 0; i < n; i++)
+        calls[i] = (struct stub_call){
+            .nr = tgi_arch.syscalls.mmap,
+            .args = {sp->region + parts[i].start, parts[i].end - parts[i].start, parts[i].protection,
+                     MAP_SHARED | MAP_FIXED | MAP_NORESERVE, (uint64_t)subprocess->file, parts[i].in_file},
+        };
+    return n;
 }
