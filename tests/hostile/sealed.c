@@ -17,6 +17,7 @@
 #include "arch.h"
 #include "guests.h"
 #include "hostile.h"
+#include "proc.h"
 #include "region.h"
 
 GUEST_DECLARE(touch);
@@ -99,21 +100,13 @@ static void check_cannot_be_written(const struct guest *guest, int fd)
                  -EPERM);
 }
 
-static uint64_t shared_memory_kib(pid_t pid)
+static size_t shared_memory_kib(pid_t pid)
 {
-    unsigned long long kib = UINT64_MAX;
     char path[64];
-    char line[128];
-    FILE *status;
 
     snprintf(path, sizeof(path), "/proc/%d/status", pid);
-    status = fopen(path, "re");
-    CHECK(status);
-    while (fgets(line, sizeof(line), status))
-        sscanf(line, "RssShmem: %llu", &kib);
-    fclose(status);
-    CHECK(kib != UINT64_MAX);
-    return kib;
+    CHECK(proc_field(path, "Pid:") == (size_t)pid);
+    return proc_field(path, "RssShmem:");
 }
 
 /* Whatever it touches, it has no more memory of the library's than the contexts that ran in it need. */

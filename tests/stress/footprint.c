@@ -22,28 +22,13 @@
 #define SETTLE_TRIES    500
 #define SETTLE_PAUSE_NS 10000000
 
-static size_t status_field(const char *path, const char *field)
-{
-    char line[256];
-    const size_t length = strlen(field);
-    size_t value = 0;
-    FILE *file = fopen(path, "re");
-
-    while (file && fgets(line, sizeof(line), file))
-        if (strncmp(line, field, length) == 0)
-            value = strtoul(line + length, NULL, 10);
-    if (file)
-        fclose(file);
-    return value;
-}
-
 static bool is_ours(const char *pid)
 {
     char path[300];
     snprintf(path, sizeof(path), "/proc/%s/status", pid);
-    if (status_field(path, "PPid:") == (size_t)getpid())
+    if (proc_field(path, "PPid:") == (size_t)getpid())
         return true;
-    size_t tracer = status_field(path, "TracerPid:");
+    size_t tracer = proc_field(path, "TracerPid:");
     snprintf(path, sizeof(path), "/proc/self/task/%zu", tracer);
     return tracer != 0 && access(path, F_OK) == 0;
 }
@@ -70,7 +55,7 @@ struct footprint footprint_take(void)
         .threads = proc_count("/proc/self/task"),
         .mappings = proc_mappings(getpid(), NULL, 0),
         .processes = count_processes(),
-        .memory_kib = status_field("/proc/self/smaps_rollup", "Anonymous:"),
+        .memory_kib = proc_field("/proc/self/smaps_rollup", "Anonymous:"),
     };
 }
 

@@ -159,3 +159,18 @@ void proc_return(int root)
     CHECK_SYSTEM(chroot("."));
     CHECK_SYSTEM(close(root));
 }
+
+size_t proc_field(const char *path, const char *field)
+{
+    char line[256];
+    const size_t length = strlen(field);
+    size_t value = 0;
+    FILE *file = fopen(path, "re");
+
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, field, length) == 0)
+            value = strtoul(line + length, NULL, 10);
+    if (file)
+        fclose(file);
+    return value;
+}

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The number behind that word at the start of a line; 0: there is none. */
+size_t proc_field(const char *path, const char *word);
+
 struct proc_mapping {
     uint64_t start;
     uint64_t end;
