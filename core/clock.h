@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <time.h>
 
-#define NS_PER_SECOND INT64_C(1000000000)
+#define NS_PER_SECOND  INT64_C(1000000000)
+#define LOOKS_YIELDING 64
+#define LOOK_PAUSE_NS  50000
 
 static inline int64_t clock_monotonic_ns(void)
 {
@@ -24,6 +26,15 @@ static inline void clock_pause(int64_t ns)
 
     if (nanosleep(&pause, NULL) && errno != EINTR)
         sched_yield();
+}
+
+/* Between two looks at what mostly is there at once, the first of which is number 0: gives way, then sleeps. */
+static inline void clock_pause_between_looks(unsigned int look)
+{
+    if (look < LOOKS_YIELDING)
+        sched_yield();
+    else
+        clock_pause(LOOK_PAUSE_NS);
 }
 
 #endif

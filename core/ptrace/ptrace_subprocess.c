@@ -24,10 +24,8 @@
 #include "core/ptrace/tracer.h"
 #include "core/ptrace/tracer_thread.h"
 
-#define SMALLEST_PAGE       4096
-#define REAP_TRIES_YIELDING 64    /* before a thread that waits for a death sleeps */
-#define PAUSE_NS            50000 /* then, between two looks */
-#define BATCH_MAX           (SMALLEST_PAGE / sizeof(struct stub_call)) /* what the batch page holds */
+#define SMALLEST_PAGE 4096
+#define BATCH_MAX     (SMALLEST_PAGE / sizeof(struct stub_call)) /* what the batch page holds */
 
 /* ---- life ---- */
 
@@ -56,19 +54,6 @@ static struct stub_thread *first_of(struct ptrace_subprocess *subprocess)
 }
 
 /*
- * A tracee can be waited for from any thread of its tracer's process. But not
- * asleep: when its tracer ends meanwhile, the kernel reaps the tracee in that
- * thread's name and wakes nobody who waits for it.
- */
-static void pause_between_looks(int looks)
-{
-    if (looks < REAP_TRIES_YIELDING)
-        sched_yield();
-    else
-        clock_pause(PAUSE_NS);
-}
-
-/*
  * Its tracer may reap it at any moment, and then the id may be a new child's:
  * so it is asked for as a thread of its process, which is reaped last.
  */
@@ -84,15 +69,20 @@ static bool try_reap(struct stub_thread *thread, pid_t process)
     return tid < 0 ? errno != EINTR : tid > 0 && stub_status_is_death(status);
 }
 
+/*
+ * A tracee can be waited for from any thread of its tracer's process. But not
+ * asleep: when its tracer ends meanwhile, the kernel reaps the tracee in that
+ * thread's name and wakes nobody who waits for it.
+ */
 static void reap_thread(struct stub_thread *thread, pid_t process)
 {
     fp_forget_thread(thread);
     uncount(thread->subprocess->base.platform, COUNTER_STUB_THREADS);
-    for (int i = 0; !atomic_load(&thread->reaped); i++) {
+    for (unsigned int i = 0; !atomic_load(&thread->reaped); i++) {
         if (try_reap(thread, process))
             stub_thread_reaped(thread);
         else
-            pause_between_looks(i);
+            clock_pause_between_looks(i);
     }
 }
 
@@ -126,7 +116,7 @@ static bool reap_group(pid_t group)
         if (tid == group && stub_status_is_death(status))
             leader = true;
         if (tid <= 0)
-            pause_between_looks(i);
+            clock_pause_between_looks(i);
     }
 }
 

@@ -25,12 +25,10 @@
 #define PTRACE_SYSEMU            31
 #define PTRACE_SYSEMU_SINGLESTEP 32
 #endif
-#define TRACE_OPTIONS        (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
-#define WRITE_AT_ONCE        16 /* words from which on opening the file costs less than writing each */
-#define START_TRIES_YIELDING 64
-#define START_NS             (60 * NS_PER_SECOND) /* a busy machine may keep a stub from its processor for half of that */
-#define STRANGER_NS          NS_PER_SECOND
-#define PAUSE_NS             50000 /* between two looks, after those that yield */
+#define TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+#define WRITE_AT_ONCE 16                   /* words from which on opening the file costs less than writing each */
+#define START_NS      (60 * NS_PER_SECOND) /* a busy machine may keep a stub from its processor for half of that */
+#define STRANGER_NS   NS_PER_SECOND
 
 struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid)
 {
@@ -232,7 +230,7 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
 {
     int64_t until = clock_monotonic_ns() + START_NS;
 
-    for (int i = 0; i < START_TRIES_YIELDING || clock_monotonic_ns() < until; i++) {
+    for (unsigned int i = 0; i < LOOKS_YIELDING || clock_monotonic_ns() < until; i++) {
         tg_regs regs;
         int status;
         int err = stub_thread_stop(thread, &status);
@@ -246,10 +244,7 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
         err = stub_thread_continue(thread);
         if (err)
             return err;
-        if (i < START_TRIES_YIELDING)
-            sched_yield();
-        else
-            clock_pause(PAUSE_NS);
+        clock_pause_between_looks(i);
     }
     ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
     return lost(thread);
@@ -302,7 +297,7 @@ static void let_stranger_go(pid_t tid)
             ptrace(PTRACE_DETACH, tid, NULL, (void *)(uintptr_t)(status >> 16 ? 0 : WSTOPSIG(status)));
         if (stopped)
             return;
-        clock_pause(PAUSE_NS);
+        clock_pause(LOOK_PAUSE_NS);
     }
 }
 

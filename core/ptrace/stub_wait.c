@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* What waiting for a stub thread says, and what is written down of it. */
 #include <errno.h>
-#include <sched.h>
 #include <sys/wait.h>
 
 #include "core/clock.h"
 #include "core/ptrace/guest_memory.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/stub_wait.h"
-
-#define LOOKS_YIELDING 64    /* before a tracer sleeps between two looks */
-#define PAUSE_NS       50000 /* then */
 
 bool stub_status_is_death(int status)
 {
@@ -47,17 +43,14 @@ bool stub_thread_is_dead(const struct stub_thread *thread)
 
 pid_t stub_thread_wait_first(struct stub_thread *thread, int *status)
 {
-    for (int i = 0;; i++) {
+    for (unsigned int i = 0;; i++) {
         pid_t tid = waitpid(thread->tid, status, WNOHANG | __WALL | __WNOTHREAD);
 
         if (tid)
             return tid;
-        if (i < LOOKS_YIELDING)
-            sched_yield();
-        else if (stub_thread_is_dead(thread))
+        if (i >= LOOKS_YIELDING && stub_thread_is_dead(thread))
             return 0;
-        else
-            clock_pause(PAUSE_NS);
+        clock_pause_between_looks(i);
     }
 }
 

@@ -27,9 +27,6 @@
 #include "core/systrap/watchdog.h"
 #include "core/systrap/workers.h"
 
-#define YIELDS   64    /* before a thread that waits for others sleeps */
-#define PAUSE_NS 50000 /* then, between two looks */
-
 /* ---- life ---- */
 
 int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid)
@@ -70,12 +67,8 @@ static bool is_switched_to(struct systrap_subprocess *subprocess)
 /* They are awake: the subprocess is dead. Pairs with go_in(). */
 static void wait_for_switches(struct systrap_subprocess *subprocess)
 {
-    for (unsigned int i = 0; is_switched_to(subprocess); i++) {
-        if (i < YIELDS)
-            sched_yield();
-        else
-            clock_pause(PAUSE_NS);
-    }
+    for (unsigned int i = 0; is_switched_to(subprocess); i++)
+        clock_pause_between_looks(i);
 }
 
 void systrap_subprocess_destroy(struct tg_subprocess *base)
