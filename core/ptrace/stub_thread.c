@@ -25,10 +25,12 @@
 #define PTRACE_SYSEMU            31
 #define PTRACE_SYSEMU_SINGLESTEP 32
 #endif
-#define TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
-#define WRITE_AT_ONCE 16                   /* words from which on opening the file costs less than writing each */
-#define START_NS      (60 * NS_PER_SECOND) /* a busy machine may keep a stub from its processor for half of that */
-#define STRANGER_NS   NS_PER_SECOND
+#define TRACE_OPTIONS    (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+#define WRITE_AT_ONCE    16                   /* words from which on opening the file costs less than writing each */
+#define START_NS         (60 * NS_PER_SECOND) /* a busy machine may keep a stub from its processor for half of that */
+#define DOUBLINGS_MAX    12
+#define LONGEST_PAUSE_NS (NS_PER_SECOND / 5)
+#define STRANGER_NS      NS_PER_SECOND
 
 struct stub_thread *stub_thread_new(struct ptrace_subprocess *subprocess, pid_t tid)
 {
@@ -225,6 +227,21 @@ int stub_thread_poke(struct stub_thread *thread, uint64_t addr, const uint64_t *
     return 0;
 }
 
+/*
+ * Each look stops the thread: one that waits for a processor for longer than a
+ * pause takes would meet the stop as soon as it got one, and never get on. So
+ * pauses become longer.
+ */
+static void let_run(unsigned int looks)
+{
+    const unsigned int doublings = looks < LOOKS_YIELDING ? 0 : looks - LOOKS_YIELDING;
+
+    if (looks < LOOKS_YIELDING)
+        sched_yield();
+    else
+        clock_pause(doublings < DOUBLINGS_MAX ? (int64_t)LOOK_PAUSE_NS << doublings : LONGEST_PAUSE_NS);
+}
+
 /* A new stub is still on its way to the park loop when it is first attached to: let it get there. */
 static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
 {
@@ -244,7 +261,7 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
         err = stub_thread_continue(thread);
         if (err)
             return err;
-        clock_pause_between_looks(i);
+        let_run(i);
     }
     ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
     return lost(thread);
