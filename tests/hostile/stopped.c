@@ -51,11 +51,28 @@ static void stopped_close(struct stopped *stopped)
     free(stopped->fp);
 }
 
+/* All threads of the stub. */
+static bool all_are(pid_t pid, char state)
+{
+    char path[64];
+    bool all = true;
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *threads = opendir(path);
+    CHECK(threads != NULL);
+    for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+        const pid_t thread = atoi(entry->d_name);
+        all = all && (thread <= 0 || proc_state(thread) == state);
+    }
+    closedir(threads);
+    return all;
+}
+
+/* A process is stopped when the last of its threads is: until then one of them can still begin what none would end. */
 static void stop(const struct stopped *stopped)
 {
     const pid_t pid = tg_subprocess_pid(stopped->guest.subprocess);
     CHECK_SYSTEM(kill(pid, SIGSTOP));
-    while (proc_state(pid) != 'T')
+    while (!all_are(pid, 'T'))
         pause_ns(SHORT_ROUND_NS);
 }
 
@@ -377,22 +394,6 @@ void hostile_stopped_backlog_needed(uint32_t backend)
     footprint_check(&before);
 }
 
-/* All threads of the stub: what they ran has left its event. */
-static bool is_asleep(pid_t pid)
-{
-    char path[64];
-    bool asleep = true;
-    snprintf(path, sizeof(path), "/proc/%d/task", pid);
-    DIR *threads = opendir(path);
-    CHECK(threads != NULL);
-    for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
-        const pid_t thread = atoi(entry->d_name);
-        asleep = asleep && (thread <= 0 || proc_state(thread) == 'S');
-    }
-    closedir(threads);
-    return asleep;
-}
-
 static void call_on_queue(struct stopped *stopped)
 {
     tg_event event = new_event();
@@ -413,7 +414,8 @@ static void stop_with_hot_call(struct stopped *stopped)
     guest_store(stopped->guest.subprocess, GUEST_DATA_AT, 0);
     CHECK_OK(tg_queue_submit(stopped->queue, stopped->guest.context, stopped->guest.subprocess));
     guest_wait_change(stopped->guest.subprocess, GUEST_DATA_AT, 0);
-    while (!is_asleep(pid))
+    /* What they ran has left its event. */
+    while (!all_are(pid, 'S'))
         pause_ns(SHORT_ROUND_NS);
     CHECK_EQ(platform_stats(stopped->guest.platform).patch_sites, 0);
     stop(stopped);
