@@ -181,21 +181,32 @@ int stub_thread_continue(struct stub_thread *thread)
     return result(thread, ptrace(PTRACE_CONT, thread->tid, NULL, NULL));
 }
 
-static int wait_for_stop(struct stub_thread *thread, int *status)
+static int note_stop(struct stub_thread *thread, int status)
 {
-    if (stub_thread_wait(thread, status) <= 0)
-        return lost(thread);
-    if (stub_status_is_death(*status)) {
-        stub_thread_died(thread, *status);
-        return -ESRCH;
-    }
-    return 0;
+    if (!stub_status_is_death(status))
+        return 0;
+    stub_thread_died(thread, status);
+    return -ESRCH;
 }
 
+static int wait_for_stop(struct stub_thread *thread, int *status)
+{
+    return stub_thread_wait(thread, status) > 0 ? note_stop(thread, *status) : lost(thread);
+}
+
+/*
+ * One that has stopped by itself is not interrupted as well: the kernel keeps
+ * an interrupt that meets a stop, and stops the thread again before the first
+ * instruction after it. Who only ever interrupts it would meet that stop with
+ * the next interrupt, and the thread would never go on.
+ */
 int stub_thread_stop(struct stub_thread *thread, int *status)
 {
-    int err = result(thread, ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL));
+    int err;
 
+    if (stub_thread_wait_stop(thread, status, WNOHANG) > 0)
+        return note_stop(thread, *status);
+    err = result(thread, ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL));
     return err ? err : wait_for_stop(thread, status);
 }
 

@@ -260,6 +260,41 @@ void hostile_threads_stopped(uint32_t backend)
     footprint_check(&before);
 }
 
+/* Tracees go on whatever somebody has stopped; and one that is made meanwhile is stopped before it does anything. */
+void hostile_made_stopped(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct target target = {.bounded = {bounded_new("the thread")}};
+    tg_context *contexts[QUEUED];
+    tg_event event = new_event();
+    size_t count = 0;
+    if (backend != TG_BACKEND_PTRACE)
+        SKIP("a stub that nobody traces does nothing while it is stopped: the cases that are named so");
+    target.platform = open_platform(backend, 0);
+    target.subprocess = create_loaded_subprocess(target.platform, GUEST_CODE(spin));
+    CHECK_OK(tg_queue_create(target.platform, &target.queue));
+    CHECK_SYSTEM(kill(tg_subprocess_pid(target.subprocess), SIGSTOP));
+    wait_until_stopped(&target);
+    for (size_t i = 0; i < QUEUED; i++) {
+        contexts[i] = create_started_context(target.platform);
+        CHECK_OK(BOUNDED(target.bounded[0], tg_queue_submit(target.queue, contexts[i], target.subprocess)));
+    }
+    CHECK_OK(BOUNDED(target.bounded[0], tg_queue_wait(target.queue, &event, 1, STOPPED_NS, &count)));
+    CHECK_EQ(count, 0);
+    for (size_t i = 0; i < QUEUED; i++) {
+        CHECK_OK(tg_context_interrupt(contexts[i]));
+        CHECK_OK(BOUNDED(target.bounded[0], tg_queue_wait(target.queue, &event, 1, FOREVER, &count)));
+        CHECK_KIND(&event, TG_EVENT_INTERRUPTED);
+    }
+    CHECK_EQ(proc_state(tg_subprocess_pid(target.subprocess)), 'T');
+    BOUNDED_VOID(target.bounded[0], tg_queue_destroy(target.queue));
+    BOUNDED_VOID(target.bounded[0], tg_subprocess_destroy(target.subprocess));
+    for (size_t i = 0; i < QUEUED; i++)
+        tg_context_destroy(contexts[i]);
+    tg_platform_close(target.platform);
+    footprint_check(&before);
+}
+
 /* ---- destruction of what is stopped ---- */
 
 static void *run_until_destroyed(void *argument)
