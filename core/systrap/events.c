@@ -6,7 +6,7 @@
 #include "core/event.h"
 #include "core/systrap/death.h"
 #include "core/systrap/events.h"
-#include "core/systrap/patches.h"
+#include "core/systrap/patching/patches.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/slots.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "core/systrap/lifetime.h"
-#include "core/systrap/patches.h"
+#include "core/systrap/patching/patches.h"
 #include "core/systrap/stub_memory.h"
 
 static void init_recursive(pthread_mutex_t *lock)

@@ -7,7 +7,7 @@
 #include "core/no_cancel.h"
 #include "core/systrap/death.h"
 #include "core/systrap/lifetime.h"
-#include "core/systrap/patches.h"
+#include "core/systrap/patching/patches.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"

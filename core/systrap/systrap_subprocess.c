@@ -15,7 +15,7 @@
 #include "core/systrap/keeper.h"
 #include "core/systrap/lifetime.h"
 #include "core/systrap/orders.h"
-#include "core/systrap/patches.h"
+#include "core/systrap/patching/patches.h"
 #include "core/systrap/queue_events.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"

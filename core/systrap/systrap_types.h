@@ -22,7 +22,7 @@
 #include <pthread.h>
 
 #include "core/backend.h"
-#include "core/systrap/patched_pages.h"
+#include "core/systrap/patching/patched_pages.h"
 #include "stub/systrap_protocol.h"
 
 struct systrap_context;

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "core/systrap/patched_pages.h"
+#include "core/systrap/patching/patched_pages.h"
 
 #define PAGE 0x1000ull
 

@@ -7,8 +7,8 @@
  *
  * Plain data: who calls holds the patches' lock, but for patched_pages_maybe().
  */
-#ifndef CORE_SYSTRAP_PATCHED_PAGES_H
-#define CORE_SYSTRAP_PATCHED_PAGES_H
+#ifndef CORE_SYSTRAP_PATCHING_PATCHED_PAGES_H
+#define CORE_SYSTRAP_PATCHING_PATCHED_PAGES_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/systrap/patched_pages.h"
+#include "core/systrap/patching/patched_pages.h"
 
 #define RECORDS_FIRST 16
 #define CODES_AT_ONCE 2 /* that one change takes, at most */

@@ -14,9 +14,9 @@
 #include "core/systrap/child.h"
 #include "core/systrap/death.h"
 #include "core/systrap/orders.h"
-#include "core/systrap/patch_code.h"
-#include "core/systrap/patched_pages.h"
-#include "core/systrap/patches.h"
+#include "core/systrap/patching/patch_code.h"
+#include "core/systrap/patching/patched_pages.h"
+#include "core/systrap/patching/patches.h"
 #include "core/systrap/shared_words.h"
 
 #define HOT           4    /* calls from one site before it is changed */

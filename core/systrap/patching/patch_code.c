@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 
 #include "core/systrap/orders.h"
-#include "core/systrap/patch_code.h"
-#include "core/systrap/patched_pages.h"
+#include "core/systrap/patching/patch_code.h"
+#include "core/systrap/patching/patched_pages.h"
 #include "core/systrap/stub_memory.h"
 
 /* ---- orders ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Which calls are changed into jumps, and what that means for guests. */
-#ifndef CORE_SYSTRAP_PATCHES_H
-#define CORE_SYSTRAP_PATCHES_H
+#ifndef CORE_SYSTRAP_PATCHING_PATCHES_H
+#define CORE_SYSTRAP_PATCHING_PATCHES_H
 
 #include "core/systrap/systrap_types.h"
 

@@ -7,8 +7,8 @@
  * processor meets a part of an instruction, and no mapping of code is ever
  * writable.
  */
-#ifndef CORE_SYSTRAP_PATCH_CODE_H
-#define CORE_SYSTRAP_PATCH_CODE_H
+#ifndef CORE_SYSTRAP_PATCHING_PATCH_CODE_H
+#define CORE_SYSTRAP_PATCHING_PATCH_CODE_H
 
 #include "core/systrap/systrap_types.h"
 
