@@ -3,42 +3,53 @@
 #ifndef CORE_COUNTERS_H
 #define CORE_COUNTERS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <trapgate/trapgate.h>
 
-/* One for each number of tg_stats: stats_fields in counters.c. */
+/*
+ * A counter is the place of its number in tg_stats, as the header has it: no
+ * order is written here a second time, and none can differ from that one.
+ */
+#define COUNTERS_START  offsetof(struct tg_stats, subprocesses)
+#define COUNTER(member) ((offsetof(struct tg_stats, member) - COUNTERS_START) / sizeof(uint64_t))
+
 enum counter {
-    COUNTER_SUBPROCESSES,
-    COUNTER_STUB_THREADS,
-    COUNTER_CONTEXTS,
-    COUNTER_SWITCHES,
-    COUNTER_SYSCALLS,
-    COUNTER_FAULTS,
-    COUNTER_EXCEPTIONS,
-    COUNTER_INTERRUPTS,
-    COUNTER_DEATHS,
-    COUNTER_INJECTIONS,
-    COUNTER_FPSTATE_SAVES,
-    COUNTER_FPSTATE_LOADS,
-    COUNTER_PLACEMENTS,
-    COUNTER_RELEASES,
-    COUNTER_PREEMPTIONS,
-    COUNTER_SPURIOUS_STOPS,
-    COUNTER_PATCHED_CALLS, /* follows from others: platform_stats() */
-    COUNTER_UNPATCHED_CALLS,
-    COUNTER_PATCH_SITES,
-    COUNTER_PATCH_SITES_BEFORE,
-    COUNTER_PATCH_SITES_AFTER,
-    COUNTER_PATCH_REFUSALS, /* and TG_PATCH_REFUSED_* */
-    COUNTER_FAILED_SPINS = COUNTER_PATCH_REFUSALS + TG_PATCH_REFUSALS,
-    COUNTER_FUTEX_SLEEPS,
-    COUNTER_FUTEX_WAKES,
-    COUNTER_STUB_SPINS, /* of subprocesses that are gone; the backend adds the others */
-    COUNTER_STUB_SLEEPS,
-    COUNTER_SWITCH_LATENCY, /* and the bucket: count_latency() */
-    COUNTER_RESUME_LATENCY = COUNTER_SWITCH_LATENCY + TG_LATENCY_BUCKETS,
-    COUNTER_EVENT_LATENCY = COUNTER_RESUME_LATENCY + TG_LATENCY_BUCKETS,
-    COUNTERS = COUNTER_EVENT_LATENCY + TG_LATENCY_BUCKETS
+    COUNTER_SUBPROCESSES = COUNTER(subprocesses),
+    COUNTER_STUB_THREADS = COUNTER(stub_threads),
+    COUNTER_CONTEXTS = COUNTER(contexts),
+    COUNTER_SWITCHES = COUNTER(switches),
+    COUNTER_SYSCALLS = COUNTER(syscalls),
+    COUNTER_FAULTS = COUNTER(faults),
+    COUNTER_EXCEPTIONS = COUNTER(exceptions),
+    COUNTER_INTERRUPTS = COUNTER(interrupts),
+    COUNTER_DEATHS = COUNTER(deaths),
+    COUNTER_INJECTIONS = COUNTER(injections),
+    COUNTER_FPSTATE_SAVES = COUNTER(fpstate_saves),
+    COUNTER_FPSTATE_LOADS = COUNTER(fpstate_loads),
+    COUNTER_PLACEMENTS = COUNTER(placements),
+    COUNTER_RELEASES = COUNTER(releases),
+    COUNTER_PREEMPTIONS = COUNTER(preemptions),
+    COUNTER_SPURIOUS_STOPS = COUNTER(spurious_stops),
+    COUNTER_PATCHED_CALLS = COUNTER(patched_calls), /* follows from others: platform_stats() */
+    COUNTER_UNPATCHED_CALLS = COUNTER(unpatched_calls),
+    COUNTER_PATCH_SITES = COUNTER(patch_sites), /* the same */
+    COUNTER_PATCH_SITES_BEFORE = COUNTER(patch_sites_before),
+    COUNTER_PATCH_SITES_AFTER = COUNTER(patch_sites_after),
+    COUNTER_PATCH_REFUSALS = COUNTER(patch_refusals), /* and TG_PATCH_REFUSED_* */
+    COUNTER_FAILED_SPINS = COUNTER(failed_spins),
+    COUNTER_FUTEX_SLEEPS = COUNTER(futex_sleeps),
+    COUNTER_FUTEX_WAKES = COUNTER(futex_wakes),
+    COUNTER_STUB_SPINS = COUNTER(stub_spins),         /* of subprocesses that are gone; the backend adds the others */
+    COUNTER_STUB_SLEEPS = COUNTER(stub_sleeps),       /* the same */
+    COUNTER_SWITCH_LATENCY = COUNTER(switch_latency), /* and the bucket: count_latency() */
+    COUNTER_RESUME_LATENCY = COUNTER(resume_latency), /* the same */
+    COUNTER_EVENT_LATENCY = COUNTER(event_latency),   /* the same */
+    COUNTERS = (sizeof(struct tg_stats) - COUNTERS_START) / sizeof(uint64_t)
 };
+
+#undef COUNTER
 
 void platform_stats(const struct tg_platform *platform, struct tg_stats *out);
 
