@@ -17,6 +17,8 @@ struct backend_ops {
     size_t host_call_count;
     bool needs_trial; /* opening alone does not show whether guests can run: trial.h */
 
+    /* False: its part of the architecture contract is absent, and nothing else here is called. */
+    bool (*is_ported)(void);
     /*
      * Fills platform->backend and the part of platform->info that is its own: user_end, reserved ranges, FP state,
      * capabilities of the backend alone. On an error everything is undone and the report filled.

@@ -4,6 +4,7 @@
 #define CORE_MEMORY_CALLS_H
 
 #include "core/handles.h"
+#include "stub/protocol.h"
 
 void memory_call_fill(struct stub_call *call, const struct tg_mem_op *op);
 

@@ -53,19 +53,39 @@ static void fill_info(struct tg_info *info, uint64_t flags)
     info->size = sizeof(*info);
     info->user_start = lowest_address(info->page_size);
     info->user_end_min = tgi_arch.user_end_min;
-    info->capabilities |= TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP | TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL;
-    if (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid())
+    info->capabilities |= tgi_arch.capabilities;
+    if (tgi_arch.can_trap_cpuid && (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid()))
         info->capabilities |= TG_CAP_TRAP_CPUID;
-    if (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc())
+    if (tgi_arch.can_trap_tsc && (flags & TG_OPEN_TRAP_TSC || tgi_arch.can_trap_tsc()))
         info->capabilities |= TG_CAP_TRAP_TSC;
+}
+
+/* What no machine of this architecture has. */
+static int check_architecture(const struct backend_ops *ops, uint64_t flags, struct open_report *report)
+{
+    if (!ops->is_ported()) {
+        open_report_fill(report, "choose a backend", "use another backend or another machine",
+                         "the %s backend is not ported to this processor yet", ops->name);
+        return -EOPNOTSUPP;
+    }
+    if ((flags & TG_OPEN_TRAP_CPUID && !tgi_arch.stub_trap_cpuid) ||
+        (flags & TG_OPEN_TRAP_TSC && !tgi_arch.stub_trap_tsc)) {
+        open_report_fill(report, "look at the processor", "open without TG_OPEN_TRAP_CPUID and TG_OPEN_TRAP_TSC",
+                         "this kind of processor has no such trap");
+        return -EOPNOTSUPP;
+    }
+    return 0;
 }
 
 static int open_backend(const struct backend_ops *ops, const struct tg_platform_options *options,
                         struct open_report *report, struct tg_platform **out)
 {
-    struct tg_platform *platform = calloc(1, sizeof(*platform));
-    int err;
+    struct tg_platform *platform;
+    int err = check_architecture(ops, options->flags, report);
 
+    if (err)
+        return err;
+    platform = calloc(1, sizeof(*platform));
     if (!platform) {
         open_report_fill(report, "allocate", "free some memory", "no memory for the platform");
         return -ENOMEM;

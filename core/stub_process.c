@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "core/stub_process.h"
 
 #ifndef SYS_mseal
@@ -16,7 +17,6 @@
 #define SCHED_DEADLINE 6
 #endif
 #define PERSONALITY_UNCHANGED 0xffffffff
-#define RSEQ_SIGNATURE        0x53053053u
 #define RSEQ_UNREGISTER       1
 #define LAST_SIGNAL           64
 #define KERNEL_SIGSET_SIZE    8
@@ -78,7 +78,7 @@ static int unregister_of_glibc(void)
     /* What was registered is a multiple of 32; which one depends on the version of glibc and the kernel. */
     for (size = 32; size <= 512; size += 32) {
         if (!syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, size, RSEQ_UNREGISTER,
-                     RSEQ_SIGNATURE))
+                     tgi_arch.rseq_signature))
             return 0;
     }
     return -errno;
@@ -92,8 +92,8 @@ static int refuse_another(void)
 {
     static char area[32] __attribute__((aligned(32)));
 
-    if (!syscall(SYS_rseq, area, sizeof(area), 0, RSEQ_SIGNATURE))
-        return syscall(SYS_rseq, area, sizeof(area), RSEQ_UNREGISTER, RSEQ_SIGNATURE) ? -errno : 0;
+    if (!syscall(SYS_rseq, area, sizeof(area), 0, tgi_arch.rseq_signature))
+        return syscall(SYS_rseq, area, sizeof(area), RSEQ_UNREGISTER, tgi_arch.rseq_signature) ? -errno : 0;
     /* A host that knows or allows no such call has let nobody make it. */
     return errno == EINVAL || errno == EBUSY ? -EBUSY : 0;
 }

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The registers that make a stub thread do injected work, and reading its result. */
-#include <asm/prctl.h>
-#include <errno.h>
-#include <linux/prctl.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "stub_offsets.h"
 #include "x86_64.h"
@@ -103,29 +98,4 @@ void x86_stub_add_cookie(struct stub_call *call, uint64_t cookie)
     default:
         break;
     }
-}
-
-int x86_stub_trap_cpuid(void)
-{
-    return syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) ? -errno : 0;
-}
-
-int x86_stub_trap_tsc(void)
-{
-    return prctl(PR_SET_TSC, PR_TSC_SIGSEGV) ? -errno : 0;
-}
-
-bool x86_can_trap_cpuid(void)
-{
-    /* Setting what is set already says whether the processor has the switch. */
-    long now = syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0);
-
-    return now >= 0 && !syscall(SYS_arch_prctl, ARCH_SET_CPUID, now);
-}
-
-bool x86_can_trap_tsc(void)
-{
-    int mode;
-
-    return !prctl(PR_GET_TSC, &mode);
 }

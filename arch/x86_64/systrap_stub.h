@@ -45,7 +45,7 @@ static inline void arch_pause(void)
     __asm__ volatile("pause");
 }
 
-/* What tgi_arch.systrap.ticks() counts; not before what is written above it has happened. */
+/* What tgi_arch_systrap->ticks() counts; not before what is written above it has happened. */
 static inline uint64_t arch_ticks(void)
 {
     uint32_t low;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The functions behind the operations struct of x86-64. */
+/* The functions behind x86-64's parts of the contract. */
 #ifndef ARCH_X86_64_H
 #define ARCH_X86_64_H
 
-#include "arch/arch.h"
+#include "arch/arch_patching.h"
+#include "arch/arch_ptrace.h"
+#include "arch/arch_systrap.h"
 
 #define X86_EFLAGS_TF        0x100ull
 #define X86_SYSCALL_LENGTH   2
@@ -46,10 +48,17 @@ int64_t x86_stub_result(const tg_regs *regs);
 uint64_t x86_stub_batch_left(const tg_regs *regs);
 enum arch_stub_place x86_stub_place(const tg_regs *regs, uint64_t stub_start);
 void x86_stub_add_cookie(struct stub_call *call, uint64_t cookie);
+
+/* traps.c */
 int x86_stub_trap_cpuid(void);
 int x86_stub_trap_tsc(void);
 bool x86_can_trap_cpuid(void);
 bool x86_can_trap_tsc(void);
+
+/* stub_enter.S */
+__attribute__((noreturn)) void x86_ptrace_enter(uint64_t stub_start, uint64_t stub_end, uint64_t cookie,
+                                                pid_t embedder);
+__attribute__((noreturn)) void x86_systrap_enter(uint64_t region, int file, pid_t embedder);
 
 /* syscalls.c */
 void x86_syscall_entered(struct arch_syscall *syscall);

@@ -90,7 +90,7 @@ static int sleep_until(struct tracer *tracer, int64_t until_ns)
         request.batch = pp->batch + (bell->slot - 1) * SLOT_SIZE;
         err = stub_thread_poke(bell->thread, request.batch, time, 2);
     }
-    tgi_arch.stub_request(&regs, &request);
+    tgi_arch_ptrace->stub_request(&regs, &request);
     if (!err)
         err = stub_thread_set_regs(bell->thread, &regs);
     if (!err)

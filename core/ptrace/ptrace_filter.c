@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "arch/arch_ptrace.h"
 #include "core/filter_program.h"
 #include "core/ptrace/ptrace_filter.h"
 #include "core/ptrace/stub_clone.h"
@@ -59,16 +60,17 @@ static int add_harmless_rules(scmp_filter_ctx filter)
     return filter_add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
 }
 
-/* A guest's calls into the vsyscall page do not pass ptrace, but they do pass here: SIGSYS makes an event of them. */
-static int add_vsyscall_rules(scmp_filter_ctx filter)
+/* A guest's calls that do not pass ptrace do pass here: SIGSYS makes events of them. */
+static int add_unseen_rules(scmp_filter_ctx filter)
 {
-    const struct filter_rule rules[] = {
-        {SCMP_ACT_TRAP, SCMP_SYS(gettimeofday), 0, {{0}}},
-        {SCMP_ACT_TRAP, SCMP_SYS(time), 0, {{0}}},
-        {SCMP_ACT_TRAP, SCMP_SYS(getcpu), 0, {{0}}},
-    };
+    int err = 0;
 
-    return filter_add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
+    for (size_t i = 0; i < tgi_arch_ptrace->unseen_call_count && !err; i++) {
+        const struct filter_rule rule = {SCMP_ACT_TRAP, tgi_arch_ptrace->unseen_calls[i], 0, {{0}}};
+
+        err = filter_add_rules(filter, &rule, 1);
+    }
+    return err;
 }
 
 int ptrace_filter_build(uint64_t cookie, struct sock_fprog *program)
@@ -84,7 +86,7 @@ int ptrace_filter_build(uint64_t cookie, struct sock_fprog *program)
     if (!err)
         err = add_harmless_rules(filter);
     if (!err)
-        err = add_vsyscall_rules(filter);
+        err = add_unseen_rules(filter);
     if (!err)
         err = filter_program_export(filter, NULL, 0, program);
     seccomp_release(filter);

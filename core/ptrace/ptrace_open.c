@@ -58,9 +58,9 @@ static int inject_unmap(void *arg, uint64_t start, uint64_t end)
     tg_regs after;
     int err;
 
-    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    tgi_arch_ptrace->stub_add_cookie(&request.call, pp->cookie);
     err = stub_thread_inject(thread, &request, &after);
-    return err ? err : (int)tgi_arch.stub_result(&after);
+    return err ? err : (int)tgi_arch_ptrace->stub_result(&after);
 }
 
 static int sweep(struct tg_platform *platform, struct open_report *report)
@@ -87,7 +87,7 @@ static int inject_operation(struct stub_thread *thread, const struct tg_mem_op *
     tg_regs after;
 
     memory_call_fill(&request.call, op);
-    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    tgi_arch_ptrace->stub_add_cookie(&request.call, pp->cookie);
     return stub_thread_inject(thread, &request, &after);
 }
 
@@ -219,6 +219,8 @@ static int ptrace_open(struct tg_platform *platform, const struct tg_platform_op
     }
     if (err)
         free_platform(pp);
+    else
+        platform->info.capabilities |= tgi_arch_ptrace->capabilities;
     return err;
 }
 
@@ -242,6 +244,11 @@ static const int host_calls[] = {
     SCMP_SYS(pwrite64),
 };
 
+static bool is_ported(void)
+{
+    return tgi_arch_ptrace;
+}
+
 const struct backend_ops ptrace_backend = {
     .backend = TG_BACKEND_PTRACE,
     .name = "ptrace",
@@ -250,6 +257,7 @@ const struct backend_ops ptrace_backend = {
     .queue_size = sizeof(struct ptrace_queue),
     .host_calls = host_calls,
     .host_call_count = sizeof(host_calls) / sizeof(host_calls[0]),
+    .is_ported = is_ported,
     .open = ptrace_open,
     .close = ptrace_close,
     .subprocess_create = ptrace_subprocess_create,

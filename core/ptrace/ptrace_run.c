@@ -84,7 +84,7 @@ static void signal_event(struct ptrace_context *context, struct stub_thread *thr
     context->base.in_syscall = false;
     if (event_is_fault(info))
         access = tgi_arch.fault_access(regs, (uint64_t)(uintptr_t)info->si_addr, &guest);
-    exception = tgi_arch.derive_exception(regs, info, access, &guest);
+    exception = tgi_arch_ptrace->derive_exception(regs, info, access, &guest);
     if (event_is_fault(info))
         event_fault(event, &context->base, info, access, &exception);
     else
@@ -124,7 +124,7 @@ int run_start(struct ptrace_context *context, struct stub_thread *thread, struct
     if (!err) {
         tg_regs regs = base->regs;
 
-        tgi_arch.regs_resumed(&regs);
+        tgi_arch_ptrace->regs_resumed(&regs);
         err = stub_thread_set_regs(thread, &regs);
     }
     if (err)

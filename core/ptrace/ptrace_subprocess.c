@@ -182,7 +182,7 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
         return err;
     request.call.nr = tgi_arch.syscalls.clone;
     request.call.args[0] = STUB_CLONE_PROCESS_FLAGS;
-    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    tgi_arch_ptrace->stub_add_cookie(&request.call, pp->cookie);
     placement_before_run(thread);
     pthread_mutex_lock(&from->order_lock);
     err = mapping_table_copy(&child->mappings, &from->base.mappings);
@@ -192,7 +192,7 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
     tracer_release(thread);
     if (err)
         return err;
-    *pid = (pid_t)tgi_arch.stub_result(&after);
+    *pid = (pid_t)tgi_arch_ptrace->stub_result(&after);
     return *pid < 0 ? *pid : 0;
 }
 
@@ -250,13 +250,13 @@ static int apply_one(struct stub_thread *thread, const struct tg_mem_op *op, siz
     int err;
 
     memory_call_fill(&request.call, op);
-    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    tgi_arch_ptrace->stub_add_cookie(&request.call, pp->cookie);
     err = stub_thread_inject(thread, &request, &after);
     if (err)
         return err;
-    if (call_failed(tgi_arch.stub_result(&after))) {
-        memory_calls_made(subprocess, op, 0, tgi_arch.stub_result(&after));
-        return memory_call_failed(subprocess, op, index, tgi_arch.stub_result(&after));
+    if (call_failed(tgi_arch_ptrace->stub_result(&after))) {
+        memory_calls_made(subprocess, op, 0, tgi_arch_ptrace->stub_result(&after));
+        return memory_call_failed(subprocess, op, index, tgi_arch_ptrace->stub_result(&after));
     }
     memory_calls_made(subprocess, op, 1, 0);
     (*done)++;
@@ -287,14 +287,14 @@ static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, 
         err = stub_thread_inject(thread, &request, &after);
     if (err)
         return err;
-    left = tgi_arch.stub_batch_left(&after);
+    left = tgi_arch_ptrace->stub_batch_left(&after);
     if (left > n) {
         ptrace_subprocess_die(thread->subprocess, TG_DEAD_CORRUPT, 0);
         return -ESRCH;
     }
-    memory_calls_made(subprocess, ops, n - left, left ? tgi_arch.stub_result(&after) : 0);
+    memory_calls_made(subprocess, ops, n - left, left ? tgi_arch_ptrace->stub_result(&after) : 0);
     *done += n - left;
-    return left ? memory_call_failed(subprocess, &ops[n - left], *done, tgi_arch.stub_result(&after)) : 0;
+    return left ? memory_call_failed(subprocess, &ops[n - left], *done, tgi_arch_ptrace->stub_result(&after)) : 0;
 }
 
 static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, size_t n, size_t *done)

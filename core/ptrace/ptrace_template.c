@@ -18,7 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "arch/stub_enter.h"
 #include "core/clock.h"
 #include "core/filter_program.h"
 #include "core/futex.h"
@@ -38,9 +37,6 @@
 #define END_NS       NS_PER_SECOND       /* for the end of a process that has begun to end */
 #define PAUSE_NS     100000
 
-extern const uint8_t tgi_stub_blob[];
-extern const uint8_t tgi_stub_blob_end[];
-
 /* One try to make the process. */
 struct start {
     const struct stub_setup *setup;
@@ -58,7 +54,7 @@ static int map_stub(const struct tg_platform *platform)
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
     if (!err)
-        stub_process_copy(pp->stub_start, tgi_stub_blob, tgi_stub_blob_end);
+        stub_process_copy(pp->stub_start, tgi_arch_ptrace->blob, tgi_arch_ptrace->blob_end);
     return err;
 }
 
@@ -79,7 +75,7 @@ __attribute__((noreturn)) static void stub_process(const struct stub_setup *setu
     const struct ptrace_platform *pp = ptrace_platform(setup->platform);
 
     if (!stub_setup_run(setup))
-        stub_enter(pp->stub_start, pp->stub_end, pp->cookie, setup->platform->owner);
+        tgi_arch_ptrace->enter(pp->stub_start, pp->stub_end, pp->cookie, setup->platform->owner);
     for (;;)
         syscall(SYS_exit_group, 1);
 }
@@ -131,7 +127,7 @@ static int choose_place(struct tg_platform *platform)
 {
     struct ptrace_platform *pp = ptrace_platform(platform);
     uint64_t page = platform->info.page_size;
-    uint64_t text = ((uint64_t)(tgi_stub_blob_end - tgi_stub_blob) + page - 1) & ~(page - 1);
+    uint64_t text = ((uint64_t)(tgi_arch_ptrace->blob_end - tgi_arch_ptrace->blob) + page - 1) & ~(page - 1);
     uint64_t random;
     int err = stub_process_random(&random, sizeof(random));
 

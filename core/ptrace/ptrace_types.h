@@ -25,6 +25,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "arch/arch_ptrace.h"
 #include "core/backend.h"
 
 #define BELL_SLOTS 255

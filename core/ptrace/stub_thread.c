@@ -104,8 +104,8 @@ static int transfer_general(struct stub_thread *thread, enum __ptrace_request re
 
 static int transfer_regs(struct stub_thread *thread, enum __ptrace_request request, tg_regs *regs)
 {
-    for (uint32_t i = 0; i < tgi_arch.regset_count; i++) {
-        const struct arch_regset *set = &tgi_arch.regsets[i];
+    for (uint32_t i = 0; i < tgi_arch_ptrace->regset_count; i++) {
+        const struct arch_regset *set = &tgi_arch_ptrace->regsets[i];
         char *image = (char *)regs + set->offset;
         int err = set->note == ARCH_REGSET_GENERAL ? transfer_general(thread, request, image)
                                                    : transfer(thread, request, set->note, image, set->size);
@@ -130,18 +130,18 @@ int stub_thread_set_regs(struct stub_thread *thread, const tg_regs *regs)
 
 int stub_thread_get_fp(struct stub_thread *thread, void *image, size_t size)
 {
-    return transfer(thread, PTRACE_GETREGSET, tgi_arch.fp_note, image, size);
+    return transfer(thread, PTRACE_GETREGSET, tgi_arch_ptrace->fp_note, image, size);
 }
 
 int stub_thread_set_fp(struct stub_thread *thread, const void *image, size_t size)
 {
-    return transfer(thread, PTRACE_SETREGSET, tgi_arch.fp_note, (void *)(uintptr_t)image, size);
+    return transfer(thread, PTRACE_SETREGSET, tgi_arch_ptrace->fp_note, (void *)(uintptr_t)image, size);
 }
 
 int stub_thread_fp_size(struct stub_thread *thread, void *image, size_t capacity, size_t *size)
 {
     struct iovec iov = {.iov_base = image, .iov_len = capacity};
-    long got = ptrace(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)tgi_arch.fp_note, &iov);
+    long got = ptrace(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)tgi_arch_ptrace->fp_note, &iov);
 
     *size = iov.iov_len;
     return result(thread, got);
@@ -172,7 +172,7 @@ int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out)
     memcpy(out->args, info.entry.args, sizeof(out->args));
     out->ip = info.instruction_pointer;
     out->arch = info.arch;
-    tgi_arch.syscall_entered(out);
+    tgi_arch_ptrace->syscall_entered(out);
     return 0;
 }
 
@@ -267,7 +267,7 @@ static int stop_in_park(struct stub_thread *thread, uint64_t stub_start)
             err = stub_thread_get_regs(thread, &regs);
         if (err)
             return err;
-        if (tgi_arch.stub_place(&regs, stub_start) == ARCH_STUB_PARKED)
+        if (tgi_arch_ptrace->stub_place(&regs, stub_start) == ARCH_STUB_PARKED)
             return 0;
         err = stub_thread_continue(thread);
         if (err)
@@ -368,7 +368,7 @@ int stub_thread_try_sysemu(struct stub_thread *thread)
     int status = 0;
     int err;
 
-    tgi_arch.stub_request(&regs, &request);
+    tgi_arch_ptrace->stub_request(&regs, &request);
     err = stub_thread_set_regs(thread, &regs);
     while (!err) {
         err = stub_thread_resume_guest(thread, false);
@@ -389,7 +389,7 @@ int stub_thread_park(struct stub_thread *thread)
     tg_regs regs;
     int err;
 
-    tgi_arch.stub_request(&regs, &request);
+    tgi_arch_ptrace->stub_request(&regs, &request);
     err = stub_thread_set_regs(thread, &regs);
     if (!err)
         err = result(thread, ptrace(PTRACE_DETACH, thread->tid, NULL, NULL));
@@ -403,7 +403,7 @@ int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_reques
     int err;
 
     count(thread->subprocess->base.platform, COUNTER_INJECTIONS);
-    tgi_arch.stub_request(after, request);
+    tgi_arch_ptrace->stub_request(after, request);
     err = stub_thread_set_regs(thread, after);
     while (!err) {
         err = stub_thread_continue(thread);
@@ -419,7 +419,7 @@ int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_reques
         if (WSTOPSIG(status) != SIGTRAP || status >> 16)
             continue;
         err = stub_thread_get_regs(thread, after);
-        if (!err && tgi_arch.stub_place(after, request->stub_start) == ARCH_STUB_FINISHED)
+        if (!err && tgi_arch_ptrace->stub_place(after, request->stub_start) == ARCH_STUB_FINISHED)
             break;
     }
     return err;

@@ -125,11 +125,11 @@ static int clone_in(struct stub_thread *first, struct stub_thread **out)
 
     request.call.nr = tgi_arch.syscalls.clone;
     request.call.args[0] = STUB_CLONE_THREAD_FLAGS;
-    tgi_arch.stub_add_cookie(&request.call, pp->cookie);
+    tgi_arch_ptrace->stub_add_cookie(&request.call, pp->cookie);
     err = stub_thread_inject(first, &request, &after);
     if (err)
         return err;
-    tid = tgi_arch.stub_result(&after);
+    tid = tgi_arch_ptrace->stub_result(&after);
     if (tid < 0)
         return (int)tid;
     *out = stub_thread_new(subprocess, (pid_t)tid);

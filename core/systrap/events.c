@@ -80,7 +80,7 @@ static void fault_event(struct systrap_context *context, const siginfo_t *info, 
     const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
     uint64_t addr = (uint64_t)(uintptr_t)info->si_addr;
     const struct arch_exception exception = exception_of(trap);
-    uint32_t access = tgi_arch.systrap.error_access(trap);
+    uint32_t access = tgi_arch_systrap->error_access(trap);
 
     if (!access)
         access = tgi_arch.fault_access(&context->base.regs, addr, &guest);
@@ -143,7 +143,7 @@ static bool met_change(struct systrap_context *context)
 /* While code changes its page is away for a moment. Who faults there then goes on when it is back. */
 static bool met_gap(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info)
 {
-    return info->si_signo == SIGSEGV && tgi_arch.systrap.error_access(trap) &&
+    return info->si_signo == SIGSEGV && tgi_arch_systrap->error_access(trap) &&
            patches_were_near(context->bound, (uint64_t)(uintptr_t)info->si_addr) && met_change(context);
 }
 
@@ -153,7 +153,7 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const st
 {
     struct tg_context *base = &context->base;
     bool was_in_trampoline = context_regs_place(base) == REGS_HERE;
-    bool is_page_fault = tgi_arch.systrap.error_access(trap) != 0;
+    bool is_page_fault = tgi_arch_systrap->error_access(trap) != 0;
     enum arch_patch_meaning meaning;
 
     if (was_in_trampoline || is_page_fault)
@@ -179,7 +179,7 @@ static bool met_hidden_base(struct systrap_context *context, const struct arch_t
 
     if (info->si_signo != SIGSEGV || !no_address || !trap->hidden || context->met_hidden_base)
         return false;
-    if (!tgi_arch.systrap.uses_hidden_base(&context->base.regs, guest))
+    if (!tgi_arch_patching || !tgi_arch_patching->uses_hidden_base(&context->base.regs, guest))
         return false;
     context->met_hidden_base = true;
     patches_turn_off(context->bound);
@@ -239,13 +239,13 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
     if (trap == TRAP_PATCHED) {
         uint32_t site = SHARED_LOAD(slot->site);
 
-        tgi_arch.systrap.read_patched(slot, patches_return_ip(&context->bound->patches, site), &base->syscall);
+        tgi_arch_patching->read_syscall(slot, patches_return_ip(&context->bound->patches, site), &base->syscall);
         syscall_event(context, event);
         return true;
     }
     details = read_trap(slot);
     if (trap != SIGSYS || details.code != SYS_SECCOMP_CODE ||
-        !tgi_arch.systrap.read_syscall(slot, &details, &base->syscall)) {
+        !tgi_arch_systrap->read_syscall(slot, &details, &base->syscall)) {
         details.error_number = SHARED_LOAD(slot->error_number);
         return signal_event(context, &details, (int)trap, event);
     }
@@ -255,13 +255,12 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
     return true;
 }
 
-/* What a worker's handler can have been called for; anything else a guest has put there. */
+/* What a worker can have left an event for; anything else a guest has put there. */
 static bool is_possible_trap(uint32_t trap)
 {
-    static const uint8_t traps[] = {SIGSYS,      SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, INTERRUPT_KICK_SIGNAL,
-                                    TRAP_PATCHED};
+    static const uint8_t signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, INTERRUPT_KICK_SIGNAL};
 
-    return memchr(traps, (int)trap, sizeof(traps)) != NULL;
+    return trap == TRAP_PATCHED ? tgi_arch_patching != NULL : memchr(signals, (int)trap, sizeof(signals)) != NULL;
 }
 
 void systrap_lost(struct systrap_context *context, struct tg_event *event)
@@ -285,7 +284,7 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
         event_destroyed(context, event);
         return true;
     }
-    if (trap != TRAP_PATCHED && !is_possible_trap(trap)) {
+    if (!is_possible_trap(trap)) {
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
         systrap_lost(context, event);
         return true;

@@ -38,7 +38,7 @@ static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t
         for (int i = 0; i < 64; i++) {
             if (SHARED_LOAD(*reply) == sequence)
                 return true;
-            tgi_arch.systrap.pause();
+            tgi_arch_systrap->pause();
         }
     } while (clock_monotonic_ns() < until);
     return false;

@@ -212,7 +212,7 @@ void slot_pull_regs(struct systrap_context *context)
 {
     struct tg_context *base = &context->base;
 
-    tgi_arch.systrap.read_regs(context->slot, &base->regs);
+    tgi_arch_systrap->read_regs(context->slot, &base->regs);
     tgi_arch.regs_stopped(&base->regs, base->in_syscall ? &base->syscall : NULL);
     if (context->return_set)
         tgi_arch.set_return(&base->regs, context->return_value);
@@ -241,7 +241,7 @@ int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns)
     err = recall(context, stopped_ns);
     memcpy(context->base.fp, err == -ESRCH ? fp_left_behind(context, size) : slot_fp(context), size);
     count(platform, COUNTER_FPSTATE_SAVES);
-    tgi_arch.systrap.fp_repair(context->base.fp, systrap_platform(platform)->fp_initial, size);
+    tgi_arch_systrap->fp_repair(context->base.fp, systrap_platform(platform)->fp_initial, size);
     return err;
 }
 
@@ -264,6 +264,13 @@ static bool goes_on_behind_patched_call(const struct tg_context *base)
            !tgi_arch.single_stepping(&base->regs);
 }
 
+/* Whether what is in the slot goes on behind a patched call. */
+static void keep_resume(struct systrap_slot *slot, bool keep)
+{
+    if (tgi_arch_patching)
+        tgi_arch_patching->keep_resume(slot, keep);
+}
+
 void slot_push_state(struct systrap_context *context)
 {
     struct systrap_slot *slot = context->slot;
@@ -272,17 +279,17 @@ void slot_push_state(struct systrap_context *context)
     const bool code_is_unchanged = undone == context->undone_at_start;
 
     if (context_regs_place(&context->base) == REGS_HERE) {
-        tgi_arch.systrap.write_regs(slot, &context->base.regs);
-        tgi_arch.systrap.keep_resume(slot, goes_on_behind_patched_call(&context->base) && code_is_unchanged);
+        tgi_arch_systrap->write_regs(slot, &context->base.regs);
+        keep_resume(slot, goes_on_behind_patched_call(&context->base) && code_is_unchanged);
         context->return_set = false;
     } else if (!code_is_unchanged) {
-        tgi_arch.systrap.keep_resume(slot, false);
+        keep_resume(slot, false);
     }
     context->undone_at_start = undone;
     if (context->fp_place == FP_BASE)
         push_fp(context, slot);
     if (context->return_set) {
-        tgi_arch.systrap.set_return(slot, context->return_value);
+        tgi_arch_systrap->set_return(slot, context->return_value);
         context->return_set = false;
     }
     statistics_given(context);

@@ -37,7 +37,7 @@ __attribute__((always_inline)) static inline bool spin_until(struct tg_platform 
     if (spin_begin(sp)) {
         do {
             for (int i = 0; i < SPIN_CHECK_EVERY && !found; i++) {
-                tgi_arch.systrap.pause();
+                tgi_arch_systrap->pause();
                 found = is_there(arg);
             }
         } while (!found && spin_goes_on(sp, &until_ns));

@@ -19,9 +19,9 @@ struct clock_pair statistics_read_clocks(void)
     uint64_t best_took = UINT64_MAX;
 
     for (int i = 0; i < CLOCK_TRIES; i++) {
-        uint64_t before = tgi_arch.systrap.ticks();
+        uint64_t before = tgi_arch_systrap->ticks();
         int64_t ns = clock_monotonic_ns();
-        uint64_t took = tgi_arch.systrap.ticks() - before;
+        uint64_t took = tgi_arch_systrap->ticks() - before;
 
         if (took < best_took) {
             best = (struct clock_pair){.ns = ns, .ticks = before + took / 2};
@@ -44,7 +44,7 @@ void statistics_note_given(struct systrap_context *context)
     if (!systrap_platform(context->base.platform)->tick_ns)
         return;
     context->slot->first |= FIRST_TIME;
-    context->given_at = tgi_arch.systrap.ticks();
+    context->given_at = tgi_arch_systrap->ticks();
 }
 
 /* A guest may have written it, or its processor's clock be a little off. */
@@ -67,7 +67,7 @@ void statistics_count_handoffs(struct systrap_context *context)
 {
     const struct systrap_slot *slot = context->slot;
     uint64_t given_at = context->given_at;
-    uint64_t back_at = clamp(tgi_arch.systrap.ticks(), given_at, UINT64_MAX);
+    uint64_t back_at = clamp(tgi_arch_systrap->ticks(), given_at, UINT64_MAX);
     uint64_t taken_at = clamp(SHARED_LOAD(slot->taken_at), given_at, back_at);
     uint64_t left_at = clamp(SHARED_LOAD(slot->left_at), taken_at, back_at);
 

@@ -39,7 +39,7 @@ static int learn_fpstate(struct tg_platform *platform)
     if (!sp->fp_initial)
         return -ENOMEM;
     memset(sp->fp_initial, 0, FP_SIZE_MAX);
-    size = tgi_arch.systrap.fp_learn(sp->fp_initial, FP_SIZE_MAX, &sp->config.fp_features);
+    size = tgi_arch_systrap->fp_learn(sp->fp_initial, FP_SIZE_MAX, &sp->config.fp_features);
     if (!size)
         return -EOPNOTSUPP;
     tgi_arch.fp_init(sp->fp_initial, size);
@@ -66,7 +66,7 @@ static uint32_t pauses_for(int64_t ns)
         int64_t took;
 
         for (int i = 0; i < CALIBRATE_ROUND; i++)
-            tgi_arch.systrap.pause();
+            tgi_arch_systrap->pause();
         took = clock_monotonic_ns() - start;
         best = took < best ? took : best;
     }
@@ -113,8 +113,8 @@ static void promise_patching(struct tg_info *info)
 {
     info->capabilities |= TG_CAP_PATCHING;
     info->reserved[info->reserved_count++] = (struct tg_range){
-        .start = tgi_arch.systrap.table_start,
-        .end = tgi_arch.systrap.table_start + tgi_arch.systrap.table_size,
+        .start = tgi_arch_patching->table_start,
+        .end = tgi_arch_patching->table_start + tgi_arch_patching->table_size,
     };
 }
 
@@ -122,7 +122,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
                       struct open_report *report)
 {
     struct systrap_platform *sp = systrap_platform(platform);
-    const char *missing = tgi_arch.systrap.missing();
+    const char *missing = tgi_arch_systrap->missing();
     struct clock_pair before = {0};
     bool measure;
     int err;
@@ -137,8 +137,8 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
         return err;
     }
     learn_processors(sp, options->spin_ns);
-    sp->config.patching = !(options->flags & TG_OPEN_NO_PATCHING) &&
-                          lowest_address(platform->info.page_size) <= tgi_arch.systrap.table_start;
+    sp->config.patching = tgi_arch_patching && !(options->flags & TG_OPEN_NO_PATCHING) &&
+                          lowest_address(platform->info.page_size) <= tgi_arch_patching->table_start;
     /* A stub whose guests must not read that clock cannot do so either. */
     measure = platform->measures_latency && !(options->flags & TG_OPEN_TRAP_TSC);
     if (measure)
@@ -172,6 +172,7 @@ static int systrap_open(struct tg_platform *platform, const struct tg_platform_o
         free_platform(sp);
         return err;
     }
+    platform->info.capabilities |= tgi_arch_systrap->capabilities;
     if (sp->config.patching)
         promise_patching(&platform->info);
     return 0;
@@ -210,6 +211,11 @@ static const int host_calls[] = {
     SCMP_SYS(epoll_wait),
 };
 
+static bool is_ported(void)
+{
+    return tgi_arch_systrap;
+}
+
 const struct backend_ops systrap_backend = {
     .backend = TG_BACKEND_SYSTRAP,
     .name = "systrap",
@@ -219,6 +225,7 @@ const struct backend_ops systrap_backend = {
     .host_calls = host_calls,
     .host_call_count = sizeof(host_calls) / sizeof(host_calls[0]),
     .needs_trial = true,
+    .is_ported = is_ported,
     .open = systrap_open,
     .queue_forget = systrap_queue_forget,
     .subprocess_forget = systrap_subprocess_forget,

@@ -71,7 +71,8 @@ static int prepare(struct systrap_context *context, struct systrap_subprocess *s
 
     if (err)
         return err;
-    if (context_regs_place(&context->base) == REGS_HERE && tgi_arch.systrap.forbids_patching(&context->base.regs))
+    if (tgi_arch_patching && context_regs_place(&context->base) == REGS_HERE &&
+        tgi_arch_patching->forbids(&context->base.regs))
         patches_turn_off(subprocess);
     return 0;
 }

@@ -13,7 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "arch/stub_enter.h"
 #include "core/filter_program.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
@@ -30,9 +29,6 @@
 #define PLACE_WINDOW       ((uint64_t)1 << 40) /* how far below the end of user space the region may lie */
 #define KERNEL_SIGSET_SIZE 8
 #define KERNEL_SA_RESTORER 0x04000000
-
-extern const uint8_t tgi_systrap_blob[];
-extern const uint8_t tgi_systrap_blob_end[];
 
 /* One try to make the process. */
 struct start {
@@ -56,7 +52,7 @@ static int map_region(const struct tg_platform *platform)
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (err)
         return err;
-    stub_process_copy(sp->region, tgi_systrap_blob, tgi_systrap_blob_end);
+    stub_process_copy(sp->region, tgi_arch_systrap->blob, tgi_arch_systrap->blob_end);
     for (size_t i = 0; i < n && !err; i++) {
         const uint64_t *args = calls[i].args;
 
@@ -82,9 +78,9 @@ static int install_handlers(const struct tg_platform *platform)
     const struct systrap_platform *sp = systrap_platform(platform);
     static const int signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, INTERRUPT_KICK_SIGNAL};
     const uint64_t action[4] = {
-        sp->region + tgi_arch.systrap.handler_offset,
+        sp->region + tgi_arch_systrap->handler_offset,
         SA_SIGINFO | SA_ONSTACK | KERNEL_SA_RESTORER,
-        sp->region + tgi_arch.systrap.restorer_offset,
+        sp->region + tgi_arch_systrap->restorer_offset,
         STUB_SIGNALS_OF_GUESTS | STUB_SIGNAL_BIT(INTERRUPT_KICK_SIGNAL),
     };
 
@@ -100,7 +96,7 @@ __attribute__((noreturn)) static void stub_process(const struct stub_setup *setu
     const struct systrap_platform *sp = systrap_platform(setup->platform);
 
     if (!stub_setup_run(setup))
-        systrap_enter(sp->region, sp->template->file, setup->platform->owner);
+        tgi_arch_systrap->enter(sp->region, sp->template->file, setup->platform->owner);
     for (;;)
         syscall(SYS_exit_group, 1);
 }
@@ -128,7 +124,7 @@ static int choose_place(struct tg_platform *platform)
 
     if (err)
         return err;
-    sp->text_size = ((uint64_t)(tgi_systrap_blob_end - tgi_systrap_blob) + platform->info.page_size - 1) &
+    sp->text_size = ((uint64_t)(tgi_arch_systrap->blob_end - tgi_arch_systrap->blob) + platform->info.page_size - 1) &
                     ~(uint64_t)(platform->info.page_size - 1);
     sp->region = ((tgi_arch.user_end - 2 * size) & ~(size - 1)) - random % (PLACE_WINDOW / size) * size;
     platform->info.user_end = sp->region;

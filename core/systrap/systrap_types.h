@@ -21,6 +21,8 @@
 
 #include <pthread.h>
 
+#include "arch/arch_patching.h"
+#include "arch/arch_systrap.h"
 #include "core/backend.h"
 #include "core/systrap/patching/patched_pages.h"
 #include "stub/systrap_protocol.h"

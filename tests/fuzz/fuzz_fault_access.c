@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "arch/arch.h"
+#include "arch/arch_ptrace.h"
 #include "fuzz_target.h"
 
 #define CODE_MAX         15
@@ -76,7 +76,7 @@ static void check_exception(const tg_regs *regs, uint64_t addr, uint32_t access,
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         const siginfo_t info = {
             .si_signo = signals[i], .si_code = addr & 1 ? SI_KERNEL : (int)(addr >> 8 & 15), .si_addr = (void *)addr};
-        const struct arch_exception exception = tgi_arch.derive_exception(regs, &info, access, guest);
+        const struct arch_exception exception = tgi_arch_ptrace->derive_exception(regs, &info, access, guest);
         INVARIANT(exception.flags == (TG_FLAG_TRAP | TG_FLAG_TRAP_DERIVED));
         INVARIANT(exception.number < 32 && exception.error_code < 1 << 16);
     }

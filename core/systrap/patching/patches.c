@@ -49,7 +49,7 @@ void patches_destroy(struct systrap_patches *patches)
 
 static uint32_t sites_max(void)
 {
-    uint64_t by_table = tgi_arch.systrap.table_size / sizeof(uint64_t);
+    uint64_t by_table = tgi_arch_patching->table_size / sizeof(uint64_t);
     uint64_t by_memory = (SYSTRAP_CONTROL - SYSTRAP_TRAMPOLINES) / SYSTRAP_TRAMPOLINE;
 
     return (uint32_t)(by_table < by_memory ? by_table : by_memory);
@@ -57,7 +57,7 @@ static uint32_t sites_max(void)
 
 static uint64_t table_entry(uint32_t index)
 {
-    return tgi_arch.systrap.table_start + index * sizeof(uint64_t);
+    return tgi_arch_patching->table_start + index * sizeof(uint64_t);
 }
 
 static uint64_t trampoline_addr(const struct systrap_subprocess *subprocess, uint32_t index)
@@ -155,7 +155,7 @@ struct stub_call patches_table_call(const struct systrap_subprocess *subprocess)
 {
     return (struct stub_call){
         .nr = tgi_arch.syscalls.mmap,
-        .args = {tgi_arch.systrap.table_start, tgi_arch.systrap.table_size, PROT_READ, MAP_SHARED | MAP_FIXED,
+        .args = {tgi_arch_patching->table_start, tgi_arch_patching->table_size, PROT_READ, MAP_SHARED | MAP_FIXED,
                  (uint64_t)subprocess->file, SYSTRAP_TABLE},
     };
 }
@@ -175,19 +175,19 @@ static bool may_change(struct systrap_subprocess *subprocess, uint64_t addr)
  */
 static size_t read_code(struct systrap_subprocess *subprocess, uint64_t ip, uint8_t *code, uint64_t *start)
 {
-    const size_t length = tgi_arch.systrap.code_before + tgi_arch.systrap.code_after;
+    const size_t length = tgi_arch_patching->code_before + tgi_arch_patching->code_after;
     uint64_t page_start = (ip - 1) & ~(uint64_t)(subprocess->base.platform->info.page_size - 1);
     size_t skipped;
     ssize_t done;
 
-    *start = ip - tgi_arch.systrap.code_before;
+    *start = ip - tgi_arch_patching->code_before;
     done = patch_code_read_now(subprocess, *start, code, length);
     if (done > 0 || *start >= page_start)
         return done > 0 ? (size_t)done : 0;
     skipped = (size_t)(page_start - *start);
     done = patch_code_read_now(subprocess, page_start, code + skipped, length - skipped);
     if (done > 0 && !mapping_table_executable(&subprocess->base.mappings, *start)) {
-        memset(code, tgi_arch.systrap.trap_byte, skipped);
+        memset(code, tgi_arch_patching->trap_byte, skipped);
         return skipped + (size_t)done;
     }
     memmove(code, code + skipped, done > 0 ? (size_t)done : 0);
@@ -216,7 +216,7 @@ static uint32_t plan_site(struct systrap_subprocess *subprocess, const struct ar
     };
 
     request.code_length = read_code(subprocess, syscall->ip, code, &request.code_addr);
-    return tgi_arch.systrap.patch_plan(&request, &plan->patch, plan->trampoline, &plan->trampoline_length);
+    return tgi_arch_patching->plan(&request, &plan->patch, plan->trampoline, &plan->trampoline_length);
 }
 
 static void write_trampoline(struct systrap_subprocess *subprocess, uint32_t index, const struct plan *plan)
@@ -279,7 +279,7 @@ static struct patched_site *new_site(struct systrap_subprocess *subprocess, cons
     page->newest = patches->count;
     page->site_count++;
     write_trampoline(subprocess, patches->count, plan);
-    atomic_store(&patches->return_ips[patches->count], tgi_arch.systrap.patch_return_ip(&site->patch));
+    atomic_store(&patches->return_ips[patches->count], tgi_arch_patching->return_ip(&site->patch));
     patches->count++;
     patches->dead++;
     return site;
@@ -449,14 +449,14 @@ void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_
 /* What is known of a call depends on the bytes around it and on the pages of these. */
 static bool is_near(const struct systrap_heat *heat, uint64_t start, uint64_t end)
 {
-    return heat->ip + tgi_arch.systrap.code_after > start && heat->ip < end + tgi_arch.systrap.code_before;
+    return heat->ip + tgi_arch_patching->code_after > start && heat->ip < end + tgi_arch_patching->code_before;
 }
 
 /* Counts calls anew. Most operations are on data, far away from all of them. */
 static void cool(struct systrap_patches *patches, uint64_t start, uint64_t end)
 {
-    if (patches->first_heat >= end + tgi_arch.systrap.code_before ||
-        patches->last_heat + tgi_arch.systrap.code_after <= start)
+    if (patches->first_heat >= end + tgi_arch_patching->code_before ||
+        patches->last_heat + tgi_arch_patching->code_after <= start)
         return;
     for (uint32_t i = 0; i < PATCH_HEATS; i++) {
         if (is_near(&patches->heat[i], start, end))
@@ -607,7 +607,7 @@ bool patches_original_ip(struct systrap_subprocess *subprocess, tg_regs *regs)
     if (offset / SYSTRAP_TRAMPOLINE < patches->count) {
         const struct arch_patch *patch = &patches->sites[offset / SYSTRAP_TRAMPOLINE].patch;
 
-        tgi_arch.systrap.set_ip(regs, tgi_arch.systrap.patch_original_ip(patch, offset % SYSTRAP_TRAMPOLINE));
+        tgi_arch_patching->set_ip(regs, tgi_arch_patching->original_ip(patch, offset % SYSTRAP_TRAMPOLINE));
         found = true;
     }
     pthread_mutex_unlock(&patches->lock);
@@ -628,7 +628,7 @@ enum arch_patch_meaning patches_explain(struct systrap_subprocess *subprocess, t
     site = find_site(subprocess, tgi_arch.ip(regs));
     /* Where its own bytes have gone, the thread may have been in them. */
     if (site)
-        meaning = site->undone ? ARCH_PATCH_TRY_AGAIN : tgi_arch.systrap.patch_explain(&site->patch, regs, out);
+        meaning = site->undone ? ARCH_PATCH_TRY_AGAIN : tgi_arch_patching->explain(&site->patch, regs, out);
     pthread_mutex_unlock(&patches->lock);
     pthread_mutex_unlock(&subprocess->order_lock);
     return meaning;

@@ -6,7 +6,7 @@
 #include <linux/audit.h>
 #include <string.h>
 
-#include "arch/arch.h"
+#include "arch/arch_ptrace.h"
 
 #define USER_END  0x00007ffffffff000ull
 #define TRAP_FLAG 0x100u
@@ -142,7 +142,7 @@ static uint32_t entry_flags(uint32_t audit_arch, uint64_t nr)
 {
     struct arch_syscall call = {.arch = audit_arch, .nr = nr};
 
-    tgi_arch.syscall_entered(&call);
+    tgi_arch_ptrace->syscall_entered(&call);
     return call.flags;
 }
 
@@ -156,7 +156,7 @@ static void ways_into_the_kernel(void **state)
     assert_int_equal(entry_flags(AUDIT_ARCH_X86_64, ALL_ONES), 0);
     assert_int_equal(entry_flags(AUDIT_ARCH_I386, 20), TG_FLAG_COMPAT);
     assert_int_equal(entry_flags(AUDIT_ARCH_I386, X32_BIT | 20), TG_FLAG_COMPAT);
-    tgi_arch.syscall_entered(&call);
+    tgi_arch_ptrace->syscall_entered(&call);
     assert_int_equal(call.nr, UINT32_MAX);
     assert_int_equal(call.args[0], UINT32_MAX);
     assert_int_equal(call.args[1], 0x55667788);

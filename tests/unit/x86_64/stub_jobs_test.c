@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "arch/arch.h"
+#include "arch/arch_ptrace.h"
 
 #define COOKIE 0x1122334455667788ull
 #define START  0x7f0000000000ull
@@ -20,7 +20,7 @@ static void only_changed(uint64_t number, size_t index, uint64_t expected)
     struct stub_call call = plain_call(number);
     struct stub_call wanted = plain_call(number);
     wanted.args[index] = expected;
-    tgi_arch.stub_add_cookie(&call, COOKIE);
+    tgi_arch_ptrace->stub_add_cookie(&call, COOKIE);
     assert_memory_equal(&call, &wanted, sizeof(call));
 }
 
@@ -39,7 +39,7 @@ static void cookie_of_mmap(void **state)
 {
     (void)state;
     struct stub_call call = plain_call(SYS_mmap);
-    tgi_arch.stub_add_cookie(&call, COOKIE);
+    tgi_arch_ptrace->stub_add_cookie(&call, COOKIE);
     assert_int_equal((uint32_t)call.args[3], 0x32);
     assert_int_equal((int32_t)call.args[4], -1);
     assert_int_equal((call.args[3] & 0xffffffff00000000ull) | call.args[4] >> 32, COOKIE);
@@ -61,12 +61,12 @@ static void registers_of_a_call(void **state)
     (void)state;
     const struct arch_stub_request request = request_of(ARCH_STUB_CALL);
     tg_regs regs;
-    tgi_arch.stub_request(&regs, &request);
+    tgi_arch_ptrace->stub_request(&regs, &request);
     assert_int_equal(regs.rax, SYS_munmap);
     assert_int_equal(regs.rdi, 0x1000);
     assert_int_equal(regs.r9, 0x4000);
     assert_int_equal(tgi_arch.regs_check(&regs), 0);
-    assert_int_equal(tgi_arch.stub_place(&regs, START), ARCH_STUB_ELSEWHERE);
+    assert_int_equal(tgi_arch_ptrace->stub_place(&regs, START), ARCH_STUB_ELSEWHERE);
 }
 
 static void results(void **state)
@@ -75,7 +75,7 @@ static void results(void **state)
     tg_regs regs;
     tgi_arch.regs_init(&regs);
     regs.rax = (uint64_t)-12;
-    assert_int_equal(tgi_arch.stub_result(&regs), -12);
+    assert_int_equal(tgi_arch_ptrace->stub_result(&regs), -12);
 }
 
 static void a_batch_counts_down(void **state)
@@ -83,8 +83,8 @@ static void a_batch_counts_down(void **state)
     (void)state;
     const struct arch_stub_request request = request_of(ARCH_STUB_BATCH);
     tg_regs regs;
-    tgi_arch.stub_request(&regs, &request);
-    assert_int_equal(tgi_arch.stub_batch_left(&regs), 5);
+    tgi_arch_ptrace->stub_request(&regs, &request);
+    assert_int_equal(tgi_arch_ptrace->stub_batch_left(&regs), 5);
 }
 
 static void parked_threads_hold_no_cookie(void **state)
@@ -93,8 +93,8 @@ static void parked_threads_hold_no_cookie(void **state)
     const struct arch_stub_request request = request_of(ARCH_STUB_PARK);
     tg_regs regs;
     uint64_t words[sizeof(tg_regs) / sizeof(uint64_t)];
-    tgi_arch.stub_request(&regs, &request);
-    assert_int_equal(tgi_arch.stub_place(&regs, START), ARCH_STUB_PARKED);
+    tgi_arch_ptrace->stub_request(&regs, &request);
+    assert_int_equal(tgi_arch_ptrace->stub_place(&regs, START), ARCH_STUB_PARKED);
     memcpy(words, &regs, sizeof(words));
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         assert_int_not_equal(words[i], COOKIE);
@@ -108,7 +108,7 @@ static void places_outside_the_stub(void **state)
     tgi_arch.regs_init(&regs);
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         regs.rip = places[i];
-        assert_int_equal(tgi_arch.stub_place(&regs, START), ARCH_STUB_ELSEWHERE);
+        assert_int_equal(tgi_arch_ptrace->stub_place(&regs, START), ARCH_STUB_ELSEWHERE);
     }
 }
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The processor, whatever the backend is. */
+#include <linux/audit.h>
+#include <sys/syscall.h>
+
+#include "x86_64.h"
+
+#define RSEQ_SIGNATURE 0x53053053u
+
+const struct arch_cpu tgi_arch = {
+    .audit_arch = AUDIT_ARCH_X86_64,
+    .user_end = X86_USER_END,
+    .user_end_min = X86_USER_END_MIN,
+    .capabilities = TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL,
+    .syscalls =
+        {
+            .mmap = SYS_mmap,
+            .munmap = SYS_munmap,
+            .mprotect = SYS_mprotect,
+            .mremap = SYS_mremap,
+            .madvise = SYS_madvise,
+            .clone = SYS_clone,
+            .membarrier = SYS_membarrier,
+            .exit_group = SYS_exit_group,
+            .pread64 = SYS_pread64,
+            .pwrite64 = SYS_pwrite64,
+        },
+    .rseq_signature = RSEQ_SIGNATURE,
+    .regs_init = x86_regs_init,
+    .regs_check = x86_regs_check,
+    .regs_stopped = x86_regs_stopped,
+    .single_stepping = x86_single_stepping,
+    .ip = x86_ip,
+    .set_start = x86_set_start,
+    .set_return = x86_set_return,
+    .call_code = x86_call_code,
+    .call_code_size = sizeof(x86_call_code),
+    .set_call = x86_set_call,
+    .tls = x86_tls,
+    .set_tls = x86_set_tls,
+    .restart_syscall = x86_restart_syscall,
+    .fp_init = x86_fp_init,
+    .fp_check = x86_fp_check,
+    .syscall_from_signal = x86_syscall_from_signal,
+    .fault_access = x86_fault_access,
+    .stub_trap_cpuid = x86_stub_trap_cpuid,
+    .stub_trap_tsc = x86_stub_trap_tsc,
+    .can_trap_cpuid = x86_can_trap_cpuid,
+    .can_trap_tsc = x86_can_trap_tsc,
+};

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What patched calls need of x86-64. */
+#include "patch_site.h"
+#include "x86_64.h"
+
+#define BREAKPOINT 0xcc
+
+static const struct arch_patching part = {
+    .table_start = PATCH_TABLE_START,
+    .table_size = PATCH_TABLE_END - PATCH_TABLE_START,
+    .code_before = PATCH_WINDOW_BEFORE + X86_SYSCALL_LENGTH,
+    .code_after = PATCH_WINDOW_AFTER - X86_SYSCALL_LENGTH,
+    .trap_byte = BREAKPOINT,
+    .plan = x86_patch_plan,
+    .return_ip = x86_patch_return_ip,
+    .original_ip = x86_patch_original_ip,
+    .set_ip = x86_set_ip,
+    .explain = x86_patch_explain,
+    .read_syscall = x86_systrap_read_patched,
+    .keep_resume = x86_systrap_keep_resume,
+    .forbids = x86_forbids_patching,
+    .uses_hidden_base = x86_uses_hidden_base,
+};
+
+const struct arch_patching *const tgi_arch_patching = &part;
