@@ -10,6 +10,20 @@
 #include "core/systrap/shared_words.h"
 
 /*
+ * Who sleeps on the state has looked at death before, and maybe too early: futex(2) finds the state changed. A switch
+ * has stored its state and then changed waiting; so does this, before it looks, and by that one word it sees what the
+ * switch has stored, or the switch sees the death. Pairs with sleep_until_arrived() and wait_for_drop().
+ */
+static void wake_slot(struct systrap_slot *slot)
+{
+    SHARED_ADD(slot->waiting, 0);
+    if (!state_has_event(SHARED_LOOK(slot->state)))
+        SHARED_SWAP(slot->state, SLOT_GONE);
+    shared_change(&slot->state, SLOT_DROP, SLOT_GONE);
+    shared_futex_wake(&slot->state);
+}
+
+/*
  * Those who sleep look again, and see that it is dead. Pairs with sleep_until_arrived(), sleep_until(),
  * wait_for_reply() and wait_for_drop().
  */
@@ -19,14 +33,8 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
 
     pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
-        struct systrap_slot *slot = slot_of(subprocess, i);
-        uint32_t state = SHARED_LOOK(slot->state);
-
-        if (!subprocess->owners[i])
-            continue;
-        if (!state_has_event(state))
-            SHARED_SWAP(slot->state, SLOT_GONE);
-        shared_futex_wake(&slot->state);
+        if (subprocess->owners[i])
+            wake_slot(slot_of(subprocess, i));
     }
     pthread_mutex_unlock(&subprocess->lock);
     SHARED_ADD(control->reply, 1u << 31);
