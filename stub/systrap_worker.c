@@ -383,12 +383,13 @@ static bool attend_first(const struct stub *stub, struct systrap_slot *slot)
     return first & FIRST_LOAD_FP;
 }
 
-static void make_current(const struct stub *stub, struct systrap_slot *slot)
+/* Inline: each patched call comes through here. */
+static inline void make_current(const struct stub *stub, struct systrap_slot *slot)
 {
     struct systrap_worker *worker = stub->worker;
 
-    if (slot->worker != worker->index) {
-        slot->worker = worker->index;
+    if (LOAD(slot->worker) != worker->index) {
+        STORE(slot->worker, worker->index);
         /* Who kicks the context signals this thread, or this thread sees the kick where it looks next: kick(). */
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     }

@@ -6,10 +6,10 @@
 #include "core/systrap/shared_words.h"
 #include "core/systrap/systrap_types.h"
 
-/* Is there something in the slot? */
+/* Is there something in the slot? Seen before the door is looked at: systrap_collect(). */
 static inline bool systrap_left_something(const struct systrap_context *context)
 {
-    return state_has_event(SHARED_LOAD(context->slot->state));
+    return state_has_event(SHARED_LOOK(context->slot->state));
 }
 
 /* Something is in the slot: makes an event of it. False: it is nobody's business, and the context is to run again. */

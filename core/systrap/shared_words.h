@@ -28,7 +28,7 @@ static inline bool shared_change(uint32_t *word, uint32_t from, uint32_t to)
 static inline uint32_t shared_take_held(uint32_t *state, uint32_t to)
 {
     for (;;) {
-        uint32_t before = SHARED_LOAD(*state);
+        uint32_t before = SHARED_LOOK(*state);
 
         if ((before != SLOT_HELD && before != SLOT_ASLEEP) || shared_change(state, before, to))
             return before;

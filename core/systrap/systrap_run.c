@@ -133,7 +133,7 @@ static void preempt(struct systrap_subprocess *subprocess)
         uint32_t running = SHARED_LOAD(worker_of(subprocess, i)->running);
 
         if (running && running <= systrap_platform(subprocess->base.platform)->slots_max) {
-            SHARED_STORE(slot_of(subprocess, running - 1)->kick, 1);
+            SHARED_SWAP(slot_of(subprocess, running - 1)->kick, 1);
             worker_kick(subprocess, i);
         }
     }
