@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A queue gets its descriptor while somebody wakes it: one of the two makes it readable. On systrap the word is
+ * changed in between as well, which this leaves out.
+ *
+ * models core/systrap/systrap_queue_wait.c: systrap_queue_wake
+ * models core/systrap/queue_outlet.c: systrap_queue_ring_fd
+ * models core/systrap/systrap_queue.c: start_service
+ * models core/ptrace/ptrace_queue.c: ptrace_queue_wake
+ * models core/ptrace/queue_service.c: make_fd
+ */
+#define ACTORS 2
+#define WOKEN  0
+#define FD     1
+#define WORDS  2
+#define FIRST  {0, 0}
+#include "store_buffers.pml"
+
+byte rung;
+byte ended;
+
+active proctype waker()
+{
+    short fd;
+
+#ifdef WEAK_WOKEN_BY_A_STORE
+    store(WOKEN, 1);
+#else
+    swap(WOKEN, 1);
+#endif
+    fd = look(FD);
+    if
+    :: fd -> rung = 1
+    :: else
+    fi;
+    d_step {
+        ended++;
+        assert(ended < 2 || rung)
+    }
+}
+
+active proctype service()
+{
+    short woken;
+
+#ifdef WEAK_LOOK_BEFORE_FD
+    woken = look(WOKEN);
+#endif
+#ifdef WEAK_FD_BY_A_STORE
+    store(FD, 1);
+#else
+    swap(FD, 1);
+#endif
+#ifndef WEAK_LOOK_BEFORE_FD
+    woken = look(WOKEN);
+#endif
+    if
+    :: woken -> rung = 1
+    :: else
+    fi;
+    d_step {
+        ended++;
+        assert(ended < 2 || rung)
+    }
+}
