@@ -44,18 +44,11 @@ struct backend_ops {
     void (*subprocess_destroy)(struct tg_subprocess *subprocess);
     int (*subprocess_apply)(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
     /*
-     * Copies a part of guest memory where the host forbids process_vm_readv(2) and process_vm_writev(2). How many
-     * bytes, or -errno. NULL: there is no other way.
+     * Copies a part of guest memory, as the guest has written it: without what the library has put into its code. How
+     * many bytes, or -errno; 0 is no access either. The caller is inside. Where guests are processes: process_copy.h.
      */
     ssize_t (*subprocess_copy)(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
                                size_t length);
-
-    /*
-     * After a part was read, or could not be (copied: how many bytes, or -errno): puts what the guest wrote in the
-     * place of what the library has put into its code, and gives what copied is then. NULL: it puts nothing there.
-     */
-    ssize_t (*subprocess_original)(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length,
-                                   ssize_t copied);
 
     /* Once, before anybody else knows the context; then context_reset(). NULL: nothing to be done. */
     void (*context_create)(struct tg_context *context);

@@ -210,9 +210,6 @@ int queue_fd_failed(struct tg_platform *platform, int err);
 /* Memory of a guest. */
 int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n);
 int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
-/* As it is at this moment, for a part. How many bytes, or -errno. The caller is inside. */
-ssize_t subprocess_copy_now(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                            size_t length);
 int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
 int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done);
 

@@ -4,7 +4,6 @@
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 
 #include "core/backend.h"
 
@@ -172,26 +171,6 @@ static int copy_failed(struct tg_subprocess *subprocess, int error, uint64_t add
     }
 }
 
-ssize_t subprocess_copy_now(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length)
-{
-    const struct tg_platform *platform = subprocess->platform;
-    const struct iovec local = {.iov_base = buffer, .iov_len = length};
-    const struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = length};
-    pid_t pid = atomic_load(&subprocess->pid);
-    ssize_t copied;
-
-    if (!atomic_load_explicit(&platform->copies_forbidden, memory_order_relaxed)) {
-        copied = to_guest ? process_vm_writev(pid, &local, 1, &remote, 1, 0)
-                          : process_vm_readv(pid, &local, 1, &remote, 1, 0);
-        if (copied >= 0)
-            return copied;
-        if ((errno != EPERM && errno != EACCES && errno != ENOSYS) || !platform->ops->subprocess_copy)
-            return -errno;
-        atomic_store(&subprocess->platform->copies_forbidden, true);
-    }
-    return platform->ops->subprocess_copy(subprocess, to_guest, addr, buffer, length);
-}
-
 /* Goes on behind each partial copy, so that what ends it is the first byte that cannot be copied. */
 static int copy_memory(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, char *buffer, size_t length,
                        size_t *done)
@@ -210,9 +189,7 @@ static int copy_memory(struct tg_subprocess *subprocess, bool to_guest, uint64_t
             part = user_end - at;
         if (part > COPY_MAX)
             part = COPY_MAX;
-        copied = subprocess_copy_now(subprocess, to_guest, at, buffer + *done, part);
-        if (!to_guest && ops->subprocess_original)
-            copied = ops->subprocess_original(subprocess, at, buffer + *done, part, copied);
+        copied = ops->subprocess_copy(subprocess, to_guest, at, buffer + *done, part);
         if (copied <= 0)
             return copy_failed(subprocess, copied ? (int)-copied : EFAULT, at);
         *done += (size_t)copied;

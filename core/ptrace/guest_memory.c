@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Guest memory where the host forbids process_vm_readv(2) and
- * process_vm_writev(2): through /proc. The kernel looks at no rights there, so
+ * Guest memory; where the host forbids process_vm_readv(2) and
+ * process_vm_writev(2) through /proc. The kernel looks at no rights there, so
  * the table of the guest's mappings is asked.
  */
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/descriptors.h"
+#include "core/process_copy.h"
 #include "core/ptrace/guest_memory.h"
 
 #define PART_MAX        ((size_t)256 * 1024)
@@ -48,8 +49,8 @@ static ssize_t copy_failed(int error)
     }
 }
 
-ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                               size_t length)
+static ssize_t copy_through_proc(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
+                                 size_t length)
 {
     const size_t part = length_with_right(subprocess, to_guest ? TG_PROT_WRITE : TG_PROT_READ, addr, length);
     const pid_t pid = atomic_load(&subprocess->pid);
@@ -72,14 +73,16 @@ ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, 
     return copied ? copied : -ESRCH; /* it has no address space any more */
 }
 
+ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
+                               size_t length)
+{
+    return process_copy(subprocess, to_guest, addr, buffer, length, copy_through_proc);
+}
+
 size_t ptrace_read_guest(struct ptrace_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
 {
-    struct iovec local = {.iov_base = buffer, .iov_len = length};
-    struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = length};
-    ssize_t copied = process_vm_readv(atomic_load(&subprocess->base.pid), &local, 1, &remote, 1, 0);
+    ssize_t copied = ptrace_subprocess_copy(&subprocess->base, false, addr, buffer, length);
 
-    if (copied < 0 && errno != EFAULT && errno != ESRCH)
-        copied = ptrace_subprocess_copy(&subprocess->base, false, addr, buffer, length);
     return copied > 0 ? (size_t)copied : 0;
 }
 

@@ -237,7 +237,6 @@ const struct backend_ops systrap_backend = {
     .subprocess_destroy = systrap_subprocess_destroy,
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
-    .subprocess_original = patch_code_read,
     .context_create = systrap_context_create,
     .context_reset = systrap_context_reset,
     .context_pull_regs = systrap_context_pull_regs,

@@ -8,6 +8,7 @@
 #include "core/systrap/orders.h"
 #include "core/systrap/patching/patch_code.h"
 #include "core/systrap/patching/patched_pages.h"
+#include "core/systrap/stub_copy.h"
 #include "core/systrap/stub_memory.h"
 
 /* ---- orders ---- */
@@ -171,7 +172,7 @@ bool patch_code_register(struct systrap_subprocess *template)
 
 ssize_t patch_code_read_now(struct systrap_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
 {
-    return subprocess_copy_now(&subprocess->base, false, addr, buffer, length);
+    return stub_copy(&subprocess->base, false, addr, buffer, length);
 }
 
 /* The part of a site's bytes that lies in this page. */

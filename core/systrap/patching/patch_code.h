@@ -53,7 +53,11 @@ void patch_code_check(struct systrap_subprocess *subprocess, uint64_t start, uin
 /* What is there at this moment, jumps and all. How many bytes, or -errno. */
 ssize_t patch_code_read_now(struct systrap_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
 
-/* As struct backend_ops says; takes the patches' lock. */
+/*
+ * After a part was read, or could not be (copied: how many bytes, or -errno):
+ * puts what the guest wrote in the place of the jumps there, and gives what
+ * copied is then. Takes the patches' lock.
+ */
 ssize_t patch_code_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, ssize_t copied);
 
 #endif

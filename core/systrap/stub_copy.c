@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Copies of guest memory; where the host forbids process_vm_readv(2) and process_vm_writev(2) the stub makes them. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/process_copy.h"
+#include "core/systrap/death.h"
+#include "core/systrap/orders.h"
+#include "core/systrap/stub_copy.h"
+#include "core/systrap/stub_memory.h"
+
+static ssize_t order_copy(struct systrap_subprocess *subprocess, uint64_t nr, uint64_t addr, size_t length)
+{
+    struct answer answer;
+    int err;
+
+    orders_of(subprocess)->calls[0] =
+        (struct stub_call){.nr = nr, .args = {(uint64_t)subprocess->window_file, addr, length, 0}};
+    err = orders_give(subprocess, 1, &answer);
+    if (err)
+        return err;
+    if (answer.result > (int64_t)length) {
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+        return -ESRCH;
+    }
+    return (ssize_t)answer.result;
+}
+
+/* Kernels before 5.16 read nothing of a part that reaches from a good page into a bad one. */
+static ssize_t order_copy_of_pages(struct systrap_subprocess *subprocess, uint64_t nr, uint64_t addr, size_t length)
+{
+    uint64_t page = subprocess->base.platform->info.page_size;
+    size_t in_page = (size_t)(page - (addr & (page - 1)));
+    ssize_t copied = order_copy(subprocess, nr, addr, length);
+
+    return copied == -EFAULT && length > in_page ? order_copy(subprocess, nr, addr, in_page) : copied;
+}
+
+/* The stub reads and writes a file that we have mapped; the kernel checks its memory's rights on the way. */
+static ssize_t copy_by_stub(struct tg_subprocess *base, bool to_guest, uint64_t addr, void *buffer, size_t length)
+{
+    struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
+    uint64_t nr = to_guest ? tgi_arch.syscalls.pread64 : tgi_arch.syscalls.pwrite64;
+    ssize_t copied;
+
+    if (length > STUB_WINDOW_SIZE)
+        length = STUB_WINDOW_SIZE;
+    pthread_mutex_lock(&subprocess->order_lock);
+    copied = stub_memory_make_window(subprocess);
+    if (!copied && to_guest)
+        memcpy(subprocess->window, buffer, length);
+    if (!copied)
+        copied = order_copy_of_pages(subprocess, nr, addr, length);
+    if (!to_guest && copied > 0)
+        memcpy(buffer, subprocess->window, (size_t)copied);
+    if (length > base->platform->info.page_size && subprocess->window)
+        madvise(subprocess->window, STUB_WINDOW_SIZE, MADV_REMOVE);
+    pthread_mutex_unlock(&subprocess->order_lock);
+    return copied;
+}
+
+ssize_t stub_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length)
+{
+    return process_copy(subprocess, to_guest, addr, buffer, length, copy_by_stub);
+}

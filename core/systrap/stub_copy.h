@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Copies of guest memory. */
+#ifndef CORE_SYSTRAP_STUB_COPY_H
+#define CORE_SYSTRAP_STUB_COPY_H
+
+#include "core/systrap/systrap_types.h"
+
+/* What is there at this moment, jumps of patched calls and all. How many bytes, or -errno. The caller is inside. */
+ssize_t stub_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length);
+
+#endif
