@@ -40,8 +40,10 @@ struct backend_ops {
     void (*add_stub_numbers)(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
 
     int (*subprocess_create)(struct tg_subprocess *subprocess, struct tg_subprocess *from);
-    /* Kills and reaps; frees the struct. */
+    /* Kills and reaps, and releases the struct: subprocess_life.h. */
     void (*subprocess_destroy)(struct tg_subprocess *subprocess);
+    /* Nobody refers to it any more: gives back what the backend has in it. */
+    void (*subprocess_empty)(struct tg_subprocess *subprocess);
     int (*subprocess_apply)(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
     /*
      * Copies a part of guest memory, as the guest has written it: without what the library has put into its code. How

@@ -22,6 +22,13 @@
  * docs/memory-order.md.
  */
 
+enum subprocess_death {
+    SUBPROCESS_ALIVE,
+    SUBPROCESS_DYING, /* somebody is writing down why */
+    SUBPROCESS_DEAD,
+};
+
+/* Fields stay where they are: which of them share a cache line is part of what a switch costs. */
 struct tg_subprocess {
     struct tg_platform *platform; /* never changes */
     struct list node;             /* platform->lock */
@@ -32,6 +39,14 @@ struct tg_subprocess {
 
     /* Its own lock. */
     struct mapping_table mappings; /* written by the backend, which knows in which order the host makes them */
+
+    /* Atomic, any thread: subprocess_life.c. */
+    _Atomic uint32_t refs;  /* the handle, and what the backend has that must find it */
+    _Atomic uint32_t death; /* enum subprocess_death */
+
+    /* Whoever has made death SUBPROCESS_DYING writes them; read when it is SUBPROCESS_DEAD. */
+    int32_t death_reason; /* TG_DEAD_* */
+    int32_t death_status;
 };
 
 #define SUBPROCESS_SHUT (1u << 31) /* in tg_subprocess.use */

@@ -2,11 +2,11 @@
 /* The life of a subprocess and the door through which operations go in. */
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/backend.h"
 #include "core/futex.h"
+#include "core/subprocess_life.h"
 
 /* subprocess.use: how many are inside, and the mark that nobody may come in any more. */
 
@@ -80,15 +80,12 @@ int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, 
 
     if (!platform_is_ours(platform))
         return platform_refuse_fork(platform, "create a subprocess");
-    subprocess = calloc(1, platform->ops->subprocess_size);
+    subprocess = subprocess_new(platform);
     if (!subprocess)
         return platform_fail(platform, -ENOMEM, "create a subprocess: no memory for its handle");
-    subprocess->platform = platform;
-    mapping_table_init(&subprocess->mappings);
     err = platform->ops->subprocess_create(subprocess, from);
     if (err) {
-        mapping_table_destroy(&subprocess->mappings);
-        free(subprocess);
+        subprocess_free(subprocess);
         return err;
     }
     count(platform, COUNTER_SUBPROCESSES);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* How a stub process ends, and how long its record stays. */
+/* How a stub process ends. */
 #ifndef CORE_PTRACE_LIFE_H
 #define CORE_PTRACE_LIFE_H
 
@@ -9,8 +9,7 @@
 void life_kill(pid_t pid);
 /* Kills the process and remembers why, the first time it is called. */
 void ptrace_subprocess_die(struct ptrace_subprocess *subprocess, int32_t reason, int32_t status);
-void ptrace_subprocess_release(struct ptrace_subprocess *subprocess);
 /* Gives up what ptrace_subprocess_adopt() has made. Its process is reaped. */
-void ptrace_subprocess_empty(struct ptrace_subprocess *subprocess);
+void ptrace_subprocess_empty(struct tg_subprocess *subprocess);
 
 #endif

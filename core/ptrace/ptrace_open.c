@@ -11,6 +11,7 @@
 #include "core/memory_calls.h"
 #include "core/ptrace/fp_ownership.h"
 #include "core/ptrace/guest_memory.h"
+#include "core/ptrace/life.h"
 #include "core/ptrace/ptrace_queue.h"
 #include "core/ptrace/ptrace_run.h"
 #include "core/ptrace/ptrace_subprocess.h"
@@ -76,7 +77,7 @@ static int sweep(struct tg_platform *platform, struct open_report *report)
         tracer_release(thread);
     }
     if (err == -ESRCH)
-        return open_report_end(report, step, template->death_reason, template->death_status);
+        return open_report_end(report, step, template->base.death_reason, template->base.death_status);
     return err ? open_report_call(report, step, "munmap(2)", err) : 0;
 }
 
@@ -124,7 +125,7 @@ static int try_operations(struct tg_platform *platform, struct open_report *repo
         tracer_release(thread);
     }
     if (err == -ESRCH)
-        return open_report_end(report, step, template->death_reason, template->death_status);
+        return open_report_end(report, step, template->base.death_reason, template->base.death_status);
     return err ? open_report_call(report, step, "ptrace(2)", err) : 0;
 }
 
@@ -262,6 +263,7 @@ const struct backend_ops ptrace_backend = {
     .close = ptrace_close,
     .subprocess_create = ptrace_subprocess_create,
     .subprocess_destroy = ptrace_subprocess_destroy,
+    .subprocess_empty = ptrace_subprocess_empty,
     .subprocess_apply = ptrace_subprocess_apply,
     .subprocess_copy = ptrace_subprocess_copy,
     .context_reset = ptrace_context_reset,

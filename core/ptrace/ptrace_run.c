@@ -16,6 +16,7 @@
 #include "core/ptrace/stub_wait.h"
 #include "core/ptrace/tracer.h"
 #include "core/ptrace/tracer_thread.h"
+#include "core/subprocess_life.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
@@ -43,8 +44,8 @@ static struct arch_guest guest_of(struct stub_thread *thread)
 void run_event_dead(struct ptrace_context *context, struct ptrace_subprocess *subprocess, struct tg_event *event)
 {
     context->base.in_syscall = false;
-    if (atomic_load(&subprocess->death) == DEAD)
-        event_dead(event, &context->base, subprocess->death_reason, subprocess->death_status);
+    if (subprocess_is_dead(&subprocess->base))
+        event_dead(event, &context->base, subprocess->base.death_reason, subprocess->base.death_status);
     else
         event_dead(event, &context->base, TG_DEAD_KILLED, SIGKILL);
 }

@@ -23,6 +23,7 @@
 #include "core/ptrace/stub_wait.h"
 #include "core/ptrace/tracer.h"
 #include "core/ptrace/tracer_thread.h"
+#include "core/subprocess_life.h"
 
 #define SMALLEST_PAGE 4096
 #define BATCH_MAX     (SMALLEST_PAGE / sizeof(struct stub_call)) /* what the batch page holds */
@@ -39,7 +40,6 @@ int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid)
     list_init(&subprocess->parked);
     subprocess->id = atomic_fetch_add(&ptrace_platform(subprocess->base.platform)->next_id, 1);
     atomic_store(&subprocess->base.pid, pid);
-    atomic_store(&subprocess->refs, 1);
     first = stub_thread_new(subprocess, pid);
     if (!first)
         return -ENOMEM;
@@ -139,7 +139,7 @@ void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t gro
             stub_thread_reaped(thread);
     }
     reap(leader);
-    ptrace_subprocess_release(leader);
+    subprocess_release(&leader->base);
 }
 
 void ptrace_subprocess_destroy(struct tg_subprocess *base)
@@ -152,7 +152,7 @@ void ptrace_subprocess_destroy(struct tg_subprocess *base)
     ptrace_queue_subprocess_dead(subprocess);
     subprocess_drain(base);
     reap(subprocess);
-    ptrace_subprocess_release(subprocess);
+    subprocess_release(base);
 }
 
 /* ---- creation ---- */
@@ -201,7 +201,7 @@ static void undo_create(struct ptrace_subprocess *subprocess)
 {
     ptrace_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
     reap(subprocess);
-    ptrace_subprocess_empty(subprocess);
+    ptrace_subprocess_empty(&subprocess->base);
 }
 
 int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *from)
@@ -225,7 +225,7 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
     if (err) {
         life_kill(pid);
         waitpid(pid, NULL, __WALL);
-        ptrace_subprocess_empty(to_ptrace_subprocess(base));
+        ptrace_subprocess_empty(base);
         return create_failed(platform, from, err);
     }
     err = tracer_make_runner(tracer, to_ptrace_subprocess(base));
@@ -317,10 +317,11 @@ static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, si
 
 static int operation_failed(struct ptrace_subprocess *subprocess)
 {
-    const bool known = atomic_load(&subprocess->death) == DEAD;
+    const struct tg_subprocess *base = &subprocess->base;
 
-    return platform_fail(subprocess->base.platform, -ESRCH, "memory operation: the stub process is dead%s",
-                         known ? subprocess_death_cause(subprocess->death_reason, subprocess->death_status) : "");
+    return platform_fail(base->platform, -ESRCH, "memory operation: the stub process is dead%s",
+                         subprocess_is_dead(base) ? subprocess_death_cause(base->death_reason, base->death_status)
+                                                  : "");
 }
 
 int ptrace_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op *ops, size_t n, size_t *done)

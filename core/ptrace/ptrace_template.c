@@ -31,6 +31,7 @@
 #include "core/quiet_thread.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
+#include "core/subprocess_life.h"
 
 #define PLACE_TRIES  32
 #define PLACE_WINDOW ((uint64_t)1 << 34) /* how far below the end of user space the stub may lie */
@@ -144,21 +145,17 @@ static int choose_place(struct tg_platform *platform)
 static int adopt_template(struct tg_platform *platform, pid_t pid, struct open_report *report)
 {
     struct ptrace_platform *pp = ptrace_platform(platform);
-    struct ptrace_subprocess *subprocess = calloc(1, sizeof(*subprocess));
-    int err = -ENOMEM;
+    struct tg_subprocess *subprocess = subprocess_new(platform);
+    int err = subprocess ? ptrace_subprocess_adopt(to_ptrace_subprocess(subprocess), pid) : -ENOMEM;
 
-    if (subprocess) {
-        subprocess->base.platform = platform;
-        mapping_table_init(&subprocess->base.mappings);
-        err = ptrace_subprocess_adopt(subprocess, pid);
-    }
     if (err) {
-        free(subprocess);
+        if (subprocess)
+            subprocess_release(subprocess);
         life_kill(pid);
         waitpid(pid, NULL, __WALL);
         return open_report_call(report, "allocate", "malloc", err);
     }
-    pp->template.subprocess = subprocess;
+    pp->template.subprocess = to_ptrace_subprocess(subprocess);
     pp->template.group = pid;
     return 0;
 }
@@ -222,7 +219,7 @@ static int start_failed(const struct stub_setup *setup, struct open_report *repo
     if (cause)
         return cause;
     if (!learn_end(ptrace_platform(setup->platform)->template.group, &info))
-        return open_report_end(report, start_step, template->death_reason, template->death_status);
+        return open_report_end(report, start_step, template->base.death_reason, template->base.death_status);
     return open_report_end(report, start_step, info.si_code == CLD_EXITED ? TG_DEAD_EXITED : TG_DEAD_KILLED,
                            info.si_status);
 }

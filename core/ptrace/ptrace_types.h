@@ -34,23 +34,10 @@ struct tracer;
 
 /* ---- subprocess ---- */
 
-enum death {
-    ALIVE,
-    DYING, /* somebody is writing down why */
-    DEAD,
-};
-
+/* Besides the handle, every seat refers to it. */
 struct ptrace_subprocess {
     struct tg_subprocess base;
     uint64_t id; /* never changes: of the platform's counter, and never used again */
-
-    /* Atomic, any thread. */
-    _Atomic uint32_t refs;  /* the handle and every seat */
-    _Atomic uint32_t death; /* enum death */
-
-    /* Whoever has made death DYING writes them; read when it is DEAD. */
-    int32_t death_reason; /* TG_DEAD_* */
-    int32_t death_status;
 
     /* lock; without it whoever makes or destroys it, and nobody is inside */
     pthread_mutex_t lock;

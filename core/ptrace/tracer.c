@@ -10,6 +10,7 @@
 #include "core/ptrace/stub_thread.h"
 #include "core/ptrace/tracer.h"
 #include "core/ptrace/tracer_thread.h"
+#include "core/subprocess_life.h"
 
 static struct list *seat_bucket(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
 {
@@ -24,7 +25,7 @@ static struct list *tid_bucket(struct tracer *tracer, pid_t tid)
 static void free_seat(struct tracer_seat *seat)
 {
     list_remove(&seat->node);
-    ptrace_subprocess_release(seat->subprocess);
+    subprocess_release(&seat->subprocess->base);
     free(seat);
 }
 
@@ -90,7 +91,7 @@ static struct tracer_seat *take_seat(struct tracer *tracer, struct ptrace_subpro
     if (!seat)
         return NULL;
     seat->subprocess = subprocess;
-    atomic_fetch_add(&subprocess->refs, 1);
+    subprocess_hold(&subprocess->base);
     list_init(&seat->idle);
     list_add_first(seat_bucket(tracer, subprocess), &seat->node);
     return seat;
@@ -223,7 +224,7 @@ int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, 
 
     if (!seat)
         return acquire_failed(tracer, -ENOMEM);
-    if (atomic_load(&subprocess->death) != ALIVE)
+    if (!subprocess_is_alive(&subprocess->base))
         return -ESRCH;
     if (!list_empty(&seat->idle)) {
         *out = choose_idle(tracer, seat, context);

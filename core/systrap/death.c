@@ -2,6 +2,7 @@
 /* A subprocess dies once, for one reason, and everybody who waits for it hears of it. */
 #include <sched.h>
 
+#include "core/subprocess_life.h"
 #include "core/systrap/child.h"
 #include "core/systrap/death.h"
 #include "core/systrap/events.h"
@@ -43,30 +44,17 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
     shared_futex_wake(&control->doorbell);
 }
 
-static void note_death(struct tg_platform *platform, int32_t reason, int32_t status)
-{
-    atomic_store(&platform->last_status, status);
-    atomic_store(&platform->last_reason, reason);
-    count(platform, COUNTER_DEATHS);
-}
-
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
 {
-    uint32_t alive = SYSTRAP_ALIVE;
-
-    if (atomic_compare_exchange_strong(&subprocess->death, &alive, SYSTRAP_DYING)) {
-        subprocess->death_reason = reason;
-        subprocess->death_status = status;
+    if (subprocess_begin_death(&subprocess->base, reason, status)) {
         /* By this thread alone: once it is dead its descriptor may be closed. */
         if (platform_is_ours(subprocess->base.platform))
             subprocess->kill_refused = !child_kill(subprocess);
         atomic_store(&subprocess->base.pid, 0);
-        if (reason != TG_DEAD_DESTROYED)
-            note_death(subprocess->base.platform, reason, status);
-        atomic_store(&subprocess->death, SYSTRAP_DEAD);
+        subprocess_end_death(&subprocess->base);
     }
     /* Whoever came second may read why at once. */
-    while (!systrap_is_dead(subprocess))
+    while (!subprocess_is_dead(&subprocess->base))
         sched_yield();
     wake_everybody(subprocess);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/event.h"
+#include "core/subprocess_life.h"
 #include "core/systrap/death.h"
 #include "core/systrap/events.h"
 #include "core/systrap/patching/patches.h"
@@ -40,7 +41,7 @@ void systrap_event_dead(struct systrap_context *context, struct tg_event *event)
     const struct systrap_subprocess *subprocess = context->bound;
 
     context->base.in_syscall = false;
-    event_dead(event, &context->base, subprocess->death_reason, subprocess->death_status);
+    event_dead(event, &context->base, subprocess->base.death_reason, subprocess->base.death_status);
 }
 
 /*
@@ -265,7 +266,7 @@ static bool is_possible_trap(uint32_t trap)
 
 void systrap_lost(struct systrap_context *context, struct tg_event *event)
 {
-    if (!systrap_is_dead(context->bound))
+    if (!subprocess_is_dead(&context->bound->base))
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
     context_place_regs(&context->base, REGS_BACKEND);
     systrap_event_dead(context, event);

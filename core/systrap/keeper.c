@@ -14,10 +14,10 @@
 #include "core/descriptors.h"
 #include "core/futex.h"
 #include "core/quiet_thread.h"
+#include "core/subprocess_life.h"
 #include "core/systrap/child.h"
 #include "core/systrap/death.h"
 #include "core/systrap/keeper.h"
-#include "core/systrap/lifetime.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/watchdog.h"
@@ -64,7 +64,7 @@ static void look_at(struct systrap_platform *sp, struct systrap_subprocess *subp
     /* It was destroyed before its process would end. */
     if (subprocess->left_behind) {
         bury(sp, subprocess);
-        systrap_subprocess_release(subprocess);
+        subprocess_release(&subprocess->base);
         return;
     }
     epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
@@ -179,7 +179,7 @@ static void abandon(struct systrap_platform *sp)
         struct systrap_subprocess *subprocess = container_of(sp->watched.next, struct systrap_subprocess, watched);
 
         forget(sp, subprocess);
-        systrap_subprocess_release(subprocess);
+        subprocess_release(&subprocess->base);
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The record of a subprocess, which stays as long as somebody refers to it. */
+/* What the record of a subprocess has in it. */
 #include <stdlib.h>
 
 #include "core/systrap/lifetime.h"
@@ -28,28 +28,20 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **
     if (err)
         return err;
     subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
-    atomic_store(&subprocess->refs, 1);
     patches_init(subprocess);
     init_recursive(&subprocess->order_lock);
     pthread_mutex_init(&subprocess->lock, NULL);
     return 0;
 }
 
-void systrap_subprocess_undo_init(struct systrap_subprocess *subprocess)
+void systrap_subprocess_empty(struct tg_subprocess *base)
 {
+    struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
+
     stub_memory_destroy(subprocess);
     patches_destroy(&subprocess->patches);
     pthread_mutex_destroy(&subprocess->order_lock);
     pthread_mutex_destroy(&subprocess->lock);
     free(subprocess->owners);
     free(subprocess->free_slots);
-}
-
-void systrap_subprocess_release(struct systrap_subprocess *subprocess)
-{
-    if (atomic_fetch_sub(&subprocess->refs, 1) != 1)
-        return;
-    systrap_subprocess_undo_init(subprocess);
-    mapping_table_destroy(&subprocess->base.mappings);
-    free(subprocess);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/subprocess_life.h"
 #include "core/systrap/death.h"
 #include "core/systrap/lost_threads.h"
 #include "core/systrap/orders.h"
@@ -76,7 +77,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
         /* Read before the look at death: pairs with wake_everybody(), which changes it after that. */
         uint32_t reply = SHARED_LOOK(control->reply);
 
-        if (systrap_is_dead(subprocess) || reply == sequence)
+        if (subprocess_is_dead(&subprocess->base) || reply == sequence)
             break;
         count(subprocess->base.platform, COUNTER_FUTEX_SLEEPS);
         shared_futex_wait(&control->reply, reply, clock_monotonic_ns() + HINT_NS);
@@ -85,7 +86,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
         look_for_thread(subprocess, &look_at);
     }
     SHARED_SWAP(control->reply_waiting, 0);
-    return systrap_is_dead(subprocess) ? -ESRCH : 0;
+    return subprocess_is_dead(&subprocess->base) ? -ESRCH : 0;
 }
 
 static int read_answer(struct systrap_subprocess *subprocess, uint32_t sequence, struct answer *answer)
@@ -119,7 +120,7 @@ int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *
     struct systrap_orders *orders = orders_of(subprocess);
     const uint32_t sequence = next_sequence(subprocess);
 
-    if (systrap_is_dead(subprocess))
+    if (subprocess_is_dead(&subprocess->base))
         return -ESRCH;
     count(subprocess->base.platform, COUNTER_INJECTIONS);
     orders->count = (uint32_t)n;

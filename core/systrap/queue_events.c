@@ -2,6 +2,7 @@
 /* What contexts of a queue have left: finding it, and handing it out once, whoever finds it. */
 #include "core/systrap/queue_events.h"
 #include "core/event.h"
+#include "core/subprocess_life.h"
 #include "core/systrap/events.h"
 #include "core/systrap/queue_outlet.h"
 #include "core/systrap/seats.h"
@@ -88,7 +89,7 @@ static bool keep(struct systrap_context *context, bool look)
     bool kept;
 
     pthread_mutex_lock(&subprocess->lock);
-    kept = systrap_is_dead(subprocess) || (look && systrap_left_something(context));
+    kept = subprocess_is_dead(&subprocess->base) || (look && systrap_left_something(context));
     atomic_store(&context->flight, kept ? NOT_IN_FLIGHT : IN_FLIGHT);
     pthread_mutex_unlock(&subprocess->lock);
     return kept;
@@ -100,7 +101,8 @@ bool systrap_queue_take_off(struct systrap_context *context)
 
     /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. Pairs with claim().
      */
-    if (!systrap_is_dead(context->bound) && atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
+    if (!subprocess_is_dead(&context->bound->base) &&
+        atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
         return false;
     return keep(context, true);
 }
@@ -223,7 +225,7 @@ static size_t drain(struct systrap_subprocess *subprocess, struct systrap_contex
 
 size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
 {
-    bool dead = systrap_is_dead(subprocess);
+    bool dead = subprocess_is_dead(&subprocess->base);
     size_t n = 0;
 
     pthread_mutex_lock(&subprocess->lock);
@@ -250,7 +252,7 @@ static void collect_seat(struct systrap_queue *queue, struct queue_seat *seat, s
     struct systrap_context *contexts[DRAIN_MAX];
     size_t n = drain(seat->subprocess, contexts, max);
 
-    if (systrap_is_dead(seat->subprocess))
+    if (subprocess_is_dead(&seat->subprocess->base))
         n += systrap_queue_sweep(seat->subprocess, contexts + n, max - n);
     for (size_t i = 0; i < n; i++)
         systrap_queue_deliver(contexts[i], queue, sink);
@@ -265,7 +267,7 @@ static void visit_seat(struct systrap_queue *queue, struct queue_seat *seat, str
         walk->busy++;
         walk->more |= systrap_seat_has_events(seat);
     }
-    walk->dead |= systrap_is_dead(seat->subprocess);
+    walk->dead |= subprocess_is_dead(&seat->subprocess->base);
 }
 
 /* Once around, from where the last walk ended for want of room. */

@@ -2,8 +2,8 @@
 /* The subprocesses in which contexts of a queue run. */
 #include <stdlib.h>
 
+#include "core/subprocess_life.h"
 #include "core/systrap/death.h"
-#include "core/systrap/lifetime.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/watchdog.h"
 
@@ -11,7 +11,7 @@ static void release_seat(struct queue_seat *seat)
 {
     if (atomic_fetch_sub(&seat->refs, 1) != 1)
         return;
-    systrap_subprocess_release(seat->subprocess);
+    subprocess_release(&seat->subprocess->base);
     free(seat);
 }
 
@@ -32,7 +32,7 @@ static struct queue_seat *find_seat(struct systrap_queue *queue, struct systrap_
     list_init(&seat->ready);
     list_init(&seat->in_ready);
     atomic_store(&seat->refs, 1);
-    atomic_fetch_add(&subprocess->refs, 1);
+    subprocess_hold(&subprocess->base);
     atomic_store(&seat->next, atomic_load(&queue->seats));
     atomic_store(&queue->seats, seat);
     return seat;
@@ -76,7 +76,7 @@ void systrap_seats_remove(struct systrap_queue *queue, bool all)
     while (*link) {
         struct queue_seat *seat = *link;
 
-        if (!(all || systrap_is_dead(seat->subprocess)) || atomic_load(&seat->running)) {
+        if (!(all || subprocess_is_dead(&seat->subprocess->base)) || atomic_load(&seat->running)) {
             link = &seat->next;
             continue;
         }

@@ -3,6 +3,7 @@
 #ifndef CORE_SYSTRAP_SEATS_H
 #define CORE_SYSTRAP_SEATS_H
 
+#include "core/subprocess_life.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/systrap_queue_types.h"
 
@@ -36,7 +37,7 @@ static inline bool systrap_seat_has_events(const struct queue_seat *seat)
     uint32_t large = atomic_load_explicit(&subprocess->done_head[1], memory_order_relaxed) % RING_LARGE;
 
     return SHARED_LOOK(control->done_small[small]) || SHARED_LOOK(control->done_large[large]) ||
-           systrap_is_dead(subprocess);
+           subprocess_is_dead(&subprocess->base);
 }
 
 /* Before the context loses its slot. */

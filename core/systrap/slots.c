@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/no_cancel.h"
+#include "core/subprocess_life.h"
 #include "core/systrap/death.h"
-#include "core/systrap/lifetime.h"
 #include "core/systrap/patching/patches.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
@@ -66,7 +66,7 @@ static int wait_for_drop(struct systrap_subprocess *subprocess, struct systrap_s
     struct watchdog_wait wait = {.look_at = 0};
 
     while (SHARED_LOAD(slot->state) == SLOT_DROP) {
-        if (systrap_is_dead(subprocess))
+        if (subprocess_is_dead(&subprocess->base))
             return -ESRCH;
         if (watchdog_waits_in_vain(subprocess, &wait, stopped_ns))
             return -EIO;
@@ -114,7 +114,7 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
         return platform_fail(
             context->base.platform, err,
             "run a context: no memory for its state, or RLIMIT_FSIZE is below what the stub's memory needs");
-    atomic_fetch_add(&subprocess->refs, 1);
+    subprocess_hold(&subprocess->base);
     prepare_slot(context);
     return 0;
 }
@@ -171,7 +171,7 @@ void slot_unbind(struct systrap_context *context)
     subprocess->free_slots[subprocess->free_count++] = context->number;
     context->bound = NULL;
     pthread_mutex_unlock(&subprocess->lock);
-    systrap_subprocess_release(subprocess);
+    subprocess_release(&subprocess->base);
 }
 
 /* ---- before the subprocess goes ---- */
@@ -200,7 +200,7 @@ void slots_rescue(struct systrap_subprocess *subprocess)
     const int64_t until = clock_monotonic_ns() + RESCUE_NS;
     uint32_t n = ask_all_to_drop(subprocess);
 
-    for (uint32_t i = 0; i < n && clock_monotonic_ns() < until && !systrap_is_dead(subprocess); i++) {
+    for (uint32_t i = 0; i < n && clock_monotonic_ns() < until && !subprocess_is_dead(&subprocess->base); i++) {
         if (wait_for_drop(subprocess, slot_of(subprocess, i), WATCHDOG_DESTROY) == -EIO)
             return;
     }

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/lowest_address.h"
 #include "core/systrap/keeper.h"
+#include "core/systrap/lifetime.h"
 #include "core/systrap/patching/patch_code.h"
 #include "core/systrap/patching/patched_pages.h"
 #include "core/systrap/patching/patches.h"
@@ -235,6 +236,7 @@ const struct backend_ops systrap_backend = {
     .add_stub_numbers = systrap_add_stub_numbers,
     .subprocess_create = systrap_subprocess_create,
     .subprocess_destroy = systrap_subprocess_destroy,
+    .subprocess_empty = systrap_subprocess_empty,
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
     .context_create = systrap_context_create,

@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/event.h"
 #include "core/no_cancel.h"
+#include "core/subprocess_life.h"
 #include "core/systrap/death.h"
 #include "core/systrap/events.h"
 #include "core/systrap/patching/patches.h"
@@ -86,7 +87,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
 
     if (err)
         return err;
-    if (systrap_is_dead(subprocess)) {
+    if (subprocess_is_dead(&subprocess->base)) {
         systrap_event_dead(context, event);
         return 1;
     }
@@ -245,7 +246,7 @@ static void sleep_until_arrived(struct systrap_context *context)
     context->stuck_since = 0;
     /* Pairs with wake_waiter() of the worker, and with wake_everybody(). */
     SHARED_SWAP(slot->waiting, 1);
-    while (!systrap_is_dead(subprocess) && !has_arrived(slot))
+    while (!subprocess_is_dead(&subprocess->base) && !has_arrived(slot))
         sleep_for_event(context, slot, &look_at);
     SHARED_STORE(slot->waiting, 0);
 }

@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/memory_calls.h"
+#include "core/subprocess_life.h"
 #include "core/systrap/child.h"
 #include "core/systrap/death.h"
 #include "core/systrap/keeper.h"
@@ -86,14 +87,14 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
     subprocess_drain(base);
     wait_for_switches(subprocess);
     /* The keeper may release at once what it has got. */
-    atomic_fetch_add(&subprocess->refs, 1);
+    subprocess_hold(base);
     buried = bury(subprocess);
     statistics_keep(subprocess);
     while (threads--)
         uncount(base->platform, COUNTER_STUB_THREADS);
-    systrap_subprocess_release(subprocess);
+    subprocess_release(base);
     if (buried)
-        systrap_subprocess_release(subprocess);
+        subprocess_release(base);
 }
 
 /* Contexts that have a place in its memory can still be asked for their registers. */
@@ -101,7 +102,7 @@ void systrap_subprocess_forget(struct tg_subprocess *base, bool last)
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
 
-    stub_memory_forget(subprocess, last || atomic_load(&subprocess->refs) == 1);
+    stub_memory_forget(subprocess, last || atomic_load(&base->refs) == 1);
     if (subprocess->pidfd >= 0)
         close(subprocess->pidfd);
     subprocess->pidfd = -1;
@@ -128,7 +129,7 @@ static int create_failed(struct systrap_subprocess *child, const struct tg_subpr
     switch (err) {
     case -EIO:
         return platform_fail(platform, err, "create a subprocess: its process has ended before its first answer%s",
-                             subprocess_death_cause(child->death_reason, child->death_status));
+                             subprocess_death_cause(child->base.death_reason, child->base.death_status));
     case -EFBIG:
         return platform_fail(platform, -EAGAIN,
                              "create a subprocess: RLIMIT_FSIZE is below the size of the memory shared with it");
@@ -184,7 +185,7 @@ static int give_birth(struct systrap_subprocess *child, struct systrap_subproces
     int err;
 
     /* What she has left behind must stay: who is told to go, and its number. */
-    if (systrap_is_dead(mother))
+    if (subprocess_is_dead(&mother->base))
         return -ESRCH;
     orders_of(mother)->go = mother->sequence;
     SHARED_STORE(control_of(mother)->born, 0);
@@ -212,7 +213,7 @@ static int begin_life(struct systrap_subprocess *child, struct systrap_subproces
     for (uint32_t threads = err ? atomic_load(&child->worker_count) + 1 : 0; threads; threads--)
         uncount(child->base.platform, COUNTER_STUB_THREADS);
     /* She would say so herself. */
-    return err == -ESRCH && !systrap_is_dead(mother) ? -EIO : err;
+    return err == -ESRCH && !subprocess_is_dead(&mother->base) ? -EIO : err;
 }
 
 /* mother's order_lock is held: until the child has memory of its own it reads its mother's orders. */
@@ -225,7 +226,7 @@ static int make_process(struct systrap_subprocess *child, struct systrap_subproc
     if (err) {
         systrap_subprocess_die(child, TG_DEAD_DESTROYED, 0);
         /* Its handle goes in any case, and by the caller alone: whatever the keeper releases before it forgets. */
-        atomic_fetch_add(&child->refs, 1);
+        subprocess_hold(&child->base);
         if (!bury(child))
             keeper_forget(child);
     }
@@ -248,7 +249,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
         err = make_process(child, mother);
         pthread_mutex_unlock(&mother->order_lock);
         if (err)
-            systrap_subprocess_undo_init(child);
+            systrap_subprocess_empty(base);
     }
     subprocess_leave(&mother->base);
     return err ? create_failed(child, from, err) : 0;
@@ -316,7 +317,7 @@ int systrap_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op 
     pthread_mutex_unlock(&subprocess->order_lock);
     if (err == -ESRCH)
         return platform_fail(base->platform, err, "memory operation: the stub process is dead%s",
-                             subprocess_death_cause(subprocess->death_reason, subprocess->death_status));
+                             subprocess_death_cause(base->death_reason, base->death_status));
     return err;
 }
 

@@ -16,6 +16,7 @@
 #include "core/filter_program.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
+#include "core/subprocess_life.h"
 #include "core/sweep.h"
 #include "core/systrap/keeper.h"
 #include "core/systrap/lifetime.h"
@@ -177,7 +178,8 @@ static int start_failed(const struct stub_setup *setup, struct open_report *repo
     const struct systrap_subprocess *template = systrap_platform(setup->platform)->template;
     int cause = stub_setup_failed(setup, report);
 
-    return cause ? cause : open_report_end(report, start_step, template->death_reason, template->death_status);
+    return cause ? cause
+                 : open_report_end(report, start_step, template->base.death_reason, template->base.death_status);
 }
 
 static int order_unmap(void *arg, uint64_t start, uint64_t end)
@@ -201,7 +203,7 @@ static int sweep(struct systrap_subprocess *template, struct open_report *report
     err = sweep_all(template->base.platform, region, region + SYSTRAP_REGION_SIZE, order_unmap, template);
     pthread_mutex_unlock(&template->order_lock);
     if (err == -ESRCH)
-        return open_report_end(report, step, template->death_reason, template->death_status);
+        return open_report_end(report, step, template->base.death_reason, template->base.death_status);
     return err ? open_report_call(report, step, "munmap(2)", err) : 0;
 }
 
@@ -226,22 +228,17 @@ static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *
 
 static int new_template(struct tg_platform *platform, struct open_report *report)
 {
-    struct systrap_subprocess *template = calloc(1, sizeof(*template));
+    struct tg_subprocess *template = subprocess_new(platform);
     const char *call = "malloc";
-    int err = -ENOMEM;
+    int err = template ? systrap_subprocess_init(to_systrap_subprocess(template), &call) : -ENOMEM;
 
-    if (template) {
-        template->base.platform = platform;
-        mapping_table_init(&template->base.mappings);
-        err = systrap_subprocess_init(template, &call);
-    }
     if (err) {
-        free(template);
-        template = NULL;
-        err = open_report_call(report, "allocate the stub's memory", call, err);
+        if (template)
+            subprocess_free(template);
+        return open_report_call(report, "allocate the stub's memory", call, err);
     }
-    systrap_platform(platform)->template = template;
-    return err;
+    systrap_platform(platform)->template = to_systrap_subprocess(template);
+    return 0;
 }
 
 /* One try at one address; -EEXIST: something else is there. */

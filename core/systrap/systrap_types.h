@@ -32,12 +32,6 @@ struct systrap_queue;
 
 /* ---- subprocess ---- */
 
-enum systrap_death {
-    SYSTRAP_ALIVE,
-    SYSTRAP_DYING, /* somebody is writing down why */
-    SYSTRAP_DEAD,
-};
-
 /* How often a site has called; the map is small, two sites may take turns in a place. */
 #define PATCH_HEATS 256
 
@@ -89,29 +83,25 @@ struct systrap_watch {
     _Atomic int64_t held_up;
 };
 
-/* Fields stay where they are: which of them share a cache line is part of what a switch costs. */
+/*
+ * Besides the handle, every context that has a slot and every seat of a queue refers to it. Fields stay where they are:
+ * which of them share a cache line is part of what a switch costs.
+ */
 struct systrap_subprocess {
     struct tg_subprocess base;
     uint64_t id; /* never changes, and is never used again */
-
-    /* Atomic, any thread. */
-    _Atomic uint32_t refs;  /* the handle, every context that has a slot, every seat of a queue */
-    _Atomic uint32_t death; /* enum systrap_death */
-
-    /* Whoever has made death SYSTRAP_DYING writes them; read when it is SYSTRAP_DEAD. kill_refused is one of them. */
-    int32_t death_reason; /* TG_DEAD_* */
-    int32_t death_status;
 
     /* Atomic, any thread. child.c: the process's number until it is reaped, 0 then; how many are where they use it. */
     _Atomic pid_t child;
     _Atomic uint32_t child_users;
 
     /* Each has its own rule. */
-    bool kill_refused; /* as death_reason: by the host */
+    bool kill_refused; /* as base.death_reason: by the host */
     bool lost_child;   /* order_lock, or whoever buries it: it died while it made another one */
     bool left_behind;  /* watch_lock: destroyed, and its process has not ended yet: the keeper's */
     int file;          /* never changes: memory of the stub; its offset is the syscall thread's answer */
-    /* Changed with watch_lock. Read without by who makes it SYSTRAP_DEAD and by who buries it: it is closed after. */
+    /* Changed with watch_lock. Read without by who makes it SUBPROCESS_DEAD and by who buries it: it is closed after.
+     */
     int pidfd;
     uint8_t *memory; /* never changes: the whole file, with room for all slots; beyond its size nobody may touch it */
 
@@ -280,11 +270,6 @@ static inline struct systrap_slot *slot_of(const struct systrap_subprocess *subp
 static inline bool state_has_event(uint32_t state)
 {
     return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_EVENT || state == SLOT_DROP;
-}
-
-static inline bool systrap_is_dead(const struct systrap_subprocess *subprocess)
-{
-    return atomic_load(&subprocess->death) == SYSTRAP_DEAD;
 }
 
 #endif

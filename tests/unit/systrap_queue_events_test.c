@@ -232,7 +232,7 @@ static void what_never_rests_and_dies_is_delivered(void **state)
 
     world.never_rests = true;
     *slot_state() = SLOT_RUNNING;
-    atomic_store(&world.subprocess.death, SYSTRAP_DEAD);
+    atomic_store(&world.subprocess.base.death, SUBPROCESS_DEAD);
     atomic_store(&world.context.flight, ASKED_FOR);
     assert_true(systrap_queue_take_off(&world.context));
     assert_int_equal(atomic_load(&world.context.flight), NOT_IN_FLIGHT);
