@@ -33,10 +33,8 @@ static void destroy(struct thread *thread, struct platform *platform)
     if (!handle_end(&queue->handle))
         return;
     CALL_VOID(thread, tg_queue_destroy(queue->handle.object));
-    for (int i = 0; i < CONTEXTS; i++) {
-        if (atomic_exchange(&queue->inside[i], 0))
-            atomic_store(&platform->contexts[i].next, 0);
-    }
+    for (int i = 0; i < CONTEXTS; i++)
+        atomic_store(&queue->inside[i], 0);
     handle_gone(&queue->handle);
 }
 
@@ -52,8 +50,11 @@ static void submit_to(struct thread *thread, struct platform *platform, struct q
     result = RESULT(thread, platform,
                     tg_queue_submit(queue->handle.object, context->handle.object, subprocess->handle.object), -EINVAL,
                     -EBUSY, -ENOMEM, -EAGAIN, -ESRCH);
+    /* From now on it makes calls that a waiter knows of before it can say so here: take_event(). */
     if (result)
         atomic_fetch_sub(inside, 1);
+    else
+        atomic_store(&context->next, 0);
     handle_leave(&subprocess->handle, TAKE);
 }
 
@@ -80,7 +81,6 @@ static void take_event(struct platform *platform, struct queue *queue, const tg_
 
         if (context->handle.object != event->context)
             continue;
-        atomic_store(&context->next, 0);
         if (atomic_fetch_sub(&queue->inside[i], 1) < 1)
             wrong("an event of a context that nobody has submitted");
         return;
