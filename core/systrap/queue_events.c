@@ -35,6 +35,7 @@ void systrap_queue_make_ready(struct systrap_context *context)
     if (list_empty(&seat->ready))
         list_add_last(&queue->ready, &seat->in_ready);
     list_add_last(&seat->ready, &context->of_queue);
+    atomic_fetch_add(&seat->ready_count, 1);
     atomic_fetch_add(&queue->ready_count, 1);
     /* With the lock: once the event can be taken, the queue can be destroyed. */
     if (atomic_load(&queue->fd) >= 0)
@@ -57,6 +58,7 @@ struct systrap_context *systrap_queue_pop_ready(struct systrap_queue *queue)
     list_remove(&seat->in_ready);
     if (!list_empty(&seat->ready))
         list_add_last(&queue->ready, &seat->in_ready);
+    atomic_fetch_sub(&seat->ready_count, 1);
     atomic_fetch_sub(&queue->ready_count, 1);
     return context;
 }
@@ -262,7 +264,7 @@ static void visit_seat(struct systrap_queue *queue, struct queue_seat *seat, str
 {
     size_t max = walk->share < sink->left ? walk->share : sink->left;
 
-    if (atomic_load(&seat->running) && systrap_seat_has_events(seat)) {
+    if (systrap_seat_runs(seat) && systrap_seat_has_events(seat)) {
         collect_seat(queue, seat, max < DRAIN_MAX ? max : DRAIN_MAX, sink);
         walk->busy++;
         walk->more |= systrap_seat_has_events(seat);
@@ -323,7 +325,7 @@ void systrap_queue_collect_unnamed(struct systrap_queue *queue)
     struct systrap_context *contexts[DRAIN_MAX];
 
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
-        size_t n = atomic_load(&seat->running) ? systrap_queue_sweep(seat->subprocess, contexts, DRAIN_MAX) : 0;
+        size_t n = systrap_seat_runs(seat) ? systrap_queue_sweep(seat->subprocess, contexts, DRAIN_MAX) : 0;
 
         for (size_t i = 0; i < n; i++) {
             struct sink nowhere = {.left = 0};

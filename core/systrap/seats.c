@@ -90,7 +90,7 @@ void systrap_seats_remove(struct systrap_queue *queue, bool all)
 void systrap_seats_watch(struct systrap_queue *queue, int64_t now)
 {
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
-        if (atomic_load(&seat->running) && watchdog_gives_up_queued(seat->subprocess, now))
+        if (systrap_seat_runs(seat) && watchdog_gives_up_queued(seat->subprocess, now))
             systrap_subprocess_die(seat->subprocess, TG_DEAD_CORRUPT, 0);
     }
 }

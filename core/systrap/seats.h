@@ -19,11 +19,22 @@ void systrap_seats_remove(struct systrap_queue *queue, bool all);
 /* By the collecting thread: ends subprocesses in which a context is stuck for good. */
 void systrap_seats_watch(struct systrap_queue *queue, int64_t now);
 
+/*
+ * For the collecting thread, to which such as nobody has found the event of are of interest. running is read first: who
+ * fetches an event takes it from ready_count before. One that is submitted after that is told of by its submitter.
+ */
+static inline bool systrap_seat_runs(const struct queue_seat *seat)
+{
+    const uint32_t running = atomic_load(&seat->running);
+
+    return running > atomic_load_explicit(&seat->ready_count, memory_order_relaxed);
+}
+
 /* For the collecting thread. */
 static inline bool systrap_seats_any_running(const struct systrap_queue *queue)
 {
     for (const struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
-        if (atomic_load(&seat->running))
+        if (systrap_seat_runs(seat))
             return true;
     }
     return false;

@@ -42,6 +42,9 @@ struct queue_seat {
     _Atomic uint32_t refs;    /* the queue's list and contexts */
     _Atomic uint32_t running; /* contexts that were submitted and whose events nobody has fetched */
 
+    /* Of these, such as are in ready. Changes with systrap_queue.lock; the collecting thread reads it without. */
+    _Atomic uint32_t ready_count;
+
     /* systrap_queue.lock */
     struct list ready;    /* systrap_context.of_queue: events that are written already */
     struct list in_ready; /* systrap_queue.ready, while there are any */

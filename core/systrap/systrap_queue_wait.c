@@ -52,7 +52,7 @@ __attribute__((always_inline)) static inline bool something_there(const struct s
     if (queue->served ? atomic_load(&queue->stopping) : atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
         return true;
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
-        if (atomic_load(&seat->running) && systrap_seat_has_events(seat))
+        if (systrap_seat_runs(seat) && systrap_seat_has_events(seat))
             return true;
     }
     return false;
@@ -131,7 +131,7 @@ static bool fill_words(const struct systrap_queue *queue, struct queue_seat *fir
 
     words[(*n)++] = waitv_of(&queue->word);
     for (struct queue_seat *seat = first; seat; seat = seat->next) {
-        if (!atomic_load(&seat->running))
+        if (!systrap_seat_runs(seat))
             continue;
         if (*n < WAITV_MAX)
             words[(*n)++] = waitv_of(&control_of(seat->subprocess)->doorbell);

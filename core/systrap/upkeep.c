@@ -19,7 +19,7 @@
 int64_t systrap_queue_find_workers(struct systrap_queue *queue, int64_t until_ns)
 {
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
-        int64_t check = atomic_load(&seat->running) ? systrap_before_sleep(seat->subprocess) : INT64_MAX;
+        int64_t check = systrap_seat_runs(seat) ? systrap_before_sleep(seat->subprocess) : INT64_MAX;
 
         until_ns = check < until_ns ? check : until_ns;
     }

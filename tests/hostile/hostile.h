@@ -30,6 +30,7 @@ void hostile_corrupt_answered(uint32_t backend);
 
 void hostile_threads_killed(uint32_t backend);
 void hostile_threads_stopped(uint32_t backend);
+void hostile_killed_unfetched(uint32_t backend);
 void hostile_made_stopped(uint32_t backend);
 void hostile_stopped_destroyed(uint32_t backend);
 

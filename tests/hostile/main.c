@@ -34,6 +34,7 @@ static const struct hostile_case {
     {"corrupt_answered", hostile_corrupt_answered},
     {"threads_killed", hostile_threads_killed},
     {"threads_stopped", hostile_threads_stopped},
+    {"killed_unfetched", hostile_killed_unfetched},
     {"made_stopped", hostile_made_stopped},
     {"stopped_destroyed", hostile_stopped_destroyed},
     {"calls_from_guest", hostile_calls_from_guest},

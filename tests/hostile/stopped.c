@@ -4,9 +4,7 @@
  * they go on, and who only wants to be rid of something does not wait for
  * ever. The library's rounds are short here: hostile_rounds.
  */
-#include <dirent.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "arch.h"
@@ -51,28 +49,12 @@ static void stopped_close(struct stopped *stopped)
     free(stopped->fp);
 }
 
-/* All threads of the stub. */
-static bool all_are(pid_t pid, char state)
-{
-    char path[64];
-    bool all = true;
-    snprintf(path, sizeof(path), "/proc/%d/task", pid);
-    DIR *threads = opendir(path);
-    CHECK(threads != NULL);
-    for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
-        const pid_t thread = atoi(entry->d_name);
-        all = all && (thread <= 0 || proc_state(thread) == state);
-    }
-    closedir(threads);
-    return all;
-}
-
 /* A process is stopped when the last of its threads is: until then one of them can still begin what none would end. */
 static void stop(const struct stopped *stopped)
 {
     const pid_t pid = tg_subprocess_pid(stopped->guest.subprocess);
     CHECK_SYSTEM(kill(pid, SIGSTOP));
-    while (!all_are(pid, 'T'))
+    while (proc_threads_not(pid, 'T') != 0)
         pause_ns(SHORT_ROUND_NS);
 }
 
@@ -415,7 +397,7 @@ static void stop_with_hot_call(struct stopped *stopped)
     CHECK_OK(tg_queue_submit(stopped->queue, stopped->guest.context, stopped->guest.subprocess));
     guest_wait_change(stopped->guest.subprocess, GUEST_DATA_AT, 0);
     /* What they ran has left its event. */
-    while (!all_are(pid, 'S'))
+    while (proc_threads_not(pid, 'S') != 0)
         pause_ns(SHORT_ROUND_NS);
     CHECK_EQ(platform_stats(stopped->guest.platform).patch_sites, 0);
     stop(stopped);

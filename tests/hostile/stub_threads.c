@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,6 +30,7 @@
 #define PAUSE_MAX_NS   2000000
 #define LOOK_NS        100000
 #define STOPPED_NS     10000000
+#define LOOKS_ASLEEP   100 /* in a row: a thread that works without end is in no sleep for that long */
 #define THREADS_LISTED 64
 #define NOTICED_WITHIN (INT64_C(1000000000) * (SANITIZED ? 5 : 1))
 #define FOREVER        (-1)
@@ -291,6 +293,36 @@ void hostile_made_stopped(uint32_t backend)
     BOUNDED_VOID(target.bounded[0], tg_subprocess_destroy(target.subprocess));
     for (size_t i = 0; i < QUEUED; i++)
         tg_context_destroy(contexts[i]);
+    tg_platform_close(target.platform);
+    footprint_check(&before);
+}
+
+/* Nobody fetches the event of the death: whoever has found it has nothing more to do. */
+void hostile_killed_unfetched(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    struct target target = {.bounded = {bounded_new("the thread")}};
+    tg_event event = new_event();
+    size_t count = 0;
+    target.platform = open_platform(backend, 0);
+    target.subprocess = create_loaded_subprocess(target.platform, GUEST_CODE(spin));
+    tg_context *context = create_started_context(target.platform);
+    CHECK_OK(tg_queue_create(target.platform, &target.queue));
+    struct pollfd found = {.fd = tg_queue_fd(target.queue), .events = POLLIN};
+    CHECK_OK(tg_queue_submit(target.queue, context, target.subprocess));
+    CHECK_SYSTEM(kill(tg_subprocess_pid(target.subprocess), SIGKILL));
+    CHECK_EQ(BOUNDED(target.bounded[0], poll(&found, 1, FOREVER)), 1);
+    bounded_begin(target.bounded[0], "the wait until all other threads sleep");
+    for (int asleep = 0; asleep < LOOKS_ASLEEP;) {
+        asleep = proc_threads_not(getpid(), 'S') == 1 ? asleep + 1 : 0;
+        pause_ns(LOOK_NS);
+    }
+    bounded_end(target.bounded[0]);
+    CHECK_OK(BOUNDED(target.bounded[0], tg_queue_wait(target.queue, &event, 1, FOREVER, &count)));
+    CHECK_DEAD(&event, TG_DEAD_KILLED, SIGKILL);
+    BOUNDED_VOID(target.bounded[0], tg_queue_destroy(target.queue));
+    tg_subprocess_destroy(target.subprocess);
+    tg_context_destroy(context);
     tg_platform_close(target.platform);
     footprint_check(&before);
 }

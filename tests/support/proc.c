@@ -87,6 +87,21 @@ size_t proc_thread_count(pid_t pid)
     return proc_count(path);
 }
 
+size_t proc_threads_not(pid_t pid, char state)
+{
+    char path[64];
+    size_t others = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *threads = opendir(path);
+    CHECK(threads != NULL);
+    for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+        const pid_t thread = atoi(entry->d_name);
+        others += thread > 0 && proc_state(thread) != state;
+    }
+    closedir(threads);
+    return others;
+}
+
 size_t proc_mappings(pid_t pid, struct proc_mapping *mappings, size_t capacity)
 {
     char path[64];

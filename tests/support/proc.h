@@ -29,6 +29,8 @@ void proc_wait_gone(pid_t pid);
 /* Entries of a folder such as /proc/self/fd, without the descriptor that lists it. */
 size_t proc_count(const char *folder);
 size_t proc_thread_count(pid_t pid);
+/* Threads of the process whose letter in /proc is another. */
+size_t proc_threads_not(pid_t pid, char state);
 
 /* Fills up to capacity mappings and returns how many there are. */
 size_t proc_mappings(pid_t pid, struct proc_mapping *mappings, size_t capacity);
