@@ -3,7 +3,8 @@
  * Threads that make random calls of all public functions, on both backends at
  * once, while stubs are killed and stopped. What may not happen at the same
  * time does not (model.h); all the rest does. Every result is one that the
- * header names, no call lasts for ever, and nothing stays behind.
+ * header names, no call lasts for ever, no thread works while nobody calls, and
+ * nothing stays behind.
  *
  * usage: api_threads [SECONDS [SEED [HANG_SECONDS]]]
  */
@@ -21,6 +22,7 @@
 
 #define NS_PER_SECOND   1000000000ll
 #define CALLS_IN_A_LIFE 3000 /* of a thread; then another one takes its place */
+#define REST_EVERY      (5 * NS_PER_SECOND)
 
 static int64_t hang_seconds = 60; /* a stub that does not answer is given up much sooner; the machine may be busy */
 
@@ -65,8 +67,11 @@ static void *life(void *arg)
 {
     struct thread *thread = arg;
 
-    for (int i = 0; i < CALLS_IN_A_LIFE && !atomic_load(&stopping); i++)
+    for (int i = 0; i < CALLS_IN_A_LIFE && !atomic_load(&stopping); i++) {
+        rest_from_calls(true);
         make_random_call(thread);
+        rest_from_calls(false);
+    }
     return NULL;
 }
 
@@ -110,17 +115,38 @@ static void tell_all(int64_t now)
 }
 
 /* abort() leaves a core for whoever wants to see where the threads are; or the process waits for a debugger. */
+_Noreturn static void give_up(int64_t now)
+{
+    tell_all(now);
+    while (getenv("API_THREADS_STAY"))
+        pause();
+    abort();
+}
+
 static void look_for_hangs(int64_t now)
 {
     for (int i = 0; i <= THREADS; i++) {
         if (!atomic_load(&threads[i].doing) || now - atomic_load(&threads[i].since) < hang_seconds * NS_PER_SECOND)
             continue;
         fprintf(stderr, "api_threads: thread %d hangs\n", i);
-        tell_all(now);
-        while (getenv("API_THREADS_STAY"))
-            pause();
-        abort();
+        give_up(now);
     }
+}
+
+static void look_for_work(int64_t now)
+{
+    static int64_t rest_at;
+
+    if (now < rest_at || atomic_load(&stopping) || !rest_begins())
+        return;
+    while (!rest_is_quiet()) {
+        if (now_ns() - now < hang_seconds * NS_PER_SECOND)
+            continue;
+        fprintf(stderr, "api_threads: a thread works without end, though nobody calls\n");
+        give_up(now_ns());
+    }
+    rest_ends();
+    rest_at = now_ns() + REST_EVERY;
 }
 
 static void watch_until(int64_t end)
@@ -129,6 +155,7 @@ static void watch_until(int64_t end)
 
     while ((now = now_ns()) < end) {
         look_for_hangs(now);
+        look_for_work(now);
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     }
 }
@@ -197,6 +224,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("seed %" PRIu64 "\n", seed);
     model_init();
+    rest_init();
     guests_init();
     descriptors = proc_count("/proc/self/fd");
     for (unsigned int i = 0; i < THREADS; i++) {

@@ -115,6 +115,18 @@ void spinner_leaves(struct thread *thread, struct handle *subprocess);
 /* Somebody has submitted it, and its event may not be taken yet. */
 bool is_submitted(const struct platform *platform, const struct context *context);
 
+/* ---- rest ---- */
+
+void rest_init(void);
+/* Around each call, and around each round of prods: over before it, and not behind it. */
+void rest_from_calls(bool over);
+void rest_from_prods(bool over);
+/* False: somebody is in a call still. */
+bool rest_begins(void);
+/* All threads but the caller's sleep, and not just for a moment. */
+bool rest_is_quiet(void);
+void rest_ends(void);
+
 /* ---- what a thread does ---- */
 
 uint64_t random_below(struct thread *thread, uint64_t limit);

@@ -58,12 +58,14 @@ void *prod_main(void *arg)
 
     while (!atomic_load(over)) {
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        rest_from_prods(true);
         for (int i = 0; i < PLATFORMS; i++) {
             if (!handle_use(&platforms[i].handle, PROD))
                 continue;
             prod_platform(&platforms[i]);
             handle_leave(&platforms[i].handle, PROD);
         }
+        rest_from_prods(false);
     }
     return NULL;
 }
