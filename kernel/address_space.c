@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "sandbox.h"
+#include "sandbox_state.h"
 
 /* Kept free below the top of user space for the first stack: see loader.c. */
 #define STACK_AREA (UINT64_C(64) << 20)

@@ -9,10 +9,11 @@
 #include "address_space.h"
 #include "arch.h"
 #include "burial.h"
-#include "files.h"
 #include "guest_memory.h"
-#include "sandbox.h"
+#include "process_files.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 #include "vfork.h"
 
 #define NAMESPACES                                                                                                     \

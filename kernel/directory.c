@@ -14,6 +14,7 @@
 #include "file_arguments.h"
 #include "file_proc.h"
 #include "path_name.h"
+#include "task_memory.h"
 
 #define LISTING_SIZE 32768
 

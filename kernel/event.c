@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "address_space.h"
 #include "arch.h"
 #include "loop.h"
 #include "sandbox.h"
+#include "sandbox_state.h"
+#include "signals.h"
 #include "task.h"
 
 /*

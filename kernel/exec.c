@@ -10,12 +10,14 @@
 
 #include "address_space.h"
 #include "cpu_usage.h"
-#include "files.h"
 #include "guest_memory.h"
 #include "interval_timers.h"
 #include "loader.h"
-#include "sandbox.h"
+#include "process_files.h"
+#include "sandbox_state.h"
+#include "signals.h"
 #include "task.h"
+#include "task_memory.h"
 #include "vfork.h"
 
 static void set_name(struct task *task, const char *path)

@@ -10,8 +10,9 @@
 #include "burial.h"
 #include "cpu_usage.h"
 #include "guest_memory.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 
 static int64_t do_exit(struct task *task, const uint64_t args[6])
 {

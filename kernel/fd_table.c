@@ -2,6 +2,7 @@
 #include "fd_table.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,15 @@ void fd_table_put(struct fd_table *table)
     fd_table_close_range(table, 0, UINT32_MAX);
     free(table->slots);
     free(table);
+}
+
+int fd_table_host_fd(const struct fd_table *table, uint32_t fd)
+{
+    const struct file *file = fd_table_file(table, fd);
+
+    if (file == NULL || (file->status & O_PATH) != 0)
+        return -EBADF;
+    return file->kind == FILE_PLAIN ? file->host_fd : -ENODEV;
 }
 
 /* Takes over the reference; the slot is there and free. */

@@ -39,6 +39,12 @@ static inline struct file *fd_table_file(const struct fd_table *table, uint32_t 
 }
 
 /*
+ * The host descriptor behind a descriptor, for mmap: borrowed, valid until the
+ * guest closes it. -errno when there is none that can be mapped.
+ */
+int fd_table_host_fd(const struct fd_table *table, uint32_t fd);
+
+/*
  * Gives file the lowest free descriptor from lowest on and below limit. Takes
  * over the caller's reference, also when it fails. The descriptor, -EMFILE,
  * -EINVAL when lowest itself is not below the limit, or -ENOMEM.

@@ -8,6 +8,7 @@
 
 #include "file_proc.h"
 #include "path_policy.h"
+#include "task_memory.h"
 
 int64_t host_result(int64_t result)
 {

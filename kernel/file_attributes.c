@@ -12,6 +12,7 @@
 
 #include "file_arguments.h"
 #include "path_name.h"
+#include "task_memory.h"
 
 /* A file by descriptor whose attributes the guest may change. 0 or -errno. */
 static int64_t changeable_file(const struct task *task, uint64_t fd, struct file **out)

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "file_arguments.h"
+#include "read_once.h"
+#include "task_memory.h"
 
 /* How long to wait before a lock that another holds is tried again. */
 #define LOCK_RETRY_NS 10000000

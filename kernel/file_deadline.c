@@ -6,7 +6,10 @@
 #include <time.h>
 
 #include "guest_memory.h"
+#include "read_once.h"
+#include "signals.h"
 #include "task.h"
+#include "task_memory.h"
 
 #define NS_PER_SECOND INT64_C(1000000000)
 

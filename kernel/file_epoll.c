@@ -13,6 +13,7 @@
 
 #include "file_arguments.h"
 #include "file_deadline.h"
+#include "task_memory.h"
 
 /* The most events that one call gives. */
 #define EVENTS_MAX 256

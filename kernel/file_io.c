@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "file_arguments.h"
+#include "read_once.h"
+#include "signals.h"
+#include "task_memory.h"
 
 /* Bytes go through a buffer of this size on the stack; a small transfer touches only its first page. */
 #define BOUNCE_SIZE 65536

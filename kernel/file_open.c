@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "file_arguments.h"
+#include "read_once.h"
+#include "task_memory.h"
 
 /* How long to wait before an open is tried again that the host cannot tell us the end of. */
 #define OPEN_RETRY_NS 10000000

@@ -12,6 +12,8 @@
 
 #include "file_arguments.h"
 #include "file_deadline.h"
+#include "read_once.h"
+#include "task_memory.h"
 
 /* Only looks. ppoll(2) is the one call of its kind that the kernel makes of the host. */
 static const struct timespec no_time;

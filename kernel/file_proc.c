@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "path_name.h"
+#include "task_memory.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -15,6 +15,7 @@
 #include "file_arguments.h"
 #include "file_proc.h"
 #include "path_name.h"
+#include "task_memory.h"
 
 #define XATTR_BUFFER_SIZE 65536 /* XATTR_SIZE_MAX and XATTR_LIST_MAX */
 #define XATTR_NAME_SIZE   256

@@ -14,7 +14,7 @@
 #include "guest_memory.h"
 #include "loader.h"
 #include "process.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51

@@ -7,11 +7,13 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "address_space.h"
 #include "futex_queue.h"
 #include "guest_memory.h"
 #include "guest_time.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 
 static struct futex_key make_key(const struct task *task, uint64_t addr)
 {

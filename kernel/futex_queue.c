@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "futex_queue.h"
 
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
 
 struct futex_bucket *futex_queue_bucket(struct sandbox *sandbox, struct futex_key key)

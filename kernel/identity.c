@@ -10,8 +10,9 @@
 
 #include "arch.h"
 #include "guest_memory.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 
 static int64_t do_getpid(struct task *task, const uint64_t args[6])
 {

@@ -11,8 +11,10 @@
 
 #include "guest_memory.h"
 #include "guest_time.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
+#include "signals.h"
 #include "task.h"
+#include "task_memory.h"
 
 #define NS_PER_S INT64_C(1000000000)
 

@@ -7,8 +7,9 @@
 #include <sys/syscall.h>
 
 #include "guest_memory.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 
 /* As the kernel's struct rlimit64: two 64-bit words, which is also the native struct rlimit. */
 _Static_assert(sizeof(struct rlimit) == 16, "rlim_t has 64 bits");

@@ -12,13 +12,13 @@
 #include "address_space.h"
 #include "arch.h"
 #include "elf_plan.h"
-#include "files.h"
+#include "executable.h"
 #include "first_stack.h"
 #include "guest_memory.h"
 #include "path.h"
 #include "path_name.h"
 #include "process.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 
 /* How many interpreters may stand between a script and a program. */
 #define SCRIPT_DEPTH_MAX 4
@@ -36,7 +36,7 @@ static int open_file(struct process *process, const char *path, struct program_f
 {
     ssize_t n;
 
-    file->fd = file_open_for_exec(process, path);
+    file->fd = executable_open(process->paths, path);
     if (file->fd < 0)
         return file->fd;
     file->head = malloc(ELF_HEAD_MAX);

@@ -12,6 +12,7 @@
 #include "burial.h"
 #include "fd_poller.h"
 #include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
 
 /*

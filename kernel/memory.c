@@ -9,11 +9,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "files.h"
+#include "address_space.h"
+#include "fd_table.h"
 #include "guest_memory.h"
 #include "memory_move.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 
 #define PROT_KNOWN (TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC)
 
@@ -100,7 +102,7 @@ static int make_object(struct task *task, uint64_t flags, int guest_fd, uint64_t
         }
         *fd = own;
     } else {
-        *fd = file_host_fd(task->process, guest_fd);
+        *fd = fd_table_host_fd(task->process->fd_table, (uint32_t)guest_fd);
         if (*fd < 0)
             return *fd;
         if (shared)

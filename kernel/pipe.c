@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "file_arguments.h"
+#include "task_memory.h"
 
 /* ------------------------------------------------------------------------
  * Pipes

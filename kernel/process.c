@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
 
 /* The highest number that Linux gives (PID_MAX_LIMIT). */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#include "signals.h"
+#include "signal_state.h"
 
 struct address_space;
 struct fd_table;
@@ -39,7 +39,7 @@ struct process {
     struct task *tasks; /* linked by next_in_process; NULL for a zombie */
     struct address_space *space;
 
-    struct fd_table *fd_table; /* the file side's; see files.h */
+    struct fd_table *fd_table; /* the file side's; see process_files.h */
     struct path_context *paths;
     char *executable; /* absolute path as the guest sees it: /proc/self/exe */
 

@@ -1,80 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "read_once.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "guest_memory.h"
+#include "read_log.h"
 #include "task.h"
-
-/* A log that has grown beyond this is given back when its call is over. */
-#define KEPT_CAPACITY 16384
-
-#define ALIGNMENT 8
-
-/* In front of each copy. What was asked for is the copy's name: a handler asks for the same again. */
-struct read_entry {
-    uint64_t addr;
-    uint64_t asked;
-    uint64_t length;
-};
-
-static size_t room_of(size_t length)
-{
-    return sizeof(struct read_entry) + ((length + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
-}
-
-/* The copy of what was asked for before; NULL when it was not. */
-static const unsigned char *find(const struct read_log *log, uint64_t addr, size_t asked, size_t *length)
-{
-    struct read_entry entry;
-
-    for (size_t at = 0; at < log->length; at += room_of(entry.length)) {
-        memcpy(&entry, log->bytes + at, sizeof(entry));
-        if (entry.addr != addr || entry.asked != asked)
-            continue;
-        *length = entry.length;
-        return log->bytes + at + sizeof(entry);
-    }
-    return NULL;
-}
-
-static int make_room(struct read_log *log, size_t more)
-{
-    size_t capacity = log->capacity ? log->capacity : 512;
-    unsigned char *larger;
-
-    if (more <= log->capacity - log->length)
-        return 0;
-    while (capacity < log->length + more)
-        capacity *= 2;
-    larger = realloc(log->bytes, capacity);
-    if (!larger)
-        return -ENOMEM;
-    log->bytes = larger;
-    log->capacity = capacity;
-    return 0;
-}
-
-static int keep(struct read_log *log, uint64_t addr, size_t asked, const void *bytes, size_t length)
-{
-    const struct read_entry entry = {.addr = addr, .asked = asked, .length = length};
-    int err = make_room(log, room_of(length));
-
-    if (err)
-        return err;
-    memcpy(log->bytes + log->length, &entry, sizeof(entry));
-    if (length)
-        memcpy(log->bytes + log->length + sizeof(entry), bytes, length);
-    log->length += room_of(length);
-    return 0;
-}
+#include "task_memory.h"
 
 int read_once(struct task *task, uint64_t addr, void *buffer, size_t length)
 {
     struct read_log *log = &task->reads;
-    const unsigned char *copy = find(log, addr, length, &length);
+    const unsigned char *copy = read_log_find(log, addr, length, &length);
     int err;
 
     if (copy) {
@@ -82,7 +19,7 @@ int read_once(struct task *task, uint64_t addr, void *buffer, size_t length)
         return 0;
     }
     err = guest_read(task_memory(task), addr, buffer, length);
-    return err ? err : keep(log, addr, length, buffer, length);
+    return err ? err : read_log_keep(log, addr, length, buffer, length);
 }
 
 int read_once_u64(struct task *task, uint64_t addr, uint64_t *out)
@@ -94,7 +31,7 @@ ssize_t read_string_once(struct task *task, uint64_t addr, char *buffer, size_t 
 {
     struct read_log *log = &task->reads;
     size_t size;
-    const unsigned char *copy = find(log, addr, capacity, &size);
+    const unsigned char *copy = read_log_find(log, addr, capacity, &size);
     ssize_t length;
     int err;
 
@@ -105,19 +42,6 @@ ssize_t read_string_once(struct task *task, uint64_t addr, char *buffer, size_t 
     length = guest_read_string(task_memory(task), addr, buffer, capacity);
     if (length < 0)
         return length;
-    err = keep(log, addr, capacity, buffer, (size_t)length + 1);
+    err = read_log_keep(log, addr, capacity, buffer, (size_t)length + 1);
     return err ? err : length;
-}
-
-void read_log_clear(struct read_log *log)
-{
-    log->length = 0;
-    if (log->capacity > KEPT_CAPACITY)
-        read_log_free(log);
-}
-
-void read_log_free(struct read_log *log)
-{
-    free(log->bytes);
-    *log = (struct read_log){0};
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * What a call that waits has read of the guest's memory. Its handler is called
+ * Reading the guest's memory in a call that waits. Its handler is called
  * again from its start, and other threads may have written there since: it gets
  * what it got the first time, and never looks at that memory again. Handlers
  * that can wait read all their arguments with these functions.
@@ -14,23 +14,11 @@
 
 struct task;
 
-/* Copies of what the call read, one after the other; the loop forgets them when the call is over. */
-struct read_log {
-    unsigned char *bytes;
-    size_t length;
-    size_t capacity;
-};
-
 /* As guest_read() and guest_read_u64(). 0, -EFAULT or -ENOMEM. */
 int read_once(struct task *task, uint64_t addr, void *buffer, size_t length);
 int read_once_u64(struct task *task, uint64_t addr, uint64_t *out);
 
 /* As guest_read_string(). */
 ssize_t read_string_once(struct task *task, uint64_t addr, char *buffer, size_t capacity);
-
-/* The call is over. */
-void read_log_clear(struct read_log *log);
-
-void read_log_free(struct read_log *log);
 
 #endif

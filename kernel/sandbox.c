@@ -14,10 +14,11 @@
 #include "address_space.h"
 #include "burial.h"
 #include "exec.h"
+#include "executable.h"
 #include "fd_poller.h"
-#include "files.h"
 #include "loader.h"
 #include "path.h"
+#include "process_files.h"
 #include "task.h"
 
 /* Where a program is looked for when its name has no slash and the environment has no PATH. */
@@ -168,7 +169,7 @@ static int find_program(struct process *process, const struct sandbox_options *o
         length = strcspn(folder, ":");
         if (asprintf(path, "%.*s/%s", length ? (int)length : 1, length ? folder : ".", name) < 0)
             return -ENOMEM;
-        fd = file_open_for_exec(process, *path);
+        fd = executable_open(process->paths, *path);
         if (fd >= 0) {
             close(fd);
             return 0;

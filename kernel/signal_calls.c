@@ -6,8 +6,11 @@
 #include "arch.h"
 #include "guest_memory.h"
 #include "guest_time.h"
-#include "sandbox.h"
+#include "read_once.h"
+#include "sandbox_state.h"
+#include "signals.h"
 #include "task.h"
+#include "task_memory.h"
 
 #define MASK_SIZE 8
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "arch.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
 
 /* Nothing can block, ignore or catch these. */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "vfork.h"
 
 /* Only the loop's thread runs contexts, and events lead straight to their task. */

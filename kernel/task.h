@@ -14,10 +14,9 @@
 
 #include <trapgate/trapgate.h>
 
-#include "address_space.h"
 #include "process.h"
-#include "read_once.h"
-#include "signals.h"
+#include "read_log.h"
+#include "signal_state.h"
 #include "syscalls.h"
 #include "timer_heap.h"
 
@@ -109,12 +108,6 @@ struct task {
     bool on_ready_list;
     struct task *next_ended;
 };
-
-/* Where the task's memory is copied to and from: for guest_memory.h. */
-static inline tg_subprocess *task_memory(const struct task *task)
-{
-    return task->process->space->subprocess;
-}
 
 /*
  * Makes the task wait; each returns SYSCALL_WAITS for the handler to return.

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "futex_queue.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
 #include "timer_heap.h"
 

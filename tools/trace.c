@@ -10,6 +10,7 @@
 #include "program_options.h"
 #include "syscall_names.h"
 #include "task.h"
+#include "task_memory.h"
 
 #define STRING_SHOWN 96
 

@@ -9,8 +9,9 @@
 #include <sys/syscall.h>
 
 #include "guest_memory.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 
 const uint16_t arch_elf_machine = EM_X86_64;
 const char arch_name[] = "x86_64";

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "guest_memory.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 #include "task.h"
+#include "task_memory.h"
 
 /* Below the stack pointer, a function may use this much without moving it. */
 #define RED_ZONE 128

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/*
- * What the rest of the kernel asks of the file side: descriptors, the current
- * folder and the umask of a process, and host descriptors for the loader and
- * for mmap.
- */
-#ifndef TRAPGATE_KERNEL_FILES_H
-#define TRAPGATE_KERNEL_FILES_H
+/* What a process has of the file side: descriptors, the current folder and the umask. */
+#ifndef TRAPGATE_KERNEL_PROCESS_FILES_H
+#define TRAPGATE_KERNEL_PROCESS_FILES_H
 
 #include <stdbool.h>
 
@@ -26,17 +22,5 @@ int files_exec(struct process *process);
 
 /* Drops both; harmless when they are not there. */
 void files_release(struct process *process);
-
-/*
- * Opens a regular file that the guest may execute, by a guest path: a host
- * descriptor that the caller closes, or -errno.
- */
-int file_open_for_exec(struct process *process, const char *path);
-
-/*
- * The host descriptor behind a guest's, for mmap: borrowed, valid until the
- * guest closes it. -errno when there is none that can be mapped.
- */
-int file_host_fd(struct process *process, int guest_fd);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* What files.h promises to the rest of the kernel. */
-#include "files.h"
+#include "process_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +12,7 @@
 #include "path.h"
 #include "path_name.h"
 #include "process.h"
-#include "sandbox.h"
+#include "sandbox_state.h"
 
 /* A number that was closed when the embedder was started may be a file of its own by now: only it can tell. */
 static int inherit_standard_files(const struct sandbox_options *options, struct fd_table *table)
@@ -104,42 +103,4 @@ void files_release(struct process *process)
         path_context_put(process->paths);
     process->fd_table = NULL;
     process->paths = NULL;
-}
-
-/* Whether the file behind an O_PATH descriptor can be executed: regular, and with the permission to. */
-static int check_executable(const struct root_folder *root, int fd)
-{
-    char name[PATH_FD_NAME_SIZE];
-    struct stat st;
-
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EACCES;
-    path_fd_name(fd, name);
-    return faccessat(root->self_fds, name, X_OK, 0) != 0 ? -errno : 0;
-}
-
-int file_open_for_exec(struct process *process, const char *path)
-{
-    const struct path_context *paths = process->paths;
-    int path_fd = path_lookup(paths, paths->cwd_fd, path, 0, PATH_INSPECT);
-    int result;
-
-    if (path_fd < 0)
-        return path_fd;
-    result = check_executable(paths->root, path_fd);
-    if (result == 0)
-        result = path_reopen(paths->root, path_fd, O_RDONLY, 0);
-    close(path_fd);
-    return result;
-}
-
-int file_host_fd(struct process *process, int guest_fd)
-{
-    const struct file *file = fd_table_file(process->fd_table, (uint32_t)guest_fd);
-
-    if (file == NULL || (file->status & O_PATH) != 0)
-        return -EBADF;
-    return file->kind == FILE_PLAIN ? file->host_fd : -ENODEV;
 }
