@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "sandbox.h"
+#include "loop/sandbox.h"
 
 struct program_options {
     struct sandbox_options sandbox;

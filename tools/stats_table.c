@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sandbox.h"
+#include "loop/sandbox.h"
 #include "syscall_names.h"
 
 struct row {

@@ -6,11 +6,11 @@
 
 #include "call_formats.h"
 #include "commands.h"
-#include "guest_memory.h"
+#include "memory/guest_copy.h"
+#include "memory/task_memory.h"
 #include "program_options.h"
 #include "syscall_names.h"
-#include "task.h"
-#include "task_memory.h"
+#include "tasks/task.h"
 
 #define STRING_SHOWN 96
 

@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 
-#include "guest_memory.h"
-#include "sandbox_state.h"
-#include "task.h"
-#include "task_memory.h"
+#include "memory/guest_copy.h"
+#include "memory/task_memory.h"
+#include "tasks/sandbox_state.h"
+#include "tasks/task.h"
 
 const uint16_t arch_elf_machine = EM_X86_64;
 const char arch_name[] = "x86_64";

@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "guest_memory.h"
-#include "sandbox_state.h"
-#include "task.h"
-#include "task_memory.h"
+#include "memory/guest_copy.h"
+#include "memory/task_memory.h"
+#include "tasks/sandbox_state.h"
+#include "tasks/task.h"
 
 /* Below the stack pointer, a function may use this much without moving it. */
 #define RED_ZONE 128

@@ -3,8 +3,8 @@
 #include <elf.h>
 #include <errno.h>
 
-#include "elf_plan.h"
 #include "fuzz_target.h"
+#include "programs/elf_plan.h"
 
 static const struct elf_limits machines[] = {
     {.machine = EM_X86_64, .page_size = 4096, .address_max = 0x7ffffffff000},

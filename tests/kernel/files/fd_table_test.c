@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "fd_table.h"
+#include "files/fd_table.h"
 
 #define LIMIT 100
 

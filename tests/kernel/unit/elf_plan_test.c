@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "elf_plan.h"
+#include "programs/elf_plan.h"
 
 static const struct elf_limits limits = {.machine = EM_X86_64, .page_size = 4096, .address_max = UINT64_C(1) << 47};
 

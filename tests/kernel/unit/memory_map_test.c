@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "memory_map.h"
+#include "memory/memory_map.h"
 
 #define PAGE   UINT64_C(4096)
 #define LOWEST (16 * PAGE)

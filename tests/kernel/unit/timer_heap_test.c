@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "timer_heap.h"
+#include "tasks/timer_heap.h"
 
 #define TIMERS 200
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "files/executable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files/path_name.h"
+
+/* Whether the file behind an O_PATH descriptor can be executed: regular, and with the permission to. */
+static int check_executable(const struct root_folder *root, int fd)
+{
+    char name[PATH_FD_NAME_SIZE];
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EACCES;
+    path_fd_name(fd, name);
+    return faccessat(root->self_fds, name, X_OK, 0) != 0 ? -errno : 0;
+}
+
+int executable_open(const struct path_context *paths, const char *path)
+{
+    int path_fd = path_lookup(paths, paths->cwd_fd, path, 0, PATH_INSPECT);
+    int result;
+
+    if (path_fd < 0)
+        return path_fd;
+    result = check_executable(paths->root, path_fd);
+    if (result == 0)
+        result = path_reopen(paths->root, path_fd, O_RDONLY, 0);
+    close(path_fd);
+    return result;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "memory/address_space.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tasks/sandbox_state.h"
+
+/* Kept free below the top of user space for the first stack: see loader.c. */
+#define STACK_AREA (UINT64_C(64) << 20)
+
+static int add_reserved_ranges(struct memory_map *map, const tg_info *info)
+{
+    for (uint32_t i = 0; i < info->reserved_count && i < TG_RESERVED_MAX; i++) {
+        struct memory_region region = {
+            .start = info->reserved[i].start, .end = info->reserved[i].end, .flags = REGION_RESERVED};
+        int err = memory_map_reserve(map);
+        if (err)
+            return err;
+        memory_map_insert(map, &region);
+    }
+    return 0;
+}
+
+/* The stack lies in the highest free range that can hold it; mappings go below. */
+static int place_stack(struct address_space *space)
+{
+    uint64_t start = memory_map_search(&space->map, STACK_AREA, space->map.highest);
+
+    if (!start)
+        return -ENOMEM;
+    space->stack_top = start + STACK_AREA;
+    space->map.search_top = start;
+    return 0;
+}
+
+static struct address_space *allocate(struct sandbox *sandbox)
+{
+    struct address_space *space = calloc(1, sizeof(*space));
+
+    if (!space)
+        return NULL;
+    space->references = 1;
+    space->id = sandbox->next_object_id++;
+    return space;
+}
+
+int address_space_create(struct sandbox *sandbox, struct address_space **out)
+{
+    struct address_space *space = allocate(sandbox);
+    int err;
+
+    *out = NULL;
+    if (!space)
+        return -ENOMEM;
+    memory_map_init(&space->map, sandbox->info.user_start, sandbox->info.user_end);
+    err = add_reserved_ranges(&space->map, &sandbox->info);
+    if (!err)
+        err = place_stack(space);
+    if (!err)
+        err = tg_subprocess_create(sandbox->platform, &space->subprocess);
+    if (err) {
+        address_space_release(space);
+        return err;
+    }
+    *out = space;
+    return 0;
+}
+
+int address_space_fork(struct sandbox *sandbox, struct address_space *from, struct address_space **out)
+{
+    struct address_space *space = allocate(sandbox);
+    uint64_t id;
+    int err;
+
+    *out = NULL;
+    if (!space)
+        return -ENOMEM;
+    id = space->id;
+    *space = *from;
+    space->references = 1;
+    space->id = id;
+    space->subprocess = NULL;
+    err = memory_map_copy(&space->map, &from->map);
+    if (err)
+        memory_map_init(&space->map, 0, 0);
+    else
+        err = tg_subprocess_fork(from->subprocess, &space->subprocess);
+    if (err) {
+        address_space_release(space);
+        return err;
+    }
+    *out = space;
+    return 0;
+}
+
+void address_space_release(struct address_space *space)
+{
+    if (!space || --space->references > 0)
+        return;
+    tg_subprocess_destroy(space->subprocess);
+    memory_map_free(&space->map);
+    free(space);
+}
+
+int address_space_map(struct address_space *space, const struct memory_region *region, uint32_t map_flags, int fd)
+{
+    int err = memory_map_reserve(&space->map);
+
+    if (err)
+        return err;
+    if (memory_map_is_reserved(&space->map, region->start, region->end))
+        return -ENOMEM;
+    if (region->flags & REGION_SHARED)
+        map_flags |= TG_MAP_SHARED;
+    if (fd >= 0)
+        map_flags |= TG_MAP_FD;
+    err = tg_subprocess_map(space->subprocess, region->start, region->end - region->start, region->prot, map_flags, fd,
+                            region->offset);
+    if (!err)
+        memory_map_insert(&space->map, region);
+    return err;
+}
+
+int address_space_unmap(struct address_space *space, uint64_t start, uint64_t end)
+{
+    int err = memory_map_reserve(&space->map);
+
+    if (err || memory_map_is_free(&space->map, start, end))
+        return err;
+    if (memory_map_is_reserved(&space->map, start, end))
+        return -EINVAL;
+    err = tg_subprocess_unmap(space->subprocess, start, end - start);
+    if (!err)
+        memory_map_remove(&space->map, start, end);
+    return err;
+}
+
+int address_space_protect(struct address_space *space, uint64_t start, uint64_t end, uint32_t prot)
+{
+    int err = memory_map_reserve(&space->map);
+
+    if (err)
+        return err;
+    if (!memory_map_is_covered(&space->map, start, end))
+        return -ENOMEM;
+    err = tg_subprocess_protect(space->subprocess, start, end - start, prot);
+    if (!err)
+        memory_map_protect(&space->map, start, end, prot);
+    return err;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A guest address space: the library's subprocess and the map that the kernel
+ * keeps of it. Shared by the processes that clone with CLONE_VM or vfork.
+ */
+#ifndef TRAPGATE_KERNEL_ADDRESS_SPACE_H
+#define TRAPGATE_KERNEL_ADDRESS_SPACE_H
+
+#include <stdint.h>
+
+#include <trapgate/trapgate.h>
+
+#include "memory/memory_map.h"
+
+struct address_space {
+    uint32_t references;
+    uint64_t id; /* never used twice: part of the key of private futexes */
+    tg_subprocess *subprocess;
+    struct memory_map map;
+    uint64_t brk_start;
+    uint64_t brk_end;
+    uint64_t stack_top;
+    uint64_t args_start, args_end; /* the argument strings on the first stack */
+    uint64_t env_start, env_end;
+    bool met_reserved; /* its program was to lie where the backend lets nobody */
+};
+
+struct sandbox;
+
+/* An empty one with one reference; 0 or -errno. */
+int address_space_create(struct sandbox *sandbox, struct address_space **out);
+
+/* A copy-on-write copy with one reference; 0 or -errno. */
+int address_space_fork(struct sandbox *sandbox, struct address_space *from, struct address_space **out);
+
+/* Drops a reference; the last one destroys the subprocess. NULL is allowed. */
+void address_space_release(struct address_space *space);
+
+/*
+ * Change the guest's memory and the map together; a failure leaves both as
+ * they were. Ranges are whole pages inside the map's limits, and are refused
+ * when they touch the library's own. 0 or -errno.
+ */
+int address_space_map(struct address_space *space, const struct memory_region *region, uint32_t map_flags, int fd);
+int address_space_unmap(struct address_space *space, uint64_t start, uint64_t end);
+int address_space_protect(struct address_space *space, uint64_t start, uint64_t end, uint32_t prot);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * Bounded copies between the kernel and guest memory. Each function reads a
+ * thing once, into memory that the guest cannot reach; callers check the copy
+ * and never look at the guest's version again.
+ *
+ * The only failure of guest memory is -EFAULT. A subprocess that died counts
+ * as one: its DEAD event tells the loop.
+ */
+#ifndef TRAPGATE_KERNEL_GUEST_COPY_H
+#define TRAPGATE_KERNEL_GUEST_COPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <trapgate/trapgate.h>
+
+/* Linux cuts every read and write to this many bytes (MAX_RW_COUNT). */
+#define GUEST_TRANSFER_MAX UINT64_C(0x7ffff000)
+/* The most entries that an iovec array may have (UIO_MAXIOV). */
+#define GUEST_IOVEC_MAX    1024
+
+/* All of it or -EFAULT. A length of 0 touches nothing. */
+int guest_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
+int guest_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length);
+
+/* As many bytes as can be reached from addr on; fewer than length only in front of a page that cannot. */
+size_t guest_read_some(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
+size_t guest_write_some(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length);
+
+int guest_read_u32(tg_subprocess *subprocess, uint64_t addr, uint32_t *out);
+int guest_read_u64(tg_subprocess *subprocess, uint64_t addr, uint64_t *out);
+int guest_write_u32(tg_subprocess *subprocess, uint64_t addr, uint32_t value);
+int guest_write_u64(tg_subprocess *subprocess, uint64_t addr, uint64_t value);
+
+/* Writes zero bytes. */
+int guest_clear(tg_subprocess *subprocess, uint64_t addr, size_t length);
+
+/*
+ * A NUL-terminated string. Returns its length without the NUL, -EFAULT, or
+ * -ENAMETOOLONG when no NUL is among the first capacity bytes.
+ */
+ssize_t guest_read_string(tg_subprocess *subprocess, uint64_t addr, char *buffer, size_t capacity);
+
+/* What a 64-bit struct iovec looks like. */
+struct guest_span {
+    uint64_t addr;
+    uint64_t length;
+};
+
+/*
+ * Cuts spans, which were read as an array of struct iovec, to a total of
+ * GUEST_TRANSFER_MAX as Linux does. Returns the number of bytes in all of them,
+ * or -EINVAL for a length that Linux refuses.
+ */
+int64_t guest_cut_spans(struct guest_span *spans, uint64_t count);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * A guest thread: one context of the library, and what Linux keeps for each
+ * thread. The loop owns the state; handlers change it through the functions
+ * below.
+ */
+#ifndef TRAPGATE_KERNEL_TASK_H
+#define TRAPGATE_KERNEL_TASK_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <trapgate/trapgate.h>
+
+#include "syscalls.h"
+#include "tasks/process.h"
+#include "tasks/read_log.h"
+#include "tasks/signal_state.h"
+#include "tasks/timer_heap.h"
+
+enum task_state {
+    TASK_SERVED,  /* new, or its event is being handled at this moment */
+    TASK_READY,   /* in line to be started or to go on with its call */
+    TASK_RUNNING, /* submitted: its event is to come, its registers are out of reach */
+    TASK_WAITING, /* in a system call that waits */
+    TASK_ENDED,   /* gone for the guest; buried by the loop */
+};
+
+/* Why a handler is called. */
+enum wake_reason {
+    WAKE_NONE,    /* the first time for this call */
+    WAKE_READY,   /* a descriptor is ready, a futex was woken, a child ended */
+    WAKE_TIMEOUT, /* the deadline has passed */
+    WAKE_SIGNAL,  /* never seen by a handler: a signal ends the call */
+};
+
+#define DEADLINE_NEVER INT64_MAX
+
+/* What a waiting task waits for: any of these ends the wait. */
+struct wait {
+    struct pollfd *fds; /* kept from wait to wait; fd_capacity entries */
+    size_t fd_count;
+    size_t fd_capacity;
+    int64_t deadline; /* CLOCK_MONOTONIC nanoseconds, or DEADLINE_NEVER */
+    struct timer timer;
+    uint64_t transferred; /* what a write that waited in between has written so far */
+
+    /*
+     * Called instead of the handler when a signal ends the wait; returns the
+     * call's result. NULL: the call is made again after a handler with
+     * SA_RESTART, and is -EINTR after others.
+     */
+    int64_t (*interrupted)(struct task *task);
+    bool uninterruptible; /* signals wait until the call is over */
+    bool for_child;       /* the end of a child ends the wait */
+};
+
+/* A place on one list of waiting tasks; see futex_queue.h. */
+struct futex_waiter {
+    struct task *next;
+    struct task *prev;
+    uint64_t key_object;
+    uint64_t key_offset;
+    uint32_t bitset;
+    bool queued;
+};
+
+/* The call that the task is in: kept so that it can be made again. */
+struct call {
+    uint64_t nr;
+    uint64_t args[6];
+};
+
+struct task {
+    tg_context *context;
+    struct process *process;
+    struct sandbox *sandbox;
+    enum task_state state;
+    enum wake_reason wake;
+    int32_t tid;
+    bool interrupt_sent;   /* tg_context_interrupt() was called since the last event */
+    bool must_end;         /* ends as soon as it is not running any more */
+    int64_t refused_since; /* since when the host does not let it run; 0: it does */
+    int wait_status;       /* of the process, should this be its last task: see task_end() */
+
+    struct call call;
+    struct read_log reads; /* of that call */
+    struct wait wait;
+    struct futex_waiter futex;
+    struct task_signals signals;
+
+    uint64_t clear_child_tid; /* guest address, or 0 */
+    uint64_t robust_list;     /* guest address, or 0 */
+    char name[16];            /* PR_SET_NAME */
+
+    int64_t clone_result;        /* of a vfork that waits for the child's exec or end */
+    struct process *vfork_child; /* that child; its vfork_parent is this task */
+
+    /*
+     * A task that ends or is abandoned leaves every list but its process's, and
+     * whoever else points to it: task.c's detach() knows them all.
+     */
+    struct task *next_in_process;
+    struct task *next_waiting, *prev_waiting; /* tasks that wait on descriptors */
+    struct task *next_ready, *prev_ready;
+    bool on_ready_list;
+    struct task *next_ended;
+};
+
+/*
+ * Makes the task wait; each returns SYSCALL_WAITS for the handler to return.
+ * fds are descriptors of the host that stay open at least until the guest
+ * closes what they stand for; events are those of poll(2). A deadline is
+ * absolute: a handler that is called again after WAKE_READY and waits once
+ * more passes task->wait.deadline, which is kept until the call is over.
+ */
+int64_t task_wait_fd(struct task *task, int fd, short events);
+int64_t task_wait_fds(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline);
+int64_t task_wait_until(struct task *task, int64_t deadline);
+
+/* For a task that ends: takes it off every list that could wake it, and off the list of those that are ready. */
+void task_leave_lists(struct task *task);
+
+/* The loop's: forgets what the last wait was for, before the next call. */
+void task_wait_clear(struct task *task);
+
+/* Ends the wait of a waiting task: its handler is called again before the loop waits. Harmless for others. */
+void task_wake(struct task *task, enum wake_reason reason);
+
+/* CLOCK_MONOTONIC in nanoseconds, the clock of deadlines. */
+int64_t monotonic_now(void);
+
+/* The deadline that is ns nanoseconds from now, without overflow. */
+int64_t deadline_after(int64_t ns);
+
+/* A new task of the process with a context of its own, in no state to run yet. 0 or -errno. */
+int task_create(struct process *process, int32_t tid, struct task **out);
+
+/* Resets all registers, for a new program. 0 or -errno. */
+int task_start(struct task *task, uint64_t entry, uint64_t stack_pointer);
+
+/* Puts a task that does not run in line to be started, or to have its call made again; and takes it out of the line. */
+void task_make_ready(struct task *task);
+void task_leave_ready_list(struct task *task);
+
+/*
+ * Ends one thread that is not running; the last one of a process ends it with
+ * this wait status. It only marks the task and takes it off what could wake it,
+ * so it may be called from inside any walk over tasks or processes: what the
+ * end means for others comes with tasks_bury(): burial.h.
+ */
+void task_end(struct task *task, int wait_status);
+
+/* Frees a task that was created but shall never start, or at the sandbox's end. */
+void task_abandon(struct task *task);
+
+/* For burial.c: takes it off its process's list; and frees it, when nothing leads to it any more. */
+void task_leave_process(struct task *task);
+void task_free(struct task *task);
+
+/* Takes a task out of the guest as soon as possible: an INTERRUPTED event follows. */
+void task_interrupt(struct task *task);
+
+/* The task with this id that has not ended, or NULL. */
+struct task *task_find(struct sandbox *sandbox, int32_t tid);
+
+#endif
