@@ -16,7 +16,7 @@
 struct task;
 
 /*
- * The call waits. Only the task_wait_*() functions of task.h produce it. When
+ * The call waits. Only the task_wait_*() functions of wait.h produce it. When
  * what it waits for happens, the handler is called again with the same
  * arguments and task->wake says what it was; so a handler that can wait
  * changes nothing before it does, and reads the guest's memory with

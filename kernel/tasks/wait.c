@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* How tasks wait: descriptors, deadlines, and the list of those that can go on. */
+#include "tasks/wait.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,6 @@
 #include "tasks/futex_queue.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
-#include "tasks/timer_heap.h"
 
 /* poll(2) with more than this is refused: RLIMIT_NOFILE of guests is lower. */
 #define WAIT_FDS_MAX 65536
