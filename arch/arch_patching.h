@@ -61,8 +61,9 @@ struct arch_patching {
     void (*keep_resume)(struct systrap_slot *slot, bool keep);
     /* Registers with which patched calls would not work or be seen. */
     bool (*forbids)(const tg_regs *regs);
-    /* Whether the instruction there uses what a worker hides from guests. */
-    bool (*uses_hidden_base)(const tg_regs *regs, const struct arch_guest *guest);
+    /* Whether the signal came from an instruction that uses what a worker hides from guests. NULL: it hides nothing. */
+    bool (*met_hidden)(const struct systrap_slot *slot, const siginfo_t *info, const tg_regs *regs,
+                       const struct arch_guest *guest);
 };
 
 /* NULL: no call is patched on this processor. */

@@ -16,7 +16,6 @@ struct arch_trap {
     uint64_t addr;
     int64_t syscall;
     uint32_t syscall_arch;
-    bool hidden;
     uint32_t number; /* of the exception */
     uint64_t error_code;
 };
@@ -37,6 +36,11 @@ struct arch_systrap {
     const char *(*missing)(void);
     /* Fills an image as the kernel would; its size, 0: more than capacity. */
     size_t (*fp_learn)(void *image, size_t capacity, uint64_t *features);
+    /*
+     * Fetches an image of that size from the FP state of a signal frame, behind which there is so much room in all; a
+     * guest may have written it. False: there is none.
+     */
+    bool (*fp_from_frame)(void *image, size_t size, const uint8_t *frame_fp, size_t room);
     /* Makes an image that a guest may have spoilt one that fp_check() accepts. */
     void (*fp_repair)(void *image, const void *initial, size_t size);
     void (*read_regs)(const struct systrap_slot *slot, tg_regs *regs);

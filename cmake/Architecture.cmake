@@ -7,3 +7,6 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
 else()
   message(FATAL_ERROR "Trapgate supports x86-64 and AArch64, not ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
+
+# What core and stub include of it, and what stands for that where it has none.
+set(TG_ARCH_INCLUDE "${PROJECT_SOURCE_DIR}/arch/${TG_ARCH}" "${PROJECT_SOURCE_DIR}/arch/absent")

@@ -74,6 +74,7 @@
 #include <stdint.h>
 
 #include "protocol.h"
+#include "systrap_slot.h" /* the architecture's: how many words, and which register is where */
 
 struct systrap_orders {
     uint32_t request; /* a sequence number; the syscall thread sleeps on it */
@@ -177,9 +178,6 @@ enum systrap_state {
     SLOT_GONE,
 };
 
-#define SYSTRAP_HOT_WORDS  7
-#define SYSTRAP_COLD_WORDS 22
-
 #define TRAP_PATCHED 0x80 /* slot.trap: a system call through a patched site */
 
 #define FIRST_LOAD_FP 1 /* the FP state in the slot is newer than the worker's */
@@ -194,7 +192,7 @@ struct systrap_slot {
     uint8_t waiting;                 /* the library sleeps on state */
     uint8_t trap;                    /* the signal's number, or TRAP_PATCHED */
     uint16_t site;                   /* of a patched call: its trampoline's number */
-    uint64_t hot[SYSTRAP_HOT_WORDS]; /* registers: the architecture's order */
+    uint64_t hot[SYSTRAP_HOT_WORDS]; /* registers, and what else the architecture keeps */
     uint64_t cold[SYSTRAP_COLD_WORDS];
     uint32_t kick;        /* leave the guest: there is an interrupt, or others wait */
     uint32_t queued;      /* its event goes to the done ring */
@@ -209,7 +207,6 @@ struct systrap_slot {
     uint64_t trap_error;
     uint64_t resume; /* a patched call may go on there, with nothing but the registers in here; 0: it may not */
     uint64_t stack;  /* of the worker that runs it, for patched calls */
-    uint32_t hidden; /* the worker had a segment base of its own */
     uint32_t worker; /* that runs it or did last */
     uint32_t number; /* its own */
     uint32_t fp_at;  /* where in the region the FP state of a HELD context is; 0: in its worker's registers */

@@ -20,6 +20,7 @@
 #define RING_LOOKS  8    /* as many for each look at the rings */
 #define SIGTRAP     5
 #define SIGCHLD     17
+#define SIGSYS      31
 
 #define LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 /* After a store that the library looks at: one of the two sees the other's (docs/memory-order.md). */
@@ -40,7 +41,6 @@ struct stub {
 #pragma GCC visibility push(hidden)
 extern const uint8_t tg_systrap_begin[];
 extern const uint8_t tg_systrap_slow[];
-extern const uint8_t tg_systrap_patched_gs[];
 extern const uint8_t tg_systrap_exit_end[];
 
 void tg_systrap_exit(struct systrap_slot *slot);
@@ -350,7 +350,7 @@ static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *
         wake_waiter(slot);
         return NULL;
     }
-    slot->fp_at = stub->frame ? (uint32_t)(stub->frame->fpstate - stub->region) : 0;
+    slot->fp_at = stub->frame ? (uint32_t)(arch_frame_fp(stub->frame) - stub->region) : 0;
     publish(stub, slot, SLOT_HELD);
     return slot;
 }
@@ -478,7 +478,7 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
     if (!slot) {
         /* A new worker begins at one place; before that its filter may not be complete. */
         if (is_at(frame, tg_systrap_begin)) {
-            frame->signal_mask = stub.config->signal_mask;
+            arch_set_signal_mask(frame, stub.config->signal_mask);
             ADD(stub.control->awake, 1);
             enter_next(&stub, NULL);
         }
@@ -492,11 +492,11 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
     if (signo == SIGCHLD && !SWAP(slot->kick, 0))
         return;
     arch_save(slot, info, frame, stub.worker);
-    if (is_at(frame, tg_systrap_patched_gs)) {
+    if (arch_is_declined_patch(frame)) {
         if (stub.worker->rare & RARE_STEPPED)
             arch_go_on_stepping(slot);
         arch_make_syscall(slot);
-        signo = SIGSYS_NUMBER;
+        signo = SIGSYS;
     }
     enter_next(&stub, report(&stub, slot, (uint32_t)signo));
 }
@@ -506,8 +506,7 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
 static void leave_through_handler(const struct stub *stub, const struct systrap_slot *slot)
 {
     stub->worker->entering = slot->number + 1;
-    __asm__ volatile("jmp tg_systrap_slow");
-    __builtin_unreachable();
+    arch_leave_by_handler();
 }
 
 static void attend_rare(const struct stub *stub, struct systrap_slot *slot)

@@ -71,7 +71,7 @@ bool x86_forbids_patching(const tg_regs *regs)
     return regs->eflags & X86_EFLAGS_TF || regs->gs_base != 0 || regs->gs != 0;
 }
 
-bool x86_uses_hidden_base(const tg_regs *regs, const struct arch_guest *guest)
+static bool uses_gs(const tg_regs *regs, const struct arch_guest *guest)
 {
     uint8_t code[ZYDIS_MAX_INSTRUCTION_LENGTH];
     size_t length = guest->read(guest->arg, regs->rip, code, sizeof(code));
@@ -81,6 +81,16 @@ bool x86_uses_hidden_base(const tg_regs *regs, const struct arch_guest *guest)
     return ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
            ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code, length, &instruction)) &&
            instruction.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS;
+}
+
+/* The hidden base leads to addresses that no program can have: the processor says no address, or one in the upper half.
+ */
+bool x86_met_hidden(const struct systrap_slot *slot, const siginfo_t *info, const tg_regs *regs,
+                    const struct arch_guest *guest)
+{
+    const bool no_address = info->si_code == SI_KERNEL || (int64_t)(uintptr_t)info->si_addr < 0;
+
+    return info->si_signo == SIGSEGV && no_address && x86_systrap_hides_base(slot) && uses_gs(regs, guest);
 }
 
 void x86_set_ip(tg_regs *regs, uint64_t ip)

@@ -19,7 +19,7 @@ static const struct arch_patching part = {
     .read_syscall = x86_systrap_read_patched,
     .keep_resume = x86_systrap_keep_resume,
     .forbids = x86_forbids_patching,
-    .uses_hidden_base = x86_uses_hidden_base,
+    .met_hidden = x86_met_hidden,
 };
 
 const struct arch_patching *const tgi_arch_patching = &part;

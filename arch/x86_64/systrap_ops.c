@@ -283,3 +283,17 @@ uint32_t x86_systrap_error_access(const struct arch_trap *trap)
         return TG_ACCESS_EXEC;
     return trap->error_code & X86_FAULT_WRITE ? TG_ACCESS_WRITE : TG_ACCESS_READ;
 }
+
+bool x86_systrap_hides_base(const struct systrap_slot *slot)
+{
+    return slot->cold[COLD_HIDDEN];
+}
+
+/* The signal frame's image is in the same format. */
+bool x86_systrap_fp_from_frame(void *image, size_t size, const uint8_t *frame_fp, size_t room)
+{
+    if (room < size)
+        return false;
+    memcpy(image, frame_fp, size);
+    return true;
+}

@@ -17,6 +17,7 @@ static const struct arch_systrap part = {
     .ticks = x86_systrap_ticks,
     .missing = x86_systrap_missing,
     .fp_learn = x86_systrap_fp_learn,
+    .fp_from_frame = x86_systrap_fp_from_frame,
     .fp_repair = x86_systrap_fp_repair,
     .read_regs = x86_systrap_read_regs,
     .write_regs = x86_systrap_write_regs,

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Which register is where in a slot of the systrap backend; for the stub and for the library. */
+/* Words of a slot of the systrap backend, and which register is where; for the stub and for the library. */
 #ifndef ARCH_X86_64_SYSTRAP_SLOT_H
 #define ARCH_X86_64_SYSTRAP_SLOT_H
+
+#define SYSTRAP_HOT_WORDS  7
+#define SYSTRAP_COLD_WORDS 22
 
 /* hot[]: what a system call needs at once */
 #define HOT_RAX 0
@@ -32,6 +35,7 @@
 #define COLD_ES      16
 #define COLD_FS      17
 #define COLD_GS      18
+#define COLD_HIDDEN  19 /* the worker had a %gs base of its own: GS_HIDDEN */
 
 /* Offsets in struct systrap_slot, for assembly. */
 #define SLOT_HOT(n)  (8 + 8 * (n))

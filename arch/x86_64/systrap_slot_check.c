@@ -10,4 +10,4 @@ _Static_assert(offsetof(struct systrap_slot, cold) == SLOT_COLD(0), "cold");
 _Static_assert(offsetof(struct systrap_slot, kick) == SLOT_KICK, "kick");
 _Static_assert(offsetof(struct systrap_slot, resume) == SLOT_RESUME, "resume");
 _Static_assert(offsetof(struct systrap_slot, stack) == SLOT_STACK, "stack");
-_Static_assert(COLD_GS < SYSTRAP_COLD_WORDS, "all registers have a place");
+_Static_assert(COLD_HIDDEN < SYSTRAP_COLD_WORDS, "all registers have a place");

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "systrap_protocol.h"
+#include "arch/stub_contract.h"
 #include "systrap_slot.h"
 
 /* What the kernel pushes before it calls a handler. */
@@ -36,6 +36,9 @@ struct stub_siginfo {
         } sys;
     } u;
 };
+
+/* Hidden, so that its address is computed from the instruction pointer. */
+__attribute__((visibility("hidden"))) extern const uint8_t tg_systrap_patched_gs[];
 
 #define XSAVE_SW_RESERVED 464
 #define XSAVE_LEGACY_END  512
@@ -104,13 +107,34 @@ static inline uint64_t read_gs_base(void)
 
 #define EFLAGS_TF         0x100ull
 #define EFLAGS_KEPT       0x204000ull /* NT and ID */
-#define SIGSYS_NUMBER     31
 #define SECCOMP_CODE      1
 #define AUDIT_ARCH_NATIVE 0xc000003eu
 
 static inline uint64_t arch_ip(const struct stub_sigframe *frame)
 {
     return frame->rip;
+}
+
+static inline void arch_set_signal_mask(struct stub_sigframe *frame, uint64_t mask)
+{
+    frame->signal_mask = mask;
+}
+
+static inline uint8_t *arch_frame_fp(const struct stub_sigframe *frame)
+{
+    return frame->fpstate;
+}
+
+/* The first access of a patched call, where a guest has a %gs base of its own. */
+static inline bool arch_is_declined_patch(const struct stub_sigframe *frame)
+{
+    return frame->rip == (uint64_t)tg_systrap_patched_gs;
+}
+
+static inline void arch_leave_by_handler(void)
+{
+    __asm__ volatile("jmp tg_systrap_slow");
+    __builtin_unreachable();
 }
 
 /* Stub code goes on without stopping at each instruction. */
@@ -149,7 +173,7 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     slot->cold[COLD_R14] = frame->r14;
     slot->cold[COLD_R15] = frame->r15;
     slot->cold[COLD_FS_BASE] = read_fs_base();
-    slot->hidden = gs_base == (uint64_t)worker - GS_HIDDEN;
+    slot->cold[COLD_HIDDEN] = gs_base == (uint64_t)worker - GS_HIDDEN;
     slot->cold[COLD_GS_BASE] = gs_base == (uint64_t)worker - GS_HIDDEN ? 0 : gs_base;
     slot->cold[COLD_CS] = frame->cs;
     slot->cold[COLD_SS] = frame->ss;
@@ -192,7 +216,7 @@ static inline uint64_t arch_save_patched(struct systrap_slot *slot, uint64_t tra
 }
 
 /* May the context go on as after a patched call? */
-static inline int arch_resumable(const struct systrap_slot *slot)
+static inline bool arch_resumable(const struct systrap_slot *slot)
 {
     return slot->resume != 0 && !(slot->cold[COLD_EFLAGS] & EFLAGS_TF);
 }
@@ -234,7 +258,7 @@ static inline void restore_kept_flags(uint64_t wanted)
 }
 
 static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame,
-                                const struct systrap_worker *worker, int hide)
+                                const struct systrap_worker *worker, bool hide)
 {
     uint64_t gs_base = slot->cold[COLD_GS_BASE];
 

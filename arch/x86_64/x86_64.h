@@ -78,6 +78,8 @@ void x86_systrap_set_return(struct systrap_slot *slot, int64_t value);
 bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out);
 void x86_systrap_read_patched(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out);
 void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep);
+bool x86_systrap_hides_base(const struct systrap_slot *slot);
+bool x86_systrap_fp_from_frame(void *image, size_t size, const uint8_t *frame_fp, size_t room);
 uint32_t x86_systrap_error_access(const struct arch_trap *trap);
 
 /* patches.c */
@@ -86,7 +88,8 @@ uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_pa
 uint64_t x86_patch_return_ip(const struct arch_patch *patch);
 uint64_t x86_patch_original_ip(const struct arch_patch *patch, uint64_t offset);
 bool x86_forbids_patching(const tg_regs *regs);
-bool x86_uses_hidden_base(const tg_regs *regs, const struct arch_guest *guest);
+bool x86_met_hidden(const struct systrap_slot *slot, const siginfo_t *info, const tg_regs *regs,
+                    const struct arch_guest *guest);
 void x86_set_ip(tg_regs *regs, uint64_t ip);
 enum arch_patch_meaning x86_patch_explain(const struct arch_patch *patch, tg_regs *regs, struct arch_syscall *out);
 

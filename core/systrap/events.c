@@ -104,7 +104,6 @@ static struct arch_trap read_trap(const struct systrap_slot *slot)
         .addr = SHARED_LOAD(slot->addr),
         .syscall = SHARED_LOAD(slot->syscall),
         .syscall_arch = SHARED_LOAD(slot->syscall_arch),
-        .hidden = SHARED_LOAD(slot->hidden) != 0,
         .number = SHARED_LOAD(slot->trap_number),
         .error_code = SHARED_LOAD(slot->trap_error),
     };
@@ -173,14 +172,11 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const st
  * start: a guest that says so again makes it up. Other accesses fault in the
  * same way, for which nothing is given up.
  */
-static bool met_hidden_base(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info,
-                            const struct arch_guest *guest)
+static bool met_hidden_base(struct systrap_context *context, const siginfo_t *info, const struct arch_guest *guest)
 {
-    bool no_address = info->si_code == SI_KERNEL || (int64_t)(uintptr_t)info->si_addr < 0;
-
-    if (info->si_signo != SIGSEGV || !no_address || !trap->hidden || context->met_hidden_base)
+    if (context->met_hidden_base || !tgi_arch_patching || !tgi_arch_patching->met_hidden)
         return false;
-    if (!tgi_arch_patching || !tgi_arch_patching->uses_hidden_base(&context->base.regs, guest))
+    if (!tgi_arch_patching->met_hidden(context->slot, info, &context->base.regs, guest))
         return false;
     context->met_hidden_base = true;
     patches_turn_off(context->bound);
@@ -215,7 +211,7 @@ static bool signal_event(struct systrap_context *context, const struct arch_trap
     if (met_own_step(context, &info) || met_gap(context, trap, &info))
         return false;
     meaning = explain(context, trap, &info);
-    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, trap, &info, &guest))
+    if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, &info, &guest))
         return false;
     if (meaning == ARCH_PATCH_CONTINUE) {
         context_place_regs(base, REGS_HERE);

@@ -219,14 +219,13 @@ void slot_pull_regs(struct systrap_context *context)
     context_place_regs(base, patches_original_ip(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH);
 }
 
-/* A stub that died held the context: its worker's signal frame is still there. */
-static const uint8_t *fp_left_behind(const struct systrap_context *context, size_t size)
+/* A stub that died held the context: its worker's signal frame is still there. False: it is in the slot. */
+static bool pull_fp_left_behind(struct systrap_context *context, size_t size)
 {
     uint32_t at = SHARED_LOAD(context->slot->fp_at);
 
-    if (at < SYSTRAP_WORKERS || at > SYSTRAP_SLOTS - size)
-        return slot_fp(context);
-    return context->bound->memory + at;
+    return at >= SYSTRAP_WORKERS && at < SYSTRAP_SLOTS &&
+           tgi_arch_systrap->fp_from_frame(context->base.fp, size, context->bound->memory + at, SYSTRAP_SLOTS - at);
 }
 
 int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns)
@@ -239,7 +238,8 @@ int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns)
         return 0;
     context->fp_place = FP_BASE;
     err = recall(context, stopped_ns);
-    memcpy(context->base.fp, err == -ESRCH ? fp_left_behind(context, size) : slot_fp(context), size);
+    if (err != -ESRCH || !pull_fp_left_behind(context, size))
+        memcpy(context->base.fp, slot_fp(context), size);
     count(platform, COUNTER_FPSTATE_SAVES);
     tgi_arch_systrap->fp_repair(context->base.fp, systrap_platform(platform)->fp_initial, size);
     return err;

@@ -95,7 +95,6 @@ static const struct word {
     IN_SLOT(trap_error),
     IN_SLOT(resume),
     IN_SLOT(stack),
-    IN_SLOT(hidden),
     IN_SLOT(number),
     IN_SLOT(fp_at),
     IN_SLOT(taken_at),
