@@ -18,7 +18,7 @@
 #include "core/trial.h"
 
 #define STEP          "run a guest"
-#define CALL_SIZE_MAX 4
+#define CALL_SIZE_MAX 8
 #define CALLS         512 /* more than kernels know */
 #define TOGETHER      64
 

@@ -140,11 +140,13 @@ static int64_t do_getpgid(struct task *task, const uint64_t args[6])
     return process ? process->pgid : -ESRCH;
 }
 
+#ifdef SYS_getpgrp
 static int64_t do_getpgrp(struct task *task, const uint64_t args[6])
 {
     (void)args;
     return task->process->pgid;
 }
+#endif
 
 static int64_t do_getsid(struct task *task, const uint64_t args[6])
 {

@@ -323,7 +323,14 @@ static void each_kill_is_refused(uint32_t backend)
 /* The keeper hears of deaths all the same, and ends. */
 static void waiting_is_refused(uint32_t backend)
 {
-    static const int descriptors[] = {SYS_epoll_wait, SYS_ppoll, SYS_poll};
+    static const int descriptors[] = {
+        SYS_epoll_pwait,
+        SYS_ppoll,
+#ifdef SYS_epoll_wait /* newer processors have none of these */
+        SYS_epoll_wait,
+        SYS_poll,
+#endif
+    };
     static const int children[] = {SYS_waitid};
 
     if (backend == TG_BACKEND_PTRACE)

@@ -115,8 +115,8 @@ static void restart_codes_meet_interrupts(uint32_t backend)
 /* Calls that would end, stop or change the stub if the host ever ran them. */
 static void host_never_runs_them(uint32_t backend)
 {
-    static const uint64_t numbers[] = {SYS_exit_group, SYS_exit,   SYS_kill,  SYS_execve,      SYS_munmap,
-                                       SYS_pause,      SYS_reboot, SYS_clone, SYS_rt_sigreturn};
+    static const uint64_t numbers[] = {SYS_exit_group,    SYS_exit,   SYS_kill,  SYS_execve,      SYS_munmap,
+                                       SYS_rt_sigsuspend, SYS_reboot, SYS_clone, SYS_rt_sigreturn};
     struct guest guest;
     uint64_t args[6] = {0};
     unsigned int i;
