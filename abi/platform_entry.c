@@ -37,7 +37,7 @@ int tg_platform_probe(uint32_t backend, tg_probe *out)
     tg_probe probe;
     int err;
 
-    if (!out || backend > TG_BACKEND_SYSTRAP)
+    if (!out || !platform_knows(backend))
         return -EINVAL;
     err = option_struct_check(out, sizeof(out->size), sizeof(probe));
     if (!err)
@@ -69,7 +69,7 @@ int tg_platform_open(const tg_platform_options *opts, tg_platform **out)
     err = opts ? option_struct_read(&options, sizeof(options), opts) : 0;
     if (err)
         return err;
-    if (options.backend > TG_BACKEND_SYSTRAP)
+    if (!platform_knows(options.backend))
         return refuse_open(&options, -EINVAL, "check the options: backend is not one of TG_BACKEND_*");
     if (options.flags & ~(uint64_t)OPEN_FLAGS_ALL)
         return refuse_open(&options, -EINVAL, "check the options: unknown bits in flags");

@@ -3,6 +3,7 @@
 #ifndef CORE_BACKEND_H
 #define CORE_BACKEND_H
 
+#include "core/backend_list.h"
 #include "core/handles.h"
 #include "core/open_report.h"
 
@@ -28,13 +29,15 @@ struct backend_ops {
      * In a process that was forked from the opener's, whose threads may have been in the middle of anything: gives
      * back the descriptors and the memory that are copies of the opener's and that no thread changes. No lock, no
      * list, nothing from malloc(3), whose owner may have been about to free it. More than once does no harm. last: no
-     * handle of the platform will be used any more. NULL: there is nothing.
+     * handle of the platform will be used any more. Each NULL: there is nothing.
      */
     void (*queue_forget)(struct tg_queue *queue);
     void (*subprocess_forget)(struct tg_subprocess *subprocess, bool last);
     void (*forget)(struct tg_platform *platform);
+
     /* Closing has begun: what guests do and have is of no use any more. NULL: there is nothing to be gained by that. */
     void (*end_guests)(struct tg_platform *platform);
+
     void (*close)(struct tg_platform *platform);
     /* What living stubs say of themselves; NULL: nothing. */
     void (*add_stub_numbers)(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
@@ -56,9 +59,10 @@ struct backend_ops {
     void (*context_create)(struct tg_context *context);
     /* The FP state of a new context. tg_context_interrupt() may come at the same time. */
     void (*context_reset)(struct tg_context *context);
-    /* For backends that leave registers where they are (tg_context.regs_place); NULL where none does. */
+    /* For backends that leave registers where they are (tg_context.regs_place); both NULL where none does. */
     void (*context_pull_regs)(struct tg_context *context);
     void (*context_set_return)(struct tg_context *context, int64_t value);
+
     /* Makes context->fp current; -EBUSY when another thread holds it. */
     int (*context_pull_fp)(struct tg_context *context);
     /* 0 or -EINVAL: an image that the processor would refuse. */
@@ -79,8 +83,8 @@ struct backend_ops {
     void (*queue_destroy)(struct tg_queue *queue);
 };
 
-extern const struct backend_ops ptrace_backend;
-extern const struct backend_ops systrap_backend;
+#define DECLARE_BACKEND(name) extern const struct backend_ops name##_backend;
+BACKENDS(DECLARE_BACKEND)
 
 /*
  * For the end of a sentence about a stub that has died of this: "" or ": " and the cause, where one is known that

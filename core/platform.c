@@ -13,11 +13,10 @@
 
 static _Atomic uint64_t next_platform_id = 1;
 
+#define ADDRESS_OF_BACKEND(name) &name##_backend,
+
 /* In the order in which AUTO tries them. */
-static const struct backend_ops *const backends[] = {
-    &systrap_backend,
-    &ptrace_backend,
-};
+static const struct backend_ops *const backends[] = {BACKENDS(ADDRESS_OF_BACKEND)};
 
 #define BACKEND_COUNT (sizeof(backends) / sizeof(backends[0]))
 
@@ -140,6 +139,11 @@ static const struct backend_ops *find_backend(uint32_t backend)
         if (backends[i]->backend == backend)
             return backends[i];
     return NULL;
+}
+
+bool platform_knows(uint32_t backend)
+{
+    return backend <= TG_BACKEND_SYSTRAP || find_backend(backend);
 }
 
 static int open_one(const struct tg_platform_options *options, struct open_report *report, struct tg_platform **out)

@@ -64,6 +64,8 @@ static inline void uncount(struct tg_platform *platform, enum counter counter)
     atomic_fetch_sub_explicit(&platform->counters[counter], 1, memory_order_relaxed);
 }
 
+/* A number of the header's, or of a backend that this library was built with. */
+bool platform_knows(uint32_t backend);
 int platform_open(const struct tg_platform_options *options, struct tg_platform **out);
 int platform_probe(uint32_t backend, struct tg_probe *out);
 void platform_close(struct tg_platform *platform);
