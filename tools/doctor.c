@@ -15,6 +15,7 @@
 
 #include <trapgate/trapgate.h>
 
+#include "backend_names.h"
 #include "commands.h"
 
 static void print_fact(const char *name, const char *value)
@@ -220,13 +221,6 @@ static bool check_backend(const char *name, uint32_t backend)
     return false;
 }
 
-static const struct {
-    const char *name;
-    uint32_t backend;
-} backends[] = {{"ptrace", TG_BACKEND_PTRACE}, {"systrap", TG_BACKEND_SYSTRAP}};
-
-#define BACKENDS (sizeof(backends) / sizeof(backends[0]))
-
 /* What a program gets that leaves the choice to the library. */
 static void print_choice(void)
 {
@@ -235,9 +229,9 @@ static void print_choice(void)
 
     if (tg_platform_probe(TG_BACKEND_AUTO, &probe) != 0)
         return;
-    for (size_t i = 0; probe.available && i < BACKENDS; i++)
-        if (probe.backend == backends[i].backend)
-            name = backends[i].name;
+    for (size_t i = 0; probe.available && i < BACKEND_NAMES; i++)
+        if (probe.backend == backend_names[i].backend)
+            name = backend_names[i].name;
     printf("auto: takes %s", name);
     if (!probe.available || probe.backend != TG_BACKEND_SYSTRAP) {
         probe = (tg_probe){.size = sizeof(probe)};
@@ -282,8 +276,8 @@ int command_doctor(int argc, char **argv)
     print_limits();
     print_openat2();
     printf("\n");
-    for (size_t i = 0; i < BACKENDS; i++)
-        works = check_backend(backends[i].name, backends[i].backend) || works;
+    for (size_t i = 0; i < BACKEND_NAMES; i++)
+        works = check_backend(backend_names[i].name, backend_names[i].backend) || works;
     print_choice();
     return works ? 0 : 1;
 }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backend_names.h"
 #include "commands.h"
 #include "standard_files.h"
 
@@ -45,18 +46,18 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static const struct {
-    const char *name;
-    uint32_t backend;
-} backends[] = {{"auto", TG_BACKEND_AUTO}, {"ptrace", TG_BACKEND_PTRACE}, {"systrap", TG_BACKEND_SYSTRAP}};
-
 static int set_backend(struct program_options *options, const char *name)
 {
-    for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
-        if (strcmp(name, backends[i].name) == 0) {
-            options->sandbox.backend = backends[i].backend;
+    if (strcmp(name, "auto") == 0) {
+        options->sandbox.backend = TG_BACKEND_AUTO;
+        return 0;
+    }
+    for (size_t i = 0; i < BACKEND_NAMES; i++) {
+        if (strcmp(name, backend_names[i].name) == 0) {
+            options->sandbox.backend = backend_names[i].backend;
             return 0;
         }
+    }
     fprintf(stderr, "trapgate: unknown backend '%s'; there are auto, ptrace and systrap\n", name);
     return -EINVAL;
 }

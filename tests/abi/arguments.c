@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "backend_names.h"
 
 static const struct family {
     const char *name;
@@ -27,15 +28,6 @@ static const struct family *find_family(const char *name)
         if (strcmp(families[i].name, name) == 0)
             return &families[i];
     return NULL;
-}
-
-static uint32_t backend_by_name(const char *name)
-{
-    if (strcmp(name, "ptrace") == 0)
-        return TG_BACKEND_PTRACE;
-    if (strcmp(name, "systrap") == 0)
-        return TG_BACKEND_SYSTRAP;
-    return TG_BACKEND_AUTO;
 }
 
 int main(int argc, char **argv)

@@ -21,6 +21,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "backend_names.h"
 #include "check.h"
 #include "guest.h"
 #include "threads.h"
@@ -197,16 +198,11 @@ static void use_everything(struct later *later)
     tg_subprocess_destroy(copy);
 }
 
-static uint32_t backend_by_name(const char *name)
-{
-    return strcmp(name, "systrap") == 0 ? TG_BACKEND_SYSTRAP : TG_BACKEND_PTRACE;
-}
-
 int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
     struct later later;
-    if (argc != 2 && !(argc == 3 && strcmp(argv[2], "forbidden") == 0)) {
+    if ((argc != 2 && !(argc == 3 && strcmp(argv[2], "forbidden") == 0)) || !backend_by_name(argv[1])) {
         fprintf(stderr, "usage: own_filter BACKEND [forbidden]\n");
         return 2;
     }

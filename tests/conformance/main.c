@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backend_names.h"
 #include "cases.h"
 #include "check.h"
 
@@ -36,17 +37,6 @@ struct search {
     const char *name;
     const struct test_case *found;
 };
-
-static bool parse_backend(const char *name, uint32_t *backend)
-{
-    if (strcmp(name, "ptrace") == 0)
-        *backend = TG_BACKEND_PTRACE;
-    else if (strcmp(name, "systrap") == 0)
-        *backend = TG_BACKEND_SYSTRAP;
-    else
-        return false;
-    return true;
-}
 
 static int limit_ms(void)
 {
@@ -184,7 +174,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    uint32_t backend;
+    const uint32_t backend = argc == 3 ? backend_by_name(argv[1]) : TG_BACKEND_AUTO;
 
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         for_each_case(print_name, NULL);
@@ -194,7 +184,7 @@ int main(int argc, char **argv)
         for_each_case(print_row, NULL);
         return 0;
     }
-    if (argc != 3 || !parse_backend(argv[1], &backend))
+    if (backend == TG_BACKEND_AUTO)
         return usage();
     return strcmp(argv[2], "all") == 0 ? run_every_case(backend) : run_one_case(backend, argv[2]);
 }

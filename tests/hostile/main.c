@@ -13,6 +13,7 @@
 
 #include <trapgate/trapgate.h>
 
+#include "backend_names.h"
 #include "bounded.h"
 #include "check.h"
 #include "hostile.h"
@@ -147,15 +148,6 @@ static int list(void)
     for (size_t i = 0; i < CASE_COUNT; i++)
         puts(cases[i].name);
     return 0;
-}
-
-static uint32_t backend_by_name(const char *name)
-{
-    if (strcmp(name, "ptrace") == 0)
-        return TG_BACKEND_PTRACE;
-    if (strcmp(name, "systrap") == 0)
-        return TG_BACKEND_SYSTRAP;
-    return TG_BACKEND_AUTO;
 }
 
 static void skip_unless_available(uint32_t backend)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend_names.h"
 #include "check.h"
 #include "guest.h"
 
@@ -72,11 +73,6 @@ static void check_outcome(const struct outcome *outcome, const struct verdict *v
     else if (outcome->result)
         check_words(verdict, outcome->failed);
 }
-
-static const struct {
-    const char *name;
-    uint32_t backend;
-} backends[] = {{"ptrace", TG_BACKEND_PTRACE}, {"systrap", TG_BACKEND_SYSTRAP}, {"auto", TG_BACKEND_AUTO}};
 
 /* AUTO works where one of them does, and says what is wrong with each where none does. systrap comes first. */
 static void check_auto(const struct outcome *outcome, const struct environment *environment)
@@ -161,9 +157,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return list();
-    for (size_t i = 0; argc >= 3 && i < ARRAY_SIZE(backends); i++)
-        if (strcmp(argv[1], backends[i].name) == 0)
-            return run_named(backends[i].backend, argv[2], argv[3]);
+    if (argc >= 3 && (backend_by_name(argv[1]) || strcmp(argv[1], "auto") == 0))
+        return run_named(backend_by_name(argv[1]), argv[2], argv[3]);
     fprintf(stderr, "usage: hosts ptrace|systrap|auto ENVIRONMENT | --list\n");
     return 2;
 }

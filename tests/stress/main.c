@@ -10,6 +10,7 @@
 
 #include <trapgate/trapgate.h>
 
+#include "backend_names.h"
 #include "stress.h"
 
 static const struct stress_case {
@@ -50,15 +51,6 @@ static int list(void)
     for (size_t i = 0; i < CASE_COUNT; i++)
         puts(cases[i].name);
     return 0;
-}
-
-static uint32_t backend_by_name(const char *name)
-{
-    if (strcmp(name, "ptrace") == 0)
-        return TG_BACKEND_PTRACE;
-    if (strcmp(name, "systrap") == 0)
-        return TG_BACKEND_SYSTRAP;
-    return TG_BACKEND_AUTO;
 }
 
 int main(int argc, char **argv)
