@@ -7,7 +7,9 @@
 #include "core/subprocess_life.h"
 #include "core/systrap/death.h"
 #include "core/systrap/events.h"
+#include "core/systrap/patching/patched_threads.h"
 #include "core/systrap/patching/patches.h"
+#include "core/systrap/patching/trampolines.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/slots.h"
@@ -133,10 +135,10 @@ static void other_syscall_event(struct systrap_context *context, struct tg_event
 /* Has code changed since the context was started, or since it last was run again for that? */
 static bool met_change(struct systrap_context *context)
 {
-    const uint32_t changes = patches_changes(context->bound);
-    const bool met = changes != context->changes_met;
+    const uint32_t gaps = patches_gaps(context->bound);
+    const bool met = gaps != context->gaps_met;
 
-    context->changes_met = changes;
+    context->gaps_met = gaps;
     return met;
 }
 
@@ -160,7 +162,7 @@ static enum arch_patch_meaning explain(struct systrap_context *context, const st
         return ARCH_PATCH_NOT_OURS;
     if (info->si_signo != SIGILL && info->si_signo != SIGSEGV)
         return ARCH_PATCH_NOT_OURS;
-    meaning = patches_explain(context->bound, &base->regs, &base->syscall);
+    meaning = patched_thread_explain(context->bound, &base->regs, &base->syscall);
     if (meaning != ARCH_PATCH_TRY_AGAIN)
         return meaning;
     return met_change(context) ? ARCH_PATCH_CONTINUE : ARCH_PATCH_NOT_OURS;
@@ -236,7 +238,7 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
     if (trap == TRAP_PATCHED) {
         uint32_t site = SHARED_LOAD(slot->site);
 
-        tgi_arch_patching->read_syscall(slot, patches_return_ip(&context->bound->patches, site), &base->syscall);
+        tgi_arch_patching->read_syscall(slot, trampoline_return_ip(&context->bound->patches, site), &base->syscall);
         syscall_event(context, event);
         return true;
     }

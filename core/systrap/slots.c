@@ -7,7 +7,7 @@
 #include "core/no_cancel.h"
 #include "core/subprocess_life.h"
 #include "core/systrap/death.h"
-#include "core/systrap/patching/patches.h"
+#include "core/systrap/patching/patched_threads.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
@@ -216,7 +216,7 @@ void slot_pull_regs(struct systrap_context *context)
     tgi_arch.regs_stopped(&base->regs, base->in_syscall ? &base->syscall : NULL);
     if (context->return_set)
         tgi_arch.set_return(&base->regs, context->return_value);
-    context_place_regs(base, patches_original_ip(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH);
+    context_place_regs(base, patched_thread_leave_trampoline(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH);
 }
 
 /* A stub that died held the context: its worker's signal frame is still there. False: it is in the slot. */
@@ -274,9 +274,9 @@ static void keep_resume(struct systrap_slot *slot, bool keep)
 void slot_push_state(struct systrap_context *context)
 {
     struct systrap_slot *slot = context->slot;
-    const uint32_t undone = patches_undone(&context->bound->patches);
+    const uint32_t undoings = patches_undoings(&context->bound->patches);
     /* Behind a call through a site that was undone since there may be other code than in its trampoline. */
-    const bool code_is_unchanged = undone == context->undone_at_start;
+    const bool code_is_unchanged = undoings == context->undoings_at_start;
 
     if (context_regs_place(&context->base) == REGS_HERE) {
         tgi_arch_systrap->write_regs(slot, &context->base.regs);
@@ -285,7 +285,7 @@ void slot_push_state(struct systrap_context *context)
     } else if (!code_is_unchanged) {
         keep_resume(slot, false);
     }
-    context->undone_at_start = undone;
+    context->undoings_at_start = undoings;
     if (context->fp_place == FP_BASE)
         push_fp(context, slot);
     if (context->return_set) {

@@ -10,8 +10,7 @@
 #include "core/lowest_address.h"
 #include "core/systrap/keeper.h"
 #include "core/systrap/lifetime.h"
-#include "core/systrap/patching/patch_code.h"
-#include "core/systrap/patching/patched_pages.h"
+#include "core/systrap/patching/page_orders.h"
 #include "core/systrap/patching/patches.h"
 #include "core/systrap/statistics.h"
 #include "core/systrap/stub_memory.h"
@@ -147,7 +146,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     err = systrap_template_start(platform, options, report);
     if (err)
         return err;
-    if (sp->config.patching && !patch_code_register(sp->template)) {
+    if (sp->config.patching && !page_orders_register(sp->template)) {
         sp->config.patching = false;
         /* What subprocesses inherit. */
         patches_turn_off(sp->template);

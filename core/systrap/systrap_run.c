@@ -108,7 +108,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
     context->stuck_since = 0;
     context->overdue_since = 0;
     context->met_hidden_base = false;
-    context->changes_met = 0;
+    context->gaps_met = 0;
     context->ran_on = 0;
     if (queued)
         atomic_store_explicit(&context->flight, STARTING, memory_order_release);

@@ -15,8 +15,9 @@
 #include "core/systrap/keeper.h"
 #include "core/systrap/lifetime.h"
 #include "core/systrap/orders.h"
-#include "core/systrap/patching/patch_code.h"
+#include "core/systrap/patching/code_reader.h"
 #include "core/systrap/patching/patches.h"
+#include "core/systrap/patching/trampolines.h"
 #include "core/systrap/queue_events.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
@@ -162,7 +163,7 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     };
     n = 1 + stub_memory_calls(child, &orders->calls[1]);
     if (child->patches.table_mapped)
-        orders->calls[n++] = patches_table_call(child);
+        orders->calls[n++] = trampolines_table_call(child);
     orders->calls[n++] = workers_call(child);
     memcpy(orders_of(child)->calls, orders->calls, n * sizeof(orders->calls[0]));
     err = orders_give(mother, n, &answer);
@@ -327,5 +328,5 @@ ssize_t systrap_subprocess_copy(struct tg_subprocess *base, bool to_guest, uint6
 {
     ssize_t copied = stub_copy(base, to_guest, addr, buffer, length);
 
-    return to_guest ? copied : patch_code_read(base, addr, buffer, length, copied);
+    return to_guest ? copied : code_read_original(base, addr, buffer, length, copied);
 }

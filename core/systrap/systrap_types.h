@@ -24,49 +24,13 @@
 #include "arch/arch_patching.h"
 #include "arch/arch_systrap.h"
 #include "core/backend.h"
-#include "core/systrap/patching/patched_pages.h"
+#include "core/systrap/patching/patch_types.h"
 #include "stub/systrap_protocol.h"
 
 struct systrap_context;
 struct systrap_queue;
 
 /* ---- subprocess ---- */
-
-/* How often a site has called; the map is small, two sites may take turns in a place. */
-#define PATCH_HEATS 256
-
-struct systrap_heat {
-    /* systrap_patches.lock */
-    uint64_t ip;
-    uint32_t calls;
-    uint32_t wanted; /* calls that make it worth a look */
-};
-
-struct patched_site {
-    /* systrap_patches.lock; changed with order_lock too. */
-    struct arch_patch patch;
-    bool undone;    /* its bytes are the original ones, or somebody else's */
-    uint32_t older; /* the next one of those that start in the same page; NO_SITE */
-};
-
-struct systrap_patches {
-    pthread_mutex_t lock; /* taken after order_lock */
-    _Atomic bool off;     /* atomic, any thread; never false again */
-    bool table_mapped;    /* order_lock */
-
-    /* lock, but for what is atomic: any thread looks at that. Sites and pages come and change with order_lock too. */
-    struct patched_pages pages;           /* its filter is atomic */
-    struct patched_site *sites;           /* by number of their trampoline */
-    _Atomic uint64_t *_Atomic return_ips; /* the same: behind the original instructions. Once there it never moves */
-    uint32_t count;                       /* changed with both locks, read with either */
-    uint32_t capacity;
-    uint32_t dead;           /* sites that are undone */
-    _Atomic uint32_t undone; /* how often some were */
-    uint32_t changes;        /* how often pages were away for a moment */
-    struct systrap_heat heat[PATCH_HEATS];
-    uint64_t first_heat; /* all that were ever counted are from there to last_heat */
-    uint64_t last_heat;
-};
 
 /* watchdog.c: what looks at a stub have said, each at least half a round after the one before. */
 struct systrap_watch {
@@ -171,14 +135,14 @@ struct systrap_context {
     /* The result of a call, kept here until the start: a worker that spins would take the line away in between. */
     bool return_set;
     int64_t return_value;
-    struct queue_seat *seat;  /* in the queue that it was submitted to last, while it has its slot */
-    uint32_t undone_at_start; /* systrap_patches.undone, when it was given to the stub last */
-    uint32_t changes_met;     /* since it was started: what patches_changes() said when it last trapped for that; 0 */
-    uint32_t ran_on;          /* since it was started: how often it ran on after a stop that was nobody's business */
-    bool met_hidden_base;     /* since it was started: patches were turned off for it */
-    int64_t overdue_since;    /* watchdog.c, by its subprocess's clock; 0: it is not. While in flight: lock of that */
-    uint32_t futile_spins;    /* waits in a row for which spinning was too short */
-    int64_t stuck_since;      /* as overdue_since: since when it has been stuck */
+    struct queue_seat *seat;    /* in the queue that it was submitted to last, while it has its slot */
+    uint32_t undoings_at_start; /* systrap_patches.undoings, when it was given to the stub last */
+    uint32_t gaps_met;          /* since it was started: what patches_gaps() said when it last trapped for that; 0 */
+    uint32_t ran_on;            /* since it was started: how often it ran on after a stop that was nobody's business */
+    bool met_hidden_base;       /* since it was started: patches were turned off for it */
+    int64_t overdue_since;      /* watchdog.c, by its subprocess's clock; 0: it is not. While in flight: lock of that */
+    uint32_t futile_spins;      /* waits in a row for which spinning was too short */
+    int64_t stuck_since;        /* as overdue_since: since when it has been stuck */
 
     /* While submitted to a queue: */
     struct list of_queue;                /* systrap_queue.lock */

@@ -6,7 +6,7 @@
 
 #include "core/systrap/patching/patched_pages.h"
 
-#define PAGE 0x1000ull
+#define PAGE 0x1000u
 
 static struct patched_pages mother;
 static struct patched_pages child;
@@ -14,8 +14,8 @@ static struct patched_pages child;
 static int begin(void **state)
 {
     (void)state;
-    patched_pages_init(&mother);
-    patched_pages_init(&child);
+    patched_pages_init(&mother, PAGE);
+    patched_pages_init(&child, PAGE);
     return 0;
 }
 
@@ -34,16 +34,18 @@ static void records(void **state)
     srand(4711);
     for (int i = 0; i < 5000; i++) {
         const uint64_t addr = (uint64_t)(rand() % 1000) * PAGE;
-        const struct patched_page *page = patched_page_get(&mother, addr, PAGE);
+        const struct patched_page *page = patched_page_get(&mother, addr);
 
         assert_non_null(page);
         assert_int_equal(page->addr, addr);
-        assert_ptr_equal(patched_page_find(&mother, addr), page);
+        assert_ptr_equal(patched_page_of(&mother, addr), page);
+        assert_ptr_equal(patched_page_of(&mother, addr + PAGE - 1), page);
+        assert_ptr_equal(patched_page_get(&mother, addr + (uint64_t)(rand() % (int)PAGE)), page);
     }
     assert_in_range(mother.count, 900, 1000);
     for (uint32_t i = 1; i < mother.count; i++)
         assert_true(mother.records[i - 1].addr < mother.records[i].addr);
-    assert_null(patched_page_find(&mother, 1000 * PAGE));
+    assert_null(patched_page_of(&mother, 1000 * PAGE));
     assert_int_equal(patched_pages_from(&mother, 1000 * PAGE), mother.count);
     assert_int_equal(patched_pages_from(&mother, 0), 0);
 }
@@ -52,13 +54,13 @@ static void records(void **state)
 static void filter(void **state)
 {
     (void)state;
-    assert_false(patched_pages_maybe(&mother, 0x7fff00001000, 64 * PAGE, PAGE));
-    assert_non_null(patched_page_get(&mother, 0x7fff00003000, PAGE));
-    assert_true(patched_pages_maybe(&mother, 0x7fff00003fff, 1, PAGE));
-    assert_false(patched_pages_maybe(&mother, 0x7fff00002fff, 1, PAGE));
-    assert_true(patched_pages_maybe(&mother, 0x7fff00002fff, 2, PAGE));
-    assert_false(patched_pages_maybe(&mother, 0x7fff00004000, 100 * PAGE, PAGE));
-    assert_true(patched_pages_maybe(&mother, 0x10000, FILTER_BITS * PAGE, PAGE));
+    assert_false(patched_pages_maybe(&mother, 0x7fff00001000, 64 * PAGE));
+    assert_non_null(patched_page_get(&mother, 0x7fff00003000));
+    assert_true(patched_pages_maybe(&mother, 0x7fff00003fff, 1));
+    assert_false(patched_pages_maybe(&mother, 0x7fff00002fff, 1));
+    assert_true(patched_pages_maybe(&mother, 0x7fff00002fff, 2));
+    assert_false(patched_pages_maybe(&mother, 0x7fff00004000, 100 * PAGE));
+    assert_true(patched_pages_maybe(&mother, 0x10000, FILTER_BITS * PAGE));
 }
 
 static void code_numbers(void **state)
@@ -75,7 +77,7 @@ static void code_numbers(void **state)
          code = patched_pages_take_codes(&mother, 1))
         last = code;
     assert_int_equal(last, CODE_PAGES - 1);
-    assert_int_equal(mother.code_free, 0);
+    assert_int_equal(patched_pages_codes_left(&mother), 0);
     patched_pages_free_code(&mother, NO_PAGE);
     patched_pages_free_code(&mother, 7);
     assert_int_equal(patched_pages_take_codes(&mother, 2), NO_PAGE);
@@ -86,7 +88,7 @@ static void code_numbers(void **state)
 static void shared_code(void **state)
 {
     (void)state;
-    struct patched_page *page = patched_page_get(&mother, 5 * PAGE, PAGE);
+    struct patched_page *page = patched_page_get(&mother, 5 * PAGE);
 
     page->code = patched_pages_take_codes(&mother, 1);
     page->aside = patched_pages_take_aside(&mother);
@@ -95,11 +97,11 @@ static void shared_code(void **state)
     assert_int_equal(patched_pages_take_codes(&mother, 1), 1);
     patched_pages_free_code(&mother, 1);
     assert_int_equal(patched_pages_take_codes(&mother, 1), 1);
-    assert_int_equal(patched_page_find(&child, 5 * PAGE)->code, NO_PAGE);
-    assert_int_equal(patched_page_find(&child, 5 * PAGE)->aside, 0);
+    assert_int_equal(patched_page_of(&child, 5 * PAGE)->code, NO_PAGE);
+    assert_int_equal(patched_page_of(&child, 5 * PAGE)->aside, 0);
     assert_int_equal(patched_pages_take_aside(&child), 1);
     assert_int_equal(patched_pages_take_codes(&child, 1), 0);
-    assert_true(patched_pages_maybe(&child, 5 * PAGE, 1, PAGE));
+    assert_true(patched_pages_maybe(&child, 5 * PAGE, 1));
 }
 
 /* As long as there is room, what is patched can be undone. */
@@ -117,10 +119,10 @@ static void room(void **state)
     assert_int_equal(sites, ASIDE_PAGES);
     assert_true(patched_pages_room(&mother, 0, 1));
     assert_false(patched_pages_room(&mother, 1, 1));
-    assert_true(mother.code_free >= mother.crossings);
+    assert_true(patched_pages_codes_left(&mother) >= mother.crossings);
     while (patched_pages_room(&mother, 0, 1))
         patched_pages_take_codes(&mother, 1);
-    assert_true(mother.code_free >= mother.crossings);
+    assert_true(patched_pages_codes_left(&mother) >= mother.crossings);
 }
 
 int main(void)

@@ -8,10 +8,10 @@
 #define RECORDS_FIRST 16
 #define CODES_AT_ONCE 2 /* that one change takes, at most */
 
-void patched_pages_init(struct patched_pages *pages)
+void patched_pages_init(struct patched_pages *pages, uint32_t page_size)
 {
     memset(pages, 0, sizeof(*pages));
-    pages->code_free = CODE_PAGES;
+    pages->page_size = page_size;
 }
 
 void patched_pages_destroy(struct patched_pages *pages)
@@ -59,7 +59,6 @@ uint32_t patched_pages_take_codes(struct patched_pages *pages, uint32_t n)
             continue;
         set_bit(pages->code_used, code);
         set_bit(pages->code_used, code + n - 1);
-        pages->code_free -= n;
         return code;
     }
     return NO_PAGE;
@@ -70,17 +69,27 @@ void patched_pages_free_code(struct patched_pages *pages, uint32_t code)
     if (code == NO_PAGE || is_set(pages->code_shared, code))
         return;
     clear_bit(pages->code_used, code);
-    pages->code_free++;
+}
+
+static uint32_t bits_left(const uint64_t *bits, uint32_t size)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < size / 64; i++)
+        left += (uint32_t)__builtin_popcountll(~bits[i]);
+    return left;
+}
+
+uint32_t patched_pages_codes_left(const struct patched_pages *pages)
+{
+    return bits_left(pages->code_used, CODE_PAGES);
 }
 
 /* Undoing a site in two pages may take a code page that its neighbours stay in: that one is always left. */
 bool patched_pages_room(const struct patched_pages *pages, uint32_t new_pages, uint32_t codes)
 {
-    uint32_t aside_free = 0;
-
-    for (uint32_t i = 0; i < ASIDE_PAGES / 64; i++)
-        aside_free += (uint32_t)__builtin_popcountll(~pages->aside_used[i]);
-    return aside_free >= new_pages && pages->code_free >= codes + pages->crossings + CODES_AT_ONCE;
+    return bits_left(pages->aside_used, ASIDE_PAGES) >= new_pages &&
+           patched_pages_codes_left(pages) >= codes + pages->crossings + CODES_AT_ONCE;
 }
 
 /* ---- records ---- */
@@ -101,11 +110,18 @@ uint32_t patched_pages_from(const struct patched_pages *pages, uint64_t addr)
     return low;
 }
 
-struct patched_page *patched_page_find(const struct patched_pages *pages, uint64_t addr)
+/* Of the page that begins at start. */
+static bool is_record_of(const struct patched_pages *pages, uint32_t index, uint64_t start)
 {
-    const uint32_t index = patched_pages_from(pages, addr);
+    return index < pages->count && pages->records[index].addr == start;
+}
 
-    return index < pages->count && pages->records[index].addr == addr ? &pages->records[index] : NULL;
+struct patched_page *patched_page_of(const struct patched_pages *pages, uint64_t addr)
+{
+    const uint64_t start = patched_page_start(pages, addr);
+    const uint32_t index = patched_pages_from(pages, start);
+
+    return is_record_of(pages, index, start) ? &pages->records[index] : NULL;
 }
 
 static bool make_room(struct patched_pages *pages)
@@ -123,39 +139,41 @@ static bool make_room(struct patched_pages *pages)
     return true;
 }
 
-static uint32_t filter_bit(uint64_t addr, uint64_t page_size)
+static uint32_t filter_bit(uint64_t page_number)
 {
-    return (uint32_t)(addr / page_size % FILTER_BITS);
+    return (uint32_t)(page_number % FILTER_BITS);
 }
 
-struct patched_page *patched_page_get(struct patched_pages *pages, uint64_t addr, uint64_t page_size)
+struct patched_page *patched_page_get(struct patched_pages *pages, uint64_t addr)
 {
-    const uint32_t index = patched_pages_from(pages, addr);
-    const uint32_t bit = filter_bit(addr, page_size);
+    const uint64_t start = patched_page_start(pages, addr);
+    const uint32_t index = patched_pages_from(pages, start);
+    const uint32_t bit = filter_bit(start / pages->page_size);
     struct patched_page *page;
 
-    if (index < pages->count && pages->records[index].addr == addr)
+    if (is_record_of(pages, index, start))
         return &pages->records[index];
     if (!make_room(pages))
         return NULL;
     page = &pages->records[index];
     memmove(page + 1, page, (pages->count - index) * sizeof(*page));
     *page =
-        (struct patched_page){.addr = addr, .newest = NO_SITE, .crossing = NO_SITE, .aside = NO_PAGE, .code = NO_PAGE};
+        (struct patched_page){.addr = start, .newest = NO_SITE, .crossing = NO_SITE, .aside = NO_PAGE, .code = NO_PAGE};
     pages->count++;
     atomic_fetch_or(&pages->filter[bit / 64], UINT64_C(1) << bit % 64);
     return page;
 }
 
 /* Whoever has copied a page with bytes that are not the guest's finds its bit: it was set before they came. */
-bool patched_pages_maybe(const struct patched_pages *pages, uint64_t addr, size_t length, uint64_t page_size)
+bool patched_pages_maybe(const struct patched_pages *pages, uint64_t addr, size_t length)
 {
-    const uint64_t last = (addr + length - 1) / page_size;
+    const uint64_t first = addr / pages->page_size;
+    const uint64_t last = (addr + length - 1) / pages->page_size;
 
-    if (last - addr / page_size >= FILTER_BITS)
+    if (last - first >= FILTER_BITS)
         return true;
-    for (uint64_t number = addr / page_size; number <= last; number++) {
-        const uint32_t bit = (uint32_t)(number % FILTER_BITS);
+    for (uint64_t number = first; number <= last; number++) {
+        const uint32_t bit = filter_bit(number);
 
         if (atomic_load_explicit(&pages->filter[bit / 64], memory_order_relaxed) >> bit % 64 & 1)
             return true;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Pages of guest code that have, or had, patched calls. While some bytes of a
+ * Pages of guest code that have, or had, patched sites. While some bytes of a
  * page are others than the guest's, a page of the stub's file is in its place
  * (a code page), and the page itself is set aside: moved to an address of the
  * stub's region, with all that it is, until it is put back.
  *
- * Plain data: who calls holds the patches' lock, but for patched_pages_maybe().
+ * Plain data: whoever calls holds the patches' lock, but for
+ * patched_pages_maybe().
  */
 #ifndef CORE_SYSTRAP_PATCHING_PATCHED_PAGES_H
 #define CORE_SYSTRAP_PATCHING_PATCHED_PAGES_H
@@ -23,11 +24,11 @@
 
 struct patched_page {
     uint64_t addr;
-    uint32_t newest;     /* site that starts here, and leads to the older ones: systrap_patches.sites */
+    uint32_t newest;     /* site that starts here, and leads to the older ones: site_table.sites */
     uint32_t site_count; /* of that list */
-    uint32_t crossing;   /* the site of it that goes on in the next page and is not undone; NO_SITE */
-    uint32_t live;       /* sites, not undone, with bytes here */
-    uint32_t changes;    /* how often its sites were undone */
+    uint32_t crossing;   /* the live site of it that goes on in the next page; NO_SITE */
+    uint32_t live;       /* live sites with bytes here */
+    uint32_t undoings;   /* how often its sites were undone */
     uint32_t aside;      /* where the page is meanwhile; NO_PAGE: in its place */
     uint32_t code;       /* what is in its place; NO_PAGE: one of an ancestor's file */
 };
@@ -36,8 +37,8 @@ struct patched_pages {
     struct patched_page *records; /* by address; none ever goes */
     uint32_t count;
     uint32_t capacity;
-    uint32_t crossings; /* sites, not undone, in two pages */
-    uint32_t code_free;
+    uint32_t crossings; /* live sites in two pages */
+    uint32_t page_size; /* never changes */
     uint64_t aside_used[ASIDE_PAGES / 64];
     uint64_t code_used[CODE_PAGES / 64];
     uint64_t code_shared[CODE_PAGES / 64]; /* by children, whose code must stay what it is */
@@ -45,20 +46,26 @@ struct patched_pages {
     _Atomic uint64_t filter[FILTER_BITS / 64];
 };
 
-void patched_pages_init(struct patched_pages *pages);
+void patched_pages_init(struct patched_pages *pages, uint32_t page_size);
 void patched_pages_destroy(struct patched_pages *pages);
 /* Of a child, which finds what is set aside in the same places. 0 or -ENOMEM. */
 int patched_pages_inherit(struct patched_pages *child, struct patched_pages *mother);
 
-/* The first record at addr or behind: its index, or the count. */
-uint32_t patched_pages_from(const struct patched_pages *pages, uint64_t addr);
-/* NULL: there is none. */
-struct patched_page *patched_page_find(const struct patched_pages *pages, uint64_t addr);
-/* The same, made if need be; NULL: there is no memory. Records that were found before have moved. */
-struct patched_page *patched_page_get(struct patched_pages *pages, uint64_t addr, uint64_t page_size);
+/* Where the page begins that holds addr. */
+static inline uint64_t patched_page_start(const struct patched_pages *pages, uint64_t addr)
+{
+    return addr & ~((uint64_t)pages->page_size - 1);
+}
 
-/* May a page there have a record? For ranges of many pages always. */
-bool patched_pages_maybe(const struct patched_pages *pages, uint64_t addr, size_t length, uint64_t page_size);
+/* The first record of a page that begins at addr or behind: its index, or the count. */
+uint32_t patched_pages_from(const struct patched_pages *pages, uint64_t addr);
+/* Of the page that holds addr; NULL: there is none. */
+struct patched_page *patched_page_of(const struct patched_pages *pages, uint64_t addr);
+/* The same, made if need be; NULL: there is no memory. Records that were found before have moved. */
+struct patched_page *patched_page_get(struct patched_pages *pages, uint64_t addr);
+
+/* May a page there have a record? For ranges of many pages always. Any thread. */
+bool patched_pages_maybe(const struct patched_pages *pages, uint64_t addr, size_t length);
 
 /* A number, or NO_PAGE: none is left. */
 uint32_t patched_pages_take_aside(struct patched_pages *pages);
@@ -68,7 +75,9 @@ uint32_t patched_pages_take_codes(struct patched_pages *pages, uint32_t n);
 /* Nobody maps it any more, unless a child does. */
 void patched_pages_free_code(struct patched_pages *pages, uint32_t code);
 
-/* Is there room for a site in so many pages, and for undoing all there are afterwards? */
+uint32_t patched_pages_codes_left(const struct patched_pages *pages);
+
+/* Is there room for a patch in so many new pages, and for undoing all there are afterwards? */
 bool patched_pages_room(const struct patched_pages *pages, uint32_t new_pages, uint32_t codes);
 
 #endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What a subprocess knows of its patched calls. The words: docs/glossary.md. */
+#ifndef CORE_SYSTRAP_PATCHING_PATCH_TYPES_H
+#define CORE_SYSTRAP_PATCHING_PATCH_TYPES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/systrap/patching/site_heat.h"
+#include "core/systrap/patching/site_table.h"
+
+struct systrap_patches {
+    pthread_mutex_t lock; /* taken after order_lock */
+    _Atomic bool off;     /* atomic, any thread; never false again */
+    bool table_mapped;    /* order_lock: the pointers to the trampolines are there */
+
+    /* Changed with order_lock and lock, read with either, but for what says otherwise. */
+    struct site_table sites;              /* the filter of its pages is atomic: any thread looks at it */
+    _Atomic uint64_t *_Atomic return_ips; /* atomic, any thread: behind the calls of sites. Once there it never moves */
+    _Atomic uint32_t undoings;            /* atomic, any thread: how often sites were undone */
+    uint32_t gaps;                        /* how often pages were away for a moment */
+
+    /* lock */
+    struct heat_map heat;
+};
+
+#endif
