@@ -4,6 +4,7 @@
 #define ARCH_ARCH_PATCHING_H
 
 #include "arch/arch_systrap.h"
+#include "arch/patch_refusal.h"
 
 /* A system call instruction that is replaced by a jump to a trampoline. */
 #define ARCH_PATCH_BYTES 32
@@ -43,9 +44,9 @@ struct arch_patching {
     uint32_t code_after;
     uint8_t trap_byte; /* stands for code that is not there */
 
-    /* 0: the plan and its trampoline are written; else why not: TG_PATCH_REFUSED_* plus one. */
-    uint32_t (*plan)(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
-                     size_t *trampoline_length);
+    /* PATCH_OK: the patch and its trampoline are written. */
+    enum patch_refusal (*plan)(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
+                               size_t *trampoline_length);
     /* Behind the original instruction. */
     uint64_t (*return_ip)(const struct arch_patch *patch);
     /* Where a thread is that was stopped at this offset in the trampoline. */

@@ -43,12 +43,11 @@ static const char *const pattern_names[PATCH_PATTERNS] = {
     [PATCH_AFTER] = "after",
 };
 
-static const char *const refusal_names[PATCH_REFUSALS] = {
-    [PATCH_OK] = "none",
-    [PATCH_REFUSED_REQUEST] = "bad request",
+static const char *const refusal_names[PATCH_OK + 1] = {
+    [PATCH_REFUSED_OTHER] = "bad request",
     [PATCH_REFUSED_NO_SYSCALL] = "no syscall there",
     [PATCH_REFUSED_SIGNAL_RETURN] = "signal return",
-    [PATCH_REFUSED_UNKNOWN_BYTES] = "unknown bytes",
+    [PATCH_REFUSED_UNREADABLE] = "unknown bytes",
     [PATCH_REFUSED_NO_MOV] = "no mov of the number",
     [PATCH_REFUSED_DECOY] = "decoy",
     [PATCH_REFUSED_PAGE_EDGE] = "page edge",
@@ -58,6 +57,10 @@ static const char *const refusal_names[PATCH_REFUSALS] = {
     [PATCH_REFUSED_REGISTER] = "rsp, rcx or r11 in a neighbour",
     [PATCH_REFUSED_UNLISTED] = "unlisted neighbour",
     [PATCH_REFUSED_NO_ROOM] = "no room",
+    [PATCH_REFUSED_MAPPING] = "mapping",
+    [PATCH_REFUSED_FULL] = "full",
+    [PATCH_REFUSED_CHANGES] = "changes",
+    [PATCH_OK] = "none",
 };
 
 const char *patch_pattern_name(enum patch_pattern pattern)
@@ -67,7 +70,7 @@ const char *patch_pattern_name(enum patch_pattern pattern)
 
 const char *patch_refusal_name(enum patch_refusal refusal)
 {
-    return (unsigned int)refusal < PATCH_REFUSALS ? refusal_names[refusal] : "?";
+    return (unsigned int)refusal <= PATCH_OK ? refusal_names[refusal] : "?";
 }
 
 /* Bytes */
@@ -317,7 +320,7 @@ static enum patch_refusal decode_neighbour(const struct window *window, uint64_t
         length = INSTRUCTION_MAX;
     status = ZydisDecoderDecodeFull(&window->decoder, window_at(window, addr), length, &d->instruction, d->operands);
     if (status == ZYDIS_STATUS_NO_MORE_DATA)
-        return PATCH_REFUSED_UNKNOWN_BYTES;
+        return PATCH_REFUSED_UNREADABLE;
     return ZYAN_FAILED(status) ? PATCH_REFUSED_UNDECODABLE : neighbour_refusal(d, accesses_allowed);
 }
 
@@ -457,7 +460,7 @@ static enum patch_refusal decoy_refusal(const struct window *window, uint64_t ad
 {
     for (uint64_t back = 1; back < INSTRUCTION_MAX; back++) {
         if (!window_has(window, addr - back, addr))
-            return PATCH_REFUSED_UNKNOWN_BYTES;
+            return PATCH_REFUSED_UNREADABLE;
         if (covers(window, addr - back, addr, syscall_addr, nr))
             return PATCH_REFUSED_DECOY;
     }
@@ -500,7 +503,7 @@ static enum patch_refusal plan_before(const struct patch_request *request, const
         else if (is_mov_of(window, form, request->nr, mov_addr))
             return plan_mov(request, window, form, plan);
     }
-    return unknown ? PATCH_REFUSED_UNKNOWN_BYTES : PATCH_REFUSED_NO_MOV;
+    return unknown ? PATCH_REFUSED_UNREADABLE : PATCH_REFUSED_NO_MOV;
 }
 
 /* The trampoline */
@@ -558,9 +561,9 @@ static bool request_is_sound(const struct patch_request *request)
 static enum patch_refusal site_refusal(const struct patch_request *request, const struct window *window)
 {
     if (!request_is_sound(request))
-        return PATCH_REFUSED_REQUEST;
+        return PATCH_REFUSED_OTHER;
     if (!window_has(window, request->ip - SYSCALL_LENGTH, request->ip))
-        return PATCH_REFUSED_UNKNOWN_BYTES;
+        return PATCH_REFUSED_UNREADABLE;
     if (memcmp(window_at(window, request->ip - SYSCALL_LENGTH), syscall_code, SYSCALL_LENGTH) != 0)
         return PATCH_REFUSED_NO_SYSCALL;
     if (request->nr == NR_RT_SIGRETURN || request->nr == NR_X32_RT_SIGRETURN)
@@ -599,6 +602,8 @@ enum patch_refusal patch_plan_make(const struct patch_request *request, struct p
     };
 
     memset(plan, 0, sizeof(*plan));
+    plan->refusal_before = PATCH_OK;
+    plan->refusal_after = PATCH_OK;
     plan->refusal = site_refusal(request, &window);
     if (plan->refusal == PATCH_OK &&
         ZYAN_FAILED(ZydisDecoderInit(&window.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))

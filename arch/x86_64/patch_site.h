@@ -32,6 +32,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/patch_refusal.h"
+
 #define PATCH_JUMP_LENGTH    7
 #define PATCH_SITE_MAX       32 /* bytes that one site replaces, at most */
 #define PATCH_TRAMPOLINE_MAX 128
@@ -53,24 +55,6 @@ enum patch_pattern {
     PATCH_BEFORE_OTHER,   /* a longer mov of the number: the jump replaces that alone, the syscall stays */
     PATCH_AFTER,          /* syscall and what follows it */
     PATCH_PATTERNS,
-};
-
-enum patch_refusal {
-    PATCH_OK,
-    PATCH_REFUSED_REQUEST,       /* addresses that cannot be, table entry or trampoline out of line */
-    PATCH_REFUSED_NO_SYSCALL,    /* there is no syscall instruction: changed or patched since */
-    PATCH_REFUSED_SIGNAL_RETURN, /* never continues behind the call, and unwinders know it by its bytes */
-    PATCH_REFUSED_UNKNOWN_BYTES, /* the answer depends on bytes that could not be read */
-    PATCH_REFUSED_NO_MOV,        /* what is before the syscall does not set the number that was seen */
-    PATCH_REFUSED_DECOY,         /* what looks like that mov can be the end of other instructions */
-    PATCH_REFUSED_PAGE_EDGE,     /* two pages that may not both be changed: the caller knows */
-    PATCH_REFUSED_UNDECODABLE,   /* no instruction behind the syscall */
-    PATCH_REFUSED_RELATIVE,      /* a neighbour jumps, calls, traps or uses rip */
-    PATCH_REFUSED_MEMORY,        /* a neighbour uses memory in a way that differs behind a patched call */
-    PATCH_REFUSED_REGISTER,      /* a neighbour changes rsp, or sees what the trampoline left in rcx or r11 */
-    PATCH_REFUSED_UNLISTED,      /* a neighbour that is not on the list of those known to be harmless */
-    PATCH_REFUSED_NO_ROOM,       /* a neighbour starts at a byte of the jump that does not trap */
-    PATCH_REFUSALS,
 };
 
 struct patch_request {

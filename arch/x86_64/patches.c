@@ -9,8 +9,6 @@
 #include "x86_64.h"
 
 _Static_assert(PATCH_SITE_MAX <= ARCH_PATCH_BYTES, "a site's bytes fit");
-_Static_assert(PATCH_REFUSED_NO_SYSCALL == TG_PATCH_REFUSED_NO_SYSCALL + 1, "refusals have the public order");
-_Static_assert(PATCH_REFUSED_NO_ROOM == TG_PATCH_REFUSED_NO_ROOM + 1, "to the last one");
 _Static_assert(sizeof(struct patch_site) <= sizeof(((struct arch_patch *)0)->own), "a site fits");
 
 static struct patch_site site_of(const struct arch_patch *patch)
@@ -21,8 +19,8 @@ static struct patch_site site_of(const struct arch_patch *patch)
     return site;
 }
 
-uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
-                        size_t *trampoline_length)
+enum patch_refusal x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch,
+                                  uint8_t *trampoline, size_t *trampoline_length)
 {
     const struct patch_request wanted = {
         .ip = request->ip,
@@ -48,7 +46,7 @@ uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_pa
     memcpy(patch->own, &plan.site, sizeof(plan.site));
     memcpy(trampoline, plan.trampoline, plan.trampoline_length);
     *trampoline_length = plan.trampoline_length;
-    return 0;
+    return PATCH_OK;
 }
 
 uint64_t x86_patch_return_ip(const struct arch_patch *patch)

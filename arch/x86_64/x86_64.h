@@ -83,8 +83,8 @@ bool x86_systrap_fp_from_frame(void *image, size_t size, const uint8_t *frame_fp
 uint32_t x86_systrap_error_access(const struct arch_trap *trap);
 
 /* patches.c */
-uint32_t x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
-                        size_t *trampoline_length);
+enum patch_refusal x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch,
+                                  uint8_t *trampoline, size_t *trampoline_length);
 uint64_t x86_patch_return_ip(const struct arch_patch *patch);
 uint64_t x86_patch_original_ip(const struct arch_patch *patch, uint64_t offset);
 bool x86_forbids_patching(const tg_regs *regs);

@@ -34,8 +34,8 @@ static enum patch_refusal choose_plan(struct systrap_subprocess *subprocess, con
 
     if (*known) {
         refusal = site_plan_make(subprocess, syscall, site_table_number(sites, *known), plan);
-        if (refusal == PATCH_NOT_REFUSED && site_plan_is_of(plan, *known))
-            return PATCH_NOT_REFUSED;
+        if (refusal == PATCH_OK && site_plan_is_of(plan, *known))
+            return PATCH_OK;
         *known = NULL;
     }
     if (!site_table_has_number(sites, syscall->ip - 1))
@@ -55,9 +55,9 @@ static enum patch_refusal examine(struct systrap_subprocess *subprocess, const s
     if (!patch_may_change(subprocess, addr))
         return PATCH_REFUSED_MAPPING;
     refusal = choose_plan(subprocess, syscall, known, plan);
-    if (refusal != PATCH_NOT_REFUSED)
+    if (refusal != PATCH_OK)
         return refusal;
-    return may_change_all(subprocess, &plan->patch) ? PATCH_NOT_REFUSED : PATCH_REFUSED_PAGE_EDGE;
+    return may_change_all(subprocess, &plan->patch) ? PATCH_OK : PATCH_REFUSED_PAGE_EDGE;
 }
 
 /* ---- doing it ---- */
@@ -90,7 +90,7 @@ static enum patch_refusal put_site(struct systrap_subprocess *subprocess, struct
     err = code_writer_put(subprocess, site_table_number(sites, site));
     if (err == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-    return err ? PATCH_REFUSED_OTHER : PATCH_NOT_REFUSED;
+    return err ? PATCH_REFUSED_OTHER : PATCH_OK;
 }
 
 /* ---- what came of it ---- */
@@ -132,9 +132,9 @@ enum patch_outcome patch_decide(struct systrap_subprocess *subprocess, const str
     if (wanted > heat->calls)
         return put_off(subprocess, heat, wanted);
     refusal = examine(subprocess, syscall, &known, &plan);
-    if (refusal == PATCH_NOT_REFUSED)
+    if (refusal == PATCH_OK)
         refusal = put_site(subprocess, known, &plan);
-    if (refusal != PATCH_NOT_REFUSED) {
+    if (refusal != PATCH_OK) {
         count_refusal(subprocess, refusal);
         return PATCH_NEVER;
     }

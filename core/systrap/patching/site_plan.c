@@ -47,11 +47,8 @@ enum patch_refusal site_plan_make(struct systrap_subprocess *subprocess, const s
         .region = systrap_platform(subprocess->base.platform)->region,
     };
 
-    uint32_t refusal;
-
     request.code_length = read_code(subprocess, syscall->ip, code, &request.code_addr);
-    refusal = tgi_arch_patching->plan(&request, &plan->patch, plan->trampoline, &plan->trampoline_length);
-    return refusal ? (enum patch_refusal)(refusal - 1) : PATCH_NOT_REFUSED;
+    return tgi_arch_patching->plan(&request, &plan->patch, plan->trampoline, &plan->trampoline_length);
 }
 
 bool site_plan_is_of(const struct site_plan *plan, const struct patched_site *site)

@@ -12,7 +12,7 @@ struct site_plan {
     size_t trampoline_length;
 };
 
-/* With the trampoline of this number; order_lock is held. PATCH_NOT_REFUSED: it is there. */
+/* With the trampoline of this number; order_lock is held. PATCH_OK: it is there. */
 enum patch_refusal site_plan_make(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
                                   uint32_t number, struct site_plan *plan);
 /* Would it do what this site's patch did? Then the trampoline that is there will do. */

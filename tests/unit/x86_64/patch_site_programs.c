@@ -27,7 +27,7 @@ struct coverage {
     unsigned int syscalls;
     unsigned int numbers; /* whose number could be told from the code */
     unsigned int patterns[PATCH_PATTERNS];
-    unsigned int refusals[PATCH_REFUSALS];
+    unsigned int refusals[PATCH_OK];
     unsigned int misplaced; /* a mov that is none when the code is read forwards, and nothing that excuses it */
     unsigned int movs;      /* every `mov $imm32,%eax` of the code, as if a syscall followed */
     unsigned int movs_refused;
@@ -235,7 +235,7 @@ static void print_coverage(const char *path, const struct coverage *coverage)
     for (unsigned int i = PATCH_NONE + 1; i < PATCH_PATTERNS; i++)
         printf("  %5u %s\n", coverage->patterns[i], patch_pattern_name(i));
     printf("  %5u not patched\n", coverage->patterns[PATCH_NONE]);
-    for (unsigned int i = PATCH_OK + 1; i < PATCH_REFUSALS; i++)
+    for (unsigned int i = 0; i < PATCH_OK; i++)
         if (coverage->refusals[i])
             printf("  %5u   %s\n", coverage->refusals[i], patch_refusal_name(i));
     printf("  movs of the code, as if a syscall followed: %u, refused %u; the same bytes elsewhere: %u, accepted %u\n",

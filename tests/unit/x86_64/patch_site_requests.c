@@ -30,7 +30,7 @@ static void refused_requests(void **state)
     bad[8].code_length = SIZE_MAX;
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         memset(&plan, 0x5a, sizeof(plan));
-        assert_int_equal(patch_plan_make(&bad[i], &plan), PATCH_REFUSED_REQUEST);
+        assert_int_equal(patch_plan_make(&bad[i], &plan), PATCH_REFUSED_OTHER);
         assert_int_equal(plan.site.pattern, PATCH_NONE);
     }
     assert_int_equal(patch_plan_make(&good, &plan), PATCH_OK);
@@ -84,22 +84,22 @@ static void windows_cut_short(void **state)
     for (size_t from = 0; from <= before.length; from++) {
         for (size_t to = from; to <= before.length; to++) {
             const bool known = from <= at - 5 - 14 && to >= at + 2;
-            assert_int_equal(plan_part(&before, from, to, &plan), known ? PATCH_OK : PATCH_REFUSED_UNKNOWN_BYTES);
+            assert_int_equal(plan_part(&before, from, to, &plan), known ? PATCH_OK : PATCH_REFUSED_UNREADABLE);
         }
     }
     for (size_t from = 0; from <= after.length; from++) {
         for (size_t to = from; to <= after.length; to++) {
             const bool known = from <= MARGIN && to >= MARGIN + 8;
-            assert_int_equal(plan_part(&after, from, to, &plan), known ? PATCH_OK : PATCH_REFUSED_UNKNOWN_BYTES);
+            assert_int_equal(plan_part(&after, from, to, &plan), known ? PATCH_OK : PATCH_REFUSED_UNREADABLE);
         }
     }
     /* What the header says is the most that is needed. */
     assert_int_equal(plan_part(&longest, at + 5 - PATCH_WINDOW_BEFORE, at + 5 + 2, &plan), PATCH_OK);
-    assert_int_equal(plan_part(&longest, at + 6 - PATCH_WINDOW_BEFORE, at + 5 + 2, &plan), PATCH_REFUSED_UNKNOWN_BYTES);
+    assert_int_equal(plan_part(&longest, at + 6 - PATCH_WINDOW_BEFORE, at + 5 + 2, &plan), PATCH_REFUSED_UNREADABLE);
     plan_part(&late, MARGIN, MARGIN + PATCH_WINDOW_AFTER, &plan);
     assert_int_equal(plan.refusal_after, PATCH_REFUSED_NO_ROOM);
     plan_part(&late, MARGIN, MARGIN + PATCH_WINDOW_AFTER - 1, &plan);
-    assert_int_equal(plan.refusal_after, PATCH_REFUSED_UNKNOWN_BYTES);
+    assert_int_equal(plan.refusal_after, PATCH_REFUSED_UNREADABLE);
     for (size_t to = at; to <= both.length; to++) {
         const enum patch_pattern pattern = to >= at + 8   ? PATCH_AFTER
                                            : to >= at + 2 ? PATCH_BEFORE_MOV_EAX
@@ -136,14 +136,14 @@ static void page_edges(void **state)
 static void names(void **state)
 {
     (void)state;
-    for (unsigned int i = 0; i < PATCH_REFUSALS; i++) {
+    for (unsigned int i = 0; i <= PATCH_OK; i++) {
         assert_non_null(patch_refusal_name(i));
         for (unsigned int j = 0; j < i; j++)
             assert_string_not_equal(patch_refusal_name(i), patch_refusal_name(j));
     }
     for (unsigned int i = 0; i < PATCH_PATTERNS; i++)
         assert_non_null(patch_pattern_name(i));
-    assert_string_equal(patch_refusal_name(PATCH_REFUSALS), "?");
+    assert_string_equal(patch_refusal_name(PATCH_OK + 1), "?");
     assert_string_equal(patch_pattern_name(PATCH_PATTERNS), "?");
     assert_true(sizeof(struct patch_site) <= 24);
 }
