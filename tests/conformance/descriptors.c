@@ -37,106 +37,6 @@ static void close_file(struct shared_file *file)
     CHECK_SYSTEM(close(file->descriptor));
 }
 
-static void guest_writes(struct guest *guest, uint64_t addr, uint64_t value)
-{
-    guest_restart(guest);
-    arch_set_argument(guest->context, 0, addr);
-    arch_set_argument(guest->context, 1, value);
-    GUEST_RUN_TO_CALL(guest);
-}
-
-/* The descriptor is opened after the platform and the subprocess are there. */
-static void shared_both_ways(uint32_t backend)
-{
-    struct guest guest;
-    struct shared_file file;
-
-    guest_open(&guest, backend, GUEST_CODE(write_calls));
-    file = open_file(2 * guest.page);
-    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_SHARED, file.descriptor, 0));
-    guest_writes(&guest, AREA + 8, 11);
-    CHECK_EQ(file.words[1], 11);
-    file.words[1] = 22;
-    CHECK_EQ(guest_load(guest.subprocess, AREA + 8), 22);
-    guest_store(guest.subprocess, AREA + 8, 33);
-    CHECK_EQ(file.words[1], 33);
-    close_file(&file);
-    guest_close(&guest);
-}
-
-static void private_stays_private(uint32_t backend)
-{
-    struct guest guest;
-    struct shared_file file;
-
-    guest_open(&guest, backend, GUEST_CODE(write_calls));
-    file = open_file(guest.page);
-    file.words[0] = 5;
-    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, 0, file.descriptor, 0));
-    CHECK_EQ(guest_load(guest.subprocess, AREA), 5);
-    guest_writes(&guest, AREA, 6);
-    CHECK_EQ(guest_load(guest.subprocess, AREA), 6);
-    CHECK_EQ(file.words[0], 5);
-    close_file(&file);
-    guest_close(&guest);
-}
-
-static void offset_counts(uint32_t backend)
-{
-    struct guest guest;
-    struct shared_file file;
-    uint64_t page;
-
-    guest_open(&guest, backend, GUEST_CODE(read_calls));
-    file = open_file(8 * guest.page);
-    for (page = 0; page < 8; page++)
-        file.words[page * guest.page / 8] = 100 + page;
-    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, 2 * guest.page, TG_PROT_READ, TG_MAP_SHARED, file.descriptor,
-                               5 * guest.page));
-    arch_set_argument(guest.context, 0, AREA);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.u.syscall.args[1], 105);
-    arch_set_argument(guest.context, 0, AREA + guest.page);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.u.syscall.args[1], 106);
-    close_file(&file);
-    guest_close(&guest);
-}
-
-static void mapping_outlives_descriptor(uint32_t backend)
-{
-    struct guest guest;
-    struct shared_file file;
-
-    guest_open(&guest, backend, GUEST_CODE(read_calls));
-    file = open_file(guest.page);
-    file.words[0] = 71;
-    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, TG_PROT_READ, TG_MAP_SHARED, file.descriptor, 0));
-    close_file(&file);
-    arch_set_argument(guest.context, 0, AREA);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.u.syscall.args[1], 71);
-    guest_close(&guest);
-}
-
-static void two_subprocesses_share(uint32_t backend)
-{
-    struct guest guest;
-    struct shared_file file;
-    tg_subprocess *other;
-
-    guest_open(&guest, backend, GUEST_CODE(write_calls));
-    other = create_loaded_subprocess(guest.platform, GUEST_CODE(write_calls));
-    file = open_file(guest.page);
-    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_SHARED, file.descriptor, 0));
-    CHECK_OK(tg_subprocess_map(other, AREA + guest.page, guest.page, TG_PROT_READ, TG_MAP_SHARED, file.descriptor, 0));
-    guest_writes(&guest, AREA, 9);
-    CHECK_EQ(guest_load(other, AREA + guest.page), 9);
-    tg_subprocess_destroy(other);
-    close_file(&file);
-    guest_close(&guest);
-}
-
 /* A number that is closed and opened again means the new file. */
 static void reused_number(uint32_t backend)
 {
@@ -236,11 +136,6 @@ static void zero_must_be_meant(uint32_t backend)
 }
 
 const struct test_case descriptor_cases[] = {
-    {"descriptor.shared", "A shared mapping of a descriptor opened later goes both ways", shared_both_ways},
-    {"descriptor.private", "A private mapping is copy-on-write", private_stays_private},
-    {"descriptor.offset", "The offset is honoured", offset_counts},
-    {"descriptor.closed", "A mapping outlives the descriptor it came from", mapping_outlives_descriptor},
-    {"descriptor.two_subprocesses", "Two subprocesses share a file at different addresses", two_subprocesses_share},
     {"descriptor.reused_number", "A descriptor number that was closed and opened again means the new file",
      reused_number},
     {"descriptor.unusable", "Descriptors that are read-only, a pipe or not open give -EACCES, -ENODEV and -EBADF",

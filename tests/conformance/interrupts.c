@@ -15,38 +15,6 @@
 #include "guests.h"
 #include "threads.h"
 
-static void before_the_switch(uint32_t backend)
-{
-    struct guest guest;
-
-    guest_open(&guest, backend, GUEST_CODE(counting_calls));
-    CHECK_OK(tg_context_interrupt(guest.context));
-    guest_run(&guest);
-    CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
-    CHECK_EQ(guest.event.flags & TG_FLAG_INTERRUPT_PENDING, 0);
-    CHECK_EQ(arch_ip(guest.context), GUEST_CODE_AT);
-    CHECK_EQ(arch_sp(guest.context), GUEST_STACK_TOP);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.u.syscall.args[0], 1);
-    guest_close(&guest);
-}
-
-static void many_count_as_one(uint32_t backend)
-{
-    struct guest guest;
-    int i;
-
-    guest_open(&guest, backend, GUEST_CODE(counting_calls));
-    for (i = 0; i < 100; i++)
-        CHECK_OK(tg_context_interrupt(guest.context));
-    guest_run(&guest);
-    CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.flags & TG_FLAG_INTERRUPT_PENDING, 0);
-    GUEST_RUN_TO_CALL(&guest);
-    guest_close(&guest);
-}
-
 static void during_the_switch(uint32_t backend)
 {
     struct guest guest;
@@ -343,9 +311,6 @@ static void follows_the_context(uint32_t backend)
 }
 
 const struct test_case interrupt_cases[] = {
-    {"interrupt.before", "An interrupt before the switch is delivered at once and the guest does not move",
-     before_the_switch},
-    {"interrupt.coalesced", "A hundred interrupts before a switch are one", many_count_as_one},
     {"interrupt.during", "An interrupt stops a guest that spins, and it goes on where it was", during_the_switch},
     {"interrupt.registers", "Every general register survives an interrupt", all_registers_survive},
     {"interrupt.race_with_calls", "Interrupts and calls race: every call arrives once and in order", races_with_calls},

@@ -109,7 +109,7 @@ static int run_in_child(const struct test_case *test, void *argument)
     int status;
 
     if (child == 0) {
-        test->run(run->backend);
+        run_case(test, run->backend);
         exit(0);
     }
     status = wait_limited(child, run->limit_ms);
@@ -147,7 +147,7 @@ static int run_one_case(uint32_t backend, const char *name)
         fprintf(stderr, "no case is called %s\n", name);
         return 2;
     }
-    search.found->run(backend);
+    run_case(search.found, backend);
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* A switch: what goes in, what comes out, and where contexts and subprocesses meet. */
+/* A switch: what is counted and measured, and many of everything. What goes in and comes out is rows. */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,160 +12,11 @@
 #include "guests.h"
 #include "proc.h"
 
-#define MANY_CONTEXTS    4200
-#define MANY_SUBPROCESS  16
-#define CONTEXTS_PER_ONE 100
-#define MEASURED_CALLS   50
-#define DELAY_US         40000
-#define DELAY_BUCKET     24 /* from 17 ms on */
-#define DELAY_TRIES      50
-
-static void starts_where_told(uint32_t backend)
-{
-    struct guest guest;
-
-    guest_open(&guest, backend, GUEST_CODE(call_loop));
-    CHECK_EQ(arch_ip(guest.context), GUEST_CODE_AT);
-    CHECK_EQ(arch_sp(guest.context), GUEST_STACK_TOP);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(arch_sp(guest.context), GUEST_STACK_TOP);
-    guest_close(&guest);
-}
-
-static void empty_space_faults_at_first_fetch(uint32_t backend)
-{
-    tg_platform *platform = open_platform(backend, 0);
-    tg_subprocess *subprocess = create_subprocess(platform);
-    tg_context *context = create_started_context(platform);
-    tg_event event;
-
-    run_context(context, subprocess, &event);
-    CHECK_FAULT(&event, GUEST_CODE_AT, TG_ACCESS_EXEC, SIGSEGV, SEGV_MAPERR);
-    CHECK_EQ(event.u.fault.ip, GUEST_CODE_AT);
-    CHECK_EQ(arch_ip(context), GUEST_CODE_AT);
-    tg_platform_close(platform);
-}
-
-static void check_inverted(const tg_context *context, bool after_call, const uint64_t *before)
-{
-    uint64_t words[ARCH_MAX_WORDS];
-    unsigned int count = arch_register_words(context, after_call, words);
-    unsigned int i;
-
-    for (i = 0; i < count; i++) {
-        check_context("register word %u", i);
-        CHECK_EQ(words[i], ~before[i]);
-    }
-}
-
-static void registers_survive_calls(uint32_t backend)
-{
-    struct guest guest;
-    uint64_t before[ARCH_MAX_WORDS];
-    uint64_t seed;
-
-    guest_open(&guest, backend, GUEST_CODE(invert_then_call));
-    for (seed = 0; seed < 100; seed++) {
-        arch_fill_registers(guest.context, seed);
-        arch_register_words(guest.context, true, before);
-        guest_run(&guest);
-        CHECK_KIND(&guest.event, TG_EVENT_SYSCALL);
-        check_inverted(guest.context, true, before);
-    }
-    guest_close(&guest);
-}
-
-static void registers_survive_faults(uint32_t backend)
-{
-    struct guest guest;
-    uint64_t before[ARCH_MAX_WORDS];
-    uint64_t seed;
-
-    guest_open(&guest, backend, GUEST_CODE(invert_then_fault));
-    for (seed = 0; seed < 100; seed++) {
-        guest_restart(&guest);
-        arch_fill_registers(guest.context, seed);
-        arch_register_words(guest.context, false, before);
-        guest_run(&guest);
-        CHECK_FAULT(&guest.event, 0, TG_ACCESS_WRITE, SIGSEGV, SEGV_MAPERR);
-        CHECK_EQ(guest.event.u.fault.ip, GUEST_PLACE(invert_then_fault, invert_then_fault_at));
-        CHECK_EQ(arch_ip(guest.context), guest.event.u.fault.ip);
-        check_inverted(guest.context, false, before);
-    }
-    guest_close(&guest);
-}
-
-static void embedder_moves_the_guest(uint32_t backend)
-{
-    struct guest guest;
-    int i;
-
-    guest_open(&guest, backend, GUEST_CODE(counting_calls));
-    for (i = 0; i < 3; i++) {
-        GUEST_RUN_TO_CALL(&guest);
-        CHECK_EQ(guest.event.u.syscall.args[0], 1);
-        arch_set_ip(guest.context, GUEST_CODE_AT);
-    }
-    guest_close(&guest);
-}
-
-static void moves_after_a_fault(uint32_t backend)
-{
-    struct guest guest;
-
-    guest_open(&guest, backend, GUEST_CODE(read_calls));
-    arch_set_argument(guest.context, 0, GUEST_HOLE_AT);
-    guest_run(&guest);
-    CHECK_FAULT(&guest.event, GUEST_HOLE_AT, TG_ACCESS_READ, SIGSEGV, SEGV_MAPERR);
-    guest_store(guest.subprocess, GUEST_DATA_AT, 77);
-    arch_set_argument(guest.context, 0, GUEST_DATA_AT);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.u.syscall.args[1], 77);
-    guest_close(&guest);
-}
-
-static void one_subprocess_many_contexts(uint32_t backend)
-{
-    struct guest guest;
-    tg_context *contexts[CONTEXTS_PER_ONE];
-    unsigned int round;
-    unsigned int i;
-
-    guest_open(&guest, backend, GUEST_CODE(counting_calls));
-    for (i = 0; i < CONTEXTS_PER_ONE; i++)
-        contexts[i] = create_started_context(guest.platform);
-    for (round = 1; round <= 5; round++) {
-        for (i = 0; i < CONTEXTS_PER_ONE; i++) {
-            run_context(contexts[i], guest.subprocess, &guest.event);
-            CHECK_CALL(&guest.event, GUEST_CALL);
-            CHECK_EQ(guest.event.u.syscall.args[0], round);
-        }
-    }
-    for (i = 0; i < CONTEXTS_PER_ONE; i++)
-        tg_context_destroy(contexts[i]);
-    guest_close(&guest);
-}
-
-static void one_context_many_subprocesses(uint32_t backend)
-{
-    tg_platform *platform = open_platform(backend, 0);
-    tg_subprocess *subprocesses[MANY_SUBPROCESS];
-    tg_context *context = create_started_context(platform);
-    unsigned int step;
-    tg_event event;
-
-    for (step = 0; step < MANY_SUBPROCESS; step++) {
-        subprocesses[step] = create_loaded_subprocess(platform, GUEST_CODE(read_calls));
-        guest_store(subprocesses[step], GUEST_DATA_AT, 1000 + step);
-    }
-    arch_set_argument(context, 0, GUEST_DATA_AT);
-    for (step = 0; step < 5 * MANY_SUBPROCESS; step++) {
-        run_context(context, subprocesses[step % MANY_SUBPROCESS], &event);
-        CHECK_CALL(&event, GUEST_CALL);
-        CHECK_EQ(event.u.syscall.args[1], 1000 + step % MANY_SUBPROCESS);
-    }
-    tg_platform_close(platform);
-}
+#define MANY_CONTEXTS  4200
+#define MEASURED_CALLS 50
+#define DELAY_US       40000
+#define DELAY_BUCKET   24 /* from 17 ms on */
+#define DELAY_TRIES    50
 
 static void thousands_of_contexts(uint32_t backend)
 {
@@ -190,48 +41,6 @@ static void thousands_of_contexts(uint32_t backend)
     CHECK_EQ(platform_stats(guest.platform).contexts, 1);
     guest_close(&guest);
     free(contexts);
-}
-
-static void copy_takes_the_registers(uint32_t backend)
-{
-    struct guest guest;
-    tg_context *copy;
-    tg_event event;
-
-    guest_open(&guest, backend, GUEST_CODE(counting_calls));
-    GUEST_RUN_TO_CALL(&guest);
-    GUEST_RUN_TO_CALL(&guest);
-    copy = create_context(guest.platform);
-    CHECK_OK(tg_context_copy(copy, guest.context));
-    CHECK_OK(tg_context_set_return(copy, 0));
-    run_context(copy, guest.subprocess, &event);
-    CHECK_CALL(&event, GUEST_CALL);
-    CHECK_EQ(event.u.syscall.args[0], 3);
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.u.syscall.args[0], 3);
-    tg_context_destroy(copy);
-    guest_close(&guest);
-}
-
-static void start_again_forgets(uint32_t backend)
-{
-    struct guest guest;
-    uint64_t words[ARCH_MAX_WORDS];
-    unsigned int count;
-    unsigned int i;
-
-    guest_open(&guest, backend, GUEST_CODE(call_loop));
-    arch_fill_registers(guest.context, 3);
-    CHECK_OK(tg_context_set_tls(guest.context, GUEST_DATA_AT));
-    guest_restart(&guest);
-    count = arch_register_words(guest.context, false, words);
-    for (i = 0; i < count; i++)
-        CHECK(words[i] == 0 || words[i] == GUEST_STACK_TOP);
-    CHECK_EQ(arch_ip(guest.context), GUEST_CODE_AT);
-    CHECK_OK(tg_context_get_tls(guest.context, &words[0]));
-    CHECK_EQ(words[0], 0);
-    GUEST_RUN_TO_CALL(&guest);
-    guest_close(&guest);
 }
 
 static void several_platforms(uint32_t backend)
@@ -480,24 +289,7 @@ static void handoffs_are_measured(uint32_t backend)
 }
 
 const struct test_case switch_cases[] = {
-    {"switch.starts_where_told", "A started context begins at its instruction and stack pointer", starts_where_told},
-    {"switch.empty_space", "In an empty address space the first instruction fetch faults, with access EXEC",
-     empty_space_faults_at_first_fetch},
-    {"switch.registers_call", "Every general register survives a system call in both directions",
-     registers_survive_calls},
-    {"switch.registers_fault", "Every general register survives a fault in both directions", registers_survive_faults},
-    {"switch.embedder_moves_guest", "A changed instruction pointer is where the guest goes on after a call",
-     embedder_moves_the_guest},
-    {"switch.partial_restore", "After a fault, one changed register is taken and the instruction runs again",
-     moves_after_a_fault},
-    {"switch.many_contexts", "One subprocess runs a hundred contexts in turn and mixes none up",
-     one_subprocess_many_contexts},
-    {"switch.many_subprocesses", "One context wanders through many subprocesses and sees the memory of each",
-     one_context_many_subprocesses},
     {"switch.thousands_of_contexts", "There is no limit at 4,096 contexts", thousands_of_contexts},
-    {"switch.copy", "A copied context goes on from where the original was, and both go their own way",
-     copy_takes_the_registers},
-    {"switch.start_again", "Starting a context again leaves nothing of its old registers", start_again_forgets},
     {"switch.several_platforms", "Two platforms in one process do not disturb each other; handles do not mix",
      several_platforms},
     {"switch.statistics", "Counters count what happened", statistics_count},

@@ -2,17 +2,22 @@
 #include "cases.h"
 
 #include <stddef.h>
+#include <string.h>
+
+#include "check.h"
+#include "row_player.h"
+#include "rows.h"
+
+#define MAX_ROW_CASES 400
 
 /* One a line. */
 /* clang-format off */
 static const struct test_case *const areas[] = {
     switch_cases,
-    syscall_cases,
     fault_cases,
     memory_cases,
     descriptor_cases,
     fork_cases,
-    step_cases,
     interrupt_cases,
     thread_cases,
     error_cases,
@@ -51,8 +56,44 @@ static int visit_areas(const struct test_case *const *list, int (*visit)(const s
     return 1;
 }
 
+/* The cases that are rows, in the order of their files; ends with an entry without a name. */
+static const struct test_case *row_cases(void)
+{
+    static struct test_case cases[MAX_ROW_CASES];
+    const struct row_book *book = row_book();
+    size_t count = 0;
+
+    row_check_all();
+    for (size_t i = 0; i < book->block_count; i++) {
+        const struct row *head = book->blocks[i].head;
+
+        if (strcmp(head->words[0], "case") != 0)
+            continue;
+        CHECK(count < MAX_ROW_CASES - 1);
+        cases[count++] = (struct test_case){.name = head->words[1], .proves = row_rest(head, 2)};
+    }
+    return cases;
+}
+
+static const struct test_case *const *row_areas(void)
+{
+    static const struct test_case *list[2];
+
+    if (!list[0])
+        list[0] = row_cases();
+    return list;
+}
+
+void run_case(const struct test_case *test, uint32_t backend)
+{
+    if (test->run)
+        test->run(backend);
+    else
+        row_play(row_block_find("case", test->name), backend);
+}
+
 void for_each_case(int (*visit)(const struct test_case *test, void *argument), void *argument)
 {
-    if (visit_areas(areas, visit, argument))
+    if (visit_areas(row_areas(), visit, argument) && visit_areas(areas, visit, argument))
         visit_areas(arch_areas, visit, argument);
 }

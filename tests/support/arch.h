@@ -28,6 +28,11 @@ uint64_t arch_call_length(void);
 /* Gives every general register apart from ip, sp and flags a value of its own, derived from the seed. */
 void arch_fill_registers(tg_context *context, uint64_t seed);
 
+/* By the names that tests/conformance/rows use; false: there is no such register or feature. */
+bool arch_register_get(const tg_context *context, const char *name, uint64_t *value);
+bool arch_register_set(tg_context *context, const char *name, uint64_t value);
+bool arch_cpu_has(const char *feature, uint64_t *has);
+
 /*
  * The general registers but ip and flags as plain words: to compare before and
  * after. Words that a system call instruction destroys are left out if asked.

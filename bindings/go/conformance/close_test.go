@@ -13,14 +13,9 @@ import (
 
 func init() {
 	areas = append(areas, []testCase{
-		{"close.unused", leavesNothing(openAndClose)},
 		{"close.used", leavesNothing(useAndClose)},
 		{"close.everything_alive", leavesNothing(useAndLeaveBehind)},
-		{"close.queue_fd", leavesNothing(useTheDescriptor)},
-		{"close.dead_stub", leavesNothing(killAndClose)},
-		{"close.threads", leavesNothing(useFromThreads)},
 		{"close.failed_open", leavesNothing(failToOpen)},
-		{"close.probe", leavesNothing(lookWhetherItWorks)},
 		{"close.subprocess", subprocessLeavesNothing},
 	})
 }
@@ -68,8 +63,6 @@ func leavesNothing(use func(trapgate.Backend)) func(trapgate.Backend) {
 	}
 }
 
-func openAndClose(b trapgate.Backend) { ok(openPlatform(b, 0).Close()) }
-
 func useAndClose(b trapgate.Backend) {
 	g := open(b, "call_loop")
 	g.call()
@@ -99,37 +92,9 @@ func useAndLeaveBehind(b trapgate.Backend) {
 	join()
 }
 
-func useTheDescriptor(b trapgate.Backend) {
-	g, q := openQueue(b, "call_loop")
-	must(q.Descriptor())
-	ok(q.Submit(g.context, g.subprocess))
-	waitOne(q)
-	q.Close()
-	g.close()
-}
-
-func killAndClose(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	g.call()
-	kill(g.subprocess)
-	g.close()
-}
-
-func useFromThreads(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	for i := 0; i < 5; i++ {
-		inThread(g.call)
-	}
-	g.close()
-}
-
 func failToOpen(b trapgate.Backend) {
 	_, err := trapgate.Open(trapgate.Options{Backend: b, Flags: 1 << 63})
 	refused(err, syscall.EINVAL)
-}
-
-func lookWhetherItWorks(b trapgate.Backend) {
-	check(must(trapgate.Probe(b)).Available, "the backend works")
 }
 
 // The same for one subprocess while its platform stays open.

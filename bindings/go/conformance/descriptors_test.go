@@ -13,14 +13,7 @@ import (
 
 func init() {
 	areas = append(areas, []testCase{
-		{"descriptor.shared", sharedBothWays},
-		{"descriptor.private", privateStaysPrivate},
-		{"descriptor.offset", offsetCounts},
-		{"descriptor.closed", mappingOutlivesDescriptor},
-		{"descriptor.two_subprocesses", twoSubprocessesShare},
-		{"descriptor.reused_number", reusedNumber},
 		{"descriptor.unusable", unusableDescriptors},
-		{"descriptor.read_only", readOnlyStays},
 		{"descriptor.zero", zeroIsMeant},
 	})
 }
@@ -61,89 +54,6 @@ func (g *guest) reads(addr uint64) uint64 {
 	return g.event.Syscall.Args[1]
 }
 
-// The descriptor is opened after the platform and the subprocess are there.
-func sharedBothWays(b trapgate.Backend) {
-	g := open(b, "write_calls")
-	file := openShared(2 * g.page)
-	ok(g.subprocess.MapFile(holeAt, g.page, protRW, trapgate.MapShared, file.fd, 0))
-	g.writes(holeAt+8, 11)
-	equal(file.word(1), 11)
-	file.set(1, 22)
-	equal(loadWord(g.subprocess, holeAt+8), 22)
-	storeWord(g.subprocess, holeAt+8, 33)
-	equal(file.word(1), 33)
-	file.close()
-	g.close()
-}
-
-func privateStaysPrivate(b trapgate.Backend) {
-	g := open(b, "write_calls")
-	file := openShared(g.page)
-	file.set(0, 5)
-	ok(g.subprocess.MapFile(holeAt, g.page, protRW, 0, file.fd, 0))
-	equal(loadWord(g.subprocess, holeAt), 5)
-	g.writes(holeAt, 6)
-	equal(loadWord(g.subprocess, holeAt), 6)
-	equal(file.word(0), 5)
-	file.close()
-	g.close()
-}
-
-func offsetCounts(b trapgate.Backend) {
-	g := open(b, "read_calls")
-	file := openShared(8 * g.page)
-	for page := uint64(0); page < 8; page++ {
-		file.set(page*g.page/8, 100+page)
-	}
-	ok(g.subprocess.MapFile(holeAt, 2*g.page, trapgate.ProtRead, trapgate.MapShared, file.fd, 5*g.page))
-	equal(g.reads(holeAt), 105)
-	equal(g.reads(holeAt+g.page), 106)
-	file.close()
-	g.close()
-}
-
-func mappingOutlivesDescriptor(b trapgate.Backend) {
-	g := open(b, "read_calls")
-	file := openShared(g.page)
-	file.set(0, 71)
-	equal(must(g.subprocess.Apply([]trapgate.MemOp{
-		trapgate.MapFileOp(holeAt, g.page, trapgate.ProtRead, trapgate.MapShared, file.fd, 0)})), 1)
-	file.close()
-	equal(g.reads(holeAt), 71)
-	g.close()
-}
-
-func twoSubprocessesShare(b trapgate.Backend) {
-	g := open(b, "write_calls")
-	other := createLoaded(g.platform, code("write_calls"))
-	file := openShared(g.page)
-	ok(g.subprocess.MapFile(holeAt, g.page, protRW, trapgate.MapShared, file.fd, 0))
-	ok(other.MapFile(holeAt+g.page, g.page, trapgate.ProtRead, trapgate.MapShared, file.fd, 0))
-	g.writes(holeAt, 9)
-	equal(loadWord(other, holeAt+g.page), 9)
-	other.Close()
-	file.close()
-	g.close()
-}
-
-// A number that is closed and opened again means the new file.
-func reusedNumber(b trapgate.Backend) {
-	g := open(b, "read_calls")
-	first := openShared(g.page)
-	first.set(0, 1)
-	ok(g.subprocess.MapFile(holeAt, g.page, trapgate.ProtRead, trapgate.MapShared, first.fd, 0))
-	number := first.fd
-	first.close()
-	second := openShared(g.page)
-	equal(second.fd, number)
-	second.set(0, 2)
-	ok(g.subprocess.MapFile(holeAt+g.page, g.page, trapgate.ProtRead, trapgate.MapShared, second.fd, 0))
-	equal(loadWord(g.subprocess, holeAt), 1)
-	equal(loadWord(g.subprocess, holeAt+g.page), 2)
-	second.close()
-	g.close()
-}
-
 func openReadOnly(length uint64) *os.File {
 	file := memoryFile(length)
 	defer syscall.Close(file)
@@ -167,16 +77,6 @@ func unusableDescriptors(b trapgate.Backend) {
 	readOnly.Close()
 	reader.Close()
 	writer.Close()
-	g.close()
-}
-
-// A read-only descriptor stays read-only: the guest's mapping cannot be made writable later.
-func readOnlyStays(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	readOnly := openReadOnly(g.page)
-	ok(g.subprocess.MapFile(holeAt, g.page, trapgate.ProtRead, trapgate.MapShared, int(readOnly.Fd()), 0))
-	refused(g.subprocess.Protect(holeAt, g.page, protRW), syscall.EACCES)
-	readOnly.Close()
 	g.close()
 }
 

@@ -260,13 +260,6 @@ func wantFault(event *trapgate.Event, addr uint64, access trapgate.Access, signa
 	}
 }
 
-func wantException(event *trapgate.Event, signal syscall.Signal, code int32) {
-	x := &event.Exception
-	if event.Kind != trapgate.KindException || x.Signal != signal || x.Code != code {
-		fail(1, "event is %v, not exception signal %d code %d", event, int(signal), code)
-	}
-}
-
 func wantDead(event *trapgate.Event, reason trapgate.DeadReason, status int32) {
 	d := &event.Dead
 	if event.Kind != trapgate.KindDead || d.Reason != reason || d.Status != status {
@@ -300,3 +293,13 @@ func fileExists(path string) bool {
 func inThread(run func()) { start(run)() }
 
 func sleepMicroseconds(n int) { time.Sleep(time.Duration(n) * time.Microsecond) }
+
+// touch sends the guest at an address, from its beginning.
+func (g *guest) touch(addr uint64) {
+	g.restart()
+	change(g.context, func(r *trapgate.Registers) {
+		r.SetArg(0, addr)
+		r.SetArg(1, 0x5a5a5a5a5a5a5a5a)
+	})
+	g.run()
+}

@@ -15,44 +15,12 @@ import (
 
 func init() {
 	areas = append(areas, []testCase{
-		{"interrupt.before", beforeTheSwitch},
-		{"interrupt.coalesced", manyCountAsOne},
 		{"interrupt.during", duringTheSwitch},
-		{"interrupt.registers", allRegistersSurvive},
-		{"interrupt.race_with_calls", racesWithCalls},
 		{"interrupt.none_lost", noneIsLost},
 		{"interrupt.pending_flag", pendingFlagKeepsItsWord},
 		{"interrupt.storm", storm},
 		{"interrupt.embedder_signals", embedderSignalsDoNotShow},
-		{"interrupt.own_context", belongsToItsContext},
-		{"interrupt.bounce", followsTheContext},
 	})
-}
-
-func beforeTheSwitch(b trapgate.Backend) {
-	g := open(b, "counting_calls")
-	ok(g.context.Interrupt())
-	g.run()
-	wantKind(&g.event, trapgate.KindInterrupted)
-	equal(g.event.Flags&trapgate.FlagInterruptPending, 0)
-	equal(ip(g.context), codeAt)
-	equal(sp(g.context), stackTop)
-	g.call()
-	equal(g.event.Syscall.Args[0], 1)
-	g.close()
-}
-
-func manyCountAsOne(b trapgate.Backend) {
-	g := open(b, "counting_calls")
-	for i := 0; i < 100; i++ {
-		ok(g.context.Interrupt())
-	}
-	g.run()
-	wantKind(&g.event, trapgate.KindInterrupted)
-	g.call()
-	equal(g.event.Flags&trapgate.FlagInterruptPending, 0)
-	g.call()
-	g.close()
 }
 
 func duringTheSwitch(b trapgate.Backend) {
@@ -70,25 +38,6 @@ func duringTheSwitch(b trapgate.Backend) {
 		now := regs(g.context)
 		counters := words(&now, false)
 		check(*counters[0]+*counters[1] <= 1, "the counters add up")
-	}
-	g.close()
-}
-
-func allRegistersSurvive(b trapgate.Backend) {
-	g := open(b, "spin")
-	for round := uint64(0); round < 20; round++ {
-		change(g.context, func(r *trapgate.Registers) { fillRegisters(r, round) })
-		before := regs(g.context)
-		join := start(g.run)
-		sleepMicroseconds(500)
-		ok(g.context.Interrupt())
-		join()
-		wantKind(&g.event, trapgate.KindInterrupted)
-		after := regs(g.context)
-		old := words(&before, false)
-		for i, word := range words(&after, false) {
-			equal(*word, *old[i])
-		}
 	}
 	g.close()
 }
@@ -132,18 +81,6 @@ func (g *guest) oneLeftOver(calls uint64) {
 	}
 	wantCall(&g.event, guestCall)
 	equal(g.event.Syscall.Args[0], calls+1)
-}
-
-func racesWithCalls(b trapgate.Backend) {
-	g := open(b, "counting_calls")
-	stop := interruptUntilTold(g.context)
-	calls := uint64(0)
-	for i := 0; i < 1000; i++ {
-		g.toInterrupt(&calls)
-	}
-	check(stop() >= 1000, "each was sent")
-	g.oneLeftOver(calls)
-	g.close()
 }
 
 // Each interrupt is sent once and must be answered before the next: a lost one hangs the case.
@@ -221,36 +158,5 @@ func embedderSignalsDoNotShow(b trapgate.Backend) {
 	storeWord(g.subprocess, dataAt, 1)
 	join()
 	wantCall(&g.event, guestCall)
-	g.close()
-}
-
-func belongsToItsContext(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	other := createStarted(g.platform)
-	ok(other.Interrupt())
-	g.call()
-	equal(g.event.Flags&trapgate.FlagInterruptPending, 0)
-	g.call()
-	event := run(other, g.subprocess)
-	wantKind(&event, trapgate.KindInterrupted)
-	event = run(other, g.subprocess)
-	wantCall(&event, guestCall)
-	other.Close()
-	g.close()
-}
-
-// Interrupt, resume, interrupt, in different subprocesses.
-func followsTheContext(b trapgate.Backend) {
-	g := open(b, "counting_calls")
-	both := []*trapgate.Subprocess{createLoaded(g.platform, code("counting_calls")), g.subprocess}
-	for i := uint64(1); i <= 50; i++ {
-		ok(g.context.Interrupt())
-		event := run(g.context, both[i%2])
-		wantKind(&event, trapgate.KindInterrupted)
-		event = run(g.context, both[i%2])
-		wantCall(&event, guestCall)
-		equal(event.Syscall.Args[0], i)
-	}
-	both[0].Close()
 	g.close()
 }

@@ -45,6 +45,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	readRows()
+	checkRows()
 	if name := os.Getenv(caseVariable); name != "" {
 		runNamed(name, findCase)
 	}

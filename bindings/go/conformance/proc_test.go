@@ -79,18 +79,6 @@ func resident(pid int, addr uint64) uint64 {
 	return 0
 }
 
-// statusField is a number of /proc/PID/status.
-func statusField(pid int, name string) (value int) {
-	for _, line := range strings.Split(string(must(os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)))), "\n") {
-		if strings.HasPrefix(line, name+":") {
-			must(fmt.Sscan(line[len(name)+1:], &value))
-			return value
-		}
-	}
-	fail(1, "no field %s", name)
-	return 0
-}
-
 // memoryFile makes a file in memory.
 func memoryFile(length uint64) int {
 	name := []byte("trapgate-test\x00")

@@ -14,8 +14,6 @@ func init() {
 	areas = append(areas, []testCase{
 		{"queue.one_event_per_submit", oneEventPerSubmit},
 		{"queue.many_contexts", manyContexts},
-		{"queue.thousands", thousandsInAQueue},
-		{"queue.many_with_fd", manyThroughTheDescriptor},
 		{"queue.many_subprocesses", manySubprocesses},
 		{"queue.capacity", capacityIsKept},
 		{"queue.timeout", timeoutEndsTheWait},
@@ -27,17 +25,12 @@ func init() {
 		{"queue.busy", runningContextIsBusy},
 		{"queue.interrupt", interruptsQueuedContexts},
 		{"queue.interrupt_before", interruptBeforeSubmit},
-		{"queue.spinners_share", spinnersShare},
 		{"queue.fd", descriptorWithPoll},
 		{"queue.fd_any_thread", descriptorFreesTheWaiter},
 		{"queue.fd_busy", descriptorWhileRunning},
 		{"queue.waiting_thread", waitingThreadChanges},
 		{"queue.destroy", destroyStopsContexts},
-		{"queue.destroy_with_events", fetchedEventsAreNotNeeded},
 		{"queue.death", deathComesAsEvents},
-		{"queue.side_by_side", queuesSideBySide},
-		{"queue.mixed_with_switch", mixesWithSwitch},
-		{"queue.switch_beside", switchBesideQueue},
 	})
 }
 
@@ -123,21 +116,6 @@ func driveMany(g *guest, q *trapgate.Queue, contexts int, rounds uint64) {
 
 func manyContexts(b trapgate.Backend) {
 	g, q := openQueue(b, "counting_calls")
-	driveMany(g, q, 200, 10)
-	q.Close()
-	g.close()
-}
-
-func thousandsInAQueue(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	driveMany(g, q, 4200, 2)
-	q.Close()
-	g.close()
-}
-
-func manyThroughTheDescriptor(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	must(q.Descriptor())
 	driveMany(g, q, 200, 10)
 	q.Close()
 	g.close()
@@ -348,38 +326,6 @@ func interruptBeforeSubmit(b trapgate.Backend) {
 	g.close()
 }
 
-// More spinners than processors, and still every caller gets its turns.
-func spinnersShare(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	load(g.subprocess, otherCode, code("spin_counting"))
-	var spinners [16]*trapgate.Context
-	for i := range spinners {
-		spinners[i] = createAt(g.platform, otherCode)
-		setArg(spinners[i], 0, dataAt+8*uint64(i))
-		ok(q.Submit(spinners[i], g.subprocess))
-	}
-	for i := uint64(1); i <= 50; i++ {
-		ok(q.Submit(g.context, g.subprocess))
-		event := waitOne(q)
-		check(event.Context == g.context, "the caller has its turn")
-		equal(event.Syscall.Args[0], i)
-	}
-	// Nobody starves: every spinner has counted, or does while we wait.
-	for i := range spinners {
-		for loadWord(g.subprocess, dataAt+8*uint64(i)) == 0 {
-			wantNoEvent(q, time.Millisecond)
-		}
-	}
-	for _, spinner := range spinners {
-		ok(spinner.Interrupt())
-		event := waitOne(q)
-		wantKind(&event, trapgate.KindInterrupted)
-		check(event.Context == spinner, "the one that was interrupted answers")
-	}
-	q.Close()
-	g.close()
-}
-
 // readable says whether a descriptor is; with a negative time limit it waits until it is.
 func readable(fd, milliseconds int) bool {
 	pollfd := struct {
@@ -523,17 +469,6 @@ func destroyStopsContexts(b trapgate.Backend) {
 	g.close()
 }
 
-func fetchedEventsAreNotNeeded(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	fd := must(q.Descriptor())
-	ok(q.Submit(g.context, g.subprocess))
-	check(readable(fd, -1), "an event comes")
-	// The event is there and nobody takes it.
-	q.Close()
-	g.call()
-	g.close()
-}
-
 func deathComesAsEvents(b trapgate.Backend) {
 	const contexts = 10
 	g, q := openQueue(b, "spin")
@@ -560,62 +495,5 @@ func deathComesAsEvents(b trapgate.Backend) {
 	wantKind(&event, trapgate.KindDead)
 	q.Close()
 	healthy.Close()
-	g.close()
-}
-
-func queuesSideBySide(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	var queues [3]*trapgate.Queue
-	for i := range queues {
-		queues[i] = must(g.platform.NewQueue())
-		ok(queues[i].Submit(createCounter(g.platform, i), g.subprocess))
-	}
-	for i := len(queues) - 1; i >= 0; i-- {
-		event := waitOne(queues[i])
-		wantCall(&event, guestCall)
-		equal(event.UserData, uint64(i))
-		wantNoEvent(queues[i], 0)
-	}
-	for _, q := range queues {
-		q.Close()
-	}
-	g.close()
-}
-
-// A context alternates between a queue and a plain switch, on one and on two threads.
-func mixesWithSwitch(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	submitAndTake := func() {
-		ok(q.Submit(g.context, g.subprocess))
-		g.event = waitOne(q)
-	}
-	for i := uint64(1); i <= 30; i++ {
-		switch i % 3 {
-		case 0:
-			g.run()
-		case 1:
-			submitAndTake()
-		case 2:
-			inThread(submitAndTake)
-		}
-		wantCall(&g.event, guestCall)
-		equal(g.event.Syscall.Args[0], i)
-	}
-	q.Close()
-	g.close()
-}
-
-// Who waits in a switch gets a stub thread too, whatever those that the queue keeps busy think of it.
-func switchBesideQueue(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	load(g.subprocess, otherCode, code("spin"))
-	ok(q.Submit(createAt(g.platform, otherCode), g.subprocess))
-	for i := uint64(1); i <= 5; i++ {
-		driveMany(g, q, 4, 500)
-		g.run()
-		wantCall(&g.event, guestCall)
-		equal(g.event.Syscall.Args[0], i)
-	}
-	q.Close()
 	g.close()
 }

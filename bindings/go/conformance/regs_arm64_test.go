@@ -20,3 +20,10 @@ func fillRegisters(r *trapgate.Registers, seed uint64) {
 		r.X[i] = (seed + uint64(i) + 1) * 0x9e3779b97f4a7c15
 	}
 }
+
+func argument(r *trapgate.Registers, index int) *uint64 { return &r.X[index] }
+
+// common is a register that has a name on every architecture.
+func common(r *trapgate.Registers, name string) *uint64 {
+	return map[string]*uint64{"ip": &r.PC, "sp": &r.StackPtr, "nr": &r.X[8]}[name]
+}

@@ -11,14 +11,10 @@ import (
 func init() {
 	areas = append(areas, []testCase{
 		{"thread.context_migrates", contextChangesThreads},
-		{"thread.hand_back", endedThreadsHandBack},
 		{"thread.busy", secondSwitchIsBusy},
 		{"thread.many_one_subprocess", manyThreadsOneSubprocess},
 		{"thread.platforms", platformsInThreads},
-		{"thread.creator_ends", creatorEnds},
 		{"thread.create_destroy", createFromManyThreads},
-		{"thread.spinner", spinnerBlocksNobody},
-		{"thread.shared_memory", guestsTalkThroughMemory},
 	})
 }
 
@@ -32,23 +28,6 @@ func contextChangesThreads(b trapgate.Backend) {
 		}
 		equal(g.event.Syscall.Args[0], i)
 	}
-	g.close()
-}
-
-// The stub threads of ended embedder threads are used again: their number does not follow ours.
-func endedThreadsHandBack(b trapgate.Backend) {
-	g := open(b, "counting_calls")
-	afterTen := 0
-	for i := uint64(1); i <= 200; i++ {
-		inThread(g.call)
-		equal(g.event.Syscall.Args[0], i)
-		if i == 10 {
-			afterTen = threadCount(g.subprocess.PID())
-		}
-	}
-	// A goroutine is over before its thread is: some may be on their way.
-	check(threadCount(g.subprocess.PID()) <= afterTen+8, "stub threads are used again")
-	check(g.stats().StubThreads <= uint64(afterTen+12), "stub threads are used again")
 	g.close()
 }
 
@@ -108,22 +87,6 @@ func platformsInThreads(b trapgate.Backend) {
 	})
 }
 
-// The thread that opened, created and switched is gone; everything works from others.
-func creatorEnds(b trapgate.Backend) {
-	var g *guest
-	inThread(func() {
-		g = open(b, "counting_calls")
-		g.call()
-	})
-	g.call()
-	equal(g.event.Syscall.Args[0], 2)
-	mapPages(g.subprocess, holeAt, g.page, protRW)
-	storeWord(g.subprocess, holeAt, 1)
-	inThread(g.call)
-	equal(g.event.Syscall.Args[0], 3)
-	inThread(g.close)
-}
-
 func createFromManyThreads(b trapgate.Backend) {
 	platform := openPlatform(b, 0)
 	inThreads(4, func(int) {
@@ -137,49 +100,4 @@ func createFromManyThreads(b trapgate.Backend) {
 	equal(stats.Subprocesses, 0)
 	equal(stats.Contexts, 0)
 	platform.Close()
-}
-
-// A guest that never calls does not keep the others of its subprocess, or of the platform, from running.
-func spinnerBlocksNobody(b trapgate.Backend) {
-	g := open(b, "counting_calls")
-	load(g.subprocess, otherCode, code("spin_counting"))
-	var spinners [4]*guest
-	var joins [4]func()
-	for i := range spinners {
-		spinners[i] = g.with(createAt(g.platform, otherCode))
-		setArg(spinners[i].context, 0, dataAt+8*uint64(i))
-		joins[i] = start(spinners[i].run)
-	}
-	for i := range spinners {
-		waitChange(g.subprocess, dataAt+8*uint64(i), 0)
-	}
-	for i := uint64(1); i <= 100; i++ {
-		g.call()
-		equal(g.event.Syscall.Args[0], i)
-	}
-	for i, spinner := range spinners {
-		ok(spinner.context.Interrupt())
-		joins[i]()
-		wantKind(&spinner.event, trapgate.KindInterrupted)
-		spinner.context.Close()
-	}
-	g.close()
-}
-
-// Two guests that wait for each other's word can only end when both run at the same time or in turns.
-func guestsTalkThroughMemory(b trapgate.Backend) {
-	waiting := open(b, "wait_for_word")
-	load(waiting.subprocess, otherCode, code("write_calls"))
-	setArg(waiting.context, 0, dataAt)
-	join := start(waiting.run)
-	writing := waiting.with(createAt(waiting.platform, otherCode))
-	change(writing.context, func(r *trapgate.Registers) {
-		r.SetArg(0, dataAt)
-		r.SetArg(1, 1)
-	})
-	writing.call()
-	join()
-	wantCall(&waiting.event, guestCall)
-	writing.context.Close()
-	waiting.close()
 }

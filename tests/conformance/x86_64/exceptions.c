@@ -222,37 +222,6 @@ static void x87_status(uint32_t backend)
     guest_close(&guest);
 }
 
-static void goes_on_behind_breakpoints(uint32_t backend)
-{
-    struct guest guest;
-    uint64_t i;
-
-    guest_open(&guest, backend, GUEST_CODE(breakpoints));
-    for (i = 0; i < 2; i++) {
-        guest_run(&guest);
-        CHECK_EXCEPTION(&guest.event, SIGTRAP, SI_KERNEL);
-        CHECK_EQ(arch_argument(guest.context, 1), i);
-    }
-    GUEST_RUN_TO_CALL(&guest);
-    CHECK_EQ(guest.event.u.syscall.args[1], 2);
-    guest_close(&guest);
-}
-
-static void same_exception_again(uint32_t backend)
-{
-    struct guest guest;
-    int i;
-
-    guest_open(&guest, backend, GUEST_CODE(raise_undefined));
-    for (i = 0; i < 50; i++) {
-        guest_run(&guest);
-        CHECK_EXCEPTION(&guest.event, SIGILL, ILL_ILLOPN);
-        CHECK_EQ(guest.event.u.exception.addr, GUEST_CODE_AT);
-        CHECK_EQ(arch_ip(guest.context), GUEST_CODE_AT);
-    }
-    guest_close(&guest);
-}
-
 static int open_trapping(uint32_t backend, uint64_t flags, tg_platform **platform)
 {
     tg_platform_options options = {.size = sizeof(options), .backend = backend, .flags = flags};
@@ -293,15 +262,6 @@ static void cpuid_traps(uint32_t backend)
     guest_close(&guest);
 }
 
-static void cpuid_runs(uint32_t backend)
-{
-    struct guest guest;
-
-    guest_open(&guest, backend, GUEST_CODE(read_cpuid));
-    GUEST_RUN_TO_CALL(&guest);
-    guest_close(&guest);
-}
-
 static void tsc_traps(uint32_t backend)
 {
     tg_platform *platform = NULL;
@@ -326,15 +286,6 @@ static void tsc_traps(uint32_t backend)
     guest_close(&guest);
 }
 
-static void tsc_runs(uint32_t backend)
-{
-    struct guest guest;
-
-    guest_open(&guest, backend, GUEST_CODE(read_tsc));
-    GUEST_RUN_TO_CALL(&guest);
-    guest_close(&guest);
-}
-
 const struct test_case exception_cases[] = {
     {"exception.general", "hlt, port access, privileged and misaligned instructions: as the kernel delivers them",
      general},
@@ -345,11 +296,7 @@ const struct test_case exception_cases[] = {
     {"exception.x87", "Unmasked x87 exceptions: SIGFPE with their codes; masked ones are silent", x87},
     {"exception.x87_status", "After an x87 exception the status word still says why", x87_status},
     {"exception.sse", "Unmasked SSE exceptions: SIGFPE with their codes; masked ones are silent", sse},
-    {"exception.breakpoints", "A guest goes on behind its breakpoints", goes_on_behind_breakpoints},
-    {"exception.again", "An exception that is not served comes again, unchanged", same_exception_again},
     {"exception.cpuid_trap", "TG_OPEN_TRAP_CPUID delivers CPUID, or opening says that it cannot", cpuid_traps},
-    {"exception.cpuid_runs", "Without the option CPUID runs", cpuid_runs},
     {"exception.tsc_trap", "TG_OPEN_TRAP_TSC delivers RDTSC and RDTSCP, in forks too", tsc_traps},
-    {"exception.tsc_runs", "Without the option RDTSC runs", tsc_runs},
     {0},
 };

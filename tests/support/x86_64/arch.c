@@ -2,8 +2,10 @@
 #include "arch.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "check.h"
+#include "cpu.h"
 
 #define FLAG_TF 0x100
 
@@ -101,4 +103,104 @@ unsigned int arch_register_words(const tg_context *context, bool skip_call_clobb
     for (i = 0; i < count; i++)
         words[i] = *(const uint64_t *)(const void *)((const char *)regs + general_offsets[i]);
     return (unsigned int)count;
+}
+
+#define REGISTER(name)                                                                                                 \
+    {                                                                                                                  \
+#name, offsetof(tg_regs, name)                                                                                 \
+    }
+#define REGISTER_CALLED(word, at)                                                                                      \
+    {                                                                                                                  \
+        word, offsetof(tg_regs, at)                                                                                    \
+    }
+
+static const struct {
+    const char *name;
+    size_t offset;
+} registers[] = {
+    REGISTER(r15),
+    REGISTER(r14),
+    REGISTER(r13),
+    REGISTER(r12),
+    REGISTER(rbp),
+    REGISTER(rbx),
+    REGISTER(r11),
+    REGISTER(r10),
+    REGISTER(r9),
+    REGISTER(r8),
+    REGISTER(rax),
+    REGISTER(rcx),
+    REGISTER(rdx),
+    REGISTER(rsi),
+    REGISTER(rdi),
+    REGISTER(rip),
+    REGISTER(cs),
+    REGISTER(eflags),
+    REGISTER(rsp),
+    REGISTER(ss),
+    REGISTER(fs_base),
+    REGISTER(gs_base),
+    REGISTER(ds),
+    REGISTER(es),
+    REGISTER(fs),
+    REGISTER(gs),
+    REGISTER(orig_rax),
+
+    REGISTER_CALLED("ip", rip),
+    REGISTER_CALLED("sp", rsp),
+    REGISTER_CALLED("nr", rax),
+    REGISTER_CALLED("arg0", rdi),
+    REGISTER_CALLED("arg1", rsi),
+    REGISTER_CALLED("arg2", rdx),
+    REGISTER_CALLED("arg3", r10),
+    REGISTER_CALLED("arg4", r8),
+    REGISTER_CALLED("arg5", r9),
+};
+
+static bool register_offset(const char *name, size_t *offset)
+{
+    for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
+        if (strcmp(registers[i].name, name) == 0) {
+            *offset = registers[i].offset;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool arch_register_get(const tg_context *context, const char *name, uint64_t *value)
+{
+    size_t offset;
+
+    if (!register_offset(name, &offset))
+        return false;
+    *value = *(const uint64_t *)(const void *)((const char *)tg_context_regs(context) + offset);
+    return true;
+}
+
+bool arch_register_set(tg_context *context, const char *name, uint64_t value)
+{
+    size_t offset;
+
+    if (!register_offset(name, &offset))
+        return false;
+    *word(writable(context), offset) = value;
+    return true;
+}
+
+bool arch_cpu_has(const char *feature, uint64_t *has)
+{
+    static const struct {
+        const char *name;
+        enum cpu_feature feature;
+    } features[] = {{"any", CPU_ALWAYS},        {"xsave", CPU_XSAVE},   {"avx2", CPU_AVX2}, {"avx512f", CPU_AVX512},
+                    {"fsgsbase", CPU_FSGSBASE}, {"rdtscp", CPU_RDTSCP}, {"cx16", CPU_CX16}};
+
+    for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+        if (strcmp(features[i].name, feature) == 0) {
+            *has = cpu_has(features[i].feature);
+            return true;
+        }
+    }
+    return false;
 }

@@ -7,7 +7,9 @@ use crate::support::*;
 use libc::{EFAULT, EINVAL};
 use trapgate::*;
 
-cases! { argument: versions, options, auto, probe, flags, info, memory, context, mixed_handles, queue, sentence }
+cases! { argument:
+    versions, options, auto, probe, flags, info, memory, context, mixed_handles, queue, sentence,
+}
 
 fn versions(_backend: Backend) {
     assert_eq!(abi_version(), sys::TG_ABI_VERSION);

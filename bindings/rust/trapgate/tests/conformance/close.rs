@@ -6,7 +6,9 @@ use crate::host;
 use crate::support::*;
 use trapgate::*;
 
-cases! { close: unused, used, everything_alive, queue_fd, dead_stub, threads, failed_open, probe, subprocess }
+cases! { close:
+    used, everything_alive, failed_open, subprocess,
+}
 
 /// Descriptors, and mappings by number and size.
 fn take_stock() -> (usize, usize, u64) {
@@ -41,10 +43,6 @@ fn leaves_nothing(backend: Backend, used: fn(Backend)) {
     assert_eq!(take_stock(), before);
 }
 
-fn unused(backend: Backend) {
-    leaves_nothing(backend, |backend| drop(open_platform(backend)));
-}
-
 fn used(backend: Backend) {
     leaves_nothing(backend, |backend| {
         let mut guest = Guest::open(backend, "call_loop");
@@ -72,41 +70,10 @@ fn everything_alive(backend: Backend) {
     });
 }
 
-fn queue_fd(backend: Backend) {
-    leaves_nothing(backend, |backend| {
-        let Guest { context, subprocess, platform, .. } = Guest::open(backend, "call_loop");
-        let queue = Queue::new(&platform).unwrap();
-        queue.fd().unwrap();
-        submit(&queue, context, &subprocess);
-        call(wait_one(&queue).event);
-    });
-}
-
-fn dead_stub(backend: Backend) {
-    leaves_nothing(backend, |backend| {
-        let mut guest = Guest::open(backend, "call_loop");
-        guest.run_to_call();
-        host::kill(guest.subprocess.pid().unwrap(), libc::SIGKILL);
-    });
-}
-
-fn threads(backend: Backend) {
-    leaves_nothing(backend, |backend| {
-        let mut guest = Guest::open(backend, "call_loop");
-        for _ in 0..5 {
-            in_thread(|| guest.run_to_call());
-        }
-    });
-}
-
 fn failed_open(backend: Backend) {
     leaves_nothing(backend, |backend| {
         fails(Platform::options().backend(backend).raw_flags(1 << 63).open(), libc::EINVAL);
     });
-}
-
-fn probe(backend: Backend) {
-    leaves_nothing(backend, |backend| assert!(backend.probe().unwrap().available));
 }
 
 /// The same for one subprocess while its platform stays open.

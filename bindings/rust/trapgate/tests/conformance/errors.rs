@@ -10,7 +10,9 @@ use trapgate::*;
 
 const ROUNDS: u32 = 25_000;
 
-cases! { error: sentences, no_descriptors }
+cases! { error:
+    sentences, no_descriptors,
+}
 
 fn sentences(backend: Backend) {
     let guest = Guest::open(backend, "call_loop");

@@ -98,20 +98,6 @@ pub fn handle_signal(signal: i32, handler: extern "C" fn(libc::c_int), flags: li
     }
 }
 
-pub fn ignore_signal(signal: i32) {
-    // SAFETY: as documented.
-    assert_ne!(unsafe { libc::signal(signal, libc::SIG_IGN) }, libc::SIG_ERR);
-}
-
-pub fn block_all_signals() {
-    // SAFETY: a set that is filled before it is used.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        assert_eq!(libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()), 0);
-    }
-}
-
 /// Handler, flags, and whether it is blocked, of each signal.
 pub fn signal_dispositions() -> Vec<(usize, i32, i32)> {
     // SAFETY: the structs are written before they are read.
@@ -124,16 +110,6 @@ pub fn signal_dispositions() -> Vec<(usize, i32, i32)> {
             (action.sa_sigaction, action.sa_flags, libc::sigismember(&mask, signal))
         };
         (1..65).map(one).collect()
-    }
-}
-
-/// The processors that this thread may use.
-pub fn affinity() -> Vec<usize> {
-    // SAFETY: the set is written before it is read.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        checked(libc::sched_getaffinity(0, std::mem::size_of_val(&set), &mut set));
-        (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect()
     }
 }
 
@@ -180,12 +156,6 @@ pub fn exit_status(pid: u32) -> i32 {
 pub fn become_subreaper() {
     // SAFETY: numbers only.
     checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) });
-}
-
-/// Orphans come to a subreaper and have to end by themselves; one that lives on makes this run into the time limit.
-pub fn wait_for_orphans() {
-    while wait(-1, libc::__WALL).is_ok() {}
-    assert_eq!(wait(-1, libc::__WALL), Err(libc::ECHILD));
 }
 
 #[track_caller]
@@ -237,48 +207,10 @@ impl Epoll {
     }
 }
 
-/// From now on this thread, and what it makes, cannot copy the memory of other processes.
-pub fn forbid_memory_copies() {
-    let load = |offset| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: offset };
-    let equal = |value: i64, jt, jf| libc::sock_filter { code: 0x15, jt, jf, k: value as u32 };
-    let answer = |value| libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: value };
-    let mut program = [
-        load(0),
-        equal(libc::SYS_process_vm_readv, 1, 0),
-        equal(libc::SYS_process_vm_writev, 0, 1),
-        answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        answer(libc::SECCOMP_RET_ALLOW),
-    ];
-    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: the program lives until it is loaded.
-    unsafe {
-        checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-        checked(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter, 0, 0));
-    }
-}
-
-/// A page of this process at an address where nothing is; it stays.
-pub fn page_at(addr: u64) -> u64 {
-    let (rights, flags) =
-        (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE);
-    // SAFETY: a new page, where nothing was.
-    let page = unsafe { libc::mmap(addr as *mut libc::c_void, 4096, rights, flags, -1, 0) };
-    assert_eq!(page as u64, addr);
-    addr
-}
-
 /// All memory of the C library in one heap, whose size the cases leave out.
 pub fn one_heap() {
     // SAFETY: numbers only.
     assert_eq!(unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) }, 1);
-}
-
-/// Are the bytes somewhere in there? The C library's search is fast in builds without optimisation, too.
-pub fn contains(memory: &[u8], bytes: &[u8]) -> bool {
-    // SAFETY: two areas with their lengths.
-    let found =
-        unsafe { libc::memmem(memory.as_ptr().cast(), memory.len(), bytes.as_ptr().cast(), bytes.len()) };
-    !found.is_null()
 }
 
 /// The letter of /proc/PID/stat, or None when there is no such process.
@@ -310,7 +242,6 @@ pub fn thread_count(pid: u32) -> usize {
 pub struct HostMapping {
     pub start: u64,
     pub end: u64,
-    pub rights: String,
     pub name: String,
 }
 
@@ -322,10 +253,9 @@ pub fn mappings(pid: u32) -> Vec<HostMapping> {
 fn parse_mapping(line: &str) -> HostMapping {
     let mut words = line.split_whitespace();
     let (start, end) = words.next().and_then(|range| range.split_once('-')).expect("a range");
-    let rights = words.next().expect("rights").to_string();
     let address = |text| u64::from_str_radix(text, 16).expect("an address");
-    let name = words.nth(3).unwrap_or("").to_string();
-    HostMapping { start: address(start), end: address(end), rights, name }
+    let name = words.nth(4).unwrap_or("").to_string();
+    HostMapping { start: address(start), end: address(end), name }
 }
 
 /// The resident bytes of the mapping that holds the address.
@@ -343,33 +273,4 @@ pub fn resident(pid: u32, addr: u64) -> u64 {
         }
     }
     panic!("no mapping holds {:#x}", addr);
-}
-
-/// All that is mapped, as the kernel counts it for its limit.
-pub fn all_bytes(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", pid)).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
-/// What lies in a process itself.
-pub fn bytes_of(pid: u32, addr: u64, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: length };
-    let remote = libc::iovec { iov_base: addr as *mut libc::c_void, iov_len: length };
-    // SAFETY: the local range is ours to be written.
-    let copied = unsafe { libc::process_vm_readv(pid as i32, &local, 1, &remote, 1, 0) };
-    assert_eq!(copied, length as isize);
-    bytes
-}
-
-/// How much the process may have mapped from now on, as far as it may at all.
-pub fn limit_pages(pid: u32, bytes: u64) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: one limit is written, another one read.
-    unsafe {
-        checked(libc::prlimit(pid as i32, libc::RLIMIT_AS, std::ptr::null(), &mut limit));
-        limit.rlim_cur = bytes.min(limit.rlim_max);
-        checked(libc::prlimit(pid as i32, libc::RLIMIT_AS, &limit, std::ptr::null_mut()));
-    }
 }

@@ -10,28 +10,7 @@ use std::thread;
 use trapgate::*;
 
 cases! { interrupt:
-    before, coalesced, during, registers, race_with_calls, none_lost, pending_flag, storm, signal_handler,
-    embedder_signals, own_context, bounce,
-}
-
-fn before(backend: Backend) {
-    let mut guest = Guest::open(backend, "counting_calls");
-    guest.context.interrupt();
-    let event = guest.run();
-    check_interrupted(&event);
-    assert!(!event.interrupt_pending());
-    assert_eq!((guest.ip(), guest.sp()), (CODE_AT, STACK_TOP));
-    assert_eq!(guest.run_to_call().args[0], 1);
-}
-
-fn coalesced(backend: Backend) {
-    let mut guest = Guest::open(backend, "counting_calls");
-    for _ in 0..100 {
-        guest.context.interrupt();
-    }
-    check_interrupted(&guest.run());
-    assert!(!guest.run_to_call().flags.interrupt_pending());
-    guest.run_to_call();
+    during, none_lost, pending_flag, storm, signal_handler, embedder_signals,
 }
 
 fn during(backend: Backend) {
@@ -48,20 +27,6 @@ fn during(backend: Backend) {
         // The first two words are the guest's counters.
         let words = words(&guest.context, false);
         assert!(words[0].wrapping_add(words[1]) <= 1);
-    }
-}
-
-fn registers(backend: Backend) {
-    let mut guest = Guest::open(backend, "spin");
-    for round in 0..20 {
-        fill_registers(&mut guest.context, round);
-        let before = words(&guest.context, false);
-        let event = guest.run_beside(|beside| {
-            host::sleep_us(500);
-            beside.interrupter.interrupt();
-        });
-        check_interrupted(&event);
-        assert_eq!(words(&guest.context, false), before);
     }
 }
 
@@ -109,10 +74,6 @@ fn race(backend: Backend, threads: usize, interrupts: u64) {
         event = guest.run();
     }
     assert_eq!(call(event).args[0], calls + 1);
-}
-
-fn race_with_calls(backend: Backend) {
-    race(backend, 1, 1000);
 }
 
 fn storm(backend: Backend) {
@@ -197,26 +158,4 @@ fn embedder_signals(backend: Backend) {
         store(beside.subprocess, DATA_AT, 1);
     });
     call(event);
-}
-
-fn own_context(backend: Backend) {
-    let mut guest = Guest::open(backend, "call_loop");
-    let mut other = started_context(&guest.platform);
-    other.interrupt();
-    assert!(!guest.run_to_call().flags.interrupt_pending());
-    guest.run_to_call();
-    check_interrupted(&other.switch(&guest.subprocess).unwrap());
-    call(other.switch(&guest.subprocess).unwrap());
-}
-
-/// Interrupt and resume in different subprocesses.
-fn bounce(backend: Backend) {
-    let mut guest = Guest::open(backend, "counting_calls");
-    let other = loaded_subprocess(&guest.platform, "counting_calls");
-    for number in 1..=50 {
-        let subprocess = if number % 2 == 1 { &guest.subprocess } else { &other };
-        guest.context.interrupt();
-        check_interrupted(&guest.context.switch(subprocess).unwrap());
-        assert_eq!(call(guest.context.switch(subprocess).unwrap()).args[0], number);
-    }
 }

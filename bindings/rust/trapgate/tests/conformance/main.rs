@@ -11,6 +11,9 @@
 mod cases;
 mod code;
 mod host;
+mod player;
+mod row_values;
+mod rows;
 mod runner;
 mod support;
 
@@ -20,17 +23,11 @@ mod death;
 mod descriptors;
 mod embedder;
 mod errors;
-mod faults;
 mod fork;
 mod interrupts;
-mod isolation;
 mod memory;
 mod queue;
-mod queue_fair;
-mod queue_lost;
-mod step;
 mod switch;
-mod syscalls;
 mod threads;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -13,10 +13,7 @@ use std::time::Duration;
 use trapgate::*;
 
 cases! { queue:
-    one_event_per_submit, many_contexts, thousands, many_with_fd, many_subprocesses, capacity, timeout, wake_sticky,
-    wake, wake_signal_handler, submit_to_waiter, second_waiter, submit_threads, interrupt, interrupt_before,
-    spinners_share, fd, fd_any_thread, fd_busy, waiting_thread, destroy, destroy_with_events, death, side_by_side,
-    mixed_with_switch, switch_beside,
+    one_event_per_submit, many_contexts, many_subprocesses, capacity, timeout, wake_sticky, wake, wake_signal_handler, submit_to_waiter, second_waiter, submit_threads, interrupt, interrupt_before, fd, fd_any_thread, fd_busy, waiting_thread, destroy, death,
 }
 
 fn one_event_per_submit(backend: Backend) {
@@ -64,18 +61,6 @@ fn drive_many(guest: &Guest, queue: &Queue, contexts: u64, rounds: u64) {
 fn many_contexts(backend: Backend) {
     let guest = Guest::open(backend, "counting_calls");
     drive_many(&guest, &Queue::new(&guest.platform).unwrap(), 200, 10);
-}
-
-fn thousands(backend: Backend) {
-    let guest = Guest::open(backend, "counting_calls");
-    drive_many(&guest, &Queue::new(&guest.platform).unwrap(), 4200, 2);
-}
-
-fn many_with_fd(backend: Backend) {
-    let guest = Guest::open(backend, "counting_calls");
-    let queue = Queue::new(&guest.platform).unwrap();
-    queue.fd().unwrap();
-    drive_many(&guest, &queue, 200, 10);
 }
 
 fn many_subprocesses(backend: Backend) {
@@ -240,40 +225,6 @@ fn interrupt_before(backend: Backend) {
     assert_eq!(call(wait_one(&queue).event).args[0], 1);
 }
 
-/// More spinners than processors, and still every caller gets its turns.
-fn spinners_share(backend: Backend) {
-    let Guest { mut context, subprocess, platform, .. } = Guest::open(backend, "counting_calls");
-    load_code(&subprocess, OTHER_CODE_AT, code::guest("spin_counting"));
-    let queue = Queue::new(&platform).unwrap();
-    let mut interrupters = Vec::new();
-    for index in 0..16 {
-        let mut spinner = started_at(&platform, OTHER_CODE_AT);
-        spinner.set_user_data(1000 + index).unwrap();
-        spinner.regs_mut().set_argument(0, DATA_AT + 8 * index);
-        interrupters.push((1000 + index, spinner.interrupter()));
-        submit(&queue, spinner, &subprocess);
-    }
-    for number in 1..=50 {
-        submit(&queue, context, &subprocess);
-        let completion = wait_one(&queue);
-        assert_eq!(completion.user_data, 0);
-        assert_eq!(call(completion.event).args[0], number);
-        context = completion.context;
-    }
-    // Nobody starves: every spinner has counted, or does while we wait.
-    for index in 0..16 {
-        while load(&subprocess, DATA_AT + 8 * index) == 0 {
-            wait_nothing(&queue, MOMENT);
-        }
-    }
-    for (mark, interrupter) in interrupters {
-        interrupter.interrupt();
-        let completion = wait_one(&queue);
-        check_interrupted(&completion.event);
-        assert_eq!(completion.user_data, mark);
-    }
-}
-
 fn fd(backend: Backend) {
     let Guest { mut context, subprocess, platform, .. } = Guest::open(backend, "counting_calls");
     let queue = Queue::new(&platform).unwrap();
@@ -383,17 +334,6 @@ fn destroy(backend: Backend) {
     }
 }
 
-fn destroy_with_events(backend: Backend) {
-    let Guest { context, subprocess, platform, .. } = Guest::open(backend, "counting_calls");
-    let queue = Queue::new(&platform).unwrap();
-    let ready = queue.fd().unwrap();
-    submit(&queue, context, &subprocess);
-    assert!(host::readable(&ready, None));
-    // The event is there and nobody takes it.
-    let mut context = queue.into_contexts().remove(0);
-    call(context.switch(&subprocess).unwrap());
-}
-
 fn death(backend: Backend) {
     let Guest { context, subprocess, platform, .. } = Guest::open(backend, "spin");
     let healthy = loaded_subprocess(&platform, "call_loop");
@@ -417,49 +357,4 @@ fn death(backend: Backend) {
     assert_eq!(dead, 10);
     submit(&queue, context, &subprocess);
     check_killed(&wait_one(&queue).event);
-}
-
-fn side_by_side(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
-    let queues: Vec<Queue> = (0..3).map(|_| Queue::new(&guest.platform).unwrap()).collect();
-    for (mark, queue) in (0..).zip(&queues) {
-        submit(queue, marked_context(&guest.platform, mark), &guest.subprocess);
-    }
-    for (mark, queue) in queues.iter().enumerate().rev() {
-        let completion = wait_one(queue);
-        call(completion.event);
-        assert_eq!(completion.user_data, mark as u64);
-        wait_nothing(queue, NO_TIME);
-    }
-}
-
-/// A context alternates between a queue and a plain switch, on one and on two threads.
-fn mixed_with_switch(backend: Backend) {
-    let Guest { mut context, subprocess, platform, .. } = Guest::open(backend, "counting_calls");
-    let queue = Queue::new(&platform).unwrap();
-    for number in 1..=30 {
-        let event;
-        if number % 3 == 0 {
-            event = context.switch(&subprocess).unwrap();
-        } else {
-            let take = || submit_and_take(&queue, context, &subprocess);
-            let completion = if number % 3 == 1 { take() } else { in_thread(take) };
-            event = completion.event;
-            context = completion.context;
-        }
-        assert_eq!(call(event).args[0], number);
-    }
-}
-
-/// Who waits in a switch gets a stub thread too, whatever those that the queue keeps busy think of it.
-fn switch_beside(backend: Backend) {
-    let mut guest = Guest::open(backend, "counting_calls");
-    load_code(&guest.subprocess, OTHER_CODE_AT, code::guest("spin"));
-    let queue = Queue::new(&guest.platform).unwrap();
-    submit(&queue, started_at(&guest.platform, OTHER_CODE_AT), &guest.subprocess);
-    for number in 1..=5 {
-        drive_many(&guest, &queue, 4, 500);
-        let event = guest.context.switch(&guest.subprocess).unwrap();
-        assert_eq!(call(event).args[0], number);
-    }
 }

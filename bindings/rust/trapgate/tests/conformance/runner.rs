@@ -17,7 +17,7 @@ pub fn main() -> i32 {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["--list"] => {
-            cases::all().for_each(|case| println!("{}", case.name));
+            cases::all().for_each(|name| println!("{}", name));
             0
         }
         ["--check", table] => check_table(table),
@@ -48,9 +48,9 @@ fn run_one(backend: Backend, name: &str) -> i32 {
         print(info);
         host::exit_at_once(1)
     }));
-    match cases::all().find(|case| case.name == name) {
-        Some(case) => {
-            (case.run)(backend);
+    match cases::find(name) {
+        Some(run) => {
+            run(backend);
             0
         }
         None => {
@@ -76,7 +76,7 @@ fn is_in_c_alone(table: &str, name: &str) -> bool {
 fn check_table(path: &str) -> i32 {
     let table = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {}", path, error));
     let expected = names(&table);
-    let ported: BTreeSet<String> = cases::all().map(|case| case.name.to_string()).collect();
+    let ported: BTreeSet<String> = cases::all().map(str::to_string).collect();
     let left_out = names(LEFT_OUT);
     let have: BTreeSet<String> = ported.union(&left_out).cloned().collect();
     let complaints = [
@@ -123,19 +123,19 @@ fn run_all(backends: &[(Backend, &str)]) -> i32 {
         for case in cases::all() {
             let verdict = match missing {
                 Some(_) => Verdict::Skipped,
-                None => run_in_process(name, case.name),
+                None => run_in_process(name, case),
             };
             match verdict {
                 Verdict::Passed => passed += 1,
                 Verdict::Skipped => {
                     skipped += 1;
                     if missing.is_none() {
-                        println!("SKIPPED {}.{}", name, case.name);
+                        println!("SKIPPED {}.{}", name, case);
                     }
                 }
                 Verdict::Failed(why) => {
                     failed += 1;
-                    println!("FAIL {}.{} ({})", name, case.name, why);
+                    println!("FAIL {}.{} ({})", name, case, why);
                 }
             }
         }

@@ -29,10 +29,7 @@ pub const RW: Protection = Protection::from_bits(sys::TG_PROT_READ | sys::TG_PRO
 pub const RX: Protection = Protection::from_bits(sys::TG_PROT_READ | sys::TG_PROT_EXEC);
 
 pub const SIGSEGV: i32 = libc::SIGSEGV;
-pub const SEGV_MAPERR: i32 = 1;
 pub const SEGV_ACCERR: i32 = 2;
-pub const BUS_ADRERR: i32 = 2;
-pub const TRAP_TRACE: i32 = 2;
 
 pub const SKIPPED: i32 = 77;
 
@@ -139,16 +136,6 @@ impl Guest {
         Guest { context, subprocess, platform, page }
     }
 
-    /// Another context in the same subprocess, standing at the first instruction.
-    pub fn beside(&self) -> Guest {
-        Guest {
-            context: started_context(&self.platform),
-            subprocess: Arc::clone(&self.subprocess),
-            platform: self.platform.clone(),
-            page: self.page,
-        }
-    }
-
     /// Back to the first instruction, with a new context's registers.
     pub fn restart(&mut self) {
         self.context.start(CODE_AT, STACK_TOP).unwrap();
@@ -167,20 +154,8 @@ impl Guest {
         self.context.regs_mut().set_argument(index, value);
     }
 
-    /// Starts again with an address and a value as the first arguments.
-    pub fn touch(&mut self, addr: u64, value: u64) -> Event {
-        self.restart();
-        self.set_argument(0, addr);
-        self.set_argument(1, value);
-        self.run()
-    }
-
     pub fn ip(&self) -> u64 {
         self.context.regs().instruction_pointer()
-    }
-
-    pub fn sp(&self) -> u64 {
-        self.context.regs().stack_pointer()
     }
 
     /// Runs the context in a thread of its own while the function does something beside it.
@@ -247,16 +222,6 @@ pub fn check_fault(event: &Event, addr: u64, access: Access, signal: i32, code: 
 }
 
 #[track_caller]
-pub fn check_exception(event: &Event, signal: i32, code: i32) -> Exception {
-    match event {
-        Event::Exception(exception) if (exception.signal, exception.code) == (signal, code) => {
-            exception.clone()
-        }
-        other => panic!("{:x?} is not signal {} code {}", other, signal, code),
-    }
-}
-
-#[track_caller]
 pub fn check_interrupted(event: &Event) {
     assert!(matches!(event, Event::Interrupted(_)), "{:x?} is not an interrupt", event);
 }
@@ -303,35 +268,11 @@ pub fn words(context: &Context, without_clobbered: bool) -> Vec<u64> {
     words
 }
 
-/// Gives every general register apart from instruction pointer, stack pointer and flags a value of its own.
-#[cfg(target_arch = "x86_64")]
-pub fn fill_registers(context: &mut Context, seed: u64) {
-    let r: &mut sys::tg_regs = context.regs_mut();
-    let fields = [
-        &mut r.rax, &mut r.rbx, &mut r.rdx, &mut r.rsi, &mut r.rdi, &mut r.rbp, &mut r.r8, &mut r.r9,
-        &mut r.r10, &mut r.r12, &mut r.r13, &mut r.r14, &mut r.r15, &mut r.rcx, &mut r.r11,
-    ];
-    for (index, field) in (1..).zip(fields) {
-        *field = (seed + index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-/// The length of the instruction that makes a system call.
-#[cfg(target_arch = "x86_64")]
-pub const CALL_LENGTH: u64 = 2;
-
 #[cfg(target_arch = "aarch64")]
 pub fn words(context: &Context, _without_clobbered: bool) -> Vec<u64> {
     let mut words = context.regs().x.to_vec();
     words.push(context.regs().sp);
     words
-}
-
-#[cfg(target_arch = "aarch64")]
-pub fn fill_registers(context: &mut Context, seed: u64) {
-    for (index, register) in (1..).zip(context.regs_mut().x.iter_mut()) {
-        *register = (seed + index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
 }
 
 #[cfg(target_arch = "aarch64")]

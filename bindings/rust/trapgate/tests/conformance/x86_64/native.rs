@@ -133,27 +133,3 @@ pub fn has(needs: Needs) -> bool {
         Needs::Cx16 => is_x86_feature_detected!("cmpxchg16b"),
     }
 }
-
-/// Does the error code say write when an update meets no page? Processors do; an emulator may load first.
-pub fn updates_count_as_writes() -> bool {
-    extern "C" fn note(_signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-        // SAFETY: the kernel gives a valid pointer.
-        let error =
-            unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_ERR as usize] };
-        host::exit_at_once(i32::from(error & 2 != 0))
-    }
-    let child = host::fork(|| {
-        let nothing = pages(4096, libc::MAP_PRIVATE);
-        // SAFETY: the fault is what is wanted; it ends the child.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = note as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO;
-            assert_eq!(libc::sigaction(libc::SIGSEGV, &action, ptr::null_mut()), 0);
-            assert_eq!(libc::munmap(nothing.cast(), 4096), 0);
-            asm!("add dword ptr [{0}], 1", in(reg) nothing);
-        }
-        2
-    });
-    host::exit_status(child) == 1
-}
