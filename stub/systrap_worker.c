@@ -314,7 +314,8 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
 
         if (state == SLOT_RUNNING || (state == SLOT_RESUMED && change(&held->state, SLOT_RESUMED, SLOT_RUNNING))) {
             return held;
-        } else if (held && !still_ours(state)) {
+        }
+        if (held && !still_ours(state)) {
             stub->worker->running = 0;
             held = NULL;
         } else if (state == SLOT_DROP) {
