@@ -367,8 +367,9 @@ impl Player {
         match words[0].as_str() {
             "start" => context.start(values[0], values[1]),
             "set" => {
-                let done = set_register(context, &words[1], values[0]);
-                Ok(done.unwrap_or_else(|| panic!("{}: no register {}", row.place, words[1])))
+                let known = set_register(context, &words[1], values[0]).is_some();
+                assert!(known, "{}: no register is called {}", row.place, words[1]);
+                Ok(())
             }
             "return" => context.set_return(values[0] as i64),
             "again" => context.restart_syscall(),
