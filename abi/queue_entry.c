@@ -6,6 +6,7 @@
 #include "abi/public_errors.h"
 #include "core/backend.h"
 #include "core/no_cancel.h"
+#include "core/queue_outlet.h"
 
 int tg_queue_create(tg_platform *platform, tg_queue **out)
 {
@@ -80,19 +81,19 @@ int tg_queue_wait(tg_queue *queue, tg_event *events, size_t capacity, int64_t ti
     err = check_events(events, capacity);
     if (err)
         return platform_fail(platform, err, "wait on a queue: the size of an event is wrong");
-    return public_error(platform->ops->queue_wait(queue, events, events->size, capacity, timeout_ns, count));
+    return public_error(queue_wait(queue, events, events->size, capacity, timeout_ns, count));
 }
 
 int tg_queue_wake(tg_queue *queue)
 {
-    return queue ? queue->platform->ops->queue_wake(queue) : -EINVAL;
+    return queue ? queue_wake(queue) : -EINVAL;
 }
 
 int tg_queue_fd(tg_queue *queue)
 {
     NO_CANCELLATION;
 
-    return queue ? public_error(queue->platform->ops->queue_fd(queue)) : -EINVAL;
+    return queue ? public_error(queue_fd(queue)) : -EINVAL;
 }
 
 void tg_queue_destroy(tg_queue *queue)

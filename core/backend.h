@@ -7,6 +7,8 @@
 #include "core/handles.h"
 #include "core/open_report.h"
 
+typedef void *thread_main(void *arg);
+
 struct backend_ops {
     uint32_t backend; /* TG_BACKEND_* */
     const char *name;
@@ -31,7 +33,6 @@ struct backend_ops {
      * list, nothing from malloc(3), whose owner may have been about to free it. More than once does no harm. last: no
      * handle of the platform will be used any more. Each NULL: there is nothing.
      */
-    void (*queue_forget)(struct tg_queue *queue);
     void (*subprocess_forget)(struct tg_subprocess *subprocess, bool last);
     void (*forget)(struct tg_platform *platform);
 
@@ -75,11 +76,22 @@ struct backend_ops {
 
     int (*queue_create)(struct tg_queue *queue);
     int (*queue_submit)(struct tg_queue *queue, struct tg_context *context, struct tg_subprocess *subprocess);
-    /* stride: bytes from one event to the next. */
+    /* By one thread at a time, while there is no descriptor. stride: bytes from one event to the next. */
     int (*queue_wait)(struct tg_queue *queue, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
                       size_t *count);
-    int (*queue_wake)(struct tg_queue *queue);
-    int (*queue_fd)(struct tg_queue *queue);
+    /* Whoever sleeps for the queue, in queue_wait() or queue_serve(), looks again. Any thread, any signal handler. */
+    void (*queue_rouse)(struct tg_queue *queue);
+
+    /* For the descriptor, queue_outlet.h. Whoever waited last must not start anything any more; NULL: it does not. */
+    int (*queue_hand_over)(struct tg_queue *queue);
+    /* Makes the service: 0 or -errno. */
+    int (*queue_thread)(pthread_t *thread, thread_main *main, void *arg);
+    /* What it does, until stopping is set. */
+    void (*queue_serve)(struct tg_queue *queue);
+    bool (*queue_has_ready)(struct tg_queue *queue);
+    /* Takes what is ready, how many; if that was all, the descriptor is cleared. */
+    size_t (*queue_hand_out)(struct tg_queue *queue, void *events, size_t stride, size_t capacity);
+    /* The service has ended. */
     void (*queue_destroy)(struct tg_queue *queue);
 };
 

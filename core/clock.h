@@ -19,6 +19,17 @@ static inline int64_t clock_monotonic_ns(void)
     return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
+/* Negative: never, which is INT64_MAX. */
+static inline int64_t clock_deadline_ns(int64_t timeout_ns)
+{
+    int64_t now;
+
+    if (timeout_ns < 0)
+        return INT64_MAX;
+    now = clock_monotonic_ns();
+    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
 /* Between two looks, less than a second. A host that lets nobody sleep keeps no other thread from running either. */
 static inline void clock_pause(int64_t ns)
 {

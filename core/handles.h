@@ -96,9 +96,28 @@ struct tg_context {
     tg_regs regs;
 };
 
+enum queue_use {
+    QUEUE_FREE,
+    QUEUE_WAITED_ON,
+    QUEUE_OPENED, /* a thread is in tg_queue_fd() and makes the service */
+};
+
 struct tg_queue {
     struct tg_platform *platform; /* never changes */
     struct list node;             /* platform->lock */
+
+    /*
+     * Atomic, any thread: queue_outlet.c. fd is an eventfd, -1 before tg_queue_fd(): stored when the thread that rings
+     * it runs, and closed when no thread uses the queue any more. Who has something to say stores that first and then
+     * looks at fd; who stores fd then looks at that: queue_outlet_ring(), start_service().
+     */
+    _Atomic int fd;
+    _Atomic uint32_t use; /* enum queue_use */
+    _Atomic bool woken;
+    _Atomic bool stopping;
+
+    /* Who has made use QUEUE_OPENED writes it; who destroys the queue reads it. */
+    pthread_t service;
 };
 
 /*
@@ -219,8 +238,6 @@ void queue_destroy(struct tg_queue *queue);
 /* What destroying is in a process that was forked from the opener's: backend.h. */
 void queue_forget(struct tg_queue *queue);
 void subprocess_forget(struct tg_subprocess *subprocess, bool last);
-/* The descriptor or its thread could not be made: the sentence, and the number of the header's list. */
-int queue_fd_failed(struct tg_platform *platform, int err);
 
 /* Memory of a guest. */
 int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n);

@@ -2,9 +2,9 @@
 /* The life of a queue; what it does is the backend's. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/backend.h"
+#include "core/queue_outlet.h"
 
 int queue_create(struct tg_platform *platform, struct tg_queue **out)
 {
@@ -14,6 +14,7 @@ int queue_create(struct tg_platform *platform, struct tg_queue **out)
     if (!queue)
         return platform_fail(platform, -ENOMEM, "create a queue: no memory for its handle");
     queue->platform = platform;
+    queue_outlet_init(queue);
     err = platform->ops->queue_create(queue);
     if (err) {
         free(queue);
@@ -26,33 +27,9 @@ int queue_create(struct tg_platform *platform, struct tg_queue **out)
     return 0;
 }
 
-int queue_fd_failed(struct tg_platform *platform, int err)
-{
-    switch (err) {
-    case -EMFILE:
-    case -ENFILE:
-        return platform_fail(platform, -EMFILE, "queue descriptor: no descriptor is left; raise RLIMIT_NOFILE");
-    case -EAGAIN:
-        return platform_fail(platform, -EAGAIN,
-                             "queue descriptor: the host refuses another thread; raise RLIMIT_NPROC or the pids limit "
-                             "of the cgroup");
-    case -EPERM:
-    case -EACCES:
-    case -ENOSYS:
-        return platform_fail(
-            platform, -EPERM,
-            "queue descriptor: eventfd2(2) or clone3(2): %s; let the seccomp filter that is in the way "
-            "allow both",
-            strerror(-err));
-    default:
-        return platform_fail(platform, -ENOMEM, "queue descriptor: eventfd2(2) or clone3(2): %s", strerror(-err));
-    }
-}
-
 void queue_forget(struct tg_queue *queue)
 {
-    if (queue->platform->ops->queue_forget)
-        queue->platform->ops->queue_forget(queue);
+    queue_outlet_close(queue);
 }
 
 void queue_destroy(struct tg_queue *queue)
@@ -69,6 +46,9 @@ void queue_destroy(struct tg_queue *queue)
     platform_lock(platform);
     list_remove(&queue->node);
     platform_unlock(platform);
+    queue_outlet_stop(queue);
     platform->ops->queue_destroy(queue);
+    /* Until here others may have rung it: whoever destroys a subprocess, for contexts that ran there. */
+    queue_outlet_close(queue);
     free(queue);
 }

@@ -13,10 +13,12 @@
 #include "core/ptrace/guest_memory.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/ptrace_queue.h"
+#include "core/ptrace/ptrace_queue_wait.h"
 #include "core/ptrace/ptrace_run.h"
 #include "core/ptrace/ptrace_subprocess.h"
 #include "core/ptrace/ptrace_template.h"
 #include "core/ptrace/queue_ends.h"
+#include "core/ptrace/queue_lists.h"
 #include "core/ptrace/queue_service.h"
 #include "core/ptrace/stub_thread.h"
 #include "core/ptrace/tracer.h"
@@ -275,8 +277,11 @@ const struct backend_ops ptrace_backend = {
     .queue_create = ptrace_queue_create,
     .queue_submit = ptrace_queue_submit,
     .queue_wait = ptrace_queue_wait,
-    .queue_wake = ptrace_queue_wake,
-    .queue_fd = ptrace_queue_fd,
+    .queue_rouse = ptrace_queue_rouse,
+    .queue_hand_over = ptrace_queue_hand_over,
+    .queue_thread = ptrace_queue_thread,
+    .queue_serve = ptrace_queue_serve,
+    .queue_has_ready = ptrace_queue_has_ready,
+    .queue_hand_out = ptrace_queue_hand_out,
     .queue_destroy = ptrace_queue_destroy,
-    .queue_forget = ptrace_queue_forget,
 };

@@ -52,20 +52,16 @@ struct ptrace_queue {
     bool starved;         /* the host has refused another stub thread: one that runs may stop, or the host give way */
     struct tracer *owner; /* traces what runs; changes with queues_lock too; its own thread may look without */
     struct list of_owner; /* tracer->queues; queues_lock too */
-    bool waiting;
-    pthread_t service; /* after tg_queue_fd(); whoever destroys the queue reads it without */
 
     /* The owner's thread. */
     int64_t upkeep_at;
+    bool served; /* it is the service */
 
     /*
-     * Atomic, any thread. docs/memory-order.md. Who has something for the waiter stores it and then looks for a bell or
-     * a descriptor; a waiter shows its bell and then looks for something, and tg_queue_fd() the descriptor.
+     * Atomic, any thread. docs/memory-order.md. Thread of the template that wakes the waiter, 0: none. Who has
+     * something for the waiter stores it and then looks at this; a waiter shows its bell and then looks for something.
      */
-    _Atomic pid_t bell; /* thread of the template that wakes the waiter, 0: none */
-    _Atomic bool woken;
-    _Atomic int fd; /* eventfd; -1 until there is a service that uses it, and from then on the same until destroy */
-    _Atomic bool stopping;
+    _Atomic pid_t bell;
 };
 
 static inline struct ptrace_queue *to_ptrace_queue(struct tg_queue *queue)

@@ -18,12 +18,20 @@
 #define SLICE_NS 10000000 /* a turn, when others wait */
 #define DOZE_NS  1000000  /* between two looks, when nothing wakes the waiter */
 
+void ptrace_queue_rouse(struct tg_queue *base)
+{
+    const pid_t bell = atomic_load(&to_ptrace_queue(base)->bell);
+
+    if (bell)
+        bell_ring(base->platform, bell);
+}
+
 /* Placed stub threads run while this thread gives way. */
 static void collect_yielding(struct ptrace_queue *queue)
 {
     int64_t started = clock_monotonic_ns();
 
-    while (!ptrace_queue_has_ready(queue) && placement_yield(queue->owner, started))
+    while (!ptrace_queue_has_ready(&queue->base) && placement_yield(queue->owner, started))
         ptrace_queue_collect(queue);
 }
 
@@ -80,13 +88,11 @@ void ptrace_queue_upkeep(struct ptrace_queue *queue)
 /* Is there something to do before sleeping? A service leaves ready events to others. */
 static bool has_work(struct ptrace_queue *queue)
 {
-    bool for_others = atomic_load(&queue->fd) >= 0;
-
     if (!queue->starved && queue->running_count < RUNNING_MAX && !ptrace_queue_line_empty(queue, LINE_INCOMING))
         return true;
-    if (for_others)
-        return atomic_load(&queue->stopping);
-    return !ptrace_queue_line_empty(queue, LINE_READY) || atomic_load(&queue->woken);
+    if (queue->served)
+        return atomic_load(&queue->base.stopping);
+    return !ptrace_queue_line_empty(queue, LINE_READY) || atomic_load(&queue->base.woken);
 }
 
 /*
@@ -110,7 +116,7 @@ static void doze(struct ptrace_queue *queue, int64_t until_ns)
 
 /*
  * Shows the bell, and looks for work. Returns until when there is none; 0: there is some. Pairs with
- * ptrace_queue_submit(), ptrace_queue_wake() and ptrace_queue_subprocess_dead().
+ * ptrace_queue_submit(), queue_wake(), queue_outlet_stop() and ptrace_queue_subprocess_dead().
  */
 static int64_t show_bell(struct ptrace_queue *queue)
 {
@@ -161,11 +167,11 @@ static int pump(struct ptrace_queue *queue, int64_t until_ns)
     pthread_mutex_unlock(&queue->lock);
     if (err)
         return err;
-    if (!ptrace_queue_has_ready(queue) && ptrace_queue_anything_running(queue) && until_ns)
+    if (!ptrace_queue_has_ready(&queue->base) && ptrace_queue_anything_running(queue) && until_ns)
         collect_yielding(queue);
     ptrace_queue_collect(queue);
     ptrace_queue_upkeep(queue);
-    if (ptrace_queue_has_ready(queue) || !until_ns || atomic_load(&queue->woken))
+    if (ptrace_queue_has_ready(&queue->base) || !until_ns || atomic_load(&queue->base.woken))
         return 0;
     ptrace_queue_sleep_once(queue, until_ns);
     return 0;
@@ -199,22 +205,25 @@ void ptrace_queue_disown(struct ptrace_queue *queue)
     list_remove(&queue->of_owner);
 }
 
-int ptrace_queue_wait_as_owner(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity,
-                               int64_t until_ns, size_t *n)
+int ptrace_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
+                      size_t *n)
 {
-    struct tracer *tracer = tracer_current(queue->base.platform);
+    struct ptrace_queue *queue = to_ptrace_queue(base);
+    const int64_t until_ns = timeout_ns ? clock_deadline_ns(timeout_ns) : 0;
+    struct tracer *tracer = tracer_current(base->platform);
     int err;
 
     if (!tracer)
-        return platform_fail(queue->base.platform, -ENOMEM, "wait on a queue: no memory");
+        return platform_fail(base->platform, -ENOMEM, "wait on a queue: no memory");
     err = ptrace_queue_claim(queue, tracer);
     while (!err) {
         err = pump(queue, until_ns);
         /* What is there is not kept back by an error, which comes again. */
-        *n = ptrace_queue_hand_out(queue, events, stride, capacity);
+        *n = ptrace_queue_hand_out(base, events, stride, capacity);
         if (*n)
             return 0;
-        if (err || atomic_exchange(&queue->woken, false) || (until_ns != NEVER && clock_monotonic_ns() >= until_ns))
+        if (err || atomic_exchange(&queue->base.woken, false) ||
+            (until_ns != NEVER && clock_monotonic_ns() >= until_ns))
             break;
     }
     return err;

@@ -12,7 +12,9 @@ void ptrace_queue_disown(struct ptrace_queue *queue);
 void ptrace_queue_upkeep(struct ptrace_queue *queue);
 /* Until a tracee stops; submit, interrupt and wake ring the bell. */
 void ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns);
-int ptrace_queue_wait_as_owner(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity,
-                               int64_t until_ns, size_t *n);
+int ptrace_queue_wait(struct tg_queue *queue, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
+                      size_t *n);
+/* Whoever sleeps in one of these looks again. Pairs with show_bell(). */
+void ptrace_queue_rouse(struct tg_queue *queue);
 
 #endif

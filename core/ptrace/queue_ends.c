@@ -4,12 +4,9 @@
  * owns it ends, their subprocess is destroyed, or the queue is.
  */
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "core/ptrace/bell.h"
 #include "core/ptrace/fp_ownership.h"
 #include "core/ptrace/life.h"
-#include "core/ptrace/ptrace_queue.h"
 #include "core/ptrace/ptrace_queue_wait.h"
 #include "core/ptrace/ptrace_run.h"
 #include "core/ptrace/queue_ends.h"
@@ -131,8 +128,7 @@ void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess)
         /* The door is shut: pairs with ptrace_queue_submit(), which looks at it with the lock. */
         finish_party(queue, subprocess);
         /* Pairs with show_bell(). */
-        if (atomic_load(&queue->bell))
-            bell_ring(platform, atomic_load(&queue->bell));
+        ptrace_queue_rouse(&queue->base);
         pthread_mutex_unlock(&queue->lock);
     }
     platform_unlock(platform);
@@ -203,26 +199,10 @@ static void discard_ready(struct ptrace_queue *queue)
     }
 }
 
-void ptrace_queue_forget(struct tg_queue *base)
-{
-    const int fd = atomic_exchange(&to_ptrace_queue(base)->fd, -1);
-
-    if (fd >= 0)
-        close(fd);
-}
-
 void ptrace_queue_destroy(struct tg_queue *base)
 {
     struct ptrace_queue *queue = to_ptrace_queue(base);
-    const int fd = atomic_load(&queue->fd);
 
-    if (fd >= 0) {
-        atomic_store(&queue->stopping, true);
-        ptrace_queue_wake(base);
-        pthread_join(queue->service, NULL);
-        atomic_store(&queue->fd, -1);
-        close(fd);
-    }
     stop_running(queue);
     discard_incoming(queue);
     discard_ready(queue);

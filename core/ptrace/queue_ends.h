@@ -6,7 +6,6 @@
 #include "core/ptrace/ptrace_types.h"
 
 void ptrace_queue_destroy(struct tg_queue *queue);
-void ptrace_queue_forget(struct tg_queue *queue);
 /* The subprocess was killed by destroy: hands out the DEAD events of what ran in it. */
 void ptrace_queue_subprocess_dead(struct ptrace_subprocess *subprocess);
 /* The owner's thread ends: what runs goes back to the incoming list. */

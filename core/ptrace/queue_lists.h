@@ -5,15 +5,14 @@
 
 #include "core/ptrace/ptrace_queue_types.h"
 
-/* queue->lock is held for these four. */
-void ptrace_queue_signal_fd(const struct ptrace_queue *queue);
+/* queue->lock is held for these three. */
 void ptrace_queue_make_ready(struct ptrace_queue *queue, struct ptrace_context *context);
 void ptrace_queue_make_running(struct ptrace_queue *queue, struct ptrace_context *context, struct stub_thread *thread);
 /* It stays in the running list: the caller moves it. */
 struct stub_thread *ptrace_queue_take_off_thread(struct ptrace_queue *queue, struct ptrace_context *context);
 
-bool ptrace_queue_has_ready(struct ptrace_queue *queue);
+bool ptrace_queue_has_ready(struct tg_queue *queue);
 bool ptrace_queue_anything_running(struct ptrace_queue *queue);
-size_t ptrace_queue_hand_out(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity);
+size_t ptrace_queue_hand_out(struct tg_queue *queue, void *events, size_t stride, size_t capacity);
 
 #endif

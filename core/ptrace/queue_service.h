@@ -5,9 +5,8 @@
 
 #include "core/ptrace/ptrace_queue_types.h"
 
-int ptrace_queue_fd(struct tg_queue *queue);
-
-int ptrace_queue_wait_on_fd(struct ptrace_queue *queue, char *events, size_t stride, size_t capacity, int64_t until_ns,
-                            size_t *n);
+int ptrace_queue_hand_over(struct tg_queue *queue);
+int ptrace_queue_thread(pthread_t *thread, void *(*main)(void *arg), void *arg);
+void ptrace_queue_serve(struct tg_queue *queue);
 
 #endif

@@ -2,9 +2,10 @@
 /* What contexts of a queue have left: finding it, and handing it out once, whoever finds it. */
 #include "core/systrap/queue_events.h"
 #include "core/event.h"
+#include "core/queue_outlet.h"
 #include "core/subprocess_life.h"
 #include "core/systrap/events.h"
-#include "core/systrap/queue_outlet.h"
+#include "core/systrap/queue_rouse.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/systrap_run.h"
@@ -38,10 +39,10 @@ void systrap_queue_make_ready(struct systrap_context *context)
     atomic_fetch_add(&seat->ready_count, 1);
     atomic_fetch_add(&queue->ready_count, 1);
     /* With the lock: once the event can be taken, the queue can be destroyed. */
-    if (atomic_load(&queue->fd) >= 0)
-        systrap_queue_ring_fd(queue);
+    if (queue_has_fd(&queue->base))
+        queue_outlet_ring(&queue->base);
     else
-        systrap_queue_rouse(queue);
+        systrap_queue_rouse(&queue->base);
     pthread_mutex_unlock(&queue->lock);
 }
 
@@ -123,7 +124,7 @@ static void run_again(struct systrap_context *context)
     atomic_store(&context->flight, STARTING);
     systrap_run_again(context);
     if (atomic_load(&context->queue->sleeping))
-        systrap_queue_rouse(context->queue);
+        systrap_queue_rouse(&atomic_load(&context->queue)->base);
 }
 
 /*

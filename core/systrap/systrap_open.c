@@ -8,10 +8,12 @@
 
 #include "core/clock.h"
 #include "core/lowest_address.h"
+#include "core/quiet_thread.h"
 #include "core/systrap/keeper.h"
 #include "core/systrap/lifetime.h"
 #include "core/systrap/patching/page_orders.h"
 #include "core/systrap/patching/patches.h"
+#include "core/systrap/queue_rouse.h"
 #include "core/systrap/statistics.h"
 #include "core/systrap/stub_memory.h"
 #include "core/systrap/systrap_queue.h"
@@ -227,7 +229,6 @@ const struct backend_ops systrap_backend = {
     .needs_trial = true,
     .is_ported = is_ported,
     .open = systrap_open,
-    .queue_forget = systrap_queue_forget,
     .subprocess_forget = systrap_subprocess_forget,
     .forget = systrap_forget,
     .end_guests = systrap_end_guests,
@@ -250,7 +251,10 @@ const struct backend_ops systrap_backend = {
     .queue_create = systrap_queue_create,
     .queue_submit = systrap_queue_submit,
     .queue_wait = systrap_queue_wait,
-    .queue_wake = systrap_queue_wake,
-    .queue_fd = systrap_queue_fd,
+    .queue_rouse = systrap_queue_rouse,
+    .queue_thread = quiet_thread_create,
+    .queue_serve = systrap_queue_serve,
+    .queue_has_ready = systrap_queue_has_ready,
+    .queue_hand_out = systrap_queue_hand_out,
     .queue_destroy = systrap_queue_destroy,
 };

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* A queue's life, what is submitted to it, and the thread that collects for its descriptor. */
+/* A queue's life, what is submitted to it, and what the service does for its descriptor. */
 #include <errno.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "core/descriptors.h"
-#include "core/quiet_thread.h"
 #include "core/systrap/death.h"
 #include "core/systrap/events.h"
 #include "core/systrap/queue_events.h"
-#include "core/systrap/queue_outlet.h"
+#include "core/systrap/queue_rouse.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/slots.h"
@@ -53,68 +49,24 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
      * with sleep_until().
      */
     if (atomic_load(&queue->sleeping))
-        systrap_queue_rouse(queue);
+        systrap_queue_rouse(base);
     if (systrap_queue_take_off(context))
         systrap_queue_deliver(context, NULL, &nowhere);
     return 0;
 }
 
-/* ---- the descriptor ---- */
+/* ---- the service ---- */
 
-static void *service_main(void *arg)
+void systrap_queue_serve(struct tg_queue *base)
 {
-    struct systrap_queue *queue = arg;
+    struct systrap_queue *queue = to_systrap_queue(base);
 
-    while (!atomic_load(&queue->stopping)) {
+    queue->served = true;
+    while (!atomic_load(&base->stopping)) {
         struct sink sink = {.left = SIZE_MAX};
 
         systrap_queue_wait_once(queue, &sink, INT64_MAX);
     }
-    return NULL;
-}
-
-/*
- * The number is nobody's to use before there is a thread that rings it: one that
- * could not be made leaves nothing behind, and a wake beside this writes to no
- * descriptor that has the number next.
- */
-static int start_service(struct systrap_queue *queue)
-{
-    int fd = descriptor_eventfd(EFD_NONBLOCK);
-    int err;
-
-    if (fd < 0)
-        return fd;
-    queue->served = true;
-    err = quiet_thread_create(&queue->service, service_main, queue);
-    if (err) {
-        queue->served = false;
-        close(fd);
-        return err;
-    }
-    atomic_store(&queue->fd, fd);
-    /* Who came before has looked for it in vain. Pairs with systrap_queue_ring_fd(). */
-    if (atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
-        systrap_queue_ring_fd(queue);
-    return 0;
-}
-
-int systrap_queue_fd(struct tg_queue *base)
-{
-    struct systrap_queue *queue = to_systrap_queue(base);
-    int err = 0;
-
-    if (atomic_load(&queue->fd) >= 0)
-        return atomic_load(&queue->fd);
-    if (!platform_is_ours(base->platform))
-        return platform_refuse_fork(base->platform, "queue descriptor");
-    if (!systrap_queue_enter_wait(queue))
-        return platform_fail(base->platform, -EBUSY, "queue descriptor: a thread waits on this queue");
-    /* Another thread may have been here meanwhile. */
-    if (atomic_load(&queue->fd) < 0)
-        err = start_service(queue);
-    systrap_queue_leave_wait(queue);
-    return err ? queue_fd_failed(base->platform, err) : atomic_load(&queue->fd);
 }
 
 /* ---- life ---- */
@@ -126,7 +78,6 @@ int systrap_queue_create(struct tg_queue *base)
     pthread_mutex_init(&queue->lock, NULL);
     list_init(&queue->ready);
     queue->id = atomic_fetch_add(&systrap_platform(base->platform)->next_id, 1);
-    atomic_store(&queue->fd, -1);
     return 0;
 }
 
@@ -212,30 +163,13 @@ static void stop_seat(struct systrap_queue *queue, struct queue_seat *seat)
     }
 }
 
-void systrap_queue_forget(struct tg_queue *base)
-{
-    int fd = atomic_exchange(&to_systrap_queue(base)->fd, -1);
-
-    if (fd >= 0)
-        close(fd);
-}
-
 void systrap_queue_destroy(struct tg_queue *base)
 {
     struct systrap_queue *queue = to_systrap_queue(base);
-    int fd = atomic_load(&queue->fd);
 
-    if (fd >= 0) {
-        atomic_store(&queue->stopping, true);
-        systrap_queue_rouse(queue);
-        pthread_join(queue->service, NULL);
-    }
     discard_ready(queue);
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next)
         stop_seat(queue, seat);
     systrap_seats_remove(queue, true);
-    /* Until here others may have rung it: whoever destroys a subprocess, for contexts that ran there. */
-    if (fd >= 0)
-        close(fd);
     pthread_mutex_destroy(&queue->lock);
 }

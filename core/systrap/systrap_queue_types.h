@@ -68,28 +68,14 @@ struct systrap_queue {
     _Atomic uint32_t ready_count; /* changed under lock */
     uint32_t word;                /* changes to end a wait; a futex */
     _Atomic uint32_t sleeping;
-    _Atomic bool woken;
-    _Atomic bool waiting; /* a thread is in tg_queue_wait() or tg_queue_fd() */
-    _Atomic bool stopping;
-    /*
-     * eventfd, -1 before tg_queue_fd(). Stored when the thread that rings it
-     * runs, and closed when no thread uses the queue any more. Who has
-     * something to say stores that first and then looks at this; who stores
-     * this then looks at that: systrap_queue_ring_fd(), start_service(). For
-     * these and the words above: docs/memory-order.md.
-     */
-    _Atomic int fd;
 
-    /* The collecting thread: the one that has set waiting, or the service, which begins after what is here. */
+    /* The collecting thread: the one that waits, or the service, which begins after what is here. */
     bool served;             /* it is the service */
     struct queue_seat *turn; /* where it begins to collect; NULL: at the first */
     uint32_t busy;           /* seats that had events when it collected last */
     bool ready_first;
     uint32_t futile_spins;
     struct systrap_upkeep upkeep;
-
-    /* Who has set waiting in tg_queue_fd() writes it; who destroys the queue reads it. */
-    pthread_t service;
 };
 
 static inline struct systrap_queue *to_systrap_queue(struct tg_queue *queue)

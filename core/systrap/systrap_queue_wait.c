@@ -6,9 +6,8 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/descriptors.h"
+#include "core/queue_outlet.h"
 #include "core/systrap/queue_events.h"
-#include "core/systrap/queue_outlet.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
@@ -33,23 +32,11 @@ struct waitv {
     uint32_t reserved;
 };
 
-int systrap_queue_wake(struct tg_queue *base)
-{
-    struct systrap_queue *queue = to_systrap_queue(base);
-    int saved_errno = errno;
-
-    /* Pairs with sleep_until(), and with start_service() by the descriptor. */
-    atomic_store(&queue->woken, true);
-    systrap_queue_rouse(queue);
-    systrap_queue_ring_fd(queue);
-    errno = saved_errno;
-    return 0;
-}
-
 /* For the thread that collects. Inlined: it is what a waiter looks at without a pause. */
 __attribute__((always_inline)) static inline bool something_there(const struct systrap_queue *queue)
 {
-    if (queue->served ? atomic_load(&queue->stopping) : atomic_load(&queue->ready_count) || atomic_load(&queue->woken))
+    if (queue->served ? atomic_load(&queue->base.stopping)
+                      : atomic_load(&queue->ready_count) || atomic_load(&queue->base.woken))
         return true;
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
         if (systrap_seat_runs(seat) && systrap_seat_has_events(seat))
@@ -189,16 +176,6 @@ bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int
     return true;
 }
 
-static int64_t deadline_of(int64_t timeout_ns)
-{
-    int64_t now;
-
-    if (timeout_ns < 0)
-        return INT64_MAX;
-    now = clock_monotonic_ns();
-    return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
 static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int64_t timeout_ns)
 {
     int64_t until;
@@ -215,61 +192,37 @@ static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int6
         systrap_queue_take_ready(queue, sink->left, sink);
         return;
     }
-    until = deadline_of(timeout_ns);
-    while (!sink->count && !atomic_load(&queue->woken) && systrap_queue_wait_once(queue, sink, until))
+    until = clock_deadline_ns(timeout_ns);
+    while (!sink->count && !atomic_load(&queue->base.woken) && systrap_queue_wait_once(queue, sink, until))
         ;
 }
 
-/* Nothing is ready any more: the descriptor is not readable either. The look at woken comes after:
- * systrap_queue_wake(). */
-static void clear_fd(struct systrap_queue *queue)
+bool systrap_queue_has_ready(struct tg_queue *base)
 {
-    uint64_t count;
+    return atomic_load(&to_systrap_queue(base)->ready_count);
+}
 
+size_t systrap_queue_hand_out(struct tg_queue *base, void *events, size_t stride, size_t capacity)
+{
+    struct systrap_queue *queue = to_systrap_queue(base);
+    struct sink sink = {.next = events, .stride = stride, .left = capacity};
+
+    systrap_queue_take_ready(queue, capacity, &sink);
     pthread_mutex_lock(&queue->lock);
-    if (list_empty(&queue->ready) && read(queue->fd, &count, sizeof(count)) < 0)
-        errno = 0; /* it was not readable: fine */
+    if (list_empty(&queue->ready))
+        queue_outlet_clear(base);
     pthread_mutex_unlock(&queue->lock);
-}
-
-/* Until the descriptor is readable; false: the time is over. */
-static bool sleep_on_fd(const struct systrap_queue *queue, int64_t until)
-{
-    if (until != INT64_MAX && clock_monotonic_ns() >= until)
-        return false;
-    descriptor_wait(queue->fd, until);
-    return true;
-}
-
-/* The service collects; here only its results are taken. */
-static void wait_on_fd(struct systrap_queue *queue, struct sink *sink, int64_t timeout_ns)
-{
-    int64_t until = deadline_of(timeout_ns);
-
-    do {
-        systrap_queue_take_ready(queue, sink->left, sink);
-        clear_fd(queue);
-    } while (!sink->count && !atomic_load(&queue->woken) && sleep_on_fd(queue, until));
+    return sink.count;
 }
 
 int systrap_queue_wait(struct tg_queue *base, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
                        size_t *count)
 {
-    struct systrap_queue *queue = to_systrap_queue(base);
     struct sink sink = {.next = events, .stride = stride, .left = capacity};
 
-    *count = 0;
-    if (!platform_may_be_ours(base->platform))
-        return platform_refuse_fork(base->platform, "wait");
-    if (!systrap_queue_enter_wait(queue))
-        return platform_fail(base->platform, -EBUSY, "wait: another thread waits on this queue");
-    if (atomic_load(&queue->fd) >= 0)
-        wait_on_fd(queue, &sink, timeout_ns);
-    else
-        wait_for_events(queue, &sink, timeout_ns);
+    wait_for_events(to_systrap_queue(base), &sink, timeout_ns);
     if (!sink.count)
-        atomic_exchange(&queue->woken, false);
-    systrap_queue_leave_wait(queue);
+        atomic_exchange(&base->woken, false);
     *count = sink.count;
     return 0;
 }

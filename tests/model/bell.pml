@@ -3,8 +3,8 @@
  * A queue's owner falls asleep in wait4(2), and only its bell ends that: a wake or an interrupt rings it, or the owner
  * sees that there is one. A bell that is rung before it sleeps keeps the signal.
  *
- * models core/ptrace/ptrace_queue.c: ptrace_queue_wake
- * models core/ptrace/ptrace_queue_wait.c: show_bell has_work ptrace_queue_sleep_once
+ * models core/queue_outlet.c: queue_wake queue_outlet_stop
+ * models core/ptrace/ptrace_queue_wait.c: ptrace_queue_rouse show_bell has_work ptrace_queue_sleep_once
  * models core/ptrace/queue_run.c: arm_one
  * models core/interrupt.c: interrupt_raise interrupt_arm_waiting
  */
@@ -72,7 +72,7 @@ active proctype other()
 
     begun;
     if
-    :: /* ptrace_queue_wake() */
+    :: /* queue_wake(), ptrace_queue_rouse() */
 #ifdef WEAK_WOKEN_BY_A_STORE
        store(WOKEN, 1);
 #else

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * A queue gets its descriptor while somebody wakes it: one of the two makes it readable. On systrap the word is
- * changed in between as well, which this leaves out.
+ * A queue gets its descriptor while somebody wakes it: one of the two makes it readable. In between the backend rouses
+ * who sleeps in its own way, which this leaves out.
  *
- * models core/systrap/systrap_queue_wait.c: systrap_queue_wake
- * models core/systrap/queue_outlet.c: systrap_queue_ring_fd
- * models core/systrap/systrap_queue.c: start_service
- * models core/ptrace/ptrace_queue.c: ptrace_queue_wake
- * models core/ptrace/queue_service.c: make_fd
+ * models core/queue_outlet.c: queue_wake queue_outlet_ring start_service
  */
 #define ACTORS 2
 #define WOKEN  0

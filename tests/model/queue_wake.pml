@@ -2,7 +2,9 @@
 /*
  * The waiter sleeps on the queue's word until somebody wakes it, or has made an event ready.
  *
- * models core/systrap/systrap_queue_wait.c: systrap_queue_wake sleep_until fill_words something_there
+ * models core/queue_outlet.c: queue_wake queue_outlet_stop
+ * models core/systrap/queue_rouse.c: systrap_queue_rouse
+ * models core/systrap/systrap_queue_wait.c: sleep_until fill_words something_there
  * models core/systrap/queue_events.c: systrap_queue_make_ready
  */
 #define ACTORS 2

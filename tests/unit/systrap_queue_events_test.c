@@ -10,9 +10,10 @@
 #include <sys/mman.h>
 
 #include "core/event.h"
+#include "core/queue_outlet.h"
 #include "core/systrap/events.h"
 #include "core/systrap/queue_events.h"
-#include "core/systrap/queue_outlet.h"
+#include "core/systrap/queue_rouse.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/systrap_queue.h"
@@ -73,14 +74,14 @@ void systrap_lost(struct systrap_context *context, struct tg_event *event)
     memset(event, 0, sizeof(*event));
 }
 
-void systrap_queue_rouse(struct systrap_queue *queue)
+void systrap_queue_rouse(struct tg_queue *queue)
 {
-    world.roused = queue;
+    world.roused = to_systrap_queue(queue);
     world.flight_when_roused = atomic_load(&world.context.flight);
     world.runs_when_roused = world.runs_again;
 }
 
-void systrap_queue_ring_fd(const struct systrap_queue *queue)
+void queue_outlet_ring(const struct tg_queue *queue)
 {
     (void)queue;
 }
@@ -111,7 +112,7 @@ static void init_queue(struct systrap_queue *queue)
 {
     pthread_mutex_init(&queue->lock, NULL);
     list_init(&queue->ready);
-    atomic_store(&queue->fd, -1);
+    atomic_store(&queue->base.fd, -1);
 }
 
 static int begin(void **state)

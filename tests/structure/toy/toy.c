@@ -133,15 +133,37 @@ static int toy_queue_wait(struct tg_queue *base, void *events, size_t stride, si
     return 0;
 }
 
-static int toy_queue_wake(struct tg_queue *queue)
+static void toy_queue_rouse(struct tg_queue *queue)
 {
     (void)queue;
-    return 0;
 }
 
-static int toy_queue_fd(struct tg_queue *queue)
+static int toy_queue_thread(pthread_t *thread, thread_main *main, void *arg)
 {
-    return platform_fail(queue->platform, -EPERM, "queue descriptor: a toy has none");
+    (void)thread;
+    (void)main;
+    (void)arg;
+    return -ENOSYS;
+}
+
+static void toy_queue_serve(struct tg_queue *queue)
+{
+    (void)queue;
+}
+
+static bool toy_queue_has_ready(struct tg_queue *queue)
+{
+    (void)queue;
+    return false;
+}
+
+static size_t toy_queue_hand_out(struct tg_queue *queue, void *events, size_t stride, size_t capacity)
+{
+    (void)queue;
+    (void)events;
+    (void)stride;
+    (void)capacity;
+    return 0;
 }
 
 static void toy_queue_destroy(struct tg_queue *queue)
@@ -172,7 +194,10 @@ const struct backend_ops toy_backend = {
     .queue_create = toy_queue_create,
     .queue_submit = toy_queue_submit,
     .queue_wait = toy_queue_wait,
-    .queue_wake = toy_queue_wake,
-    .queue_fd = toy_queue_fd,
+    .queue_rouse = toy_queue_rouse,
+    .queue_thread = toy_queue_thread,
+    .queue_serve = toy_queue_serve,
+    .queue_has_ready = toy_queue_has_ready,
+    .queue_hand_out = toy_queue_hand_out,
     .queue_destroy = toy_queue_destroy,
 };
