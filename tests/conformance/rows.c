@@ -10,12 +10,15 @@
 #include "check.h"
 
 #define MAX_ROWS   8192
+#define MAX_WORDS  65536
 #define MAX_BLOCKS 512
 #define MAX_DEPTH  16
 
 static struct row rows[MAX_ROWS];
 static struct row_block blocks[MAX_BLOCKS];
 static struct row_book book = {.rows = rows, .blocks = blocks};
+static char *all_words[MAX_WORDS]; /* of all rows, one behind the other */
+static size_t words_used;
 
 void row_failed(const struct row *row, const char *format, ...)
 {
@@ -50,17 +53,15 @@ static size_t split(char *line, char **words, size_t room)
     return count;
 }
 
-/* A line that begins with | goes on with the words of the line before. */
+/* At the end of the row, which is the last one. */
 static void append(struct row *row, char *const *words, size_t count)
 {
-    char *all[ROW_WORDS];
-
     if (row->count + count > ROW_WORDS)
         row_failed(row, "too many words");
-    memcpy(all, row->words, row->count * sizeof(*all));
-    memcpy(all + row->count, words, count * sizeof(*all));
+    CHECK(words_used + count <= MAX_WORDS);
+    memcpy(&all_words[words_used], words, count * sizeof(*words));
+    words_used += count;
     row->count += count;
-    row->words = copy_of(all, row->count * sizeof(*all));
 }
 
 static void read_line(const char *file, int number, char *line)
@@ -71,16 +72,14 @@ static void read_line(const char *file, int number, char *line)
     if (count == 0)
         return;
     CHECK(book.row_count < MAX_ROWS);
+    /* A line that begins with | goes on with the words of the line before. */
     if (strcmp(words[0], "|") == 0 && book.row_count > 0) {
         append(&rows[book.row_count - 1], words + 1, count - 1);
         return;
     }
-    rows[book.row_count] = (struct row){.file = file,
-                                        .line = number,
-                                        .index = book.row_count,
-                                        .count = count,
-                                        .words = copy_of(words, count * sizeof(*words))};
-    book.row_count++;
+    rows[book.row_count] =
+        (struct row){.file = file, .line = number, .index = book.row_count, .words = &all_words[words_used]};
+    append(&rows[book.row_count++], words, count);
 }
 
 static void read_file(const struct row_file *file)
