@@ -27,11 +27,11 @@ extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 /* NOLINTEND(cert-dcl51-cpp) */
 
-int stub_process_reset_signals(uint64_t unblocked)
+int stub_process_reset_signals(void)
 {
     /* The kernel's struct sigaction; the handler comes first, the rest is no flags and no mask. */
     const uint64_t action[4] = {(uint64_t)(uintptr_t)SIG_DFL};
-    const uint64_t blocked = ~unblocked;
+    const uint64_t blocked = ~UINT64_C(0);
 
     for (int i = 1; i <= LAST_SIGNAL; i++) {
         if (i != SIGKILL && i != SIGSTOP && syscall(SYS_rt_sigaction, i, action, NULL, KERNEL_SIGSET_SIZE))

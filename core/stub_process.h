@@ -25,8 +25,8 @@
     (STUB_SIGNAL_BIT(SIGSEGV) | STUB_SIGNAL_BIT(SIGBUS) | STUB_SIGNAL_BIT(SIGILL) | STUB_SIGNAL_BIT(SIGFPE) |          \
      STUB_SIGNAL_BIT(SIGTRAP) | STUB_SIGNAL_BIT(SIGSYS))
 
-/* Default actions for all, and every signal blocked but those given: nobody has a reason to send the others. */
-int stub_process_reset_signals(uint64_t unblocked);
+/* Default actions for all, and every signal blocked: one that somebody sends by mistake would end the process. */
+int stub_process_reset_signals(void);
 
 /* Guests run as any program does, and never before others: no real time, which the embedder may have. */
 int stub_process_reset_scheduling(void);

@@ -108,7 +108,7 @@ int stub_setup_run(const struct stub_setup *setup)
         return fail(setup, STEP_SCHEDULING, err);
     if ((err = stub_process_reset_personality()))
         return fail(setup, STEP_PERSONALITY, err);
-    if ((err = stub_process_reset_signals(setup->unblocked_signals)))
+    if ((err = stub_process_reset_signals()))
         return fail(setup, STEP_SIGNALS, err);
     if ((err = stub_process_unregister_rseq()))
         return fail(setup, STEP_RSEQ, err);

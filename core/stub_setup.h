@@ -18,8 +18,7 @@ typedef int stub_setup_step(const struct tg_platform *platform);
 
 struct stub_setup {
     struct tg_platform *platform;
-    uint64_t flags;             /* TG_OPEN_* */
-    uint64_t unblocked_signals; /* STUB_SIGNAL_BIT() of each */
+    uint64_t flags; /* TG_OPEN_* */
     struct sock_fprog filter;
     stub_setup_step *map;
     stub_setup_step *protect;

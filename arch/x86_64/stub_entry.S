@@ -16,7 +16,6 @@
 #include "protocol.h"
 
 #define SIGKILL 9
-#define SIGSET_SIZE 8
 #define PR_SET_PDEATHSIG 1 /* linux/prctl.h is for C only */
 #define LARGEST_ERROR -4095
 #define SEALED -1 /* EPERM: something in there is (mseal(2)), and all of it is left as it was */
@@ -84,17 +83,14 @@ tg_stub_child:
         xorl    %r12d, %r12d
         xorl    %r15d, %r15d
 
-/*
- * A thread that nobody traces sleeps here until one does. It blocks every
- * signal meanwhile: one that somebody sends by mistake would end the process.
- */
+/* A thread that nobody traces sleeps here until one does. It blocks every signal: stub_thread_park(). */
         .globl  tg_stub_park
 tg_stub_park:
         xorl    %edi, %edi
         xorl    %esi, %esi
         xorl    %edx, %edx
-        leaq    all_signals(%rip), %r10
-        movl    $SIGSET_SIZE, %r8d
+        xorl    %r10d, %r10d
+        xorl    %r8d, %r8d
         movl    $__NR_ppoll, %eax
         syscall
         jmp     tg_stub_park
@@ -196,9 +192,5 @@ tg_stub_sleep:
         int3
         .globl  tg_stub_sleep_end
 tg_stub_sleep_end:
-
-        .balign 8
-all_signals:
-        .quad   -1
 
         .section .note.GNU-stack, "", @progbits

@@ -187,7 +187,11 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
     pthread_mutex_lock(&from->order_lock);
     err = mapping_table_copy(&child->mappings, &from->base.mappings);
     if (!err)
+        err = stub_thread_block_signals(thread);
+    if (!err)
         err = stub_thread_inject(thread, &request, &after);
+    /* There may be a child: who uses the thread next sees whether this has failed. */
+    stub_thread_unblock_signals(thread);
     pthread_mutex_unlock(&from->order_lock);
     tracer_release(thread);
     if (err)

@@ -286,7 +286,6 @@ int ptrace_template_start(struct tg_platform *platform, const struct tg_platform
     struct stub_setup setup = {
         .platform = platform,
         .flags = options->flags,
-        .unblocked_signals = STUB_SIGNALS_OF_GUESTS | STUB_SIGNAL_BIT(INTERRUPT_KICK_SIGNAL),
         .map = map_stub,
         .protect = protect_stub,
     };

@@ -20,6 +20,7 @@
 #include "core/ptrace/placement.h"
 #include "core/ptrace/stub_thread.h"
 #include "core/ptrace/stub_wait.h"
+#include "core/stub_process.h"
 
 #ifndef PTRACE_SYSEMU
 #define PTRACE_SYSEMU            31
@@ -342,6 +343,23 @@ static int seize(struct stub_thread *thread)
     return seize_failed(thread, ESRCH);
 }
 
+static int set_signal_mask(struct stub_thread *thread, uint64_t blocked)
+{
+    return result(thread, ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)sizeof(blocked), &blocked));
+}
+
+int stub_thread_block_signals(struct stub_thread *thread)
+{
+    return set_signal_mask(thread, ~UINT64_C(0));
+}
+
+int stub_thread_unblock_signals(struct stub_thread *thread)
+{
+    int err = set_signal_mask(thread, ~(STUB_SIGNALS_OF_GUESTS | STUB_SIGNAL_BIT(INTERRUPT_KICK_SIGNAL)));
+
+    return err ? give_up(thread, err) : 0;
+}
+
 int stub_thread_attach(struct tracer *tracer, struct stub_thread *thread)
 {
     int err = seize(thread);
@@ -391,6 +409,8 @@ int stub_thread_park(struct stub_thread *thread)
 
     tgi_arch_ptrace->stub_request(&regs, &request);
     err = stub_thread_set_regs(thread, &regs);
+    if (!err)
+        err = stub_thread_block_signals(thread);
     if (!err)
         err = result(thread, ptrace(PTRACE_DETACH, thread->tid, NULL, NULL));
     atomic_store(&thread->tracer, NULL);

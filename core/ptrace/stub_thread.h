@@ -8,6 +8,14 @@
 /* All return 0 or -errno; -ESRCH when the stub is dead, which is then on record. */
 int stub_thread_attach(struct tracer *tracer, struct stub_thread *thread);
 int stub_thread_park(struct stub_thread *thread);
+/*
+ * A thread that is traced leaves its signals to its tracer. One that is not would meet their default actions, which end
+ * the process: it blocks them all, and so does one that makes another, which nobody traces at first. Attaching leaves
+ * them blocked, parking blocks them.
+ */
+int stub_thread_block_signals(struct stub_thread *thread);
+/* Those that stop a guest. Where the kernel refuses, the stub is dead afterwards. */
+int stub_thread_unblock_signals(struct stub_thread *thread);
 int stub_thread_get_regs(struct stub_thread *thread, tg_regs *regs);
 int stub_thread_set_regs(struct stub_thread *thread, const tg_regs *regs);
 int stub_thread_get_fp(struct stub_thread *thread, void *image, size_t size);

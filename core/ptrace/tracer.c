@@ -177,6 +177,8 @@ static int attach_parked(struct tracer *tracer, struct ptrace_subprocess *subpro
     if (err)
         return err;
     err = stub_thread_attach(tracer, *out);
+    if (!err)
+        err = stub_thread_unblock_signals(*out);
     /* One that could not be seized; others are dead by now. */
     if (err && !atomic_load(&(*out)->tracer))
         list_add_first(&subprocess->parked, &(*out)->waiting);

@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,6 +369,57 @@ static void stray_signals_while_running(uint32_t backend)
     guest_close(&guest);
 }
 
+/* To every stub of the platform, those that nobody has been told of included. */
+struct stray {
+    pid_t group;
+    _Atomic bool over;
+};
+
+static void *send_until_over(void *argument)
+{
+    static const int signals[] = {SIGSEGV, SIGTRAP, SIGFPE, SIGILL, SIGBUS, SIGSYS, SIGCHLD, SIGTERM};
+    struct stray *stray = argument;
+
+    for (unsigned int i = 0; !atomic_load(&stray->over); i++) {
+        CHECK_SYSTEM(kill(-stray->group, signals[i % ARRAY_SIZE(signals)]));
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    }
+    return NULL;
+}
+
+static void stray_signals_while_made(uint32_t backend)
+{
+    struct guest guest;
+    struct stray stray = {0};
+    pthread_t sender;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    stray.group = getpgid(tg_subprocess_pid(guest.subprocess));
+    CHECK(stray.group > 0);
+    CHECK(stray.group != getpgrp());
+    sender = start_thread(send_until_over, &stray);
+    for (int round = 0; round < 100; round++) {
+        struct guest other = guest;
+        pthread_t runner;
+
+        check_context("round %d", round);
+        CHECK_OK(tg_subprocess_fork(guest.subprocess, &other.subprocess));
+        other.context = create_started_context(guest.platform);
+        /* The runner's stub threads are made for it, and given back when it ends. */
+        runner = start_thread(guest_run_thread, &other);
+        join_thread(runner);
+        CHECK_CALL(&other.event, GUEST_CALL);
+        guest_run(&other);
+        CHECK_CALL(&other.event, GUEST_CALL);
+        tg_context_destroy(other.context);
+        tg_subprocess_destroy(other.subprocess);
+    }
+    atomic_store(&stray.over, true);
+    join_thread(sender);
+    CHECK_EQ(platform_stats(guest.platform).deaths, 0);
+    guest_close(&guest);
+}
+
 static void *operate_until_dead(void *argument)
 {
     struct victim *victim = argument;
@@ -473,5 +525,7 @@ const struct test_case death_cases[] = {
     {"death.stray_signals", "Signals from outside to an idle stub change nothing", stray_signals},
     {"death.stray_signals_running", "Signals from outside to a running stub change nothing",
      stray_signals_while_running},
+    {"death.stray_signals_making", "Signals from outside to stubs and threads that are just being made change nothing",
+     stray_signals_while_made},
     {0},
 };
