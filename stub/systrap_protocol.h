@@ -108,11 +108,16 @@ struct systrap_config {
     uint64_t filter[1024]; /* of struct sock_filter */
 };
 
-#define RING_SMALL 1024  /* entries; for slots with numbers below that, so that few contexts touch few pages */
+#ifndef RING_SMALL
+#define RING_SMALL 1024 /* entries; for slots with numbers below that, so that few contexts touch few pages */
+#endif
 #define RING_LARGE 65536 /* no slot has a number above */
 #define RINGS      2
 
-/* Numbers of slots plus one; 0: empty. A slot is in a ring at most once, so they never overflow. */
+/*
+ * A slot is in a ring at most once, so they never overflow. An entry of done is a slot's number plus one, and 0 is
+ * none; what one of run is says systrap_run_ring.h.
+ */
 struct systrap_ring {
     uint32_t head __attribute__((aligned(64))); /* the stub's for run, unused for done */
     uint32_t tail __attribute__((aligned(64))); /* the library's for run, the stub's for done */

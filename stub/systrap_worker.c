@@ -11,6 +11,7 @@
  */
 #include <stdbool.h>
 
+#include "systrap_run_ring.h"
 #include "systrap_stub.h"
 
 #define FUTEX_WAIT  0
@@ -78,11 +79,6 @@ static uint8_t *slot_fp(const struct stub *stub, struct systrap_slot *slot)
 
 /* ---- rings ---- */
 
-static uint32_t *run_entry(struct systrap_control *control, unsigned int ring, uint32_t position)
-{
-    return ring == 0 ? &control->run_small[position % RING_SMALL] : &control->run_large[position % RING_LARGE];
-}
-
 static uint32_t *done_entry(struct systrap_control *control, unsigned int ring, uint32_t position)
 {
     return ring == 0 ? &control->done_small[position % RING_SMALL] : &control->done_large[position % RING_LARGE];
@@ -91,7 +87,7 @@ static uint32_t *done_entry(struct systrap_control *control, unsigned int ring, 
 static bool work_waits(const struct stub *stub)
 {
     for (unsigned int ring = 0; ring < RINGS; ring++) {
-        if (LOOK(*run_entry(stub->control, ring, LOOK(stub->control->run[ring].head))))
+        if (run_ring_waits(stub->control, ring))
             return true;
     }
     return false;
@@ -100,15 +96,10 @@ static bool work_waits(const struct stub *stub)
 static struct systrap_slot *take_from_ring(const struct stub *stub, unsigned int ring)
 {
     for (;;) {
-        uint32_t head = LOAD(stub->control->run[ring].head);
-        uint32_t *entry = run_entry(stub->control, ring, head);
-        uint32_t number = LOAD(*entry);
+        uint32_t number = run_ring_take(stub->control, ring);
 
         if (!number)
             return NULL;
-        if (!change(&stub->control->run[ring].head, head, head + 1))
-            continue;
-        STORE(*entry, 0);
         if (change(&slot_at(stub, number - 1)->state, SLOT_READY, SLOT_RUNNING))
             return slot_at(stub, number - 1);
     }

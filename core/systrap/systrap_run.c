@@ -18,6 +18,7 @@
 #include "core/systrap/systrap_run.h"
 #include "core/systrap/watchdog.h"
 #include "core/systrap/workers.h"
+#include "stub/systrap_run_ring.h"
 
 #define QUICK_LOOKS 2048 /* about a microsecond */
 #define PATIENCE_NS (NS_PER_SECOND / 100)
@@ -29,7 +30,6 @@ static void hand_over(struct systrap_context *context)
     struct systrap_subprocess *subprocess = context->bound;
     struct systrap_slot *slot = context->slot;
     unsigned int ring = context->number < RING_SMALL ? 0 : 1;
-    struct systrap_control *control = control_of(subprocess);
     uint32_t position;
 
     /* The worker spins on it; it is the one word that its processor has to fetch. */
@@ -52,10 +52,7 @@ static void hand_over(struct systrap_context *context)
     /* Pairs with sleep_until_woken() of the worker: entry first, then the look of workers_wake_one(). */
     SHARED_STORE(slot->state, SLOT_READY);
     position = atomic_fetch_add(&subprocess->run_tail[ring], 1);
-    if (ring == 0)
-        SHARED_SWAP(control->run_small[position % RING_SMALL], context->number + 1);
-    else
-        SHARED_SWAP(control->run_large[position % RING_LARGE], context->number + 1);
+    run_ring_put(control_of(subprocess), ring, position, context->number);
     workers_wake_one(subprocess);
 }
 

@@ -9,6 +9,7 @@
 #include "core/systrap/shared_words.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/workers.h"
+#include "stub/systrap_run_ring.h"
 
 void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
 {
@@ -48,10 +49,9 @@ void workers_wake_one(struct systrap_subprocess *subprocess)
 
 bool workers_backlog(const struct systrap_subprocess *subprocess)
 {
-    const struct systrap_control *control = control_of(subprocess);
+    struct systrap_control *control = control_of(subprocess);
 
-    return SHARED_LOOK(control->run_small[SHARED_LOOK(control->run[0].head) % RING_SMALL]) ||
-           SHARED_LOOK(control->run_large[SHARED_LOOK(control->run[1].head) % RING_LARGE]);
+    return run_ring_waits(control, 0) || run_ring_waits(control, 1);
 }
 
 struct stub_call workers_call(struct systrap_subprocess *subprocess)

@@ -107,7 +107,7 @@ END_GUEST forge_sigreturn
  * Says that there is a worker that sleeps, 1 to r12, and fills the r8 words of
  * a ring at rdx with r10d; then says for ever that it waits its turn there, esi
  * to the state of its slot at rdi, and that the ring moves, up with the head at
- * r9. Counts at rbx.
+ * r9, where bits of r13 are set. Counts at rbx.
  */
 GUEST seem_moving
     movl $1, (%r12)
@@ -115,8 +115,11 @@ GUEST seem_moving
     add $4, %rdx
     dec %r8
     jnz 1b
+    xor %eax, %eax
 2:  mov %esi, (%rdi)
-    lock incl (%r9)
+    inc %eax
+    and %r13d, %eax
+    mov %eax, (%r9)
     lock incq (%rbx)
     jmp 2b
 END_GUEST seem_moving

@@ -35,8 +35,8 @@ GUEST_DECLARE(seem_moving);
 
 /*
  * Its slot, the first that was given out, says that it waits in a run ring, the ring is full of it and never stands
- * still, and there seems to be a worker that only has to be woken: no other is made. One that is there already takes
- * the slot and does the same.
+ * still in the first lap, and there seems to be a worker that only has to be woken: no other is made. One that is there
+ * already takes the slot and does the same.
  */
 static int64_t seem_to_move(uint32_t backend)
 {
@@ -50,6 +50,7 @@ static int64_t seem_to_move(uint32_t backend)
     frame.r9 = region_control(region, offsetof(struct systrap_control, run[0].head));
     frame.rdx = region_control(region, offsetof(struct systrap_control, run_small));
     frame.r8 = RING_SMALL;
+    frame.r13 = RING_SMALL - 1;
     frame.r10 = 1; /* the slot's number plus one */
     frame.r12 = region_worker(region, 0) + offsetof(struct systrap_worker, asleep);
     frame.rbx = FORGED_COUNTER_AT;
