@@ -191,6 +191,85 @@ int tg_context_restart_syscall(tg_context *context)
     return public_error(err);
 }
 
+/* ---- guest memory ---- */
+
+/* 0, and then the context is taken. */
+static int take_to_copy(tg_context *context, const tg_subprocess *subprocess, const void *buffer, size_t length)
+{
+    if (!context || !subprocess)
+        return platform_refuse_null(context      ? context->platform
+                                    : subprocess ? subprocess->platform
+                                                 : NULL,
+                                    "copy guest memory");
+    if (context->platform != subprocess->platform)
+        return platform_fail(context->platform, -EINVAL,
+                             "copy guest memory: the subprocess belongs to another platform");
+    if (length && !buffer)
+        return platform_fail(context->platform, -EINVAL, "copy guest memory: the buffer is NULL");
+    return context_take(context) ? 0 : busy(context);
+}
+
+int tg_context_read(tg_context *context, tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length,
+                    size_t *done)
+{
+    NO_CANCELLATION;
+    size_t copied = 0;
+    int err;
+
+    if (done)
+        *done = 0;
+    err = take_to_copy(context, subprocess, buffer, length);
+    if (err)
+        return public_error(err);
+    if (length)
+        err = context_read(context, subprocess, addr, buffer, length, &copied);
+    context_give_back(context);
+    if (done)
+        *done = copied;
+    return public_error(err);
+}
+
+int tg_context_write(tg_context *context, tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length,
+                     size_t *done)
+{
+    NO_CANCELLATION;
+    size_t copied = 0;
+    int err;
+
+    if (done)
+        *done = 0;
+    err = take_to_copy(context, subprocess, buffer, length);
+    if (err)
+        return public_error(err);
+    if (length)
+        err = context_write(context, subprocess, addr, buffer, length, &copied);
+    context_give_back(context);
+    if (done)
+        *done = copied;
+    return public_error(err);
+}
+
+int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint64_t addr, char *buffer, size_t capacity,
+                           size_t *length)
+{
+    NO_CANCELLATION;
+    size_t found = 0;
+    int err;
+
+    if (length)
+        *length = 0;
+    if (!length)
+        return platform_refuse_null(context ? context->platform : NULL, __func__);
+    err = take_to_copy(context, subprocess, buffer, capacity);
+    if (err)
+        return public_error(err);
+    if (capacity)
+        err = context_read_string(context, subprocess, addr, buffer, capacity, &found);
+    context_give_back(context);
+    *length = found;
+    return public_error(err);
+}
+
 static int switch_checked(tg_context *context, tg_subprocess *subprocess, tg_event *event)
 {
     int err = context_regs_place(context) == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;

@@ -25,6 +25,8 @@
  *   tg_systrap_exit      runs a slot's context without the handler, for patched calls
  *   tg_systrap_exit_end  behind it
  *   tg_systrap_slow      traps, for a context that needs the handler
+ *   tg_systrap_copy      as memcpy(3), but returns how many bytes are left: where one cannot be copied the copy
+ *                        ends, by arch_end_copy()
  *
  * The syscall thread takes orders from memory that only the library can write
  * and keeps all else in registers, for a guest can write everything else:
@@ -78,6 +80,8 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
 /* The reverse. hide: a guest without a base of its own gets the worker's, for patched calls. */
 static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame,
                                 const struct systrap_worker *worker, bool hide);
+/* Was the fault one of tg_systrap_copy? Then that returns when the handler does. */
+static inline bool arch_end_copy(struct stub_sigframe *frame);
 /* FP state of the frame, in the layout of tg_context_get_fpstate(). */
 static inline void arch_save_fp(uint8_t *image, uint64_t size, const struct stub_sigframe *frame);
 static inline void arch_load_fp(const uint8_t *image, uint64_t size, const struct stub_sigframe *frame);

@@ -56,6 +56,13 @@ struct backend_ops {
     ssize_t (*subprocess_copy)(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
                                size_t length);
 
+    /*
+     * The same for a context that the caller has taken, and that may have run there last: perhaps its place in the
+     * subprocess is the shorter way. NULL: there is none.
+     */
+    ssize_t (*context_copy)(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
+                            void *buffer, size_t length);
+
     /* Once, before anybody else knows the context; then context_reset(). NULL: nothing to be done. */
     void (*context_create)(struct tg_context *context);
     /* The FP state of a new context. tg_context_interrupt() may come at the same time. */

@@ -46,6 +46,7 @@ enum counter {
     COUNTER_SWITCH_LATENCY = COUNTER(switch_latency), /* and the bucket: count_latency() */
     COUNTER_RESUME_LATENCY = COUNTER(resume_latency), /* the same */
     COUNTER_EVENT_LATENCY = COUNTER(event_latency),   /* the same */
+    COUNTER_WORKER_COPIES = COUNTER(worker_copies),
     COUNTERS = (sizeof(struct tg_stats) - COUNTERS_START) / sizeof(uint64_t)
 };
 

@@ -171,54 +171,132 @@ static int copy_failed(struct tg_subprocess *subprocess, int error, uint64_t add
     }
 }
 
-/* Goes on behind each partial copy, so that what ends it is the first byte that cannot be copied. */
-static int copy_memory(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, char *buffer, size_t length,
-                       size_t *done)
-{
-    const struct backend_ops *ops = subprocess->platform->ops;
-    uint64_t user_end = subprocess->platform->info.user_end;
+/* One copy between the embedder and a guest. */
+struct guest_copying {
+    struct tg_context *context; /* that may have run there last, and that the caller has taken; NULL: none */
+    struct tg_subprocess *subprocess;
+    bool to_guest;
+    uint64_t addr;
+    char *buffer;
+    size_t length;
+};
 
-    while (*done < length) {
-        uint64_t at = addr + *done;
-        size_t part = length - *done;
+static ssize_t copy_part(const struct guest_copying *copying, size_t from, size_t length)
+{
+    const struct backend_ops *ops = copying->subprocess->platform->ops;
+    const uint64_t addr = copying->addr + from;
+    char *buffer = copying->buffer + from;
+
+    if (copying->context && ops->context_copy)
+        return ops->context_copy(copying->context, copying->subprocess, copying->to_guest, addr, buffer, length);
+    return ops->subprocess_copy(copying->subprocess, copying->to_guest, addr, buffer, length);
+}
+
+/* Goes on behind each partial copy, so that what ends it is the first byte that cannot be copied. */
+static int copy_memory(const struct guest_copying *copying, size_t *done)
+{
+    uint64_t user_end = copying->subprocess->platform->info.user_end;
+
+    while (*done < copying->length) {
+        uint64_t at = copying->addr + *done;
+        size_t part = copying->length - *done;
         ssize_t copied;
 
-        if (at >= user_end || at < addr)
-            return copy_failed(subprocess, EFAULT, at);
+        if (at >= user_end || at < copying->addr)
+            return copy_failed(copying->subprocess, EFAULT, at);
         if (part > user_end - at)
             part = user_end - at;
         if (part > COPY_MAX)
             part = COPY_MAX;
-        copied = ops->subprocess_copy(subprocess, to_guest, at, buffer + *done, part);
+        copied = copy_part(copying, *done, part);
         if (copied <= 0)
-            return copy_failed(subprocess, copied ? (int)-copied : EFAULT, at);
+            return copy_failed(copying->subprocess, copied ? (int)-copied : EFAULT, at);
         *done += (size_t)copied;
     }
     return 0;
 }
 
-static int enter_and_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, char *buffer, size_t length,
-                          size_t *done)
+/* In parts that end where a page does: what is behind the 0 byte may not be there. */
+static int copy_string(struct guest_copying *copying, size_t capacity, size_t *length)
+{
+    const uint64_t page = copying->subprocess->platform->info.page_size;
+
+    while (*length < capacity) {
+        const uint64_t at = copying->addr + *length;
+        const uint64_t in_page = page - (at & (page - 1));
+        const char *part = copying->buffer + *length;
+        const char *end;
+        int err;
+
+        copying->length = *length + (capacity - *length < in_page ? capacity - *length : in_page);
+        err = copy_memory(copying, length);
+        end = memchr(part, 0, (size_t)(copying->buffer + *length - part));
+        if (end)
+            *length = (size_t)(end - copying->buffer);
+        if (end || err)
+            return end ? 0 : err;
+    }
+    return 0;
+}
+
+/* In a process that was forked from the embedder nobody knows whose number that of the stub is by now. */
+static int go_inside(struct tg_subprocess *subprocess, uint64_t addr)
+{
+    if (!platform_is_ours(subprocess->platform))
+        return platform_refuse_fork(subprocess->platform, "copy guest memory");
+    return subprocess_enter(subprocess) ? 0 : copy_failed(subprocess, ESRCH, addr);
+}
+
+static int enter_and_copy(const struct guest_copying *copying, size_t *done)
 {
     int err;
 
     *done = 0;
-    /* A process that was forked from the embedder does not know whose number that is by now. */
-    if (!platform_is_ours(subprocess->platform))
-        return platform_refuse_fork(subprocess->platform, "copy guest memory");
-    if (!subprocess_enter(subprocess))
-        return copy_failed(subprocess, ESRCH, addr);
-    err = copy_memory(subprocess, to_guest, addr, buffer, length, done);
-    subprocess_leave(subprocess);
+    err = go_inside(copying->subprocess, copying->addr);
+    if (err)
+        return err;
+    err = copy_memory(copying, done);
+    subprocess_leave(copying->subprocess);
     return err;
 }
 
 int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)
 {
-    return enter_and_copy(subprocess, false, addr, buffer, length, done);
+    return enter_and_copy(&(struct guest_copying){NULL, subprocess, false, addr, buffer, length}, done);
 }
 
 int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done)
 {
-    return enter_and_copy(subprocess, true, addr, (char *)(uintptr_t)buffer, length, done);
+    char *bytes = (char *)(uintptr_t)buffer;
+
+    return enter_and_copy(&(struct guest_copying){NULL, subprocess, true, addr, bytes, length}, done);
+}
+
+int context_read(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, void *buffer,
+                 size_t length, size_t *done)
+{
+    return enter_and_copy(&(struct guest_copying){context, subprocess, false, addr, buffer, length}, done);
+}
+
+int context_write(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, const void *buffer,
+                  size_t length, size_t *done)
+{
+    char *bytes = (char *)(uintptr_t)buffer;
+
+    return enter_and_copy(&(struct guest_copying){context, subprocess, true, addr, bytes, length}, done);
+}
+
+int context_read_string(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, char *buffer,
+                        size_t capacity, size_t *length)
+{
+    struct guest_copying copying = {context, subprocess, false, addr, buffer, 0};
+    int err;
+
+    *length = 0;
+    err = go_inside(subprocess, addr);
+    if (err)
+        return err;
+    err = copy_string(&copying, capacity, length);
+    subprocess_leave(subprocess);
+    return err;
 }

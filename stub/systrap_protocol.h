@@ -56,8 +56,9 @@
 #define CONTROL_REPLY         0
 #define CONTROL_REPLY_WAITING 4
 
-/* A worker's memory: the signal stack, the stack for patched calls, struct systrap_worker. */
+/* A worker's memory: the signal stack, struct systrap_copy, the stack for patched calls, struct systrap_worker. */
 #define WORKER_SIGNAL_STACK 0xc000
+#define WORKER_COPY         0xc000
 #define WORKER_STRUCT_SIZE  1024
 #define WORKER_SLOT         0
 
@@ -159,6 +160,18 @@ struct systrap_worker {
     uint64_t sleeps;
 };
 
+#define COPY_MAX 4096
+
+/* What the library wants of guest memory: for the worker that holds a context in a patched call. */
+struct systrap_copy {
+    uint64_t addr;
+    uint32_t length; /* at most COPY_MAX */
+    uint32_t to_guest;
+    uint32_t left; /* the worker's answer: bytes that were not copied */
+    uint32_t pad;
+    uint8_t bytes[COPY_MAX];
+};
+
 /*
  * Who owns a slot, and what is in it:
  *   FREE      the library
@@ -168,6 +181,8 @@ struct systrap_worker {
  *   ASLEEP    the same, and the worker must be woken to go on
  *   EVENT     an event is in it, and all of the context's state
  *   RESUMED   the worker that held it and slept is to run it
+ *   COPY      as HELD, and the worker is to copy guest memory
+ *   COPYING   it does, and it is HELD again afterwards
  *   DROP      the worker that holds it is to save the FP state and forget it
  *   GONE      the stub is dead
  */
@@ -181,6 +196,8 @@ enum systrap_state {
     SLOT_DROP,
     SLOT_RESUMED,
     SLOT_GONE,
+    SLOT_COPY,
+    SLOT_COPYING,
 };
 
 #define TRAP_PATCHED 0x80 /* slot.trap: a system call through a patched site */

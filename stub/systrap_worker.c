@@ -20,6 +20,8 @@
 #define QUICK_LOOKS 2048 /* at a state: about a microsecond */
 #define RING_LOOKS  8    /* as many for each look at the rings */
 #define SIGTRAP     5
+#define SIGBUS      7
+#define SIGSEGV     11
 #define SIGCHLD     17
 #define SIGSYS      31
 
@@ -45,6 +47,7 @@ extern const uint8_t tg_systrap_slow[];
 extern const uint8_t tg_systrap_exit_end[];
 
 void tg_systrap_exit(struct systrap_slot *slot);
+uint64_t tg_systrap_copy(void *to, const void *from, uint64_t length);
 void tg_systrap_patched_call(struct systrap_slot *slot);
 
 void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigframe *frame);
@@ -70,6 +73,11 @@ static struct stub locate(uint64_t here)
 static struct systrap_slot *slot_at(const struct stub *stub, uint32_t number)
 {
     return (struct systrap_slot *)(stub->region + SYSTRAP_SLOTS + number * stub->config->slot_size);
+}
+
+static struct systrap_copy *copy_of(const struct stub *stub)
+{
+    return (struct systrap_copy *)((uint8_t *)stub->worker + WORKER_STRUCT_SIZE - SYSTRAP_WORKER_SIZE + WORKER_COPY);
 }
 
 static uint8_t *slot_fp(const struct stub *stub, struct systrap_slot *slot)
@@ -190,19 +198,44 @@ static void drop_held(const struct stub *stub, struct systrap_slot *slot)
     arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
 }
 
+/* ---- copies for the library ---- */
+
+/* In the signal handler faults are blocked: the host would end the process. There nothing is copied. */
+static uint64_t copy_bytes_of(const struct stub *stub, struct systrap_copy *copy)
+{
+    void *guest = (void *)copy->addr;
+
+    if (stub->frame)
+        return copy->length;
+    return copy->to_guest ? tg_systrap_copy(guest, copy->bytes, copy->length)
+                          : tg_systrap_copy(copy->bytes, guest, copy->length);
+}
+
+/* The library may have taken it back. Pairs with ask() of core/systrap/worker_copy.c. */
+static void copy_for_library(const struct stub *stub, struct systrap_slot *held)
+{
+    struct systrap_copy *copy = copy_of(stub);
+
+    if (!change(&held->state, SLOT_COPY, SLOT_COPYING))
+        return;
+    copy->left = (uint32_t)copy_bytes_of(stub, copy);
+    STORE(held->state, SLOT_HELD);
+}
+
 /* ---- looking for work ---- */
 
 static bool still_ours(uint32_t state)
 {
     return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_RESUMED || state == SLOT_RUNNING ||
-           state == SLOT_DROP;
+           state == SLOT_DROP || state == SLOT_COPY;
 }
 
 static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
 {
     uint32_t state = held ? LOOK(held->state) : SLOT_HELD;
 
-    return state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP || work_waits(stub);
+    return state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP || state == SLOT_COPY ||
+           work_waits(stub);
 }
 
 /* The answer to a patched call is often there before a pause would be over. */
@@ -312,6 +345,9 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
         } else if (state == SLOT_DROP) {
             drop_held(stub, held);
             held = NULL;
+        } else if (state == SLOT_COPY) {
+            copy_for_library(stub, held);
+            look_quickly(stub, held);
         } else if (is_one_too_many(stub, &awake)) {
             if (held && !give_up_held(stub, held))
                 continue;
@@ -443,6 +479,8 @@ static bool in_patched_call(const struct stub *stub, struct systrap_slot *slot, 
         arch_stop_stepping(stub->frame);
         return true;
     }
+    if ((signo == SIGSEGV || signo == SIGBUS) && arch_end_copy(stub->frame))
+        return true;
     if (signo != SIGCHLD)
         return false;
     /* On its way out: the slot has all that there is. Elsewhere the call looks for kicks itself. */

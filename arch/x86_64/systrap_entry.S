@@ -332,6 +332,21 @@ tg_systrap_exit:
 tg_systrap_exit_end:
 1:      ret
 
+/*
+ * Copies %rdx bytes from %rsi to %rdi. What is left in %rax, where a byte cannot
+ * be read or written: the handler of the fault goes on behind it.
+ */
+        .globl  tg_systrap_copy
+tg_systrap_copy:
+        movq    %rdx, %rcx
+        .globl  tg_systrap_copying
+tg_systrap_copying:
+        rep movsb
+        .globl  tg_systrap_copied
+tg_systrap_copied:
+        movq    %rcx, %rax
+        ret
+
 /* Into the signal handler, which can give a context any registers. */
         .globl  tg_systrap_slow
 tg_systrap_slow:

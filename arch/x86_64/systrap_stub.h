@@ -37,8 +37,12 @@ struct stub_siginfo {
     } u;
 };
 
-/* Hidden, so that its address is computed from the instruction pointer. */
-__attribute__((visibility("hidden"))) extern const uint8_t tg_systrap_patched_gs[];
+/* Hidden, so that their addresses are computed from the instruction pointer. */
+#pragma GCC visibility push(hidden)
+extern const uint8_t tg_systrap_patched_gs[];
+extern const uint8_t tg_systrap_copying[];
+extern const uint8_t tg_systrap_copied[];
+#pragma GCC visibility pop
 
 #define XSAVE_SW_RESERVED 464
 #define XSAVE_LEGACY_END  512
@@ -129,6 +133,14 @@ static inline uint8_t *arch_frame_fp(const struct stub_sigframe *frame)
 static inline bool arch_is_declined_patch(const struct stub_sigframe *frame)
 {
     return frame->rip == (uint64_t)tg_systrap_patched_gs;
+}
+
+static inline bool arch_end_copy(struct stub_sigframe *frame)
+{
+    if (frame->rip != (uint64_t)tg_systrap_copying)
+        return false;
+    frame->rip = (uint64_t)tg_systrap_copied;
+    return true;
 }
 
 static inline void arch_leave_by_handler(void)

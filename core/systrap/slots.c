@@ -176,18 +176,33 @@ void slot_unbind(struct systrap_context *context)
 
 /* ---- before the subprocess goes ---- */
 
-/* Up to which slot there are any. */
-static uint32_t ask_all_to_drop(struct systrap_subprocess *subprocess)
+/* False: some copy guest memory and can be asked when that is done: worker_copy.c. *n: up to which slot there are any.
+ */
+static bool ask_all_to_drop(struct systrap_subprocess *subprocess, uint32_t *n)
 {
-    uint32_t n;
+    bool asked = true;
 
     pthread_mutex_lock(&subprocess->lock);
-    n = subprocess->next_slot;
-    for (uint32_t i = 0; i < n; i++) {
+    *n = subprocess->next_slot;
+    for (uint32_t i = 0; i < *n; i++) {
         if (subprocess->owners[i])
-            ask_to_drop(subprocess, slot_of(subprocess, i));
+            asked &= !state_is_copying(ask_to_drop(subprocess, slot_of(subprocess, i)));
     }
     pthread_mutex_unlock(&subprocess->lock);
+    return asked;
+}
+
+/* A guest can say for ever that it copies. */
+static uint32_t ask_until_asked(struct systrap_subprocess *subprocess)
+{
+    const int64_t until = clock_monotonic_ns() + WATCHDOG_DESTROY;
+    uint32_t n;
+
+    for (unsigned int i = 0; !ask_all_to_drop(subprocess, &n); i++) {
+        if (clock_monotonic_ns() >= until || subprocess_is_dead(&subprocess->base))
+            break;
+        clock_pause_between_looks(i);
+    }
     return n;
 }
 
@@ -198,7 +213,7 @@ static uint32_t ask_all_to_drop(struct systrap_subprocess *subprocess)
 void slots_rescue(struct systrap_subprocess *subprocess)
 {
     const int64_t until = clock_monotonic_ns() + RESCUE_NS;
-    uint32_t n = ask_all_to_drop(subprocess);
+    uint32_t n = ask_until_asked(subprocess);
 
     for (uint32_t i = 0; i < n && clock_monotonic_ns() < until && !subprocess_is_dead(&subprocess->base); i++) {
         if (wait_for_drop(subprocess, slot_of(subprocess, i), WATCHDOG_DESTROY) == -EIO)

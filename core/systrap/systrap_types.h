@@ -103,6 +103,7 @@ struct systrap_subprocess {
     _Atomic int64_t backlog_moved;     /* when the run ring was seen to move last; changed under lock */
     _Atomic uint32_t done_head[RINGS]; /* changed under lock */
     _Atomic uint32_t run_tail[RINGS];
+    _Atomic uint64_t copying; /* a bit for each worker whose struct systrap_copy a thread of the embedder has */
 };
 
 /* ---- context ---- */
@@ -143,6 +144,8 @@ struct systrap_context {
     int64_t overdue_since;      /* watchdog.c, by its subprocess's clock; 0: it is not. While in flight: lock of that */
     uint32_t futile_spins;      /* waits in a row for which spinning was too short */
     int64_t stuck_since;        /* as overdue_since: since when it has been stuck */
+
+    uint32_t futile_copies; /* worker_copy.c: in a row, and then also those that were not tried */
 
     /* While submitted to a queue: */
     struct list of_queue;                /* systrap_queue.lock */
@@ -228,6 +231,12 @@ static inline struct systrap_slot *slot_of(const struct systrap_subprocess *subp
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
 
     return (struct systrap_slot *)(subprocess->memory + sp->slots + number * sp->slot_size);
+}
+
+/* The library's thread that asked for it has the context, and its event. */
+static inline bool state_is_copying(uint32_t state)
+{
+    return state == SLOT_COPY || state == SLOT_COPYING;
 }
 
 /* An event is in the slot; at most the FP state is elsewhere still. */

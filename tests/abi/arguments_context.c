@@ -73,6 +73,35 @@ static void arguments_of_tls(struct fixture *fixture)
     HOLDS(fixture, tg_context_get_tls(fixture->context, &tls) == 0 && tls == DATA_ADDRESS);
 }
 
+static void arguments_of_copies(struct fixture *fixture)
+{
+    tg_context *context = fixture->context;
+    tg_subprocess *subprocess = fixture->subprocess;
+    char buffer[8] = {0};
+    size_t done = 99;
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_read(NULL, NULL, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_read(NULL, subprocess, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_read(context, NULL, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_read(context, subprocess, DATA_ADDRESS, NULL, 1, &done));
+    REFUSED(fixture, -ESRCH, tg_context_read(context, fixture->dead, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EFAULT, tg_context_read(context, subprocess, 0, buffer, sizeof(buffer), &done));
+    REFUSED_EITHER(fixture, -EFAULT, -EINVAL, tg_context_read(context, subprocess, UINT64_MAX, buffer, 1, &done));
+    HOLDS(fixture, tg_context_read(context, subprocess, DATA_ADDRESS, buffer, 0, &done) == 0 && done == 0);
+    HOLDS(fixture, tg_context_read(context, subprocess, DATA_ADDRESS, buffer, 1, NULL) == 0);
+    REFUSED(fixture, -EINVAL, tg_context_write(NULL, subprocess, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_write(context, NULL, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_write(context, subprocess, DATA_ADDRESS, NULL, 1, &done));
+    REFUSED(fixture, -ESRCH, tg_context_write(context, fixture->dead, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EFAULT, tg_context_write(context, subprocess, CODE_ADDRESS, buffer, 1, &done));
+    HOLDS(fixture, tg_context_write(context, subprocess, DATA_ADDRESS, buffer, 1, NULL) == 0);
+    REFUSED(fixture, -EINVAL, tg_context_read_string(NULL, subprocess, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_read_string(context, NULL, DATA_ADDRESS, buffer, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_read_string(context, subprocess, DATA_ADDRESS, NULL, 1, &done));
+    REFUSED(fixture, -EINVAL, tg_context_read_string(context, subprocess, DATA_ADDRESS, buffer, 1, NULL));
+    REFUSED(fixture, -EFAULT, tg_context_read_string(context, subprocess, 0, buffer, sizeof(buffer), &done));
+    HOLDS(fixture, tg_context_read_string(context, subprocess, DATA_ADDRESS, buffer, 1, &done) == 0 && done == 0);
+}
+
 void arguments_of_context(struct fixture *fixture)
 {
     tg_context *out = (tg_context *)&not_null;
@@ -86,6 +115,7 @@ void arguments_of_context(struct fixture *fixture)
     REFUSED(fixture, -EINVAL, tg_context_set_flags(fixture->context, 0x2));
     REFUSED(fixture, -EINVAL, tg_context_set_flags(fixture->context, 0x80000001));
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_user_data(NULL, 1));
+    arguments_of_copies(fixture);
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_return(NULL, 0));
     REFUSED_MUTE(fixture, -EINVAL, tg_context_restart_syscall(NULL));
     REFUSED(fixture, -EINVAL, tg_context_restart_syscall(fixture->context));
@@ -156,6 +186,8 @@ void arguments_of_busy_context(struct fixture *fixture)
     tg_event event = {.size = sizeof(event)};
     tg_context *busy = NULL;
     void *state = malloc(size);
+    size_t length;
+    char byte = 0;
     HOLDS(fixture, state != NULL && tg_context_get_fpstate(fixture->context, state, size) == 0);
     HOLDS(fixture, tg_context_create(fixture->platform, &busy) == 0);
     struct spinner *spinner = spinner_start(fixture, busy, fixture->subprocess);
@@ -169,6 +201,9 @@ void arguments_of_busy_context(struct fixture *fixture)
     REFUSED(fixture, -EBUSY, tg_context_get_fpstate(busy, state, size));
     REFUSED(fixture, -EBUSY, tg_context_set_fpstate(busy, state, size));
     REFUSED(fixture, -EBUSY, tg_context_set_return(busy, 0));
+    REFUSED(fixture, -EBUSY, tg_context_read(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, NULL));
+    REFUSED(fixture, -EBUSY, tg_context_write(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, NULL));
+    REFUSED(fixture, -EBUSY, tg_context_read_string(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, &length));
     REFUSED(fixture, -EBUSY, tg_context_restart_syscall(busy));
     HOLDS(fixture, tg_context_regs_mut(busy) == NULL);
 

@@ -16,6 +16,7 @@ static const struct test_case *const areas[] = {
     switch_cases,
     fault_cases,
     memory_cases,
+    context_copy_cases,
     descriptor_cases,
     fork_cases,
     interrupt_cases,

@@ -266,6 +266,7 @@ typedef struct tg_stats {
      */
     uint64_t resume_latency[TG_LATENCY_BUCKETS];
     uint64_t event_latency[TG_LATENCY_BUCKETS];
+    uint64_t worker_copies; /* systrap: copies of guest memory that a stub's thread made: tg_context_read() and write */
 } tg_stats;
 
 /* Counters since opening; any thread; each is read atomically, not all together. Errors: -EINVAL, -E2BIG. */
@@ -465,6 +466,31 @@ TG_API int tg_context_set_fpstate(tg_context *context, const void *buffer, size_
  */
 TG_API int tg_context_get_tls(const tg_context *context, uint64_t *out);
 TG_API int tg_context_set_tls(tg_context *context, uint64_t tls);
+
+/*
+ * As tg_subprocess_read() and tg_subprocess_write(), for a context that is at
+ * rest, in the subprocess where it ran last or in another: what a call of its
+ * points to is copied sooner. On systrap the thread of the stub that waits for
+ * the answer to a patched call copies up to 16 KiB; everything else, and the
+ * ptrace backend, does what those two do. Memory that never comes (of a file
+ * server that does not answer) costs the subprocess its life after some seconds.
+ * Errors: those of the two, -EBUSY (the context runs), -EINVAL also for a
+ * subprocess of another platform.
+ */
+TG_API int tg_context_read(tg_context *context, tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length,
+                           size_t *done);
+TG_API int tg_context_write(tg_context *context, tg_subprocess *subprocess, uint64_t addr, const void *buffer,
+                            size_t length, size_t *done);
+
+/*
+ * Reads a string: bytes up to the first 0, which are then in the buffer with
+ * it, and *length is how many are in front of it. *length == capacity: there is
+ * no 0 among so many bytes. Reads nothing of a page behind the one that the 0
+ * byte is in. -EFAULT: before a 0 byte there is one that cannot be read, and
+ * *length says where. Otherwise as tg_context_read().
+ */
+TG_API int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint64_t addr, char *buffer,
+                                  size_t capacity, size_t *length);
 
 /*
  * Sets the result of the system call that the context came back with, or the

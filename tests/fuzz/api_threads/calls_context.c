@@ -9,6 +9,9 @@
 #include "guest.h"
 #include "model.h"
 
+#define COPY_RANGE   0x4000
+#define COPY_LARGEST 20000 /* some that no worker copies, too */
+
 static struct context *any(struct thread *thread, struct platform *platform)
 {
     return &platform->contexts[random_below(thread, CONTEXTS)];
@@ -337,6 +340,44 @@ static void run(struct thread *thread, struct platform *platform)
     handle_leave(&context->handle, ALONE);
 }
 
+static int copy_by(tg_context *context, tg_subprocess *subprocess, unsigned int kind, uint64_t addr, char *buffer,
+                   size_t n, size_t *done)
+{
+    switch (kind) {
+    case 0:
+        return tg_context_read(context, subprocess, addr, buffer, n, done);
+    case 1:
+        return tg_context_write(context, subprocess, addr, buffer, n, done);
+    default:
+        return tg_context_read_string(context, subprocess, addr, buffer, n, done);
+    }
+}
+
+/* Mostly where there is something, and whether or not the context ran there. */
+static void copy_memory(struct thread *thread, struct platform *platform)
+{
+    struct context *context = any(thread, platform);
+    struct subprocess *subprocess = &platform->subprocesses[random_below(thread, SUBPROCESSES)];
+    const uint64_t addr = guests_arena_at + random_below(thread, COPY_RANGE);
+    const unsigned int kind = random_below(thread, 3);
+    char buffer[COPY_LARGEST] = {0};
+    const size_t n = random_below(thread, random_below(thread, 4) ? 64 : sizeof(buffer));
+    size_t done = n + 1;
+    int result;
+
+    if (!handle_use(&context->handle, TAKE))
+        return;
+    if (handle_use(&subprocess->handle, TAKE)) {
+        result = CALL(thread, copy_by(context->handle.object, subprocess->handle.object, kind, addr, buffer, n, &done));
+        check_allowed(platform, "copy by a context", result,
+                      (const int[]){-EBUSY, -EFAULT, -ESRCH, -EINVAL, -ENOMEM, 0});
+        if (done > n || (result == 0 && kind < 2 && done != n))
+            wrong("copy by a context: %d, %zu of %zu done", result, done, n);
+        handle_leave(&subprocess->handle, TAKE);
+    }
+    handle_leave(&context->handle, TAKE);
+}
+
 /* Several threads at once: one runs it, the others hear that it is busy. */
 static void run_shared(struct thread *thread, struct platform *platform)
 {
@@ -357,7 +398,7 @@ static void run_shared(struct thread *thread, struct platform *platform)
 }
 
 const struct random_call context_calls[] = {
-    {6, create},      {1, destroy},     {6, start},     {2, copy},          {6, read_state},
-    {3, get_fpstate}, {3, set_fpstate}, {1, set_flags}, {4, set_something}, {6, set_return},
-    {3, change_regs}, {3, interrupt},   {40, run},      {8, run_shared},    {0, NULL},
+    {6, create},      {1, destroy},    {6, start},         {2, copy},       {6, read_state},  {3, get_fpstate},
+    {3, set_fpstate}, {1, set_flags},  {4, set_something}, {6, set_return}, {3, change_regs}, {3, interrupt},
+    {40, run},        {8, run_shared}, {8, copy_memory},   {0, NULL},
 };

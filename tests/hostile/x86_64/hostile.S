@@ -50,6 +50,13 @@ GUEST keep_writing
     jmp 1b
 END_GUEST keep_writing
 
+/* Makes r8d of the word at rdi whenever it is esi. */
+GUEST claim_for_ever
+1:  mov %esi, %eax
+    lock cmpxchg %r8d, (%rdi)
+    jmp 1b
+END_GUEST claim_for_ever
+
 /* Writes esi to a word at rdi and every rdx bytes from there, r8 times in all, then calls. */
 GUEST write_stride
 1:  mov %esi, (%rdi)

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/no_cancel.h"
+#include "core/subprocess_life.h"
+#include "core/systrap/death.h"
+#include "core/systrap/patching/code_reader.h"
+#include "core/systrap/shared_words.h"
+#include "core/systrap/spinning.h"
+#include "core/systrap/systrap_subprocess.h"
+#include "core/systrap/watchdog.h"
+#include "core/systrap/worker_copy.h"
+
+#define LARGEST       ((size_t)4 * COPY_MAX) /* from there on the host's copies cost less */
+#define LOOKS_MAX     1500                   /* as long as a copy by the host takes, or less */
+#define FUTILE_MAX    4                      /* so many in a row that no worker took up, and only each ... */
+#define RETRY_EACH    32                     /* ... of these is tried */
+#define WORKER_BIT(n) (UINT64_C(1) << (n))
+
+_Static_assert(WORKER_COPY + sizeof(struct systrap_copy) <= SYSTRAP_WORKER_SIZE - WORKER_STRUCT_SIZE - 0x1000,
+               "the stack for patched calls has room beside it");
+_Static_assert(SYSTRAP_WORKERS_MAX <= 64, "a bit for each worker");
+
+/* A worker that has slept, or that is in its signal handler, takes up nothing. */
+static bool is_worth_it(const struct systrap_context *context, size_t length)
+{
+    const struct tg_context *base = &context->base;
+
+    return length <= LARGEST && base->in_syscall && base->syscall.flags & TG_FLAG_PATCHED &&
+           systrap_platform(base->platform)->spin_ns && SHARED_LOAD(context->slot->state) == SLOT_HELD;
+}
+
+static bool is_tried(struct systrap_context *context)
+{
+    return context->futile_copies < FUTILE_MAX || context->futile_copies++ % RETRY_EACH == 0;
+}
+
+static struct systrap_copy *copy_of(const struct systrap_subprocess *subprocess, uint32_t index)
+{
+    return (struct systrap_copy *)(subprocess->memory + SYSTRAP_WORKERS + (size_t)index * SYSTRAP_WORKER_SIZE +
+                                   WORKER_COPY);
+}
+
+/* It has begun, and ends when its pages are there: a guest can see to it that they never are. */
+static void wait_for_end(struct systrap_context *context)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    struct watchdog_wait wait = {.look_at = 0};
+
+    for (unsigned int i = 0; SHARED_LOAD(context->slot->state) == SLOT_COPYING; i++) {
+        if (subprocess_is_dead(&subprocess->base))
+            return;
+        if (watchdog_waits_in_vain(subprocess, &wait, WATCHDOG_OPERATION))
+            systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+        clock_pause_between_looks(i);
+    }
+}
+
+/* False: no worker has taken it up, and now none will. */
+static bool wait_for_copy(struct systrap_context *context)
+{
+    struct systrap_slot *slot = context->slot;
+
+    for (int i = 0; i < LOOKS_MAX; i++) {
+        if (!state_is_copying(SHARED_LOAD(slot->state)))
+            return true;
+    }
+    if (shared_change(&slot->state, SLOT_COPY, SLOT_HELD))
+        return false;
+    wait_for_end(context);
+    return true;
+}
+
+/* How many bytes the worker has copied. Pairs with copy_for_library() of the worker. */
+static size_t ask(struct systrap_context *context, struct systrap_copy *copy, bool to_guest, uint64_t addr,
+                  void *buffer, size_t length)
+{
+    uint32_t left;
+
+    copy->addr = addr;
+    copy->length = (uint32_t)length;
+    copy->to_guest = to_guest;
+    if (to_guest)
+        memcpy(copy->bytes, buffer, length);
+    if (!shared_change(&context->slot->state, SLOT_HELD, SLOT_COPY))
+        return 0;
+    if (!wait_for_copy(context)) {
+        context->futile_copies++;
+        return 0;
+    }
+    context->futile_copies = 0;
+    left = SHARED_LOAD(copy->left);
+    if (left >= length)
+        return 0;
+    if (!to_guest)
+        memcpy(buffer, copy->bytes, length - left);
+    return length - left;
+}
+
+/*
+ * Which worker it is a guest can make up: two threads that copy for two
+ * contexts could be sent to the same place, so each takes it first.
+ */
+static size_t copy_by_worker(struct systrap_context *context, bool to_guest, uint64_t addr, void *buffer, size_t length)
+{
+    struct systrap_subprocess *subprocess = context->bound;
+    const uint32_t index = SHARED_LOAD(context->slot->worker);
+    size_t copied;
+
+    if (index >= atomic_load(&subprocess->worker_count))
+        return 0;
+    if (atomic_fetch_or(&subprocess->copying, WORKER_BIT(index)) & WORKER_BIT(index))
+        return 0;
+    copied = ask(context, copy_of(subprocess, index), to_guest, addr, buffer, length < COPY_MAX ? length : COPY_MAX);
+    atomic_fetch_and(&subprocess->copying, ~WORKER_BIT(index));
+    if (copied)
+        count(context->base.platform, COUNTER_WORKER_COPIES);
+    return copied;
+}
+
+ssize_t systrap_context_copy(struct tg_context *base, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
+                             void *buffer, size_t length)
+{
+    NO_CANCELLATION;
+    struct systrap_context *context = to_systrap_context(base);
+    size_t copied = 0;
+
+    if (context->bound == to_systrap_subprocess(subprocess) && is_worth_it(context, length) && is_tried(context))
+        copied = copy_by_worker(context, to_guest, addr, buffer, length);
+    if (!copied)
+        return systrap_subprocess_copy(subprocess, to_guest, addr, buffer, length);
+    return to_guest ? (ssize_t)copied : code_read_original(subprocess, addr, buffer, length, (ssize_t)copied);
+}
