@@ -278,6 +278,45 @@ func (c *Context) SetTLS(tls uint64) error {
 	})
 }
 
+// copyMemory is a copy by way of the context, which takes place inside of the subprocess.
+func (c *Context) copyMemory(op string, s *Subprocess, copyIn func(done *C.size_t) C.int) (int, error) {
+	if err := c.acquire(op, contextUsed); err != nil {
+		return 0, err
+	}
+	defer c.release()
+	if err := s.enter(op); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	var done C.size_t
+	err := c.call(op, func() C.int { return copyIn(&done) })
+	return int(done), err
+}
+
+// ReadMemory is Subprocess.ReadMemory for what a call of the context points to, in the subprocess where it ran last or
+// in another: on systrap up to 16 KiB are copied sooner by the thread of the stub that waits for the answer.
+func (c *Context) ReadMemory(s *Subprocess, addr uint64, buffer []byte) (int, error) {
+	return c.copyMemory("read", s, func(done *C.size_t) C.int {
+		return C.tg_context_read(c.h.ptr, s.h.ptr, C.uint64_t(addr), bytesOf(buffer), C.size_t(len(buffer)), done)
+	})
+}
+
+// WriteMemory is Subprocess.WriteMemory in the way of Context.ReadMemory.
+func (c *Context) WriteMemory(s *Subprocess, addr uint64, data []byte) (int, error) {
+	return c.copyMemory("write", s, func(done *C.size_t) C.int {
+		return C.tg_context_write(c.h.ptr, s.h.ptr, C.uint64_t(addr), bytesOf(data), C.size_t(len(data)), done)
+	})
+}
+
+// ReadString reads a string: bytes up to the first 0, which buffer holds then, too. It returns how many are in front of
+// it; len(buffer): there is no 0 among so many bytes. Nothing behind the page of the 0 is read.
+func (c *Context) ReadString(s *Subprocess, addr uint64, buffer []byte) (int, error) {
+	return c.copyMemory("read a string", s, func(length *C.size_t) C.int {
+		return C.tg_context_read_string(c.h.ptr, s.h.ptr, C.uint64_t(addr), (*C.char)(bytesOf(buffer)),
+			C.size_t(len(buffer)), length)
+	})
+}
+
 // SetReturn sets the result of the system call that the context came back with, or the one that it was copied from: a
 // value, or the negative of an error number. Any value passes as it is. EINVAL when the last event was not a Syscall, the
 // call is to be raised once more, or the context was started since.

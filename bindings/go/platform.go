@@ -149,6 +149,7 @@ type Stats struct {
 	SwitchLatency    [LatencyBuckets]uint64
 	ResumeLatency    [LatencyBuckets]uint64 // a hint: the guest can write the stub's times
 	EventLatency     [LatencyBuckets]uint64 // the same
+	WorkerCopies     uint64                 // copies of guest memory that a stub's thread made: Context.ReadMemory
 }
 
 // Stats is laid out as tg_stats.

@@ -87,7 +87,7 @@ layout! {
         reserved 56 64,
         user_end_min 120 8,
     }
-    tg_stats 1112 {
+    tg_stats 1120 {
         size 0 4,
         pad 4 4,
         subprocesses 8 8,
@@ -120,6 +120,7 @@ layout! {
         switch_latency 344 256,
         resume_latency 600 256,
         event_latency 856 256,
+        worker_copies 1112 8,
     }
     tg_mem_op 48 {
         size 0 4,

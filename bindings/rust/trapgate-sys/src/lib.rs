@@ -261,6 +261,8 @@ pub struct tg_stats {
     pub resume_latency: [u64; 32],
     /// The same, from the stub's leaving an event until it was taken. A guest can write the stub's times: a hint.
     pub event_latency: [u64; 32],
+    /// Copies of guest memory that a thread of a stub made: [`tg_context_read`] and its like.
+    pub worker_copies: u64,
 }
 
 // ---------------------------------------------------------------------------
@@ -676,6 +678,33 @@ extern "C" {
     pub fn tg_context_get_tls(context: *const tg_context, out: *mut u64) -> c_int;
     /// Sets it.
     pub fn tg_context_set_tls(context: *mut tg_context, tls: u64) -> c_int;
+    /// Copies out of guest memory, by way of a context that is at rest.
+    pub fn tg_context_read(
+        context: *mut tg_context,
+        subprocess: *mut tg_subprocess,
+        addr: u64,
+        buffer: *mut c_void,
+        length: usize,
+        done: *mut usize,
+    ) -> c_int;
+    /// Copies into guest memory, by way of a context that is at rest.
+    pub fn tg_context_write(
+        context: *mut tg_context,
+        subprocess: *mut tg_subprocess,
+        addr: u64,
+        buffer: *const c_void,
+        length: usize,
+        done: *mut usize,
+    ) -> c_int;
+    /// Copies a string with its 0 byte out of guest memory, by way of a context that is at rest.
+    pub fn tg_context_read_string(
+        context: *mut tg_context,
+        subprocess: *mut tg_subprocess,
+        addr: u64,
+        buffer: *mut c_char,
+        capacity: usize,
+        length: *mut usize,
+    ) -> c_int;
     /// Sets the result of the system call that the context came back with.
     pub fn tg_context_set_return(context: *mut tg_context, value: i64) -> c_int;
     /// Makes the next switch raise the system call of the last event once more.

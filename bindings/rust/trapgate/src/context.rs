@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 use crate::handles::{ContextHandle, SharedContext};
-use crate::{sys, Event, Platform, Registers, Result, Subprocess};
+use crate::subprocess::partial;
+use crate::{sys, Event, Partial, Platform, Registers, Result, Subprocess};
 use std::fmt;
 use std::sync::Arc;
 
@@ -126,6 +127,43 @@ impl Context {
     /// `Invalid` for an address that a guest cannot have.
     pub fn set_tls(&mut self, tls: u64) -> Result<()> {
         self.handle.set_tls(tls)
+    }
+
+    /// As [`Subprocess::read`], for what a call of the context points to, in the subprocess where it ran last or in
+    /// another: on systrap up to 16 KiB are copied sooner by the thread of the stub that waits for the answer.
+    ///
+    /// # Errors
+    /// As [`Subprocess::read`].
+    pub fn read_memory(
+        &mut self,
+        subprocess: &Subprocess,
+        addr: u64,
+        buffer: &mut [u8],
+    ) -> Result<(), Partial> {
+        partial(self.handle.read(&subprocess.handle, addr, buffer))
+    }
+
+    /// As [`Subprocess::write`], in the way of [`Context::read_memory`].
+    ///
+    /// # Errors
+    /// As [`Subprocess::read`].
+    pub fn write_memory(&mut self, subprocess: &Subprocess, addr: u64, bytes: &[u8]) -> Result<(), Partial> {
+        partial(self.handle.write(&subprocess.handle, addr, bytes))
+    }
+
+    /// Reads a string: bytes up to the first 0, which the buffer holds then, too. Gives how many are in front of it;
+    /// as many as the buffer holds: there is no 0 among them. Nothing behind its page is read.
+    ///
+    /// # Errors
+    /// As [`Subprocess::read`].
+    pub fn read_string(
+        &mut self,
+        subprocess: &Subprocess,
+        addr: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, Partial> {
+        let (length, result) = self.handle.read_string(&subprocess.handle, addr, buffer);
+        partial((length, result)).map(|()| length)
     }
 
     /// Sets the result of the system call that the context came back with, or the one that it was copied from: any

@@ -381,6 +381,70 @@ impl ContextHandle {
         self.check(unsafe { sys::tg_context_set_return(self.raw.as_ptr(), value) })
     }
 
+    pub(crate) fn read(
+        &mut self,
+        subprocess: &SubprocessHandle,
+        addr: u64,
+        buffer: &mut [u8],
+    ) -> (usize, Result<()>) {
+        let mut done = 0;
+        // SAFETY: both handles exist until the call returns, because they are borrowed; `buffer` may be written for its
+        // length.
+        let result = unsafe {
+            sys::tg_context_read(
+                self.raw.as_ptr(),
+                subprocess.raw.as_ptr(),
+                addr,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                &mut done,
+            )
+        };
+        (done, self.check(result))
+    }
+
+    pub(crate) fn write(
+        &mut self,
+        subprocess: &SubprocessHandle,
+        addr: u64,
+        bytes: &[u8],
+    ) -> (usize, Result<()>) {
+        let mut done = 0;
+        // SAFETY: as for `read`; `bytes` may be read for their length.
+        let result = unsafe {
+            sys::tg_context_write(
+                self.raw.as_ptr(),
+                subprocess.raw.as_ptr(),
+                addr,
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                &mut done,
+            )
+        };
+        (done, self.check(result))
+    }
+
+    pub(crate) fn read_string(
+        &mut self,
+        subprocess: &SubprocessHandle,
+        addr: u64,
+        buffer: &mut [u8],
+    ) -> (usize, Result<()>) {
+        let mut length = 0;
+        // SAFETY: as for `read`.
+        let result = unsafe {
+            sys::tg_context_read_string(
+                self.raw.as_ptr(),
+                subprocess.raw.as_ptr(),
+                addr,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                &mut length,
+            )
+        };
+        (length, self.check(result))
+    }
+
     pub(crate) fn restart_syscall(&mut self) -> Result<()> {
         // SAFETY: as for `start`.
         self.check(unsafe { sys::tg_context_restart_syscall(self.raw.as_ptr()) })

@@ -374,6 +374,8 @@ stats! {
     resume_latency: [u64; sys::TG_LATENCY_BUCKETS],
     /// The same, from the stub's leaving an event until it was taken. A guest can write the stub's times: a hint.
     event_latency: [u64; sys::TG_LATENCY_BUCKETS],
+    /// systrap: copies of guest memory that a stub's thread made, [`Context::read_memory`](crate::Context::read_memory).
+    worker_copies: u64,
 }
 
 impl Stats {

@@ -255,7 +255,7 @@ impl Subprocess {
     }
 }
 
-fn partial((done, result): (usize, Result<()>)) -> Result<(), Partial> {
+pub(crate) fn partial((done, result): (usize, Result<()>)) -> Result<(), Partial> {
     result.map_err(|error| Partial { done, error })
 }
 

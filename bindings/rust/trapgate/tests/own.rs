@@ -363,3 +363,24 @@ mod awaited {
         }
     }
 }
+
+#[test]
+fn a_context_copies_what_its_calls_point_to() {
+    const DATA_AT: u64 = 0x20_0000;
+    for platform in backends() {
+        let subprocess = subprocess(&platform, CALLS);
+        subprocess.map(DATA_AT, 4096, Protection::READ | Protection::WRITE, Mapping::zeros()).unwrap();
+        let mut context = context(&platform);
+        check_call(context.switch(&subprocess).unwrap());
+        context.write_memory(&subprocess, DATA_AT + 4090, b"path\0").unwrap();
+        let mut buffer = [0xff; 16];
+        assert_eq!(context.read_string(&subprocess, DATA_AT + 4090, &mut buffer).unwrap(), 4);
+        assert_eq!(&buffer[..5], b"path\0");
+        assert_eq!(context.read_string(&subprocess, DATA_AT + 4090, &mut buffer[..4]).unwrap(), 4);
+        let partial = context.read_memory(&subprocess, DATA_AT + 4090, &mut buffer).unwrap_err();
+        assert_eq!((partial.done, partial.error.errno()), (6, libc::EFAULT));
+        let partial = context.write_memory(&subprocess, CODE_AT, b"x").unwrap_err();
+        assert_eq!((partial.done, partial.error.errno()), (0, libc::EFAULT));
+        check_call(context.switch(&subprocess).unwrap());
+    }
+}
