@@ -28,11 +28,12 @@ sample_function floor_create_destroy; /* ns */
 sample_function floor_fork_touched;   /* ns; `argument` bytes touched */
 sample_function floor_memory_at_rest; /* KiB */
 
-/* floors/guest_memory.c: ns for mapping and unmapping one page; ns for reading `argument` bytes. */
+/* floors/guest_memory.c: ns for mapping and unmapping one page; ns for reading or writing `argument` bytes. */
 sample_function floor_map_native;
 sample_function floor_map_native_batch; /* `argument` pages mapped, then all of them unmapped; per page */
 sample_function floor_map_injected;
 sample_function floor_read;
+sample_function floor_write;
 
 /* floors/handoffs.c: ns for one round trip between two processes through shared memory. */
 sample_function floor_call_spinning; /* on two processors, both sides spin */

@@ -114,7 +114,15 @@ static void step_read(void *state)
     sample_require(count == (ssize_t)reading->local.iov_len, "process_vm_readv");
 }
 
-double floor_read(const struct sample *sample)
+static void step_write(void *state)
+{
+    const struct reading *writing = state;
+    ssize_t count = process_vm_writev(writing->pid, &writing->local, 1, &writing->remote, 1, 0);
+
+    sample_require(count == (ssize_t)writing->local.iov_len, "process_vm_writev");
+}
+
+static double copy_bare(const struct sample *sample, void (*step)(void *state))
 {
     size_t length = (size_t)sample->argument;
     void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -127,8 +135,18 @@ double floor_read(const struct sample *sample)
     memset(buffer, 2, length);
     pin_to_cpu(allowed_cpu(0));
     reading.pid = tracee_start(bench_syscall_loop, 0, allowed_cpu(0));
-    nanoseconds = nanoseconds_per_step(sample, step_read, &reading);
+    nanoseconds = nanoseconds_per_step(sample, step, &reading);
     tracee_kill(reading.pid);
     free(buffer);
     return nanoseconds;
+}
+
+double floor_read(const struct sample *sample)
+{
+    return copy_bare(sample, step_read);
+}
+
+double floor_write(const struct sample *sample)
+{
+    return copy_bare(sample, step_write);
 }
