@@ -7,6 +7,7 @@
 #include "loop/loop.h"
 #include "loop/sandbox.h"
 #include "memory/address_space.h"
+#include "memory/guest_copy.h"
 #include "signals/signals.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
@@ -43,6 +44,7 @@ static void resume(struct task *task)
     if (task->state == TASK_ENDED)
         return;
     task->state = TASK_RUNNING;
+    guest_copy_by(NULL, NULL);
     err = tg_queue_submit(sandbox->queue, task->context, task->process->space->subprocess);
     if (!err) {
         task->refused_since = 0;
@@ -208,7 +210,7 @@ static void tell_death(const struct task *task, const tg_event_dead *dead)
     }
 }
 
-void event_serve(struct task *task, const tg_event *event)
+static void serve(struct task *task, const tg_event *event)
 {
     task->sandbox->running--;
     task->state = TASK_SERVED;
@@ -241,7 +243,23 @@ void event_serve(struct task *task, const tg_event *event)
         resume(task);
 }
 
-void event_continue(struct task *task)
+/* Its context rests in its memory, if it still has one. */
+static void copy_by(const struct task *task)
+{
+    const struct address_space *space = task->process->space;
+
+    if (space)
+        guest_copy_by(task->context, space->subprocess);
+}
+
+void event_serve(struct task *task, const tg_event *event)
+{
+    copy_by(task);
+    serve(task, event);
+    guest_copy_by(NULL, NULL);
+}
+
+static void go_on(struct task *task)
 {
     enum wake_reason reason = task->wake;
 
@@ -256,4 +274,11 @@ void event_continue(struct task *task)
     } else {
         make_call(task, task->call.nr, task->call.args);
     }
+}
+
+void event_continue(struct task *task)
+{
+    copy_by(task);
+    go_on(task);
+    guest_copy_by(NULL, NULL);
 }

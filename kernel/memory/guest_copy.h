@@ -21,6 +21,12 @@
 /* The most entries that an iovec array may have (UIO_MAXIOV). */
 #define GUEST_IOVEC_MAX    1024
 
+/*
+ * From now on copies in this subprocess go by way of the context, which rests there after a call; NULL, NULL: of none.
+ * Whoever lets it run or end says so before.
+ */
+void guest_copy_by(tg_context *context, tg_subprocess *subprocess);
+
 /* All of it or -EFAULT. A length of 0 touches nothing. */
 int guest_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
 int guest_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length);
