@@ -127,10 +127,8 @@ int path_argument_open(struct task *task, const struct path_argument *argument, 
         path_target_close(out);
         return -EACCES;
     }
-    out->fd = path_lookup_stat(task->process->paths, argument->base_fd, argument->text,
-                               (at_flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0, use, &out->st);
+    out->fd = path_lookup(task->process->paths, argument->base_fd, argument->text, path_argument_flags(at_flags), use);
     out->owned = true;
-    out->has_stat = true;
     return out->fd < 0 ? out->fd : 0;
 }
 

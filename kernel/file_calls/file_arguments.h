@@ -7,6 +7,7 @@
 #ifndef TRAPGATE_KERNEL_FILE_ARGUMENTS_H
 #define TRAPGATE_KERNEL_FILE_ARGUMENTS_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -50,6 +51,18 @@ struct path_argument {
 int path_argument_read(struct task *task, uint64_t dirfd, uint64_t addr, uint64_t at_flags, struct path_argument *out);
 void path_argument_close(struct path_argument *argument);
 
+/* Whether the path is one to look up, and stands for no descriptor that is there already. */
+static inline bool path_argument_is_path(const struct path_argument *argument)
+{
+    return argument->file == NULL && argument->generated_fd < 0;
+}
+
+/* The flags of a lookup for those of a call. */
+static inline int path_argument_flags(uint64_t at_flags)
+{
+    return (at_flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+}
+
 /* A path that starts at an open /proc/self/fd gets its full name. 0 or -ENAMETOOLONG. */
 int path_argument_complete(const struct task *task, uint64_t dirfd, struct path_argument *argument);
 
@@ -60,8 +73,6 @@ int path_argument_place(struct task *task, uint64_t dirfd, uint64_t at_flags, st
 struct path_target {
     int fd;
     bool owned;
-    bool has_stat; /* the lookup has seen what fstat(2) says of it: st */
-    struct stat st;
 };
 
 /* Looks up a path; what it generated belongs to the target. Returns 0 or -errno; path_target_close() must follow a 0.

@@ -20,7 +20,6 @@
 
 static int64_t create(struct task *task, int flags)
 {
-    struct file *file;
     int fd;
 
     if ((flags & ~EPOLL_CLOEXEC) != 0)
@@ -28,10 +27,7 @@ static int64_t create(struct task *task, int flags)
     fd = epoll_create1(EPOLL_CLOEXEC);
     if (fd < 0)
         return -errno;
-    file = file_create(fd, O_RDWR);
-    if (file != NULL)
-        file->kind = FILE_EPOLL;
-    return task_install_file(task, file, (flags & EPOLL_CLOEXEC) != 0);
+    return task_install_file(task, file_create(fd, O_RDWR, FILE_EPOLL), (flags & EPOLL_CLOEXEC) != 0);
 }
 
 int64_t call_epoll_create1(struct task *task, const uint64_t args[6])

@@ -51,8 +51,14 @@ static int open_found(const struct task *task, int path_fd, const struct stat *s
     return fd;
 }
 
-/* Opens a name as open(2) does. A host descriptor or -errno. */
-static int open_name(const struct task *task, const struct path_argument *argument, int flags, mode_t mode)
+static bool only_reads_directory(int flags)
+{
+    return (flags & O_DIRECTORY) != 0 && (flags & (O_PATH | O_CREAT)) == 0 && !wants_to_change(flags);
+}
+
+/* Opens a name as open(2) does. A host descriptor, and in *kind what it is of; or -errno. */
+static int open_name(const struct task *task, const struct path_argument *argument, int flags, mode_t mode,
+                     enum file_kind *kind)
 {
     const struct path_context *paths = task->process->paths;
     bool exclusive = (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0;
@@ -60,14 +66,20 @@ static int open_name(const struct task *task, const struct path_argument *argume
     int path_fd;
     int fd;
 
+    *kind = FILE_PLAIN;
     if (exclusive)
         return path_create(paths, argument->base_fd, argument->text, flags, mode);
+    if (only_reads_directory(flags)) {
+        *kind = FILE_DIRECTORY;
+        return path_open_directory(paths, argument->base_fd, argument->text, flags);
+    }
     path_fd = path_lookup_stat(paths, argument->base_fd, argument->text, flags & (O_NOFOLLOW | O_DIRECTORY),
                                wants_to_change(flags) && (flags & O_PATH) == 0 ? PATH_CHANGE : PATH_INSPECT, &st);
     if (path_fd == -ENOENT && (flags & O_CREAT) != 0)
         return path_create(paths, argument->base_fd, argument->text, flags, mode);
     if (path_fd < 0 || (flags & O_PATH) != 0)
         return path_fd;
+    *kind = is_temporary(flags) ? FILE_PLAIN : file_kind_of(&st);
     fd = open_found(task, path_fd, &st, flags, mode);
     close(path_fd);
     return fd;
@@ -96,18 +108,15 @@ static int open_generated(const struct path_argument *argument, int flags)
 
 static int64_t open_argument(struct task *task, const struct path_argument *argument, int flags, mode_t mode)
 {
-    struct file *file;
+    enum file_kind kind = argument->lists_fds ? FILE_DESCRIPTORS : FILE_PLAIN;
     int fd;
 
     if (argument->file != NULL)
         return open_again(task, argument->file, flags);
-    fd = argument->generated_fd >= 0 ? open_generated(argument, flags) : open_name(task, argument, flags, mode);
+    fd = argument->generated_fd >= 0 ? open_generated(argument, flags) : open_name(task, argument, flags, mode, &kind);
     if (fd < 0)
         return fd;
-    file = file_create(fd, flags);
-    if (file != NULL && argument->lists_fds)
-        file->kind = FILE_DESCRIPTORS;
-    return task_install_file(task, file, (flags & O_CLOEXEC) != 0);
+    return task_install_file(task, file_create(fd, flags, kind), (flags & O_CLOEXEC) != 0);
 }
 
 static int64_t open_at(struct task *task, uint64_t dirfd, uint64_t path, uint64_t raw_flags, uint64_t mode)
@@ -166,5 +175,5 @@ int64_t call_memfd_create(struct task *task, const uint64_t args[6])
     fd = memfd_create(name, flags | MFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    return task_install_file(task, file_create(fd, O_RDWR), (flags & MFD_CLOEXEC) != 0);
+    return task_install_file(task, file_create(fd, O_RDWR, FILE_PLAIN), (flags & MFD_CLOEXEC) != 0);
 }

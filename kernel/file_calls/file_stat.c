@@ -24,32 +24,39 @@
  * stat
  */
 
-/* On 64-bit machines the C library's struct stat is the one of the system call. */
-static int64_t write_stat(struct task *task, int fd, uint64_t addr)
+static int64_t stat_of(int fd, struct stat *st)
 {
-    struct stat st;
-
-    if (fstatat(fd, "", &st, AT_EMPTY_PATH) != 0)
-        return -errno;
-    return guest_write(task_memory(task), addr, &st, sizeof(st));
+    return host_result(fstatat(fd, "", st, AT_EMPTY_PATH));
 }
 
+/* What stat(2) says of a path. 0 or -errno. */
+static int64_t look(struct task *task, uint64_t dirfd, uint64_t path, uint64_t at_flags, struct stat *st)
+{
+    struct path_argument argument;
+    struct path_target target;
+    int64_t result = path_argument_read(task, dirfd, path, at_flags, &argument);
+
+    if (result == 0 && path_argument_is_path(&argument))
+        return path_stat(task->process->paths, argument.base_fd, argument.text, path_argument_flags(at_flags), st);
+    if (result == 0)
+        result = path_argument_open(task, &argument, at_flags, PATH_INSPECT, &target);
+    if (result != 0)
+        return result;
+    result = stat_of(target.fd, st);
+    path_target_close(&target);
+    return result;
+}
+
+/* On 64-bit machines the C library's struct stat is the one of the system call. */
 static int64_t stat_at(struct task *task, uint64_t dirfd, uint64_t path, uint64_t addr, uint64_t at_flags)
 {
-    struct path_target target;
+    struct stat st;
     int64_t result;
 
     if ((at_flags & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) != 0)
         return -EINVAL;
-    result = path_target_open(task, dirfd, path, at_flags, PATH_INSPECT, &target);
-    if (result != 0)
-        return result;
-    if (target.has_stat)
-        result = guest_write(task_memory(task), addr, &target.st, sizeof(target.st));
-    else
-        result = write_stat(task, target.fd, addr);
-    path_target_close(&target);
-    return result;
+    result = look(task, dirfd, path, at_flags, &st);
+    return result != 0 ? result : guest_write(task_memory(task), addr, &st, sizeof(st));
 }
 
 int64_t call_newfstatat(struct task *task, const uint64_t args[6])
@@ -70,26 +77,43 @@ int64_t call_lstat(struct task *task, const uint64_t args[6])
 int64_t call_fstat(struct task *task, const uint64_t args[6])
 {
     const struct file *file = task_file(task, args[0]);
+    struct stat st;
+    int64_t result = file == NULL ? -EBADF : stat_of(file->host_fd, &st);
 
-    return file == NULL ? -EBADF : write_stat(task, file->host_fd, args[1]);
+    return result != 0 ? result : guest_write(task_memory(task), args[1], &st, sizeof(st));
+}
+
+/* What statx(2) says of a path. 0 or -errno. */
+static int64_t look_closely(struct task *task, const uint64_t args[6], int sync, struct statx *st)
+{
+    uint32_t at_flags = (uint32_t)args[2];
+    unsigned int mask = (unsigned int)args[3];
+    struct path_argument argument;
+    struct path_target target;
+    int64_t result = path_argument_read(task, args[0], args[1], at_flags, &argument);
+
+    if (result == 0 && path_argument_is_path(&argument))
+        return path_statx(task->process->paths, argument.base_fd, argument.text, path_argument_flags(at_flags), sync,
+                          mask, st);
+    if (result == 0)
+        result = path_argument_open(task, &argument, at_flags, PATH_INSPECT, &target);
+    if (result != 0)
+        return result;
+    result = host_result(statx(target.fd, "", AT_EMPTY_PATH | sync, mask, st));
+    path_target_close(&target);
+    return result;
 }
 
 int64_t call_statx(struct task *task, const uint64_t args[6])
 {
     uint32_t at_flags = (uint32_t)args[2];
-    uint32_t sync = at_flags & AT_STATX_SYNC_TYPE;
-    struct path_target target;
     struct statx st;
     int64_t result;
 
     if ((at_flags & ~(uint32_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)) != 0)
         return -EINVAL;
-    result = path_target_open(task, args[0], args[1], at_flags, PATH_INSPECT, &target);
-    if (result != 0)
-        return result;
     memset(&st, 0, sizeof(st));
-    result = host_result(statx(target.fd, "", (int)(AT_EMPTY_PATH | sync), (unsigned int)args[3], &st));
-    path_target_close(&target);
+    result = look_closely(task, args, (int)(at_flags & AT_STATX_SYNC_TYPE), &st);
     return result != 0 ? result : guest_write(task_memory(task), args[4], &st, sizeof(st));
 }
 
@@ -133,12 +157,15 @@ static int64_t access_at(struct task *task, uint64_t dirfd, uint64_t path, uint6
 {
     char name[PATH_FD_NAME_SIZE];
     struct path_target target;
+    struct stat st;
     int64_t result;
 
     if ((mode & ~(uint64_t)(R_OK | W_OK | X_OK)) != 0)
         return -EINVAL;
     if ((at_flags & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_EACCESS | AT_EMPTY_PATH)) != 0)
         return -EINVAL;
+    if (mode == F_OK)
+        return look(task, dirfd, path, at_flags, &st);
     result = path_target_open(task, dirfd, path, at_flags, (mode & W_OK) != 0 ? PATH_CHANGE : PATH_INSPECT, &target);
     if (result != 0)
         return result;

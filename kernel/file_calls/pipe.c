@@ -20,8 +20,8 @@ static int64_t install_ends(struct task *task, const int host[2], int flags, uin
 {
     int status = flags & (O_NONBLOCK | O_DIRECT);
     bool close_on_exec = (flags & O_CLOEXEC) != 0;
-    int64_t reader = task_install_file(task, file_create(host[0], O_RDONLY | status), close_on_exec);
-    int64_t writer = task_install_file(task, file_create(host[1], O_WRONLY | status), close_on_exec);
+    int64_t reader = task_install_file(task, file_create(host[0], O_RDONLY | status, FILE_STREAM), close_on_exec);
+    int64_t writer = task_install_file(task, file_create(host[1], O_WRONLY | status, FILE_STREAM), close_on_exec);
 
     if (reader >= 0 && writer >= 0) {
         out[0] = (uint32_t)reader;
@@ -78,7 +78,8 @@ static int64_t make_eventfd(struct task *task, unsigned int initial, int flags)
     fd = eventfd(initial, (flags & EFD_SEMAPHORE) | EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return -errno;
-    return task_install_file(task, file_create(fd, O_RDWR | (flags & EFD_NONBLOCK)), (flags & EFD_CLOEXEC) != 0);
+    return task_install_file(task, file_create(fd, O_RDWR | (flags & EFD_NONBLOCK), FILE_STREAM),
+                             (flags & EFD_CLOEXEC) != 0);
 }
 
 int64_t call_eventfd(struct task *task, const uint64_t args[6])
@@ -109,7 +110,8 @@ int64_t call_timerfd_create(struct task *task, const uint64_t args[6])
     fd = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
     if (fd < 0)
         return -errno;
-    return task_install_file(task, file_create(fd, O_RDWR | (flags & TFD_NONBLOCK)), (flags & TFD_CLOEXEC) != 0);
+    return task_install_file(task, file_create(fd, O_RDWR | (flags & TFD_NONBLOCK), FILE_STREAM),
+                             (flags & TFD_CLOEXEC) != 0);
 }
 
 int64_t call_timerfd_settime(struct task *task, const uint64_t args[6])

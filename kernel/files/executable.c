@@ -9,14 +9,11 @@
 #include "files/path_name.h"
 
 /* Whether the file behind an O_PATH descriptor can be executed: regular, and with the permission to. */
-static int check_executable(const struct root_folder *root, int fd)
+static int check_executable(const struct root_folder *root, int fd, const struct stat *st)
 {
     char name[PATH_FD_NAME_SIZE];
-    struct stat st;
 
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st->st_mode))
         return -EACCES;
     path_fd_name(fd, name);
     return faccessat(root->self_fds, name, X_OK, 0) != 0 ? -errno : 0;
@@ -24,14 +21,15 @@ static int check_executable(const struct root_folder *root, int fd)
 
 int executable_open(const struct path_context *paths, const char *path)
 {
-    int path_fd = path_lookup(paths, paths->cwd_fd, path, 0, PATH_INSPECT);
+    struct stat st;
+    int path_fd = path_lookup_stat(paths, paths->cwd_fd, path, 0, PATH_INSPECT, &st);
     int result;
 
     if (path_fd < 0)
         return path_fd;
-    result = check_executable(paths->root, path_fd);
+    result = check_executable(paths->root, path_fd, &st);
     if (result == 0)
-        result = path_reopen(paths->root, path_fd, O_RDONLY, 0);
+        result = path_reopen_stat(paths->root, path_fd, &st, O_RDONLY, 0);
     close(path_fd);
     return result;
 }

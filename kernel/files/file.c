@@ -12,26 +12,27 @@
 /* Linux sets it for every file that open(2) makes in a 64-bit process. The C library's O_LARGEFILE is 0. */
 #define KERNEL_O_LARGEFILE 0100000
 
-static enum file_kind kind_of(int host_fd, int status)
+enum file_kind file_kind_of(const struct stat *st)
 {
-    struct stat st;
-
-    if ((status & O_PATH) != 0 || fstat(host_fd, &st) != 0)
-        return FILE_PLAIN;
-    switch (st.st_mode & S_IFMT) {
+    switch (st->st_mode & S_IFMT) {
     case S_IFREG:
     case S_IFBLK:
+    case S_IFCHR:
         return FILE_PLAIN;
     case S_IFDIR:
         return FILE_DIRECTORY;
-    case S_IFCHR:
-        return isatty(host_fd) ? FILE_STREAM : FILE_PLAIN;
     default:
         return FILE_STREAM;
     }
 }
 
-struct file *file_create(int host_fd, int status)
+/* Linux counts as large what open(2) makes, and nothing that has no name. */
+static bool can_be_large(int status, enum file_kind kind)
+{
+    return kind != FILE_STREAM && kind != FILE_EPOLL && (status & O_PATH) == 0;
+}
+
+struct file *file_create(int host_fd, int status, enum file_kind kind)
 {
     struct file *file = calloc(1, sizeof(*file));
 
@@ -42,10 +43,19 @@ struct file *file_create(int host_fd, int status)
     file->references = 1;
     file->host_fd = host_fd;
     file->status = status & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
-    file->kind = kind_of(host_fd, status);
-    if (file->kind != FILE_STREAM && (status & O_PATH) == 0)
+    file->kind = kind;
+    if (can_be_large(status, kind))
         file->status |= KERNEL_O_LARGEFILE;
     return file;
+}
+
+static enum file_kind inherited_kind(int host_fd, int status)
+{
+    struct stat st;
+
+    if ((status & O_PATH) != 0 || fstat(host_fd, &st) != 0)
+        return FILE_PLAIN;
+    return S_ISCHR(st.st_mode) && isatty(host_fd) ? FILE_STREAM : file_kind_of(&st);
 }
 
 struct file *file_inherit(int host_fd)
@@ -56,7 +66,7 @@ struct file *file_inherit(int host_fd)
 
     if (copy < 0)
         return NULL;
-    file = file_create(copy, status);
+    file = file_create(copy, status, inherited_kind(copy, status));
     if (file != NULL)
         file->inherited = true;
     return file;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 enum file_kind {
@@ -30,8 +31,11 @@ struct file {
     bool inherited;
 };
 
+/* What a file is that was opened by a name: no terminal, of which path_policy.c lets none through. */
+enum file_kind file_kind_of(const struct stat *st);
+
 /* Owns host_fd from now on, also when it fails (NULL: no memory). */
-struct file *file_create(int host_fd, int status);
+struct file *file_create(int host_fd, int status, enum file_kind kind);
 
 /* Makes a file of a descriptor that the embedder was started with; the descriptor itself stays the embedder's. */
 struct file *file_inherit(int host_fd);

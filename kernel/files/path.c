@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "files/path_name.h"
@@ -73,11 +75,16 @@ static int walk_at(const struct path_context *context, int base_fd, const char *
 }
 
 /* Most lookups end on the root folder's own file system: that is seen without asking for the file system's kind. */
+static bool is_on_root(const struct root_folder *root, dev_t device)
+{
+    return root->holds_files && device == root->device;
+}
+
 static int check_found(const struct root_folder *root, int fd, enum path_use use, struct stat *st)
 {
     if (fstat(fd, st) != 0)
         return -errno;
-    return root->holds_files && st->st_dev == root->device ? 0 : path_policy_filesystem(root, fd, use);
+    return is_on_root(root, st->st_dev) ? 0 : path_policy_filesystem(root, fd, use);
 }
 
 int path_lookup_stat(const struct path_context *context, int base_fd, const char *path, int open_flags,
@@ -100,6 +107,67 @@ int path_lookup(const struct path_context *context, int base_fd, const char *pat
     struct stat st;
 
     return path_lookup_stat(context, base_fd, path, open_flags, use, &st);
+}
+
+/* ------------------------------------------------------------------------
+ * Looking without a descriptor
+ */
+
+/*
+ * A name of one component has no way to lead out of its directory but as a
+ * link. So the host is asked for it there, and not to follow it, and its answer
+ * counts unless a link has to be followed or a file system has rules: then the
+ * path is walked.
+ */
+#define LOOK_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
+
+static bool is_one_name(const char *path)
+{
+    return strchr(path, '/') == NULL && strcmp(path, "") != 0 && strcmp(path, ".") != 0 && strcmp(path, "..") != 0;
+}
+
+static bool is_answer(const struct root_folder *root, dev_t device, mode_t mode, int open_flags)
+{
+    return is_on_root(root, device) && (!S_ISLNK(mode) || (open_flags & O_NOFOLLOW) != 0);
+}
+
+int path_stat(const struct path_context *context, int base_fd, const char *path, int open_flags, struct stat *st)
+{
+    bool one_name = is_one_name(path);
+    int fd;
+
+    if (one_name && fstatat(base_fd, path, st, LOOK_FLAGS) == 0) {
+        if (is_answer(context->root, st->st_dev, st->st_mode, open_flags))
+            return 0;
+    } else if (one_name && errno == ENOENT) {
+        return -ENOENT;
+    }
+    fd = path_lookup_stat(context, base_fd, path, open_flags, PATH_INSPECT, st);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
+int path_statx(const struct path_context *context, int base_fd, const char *path, int open_flags, int sync,
+               unsigned int mask, struct statx *st)
+{
+    bool one_name = is_one_name(path);
+    int result;
+    int fd;
+
+    if (one_name && statx(base_fd, path, LOOK_FLAGS | sync, mask | STATX_TYPE, st) == 0) {
+        if (is_answer(context->root, makedev(st->stx_dev_major, st->stx_dev_minor), st->stx_mode, open_flags))
+            return 0;
+    } else if (one_name && errno == ENOENT) {
+        return -ENOENT;
+    }
+    fd = path_lookup(context, base_fd, path, open_flags, PATH_INSPECT);
+    if (fd < 0)
+        return fd;
+    result = statx(fd, "", AT_EMPTY_PATH | sync, mask, st) != 0 ? -errno : 0;
+    close(fd);
+    return result;
 }
 
 /* ------------------------------------------------------------------------
@@ -176,6 +244,22 @@ int path_create(const struct path_context *context, int base_fd, const char *pat
         return fd;
     close(fd);
     return -EACCES;
+}
+
+int path_open_directory(const struct path_context *context, int base_fd, const char *path, int open_flags)
+{
+    struct stat st;
+    int fd =
+        walk_at(context, base_fd, path, (uint64_t)(unsigned int)open_flags | O_DIRECTORY | O_NONBLOCK | O_NOCTTY, 0);
+    int result;
+
+    if (fd < 0)
+        return fd;
+    result = check_found(context->root, fd, PATH_INSPECT, &st);
+    if (result == 0)
+        return fd;
+    close(fd);
+    return result;
 }
 
 int path_reopen(const struct root_folder *root, int path_fd, int open_flags, mode_t mode)

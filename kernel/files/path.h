@@ -67,6 +67,14 @@ int path_lookup(const struct path_context *context, int base_fd, const char *pat
 int path_lookup_stat(const struct path_context *context, int base_fd, const char *path, int open_flags,
                      enum path_use use, struct stat *st);
 
+/*
+ * What stat(2), or lstat(2) with O_NOFOLLOW, says of a path that is only
+ * inspected. 0 or -errno. statx(2) as well: with its AT_STATX_* and its mask.
+ */
+int path_stat(const struct path_context *context, int base_fd, const char *path, int open_flags, struct stat *st);
+int path_statx(const struct path_context *context, int base_fd, const char *path, int open_flags, int sync,
+               unsigned int mask, struct statx *st);
+
 /* What the last component of a path can be, after slashes at the end are taken off. */
 enum path_last {
     PATH_LAST_NAME,
@@ -94,6 +102,13 @@ void path_entry_close(struct path_entry *entry);
  * caller's to apply. Returns a descriptor or -errno.
  */
 int path_create(const struct path_context *context, int base_fd, const char *path, int open_flags, mode_t mode);
+
+/*
+ * Opens a directory to read it. Nothing else is opened by that, not even for a
+ * moment, so no second descriptor has to show first what it is. Returns a
+ * descriptor or -errno.
+ */
+int path_open_directory(const struct path_context *context, int base_fd, const char *path, int open_flags);
 
 /*
  * Opens what an O_PATH descriptor holds. Devices other than the harmless ones,

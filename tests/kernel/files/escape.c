@@ -80,11 +80,14 @@ static void make_inside(void)
 
 static void reading(void)
 {
+    struct statx stx;
     struct stat st;
 
     for (size_t i = 0; i < ARRAY_SIZE(outside); i++) {
         REPORT(!leads_out(outside[i]));
         REPORT(stat(outside[i], &st) == -1);
+        REPORT(statx(AT_FDCWD, outside[i], 0, STATX_BASIC_STATS, &stx) == -1);
+        REPORT(open(outside[i], O_RDONLY | O_DIRECTORY) == -1);
         REPORT(access(outside[i], F_OK) == -1);
         REPORT(truncate(outside[i], 0) == -1);
         REPORT(chmod(outside[i], 0777) == -1);
@@ -217,10 +220,21 @@ static void *swap(void *unused)
     (void)unused;
     while (racing) {
         syscall(SYS_renameat2, AT_FDCWD, "/race/real", AT_FDCWD, "/race/link", 2);
+        syscall(SYS_renameat2, AT_FDCWD, "/race/name", AT_FDCWD, "/race/named", 2);
         rename("/race/deep/a/b", "/race/b");
         rename("/race/b", "/race/deep/a/b");
     }
     return NULL;
+}
+
+/* A name of one component is now an empty file, now a link to the secret. */
+static int shows_secret(int dir, const char *name)
+{
+    struct statx stx;
+    struct stat st;
+
+    return (fstatat(dir, name, &st, 0) == 0 && st.st_size > 0) ||
+           (statx(dir, name, 0, STATX_BASIC_STATS, &stx) == 0 && stx.stx_size > 0);
 }
 
 static void rename_races(void)
@@ -232,15 +246,19 @@ static void rename_races(void)
     };
     pthread_t swapper;
     int found = 0;
+    int race;
     int b;
 
     REPORT(mkdir("/race", 0755) == 0 && mkdir("/race/real", 0755) == 0 && symlink(UP8, "/race/link") == 0);
+    REPORT(mknod("/race/name", S_IFREG | 0600, 0) == 0 && symlink(absolute_secret, "/race/named") == 0);
+    race = open("/race", O_RDONLY | O_DIRECTORY);
     REPORT(mkdir("/race/deep", 0755) == 0 && mkdir("/race/deep/a", 0755) == 0 && mkdir("/race/deep/a/b", 0755) == 0);
     b = open("/race/deep/a/b", O_PATH);
     REPORT(pthread_create(&swapper, NULL, swap, NULL) == 0);
     for (int round = 0; round < 300; round++) {
         for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
             found += leads_out(paths[i]);
+        found += shows_secret(race, "name");
         found += openat(b, UP64 "secret", O_RDONLY) >= 0;
         found += unlinkat(b, "../../../../secret", 0) == 0;
         found += rename("/race/real/../../secret", "/stolen") == 0;

@@ -26,7 +26,7 @@ static struct file *open_null(void)
     struct file *file;
 
     assert_true(fd >= 0);
-    file = file_create(fd, O_RDWR);
+    file = file_create(fd, O_RDWR, FILE_PLAIN);
     assert_non_null(file);
     return file;
 }

@@ -100,6 +100,132 @@ static void making(void)
     show("plain");
 }
 
+static int try_open(int dir, const char *name, int flags)
+{
+    int fd = openat(dir, name, flags);
+
+    return fd < 0 ? -1 : close(fd);
+}
+
+/* What each way to look at a name says of it. */
+static void look(int dir, const char *name)
+{
+    struct statx stx = {0};
+    struct stat st = {0};
+
+    printf("-- %s\n", name);
+    ATTEMPT(fstatat(dir, name, &st, 0));
+    printf("mode %o\n", st.st_mode);
+    st.st_mode = 0;
+    ATTEMPT(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW));
+    printf("mode %o\n", st.st_mode);
+    ATTEMPT(statx(dir, name, 0, STATX_BASIC_STATS, &stx));
+    printf("mode %o\n", stx.stx_mode);
+    stx.stx_mode = 0;
+    ATTEMPT(statx(dir, name, AT_SYMLINK_NOFOLLOW, STATX_MODE, &stx));
+    printf("mode %o\n", stx.stx_mode);
+    ATTEMPT(statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_MODE, &stx));
+    ATTEMPT(faccessat(dir, name, F_OK, 0));
+    ATTEMPT(faccessat(dir, name, R_OK, 0));
+    ATTEMPT(try_open(dir, name, O_RDONLY | O_DIRECTORY));
+    ATTEMPT(try_open(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_EXCL));
+    ATTEMPT(try_open(dir, name, O_PATH | O_DIRECTORY));
+}
+
+/* Names of one component, which need no walk, and all that look like one or lead on from one. */
+static void looking(void)
+{
+    static const char *const names[] = {
+        "file",
+        "file/",
+        "file/.",
+        "./file",
+        "folder",
+        "folder/",
+        "folder/.",
+        "folder/..",
+        "folder/file",
+        ".",
+        "..",
+        "/",
+        "//",
+        "",
+        "none",
+        "none/",
+        "...",
+        "to_file",
+        "to_file/",
+        "to_folder",
+        "to_folder/",
+        "to_folder/file",
+        "to_none",
+        "to_itself",
+        "to_root",
+        "to_proc",
+        "to_null",
+        "fifo",
+        "/proc",
+        "/dev/null",
+        "/proc/version",
+    };
+    char long_name[300] = "";
+    int folder;
+
+    ATTEMPT(mkdir("looking", 0755));
+    ATTEMPT(chdir("looking"));
+    ATTEMPT(mkdir("folder", 0750));
+    ATTEMPT(mknod("file", S_IFREG | 0640, 0));
+    ATTEMPT(mknod("fifo", S_IFIFO | 0600, 0));
+    ATTEMPT(link("file", "folder/file"));
+    ATTEMPT(symlink("file", "to_file"));
+    ATTEMPT(symlink("folder", "to_folder"));
+    ATTEMPT(symlink("none", "to_none"));
+    ATTEMPT(symlink("to_itself", "to_itself"));
+    ATTEMPT(symlink("/", "to_root"));
+    ATTEMPT(symlink("/proc/version", "to_proc"));
+    ATTEMPT(symlink("/dev/null", "to_null"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        look(AT_FDCWD, names[i]);
+    ATTEMPT(open("folder", O_RDWR | O_DIRECTORY));
+    ATTEMPT(open("to_folder", O_RDONLY | O_DIRECTORY | O_TRUNC));
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    look(AT_FDCWD, long_name);
+    folder = open("folder", O_RDONLY | O_DIRECTORY);
+    look(folder, "file");
+    look(folder, "..");
+    look(folder, "none");
+    ATTEMPT(unlink("folder/file"));
+    ATTEMPT(rmdir("folder"));
+    look(folder, "file");
+    look(folder, ".");
+    close(folder);
+    folder = open("file", O_RDONLY);
+    look(folder, "file");
+    look(folder, "none");
+    close(folder);
+    look(-1, "file");
+    ATTEMPT(unlink("fifo"));
+    ATTEMPT(chdir(".."));
+}
+
+/* Names of one component that are file systems of their own, or lie on one. */
+static void looking_across(void)
+{
+    int root = open("/", O_RDONLY | O_DIRECTORY);
+    int dev = open("/dev", O_RDONLY | O_DIRECTORY);
+    int proc = open("/proc", O_PATH | O_DIRECTORY);
+
+    look(root, "proc");
+    look(root, "dev");
+    look(dev, "null");
+    look(dev, "none");
+    look(proc, "version");
+    look(proc, "none");
+    close(root);
+    close(dev);
+    close(proc);
+}
+
 static void reading_links(void)
 {
     char text[PATH_MAX] = "";
@@ -264,6 +390,8 @@ int main(void)
     close_range(3, ~0U, 0);
     umask(022);
     making();
+    looking();
+    looking_across();
     reading_links();
     removing_and_renaming();
     relative_to_directories();
