@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "memory/address_space.h"
-#include "memory/guest_copy.h"
+#include "memory/guest_window.h"
 #include "memory/task_memory.h"
 #include "processes/process_files.h"
 #include "programs/loader.h"
@@ -77,39 +77,61 @@ int exec_program(struct task *task, struct program *program)
     return 0;
 }
 
+/* What execve reads of the guest: arrays and strings, each through a block of its own. */
+struct program_reader {
+    struct guest_window arrays;
+    struct guest_window strings;
+    char string[PROGRAM_STRING_MAX];
+};
+
 /* A NULL-terminated array of strings; a null pointer counts as an empty one, as on Linux. */
-static int read_strings(struct task *task, uint64_t array, struct string_list *list)
+static int read_strings(struct program_reader *reader, uint64_t array, struct string_list *list)
 {
-    char *string = malloc(PROGRAM_STRING_MAX);
     uint64_t address = 0;
-    int err = string ? 0 : -ENOMEM;
+    int err = 0;
 
     for (; array && !err; array += sizeof(address)) {
         ssize_t length;
-        err = guest_read_u64(task_memory(task), array, &address);
+        err = guest_window_read_u64(&reader->arrays, array, &address);
         if (err || !address)
             break;
-        length = guest_read_string(task_memory(task), address, string, PROGRAM_STRING_MAX);
+        length = guest_window_read_string(&reader->strings, address, reader->string, sizeof(reader->string));
         if (length < 0)
             err = length == -ENAMETOOLONG ? -E2BIG : (int)length;
         else
-            err = string_list_add(list, string);
+            err = string_list_add(list, reader->string);
     }
-    free(string);
     return err;
 }
 
-static int read_path(struct task *task, uint64_t address, struct program *program)
+static int read_path(struct program_reader *reader, uint64_t address, struct program *program)
 {
-    char path[PATH_MAX];
-    ssize_t length = guest_read_string(task_memory(task), address, path, sizeof(path));
+    ssize_t length = guest_window_read_string(&reader->strings, address, reader->string, PATH_MAX);
 
     if (length < 0)
         return (int)length;
     if (length == 0)
         return -ENOENT;
-    program->path = strdup(path);
+    program->path = strdup(reader->string);
     return program->path ? 0 : -ENOMEM;
+}
+
+static int read_program(struct task *task, const uint64_t args[6], struct program *program)
+{
+    struct program_reader *reader = malloc(sizeof(*reader));
+    int err;
+
+    if (!reader)
+        return -ENOMEM;
+    guest_window_open(&reader->arrays, task_memory(task));
+    guest_window_open(&reader->strings, task_memory(task));
+    err = read_path(reader, args[0], program);
+    if (!err)
+        err = read_strings(reader, args[1], &program->arguments);
+    if (!err)
+        err = read_strings(reader, args[2], &program->environment);
+    free(reader);
+    return err;
 }
 
 /* Ends the other threads. True when there is none left. */
@@ -133,12 +155,8 @@ static bool is_alone(struct task *task)
 static int64_t execute(struct task *task, const uint64_t args[6])
 {
     struct program program = {0};
-    int err = read_path(task, args[0], &program);
+    int err = read_program(task, args, &program);
 
-    if (!err)
-        err = read_strings(task, args[1], &program.arguments);
-    if (!err)
-        err = read_strings(task, args[2], &program.environment);
     /* Programs count on an argument 0. */
     if (!err && program.arguments.count == 0)
         err = string_list_add(&program.arguments, "");

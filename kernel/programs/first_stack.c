@@ -107,41 +107,46 @@ static size_t add_pointers(uint64_t *words, const struct string_list *list, uint
     return list->count + 1;
 }
 
-static int write_words(struct address_space *space, const struct program *program, const struct stack_plan *plan,
+static void fill_words(uint64_t *words, const struct program *program, const struct stack_plan *plan,
                        const struct aux_vector *aux)
 {
-    uint64_t *words = calloc(plan->word_count, sizeof(*words));
     size_t n = 0;
-    int err;
 
-    if (!words)
-        return -ENOMEM;
     words[n++] = program->arguments.count;
     n += add_pointers(words + n, &program->arguments, plan->arguments);
     n += add_pointers(words + n, &program->environment, plan->environment);
     memcpy(words + n, aux->words, aux->count * sizeof(*words));
-    err = guest_write(space->subprocess, plan->words, words, plan->word_count * sizeof(*words));
-    free(words);
-    return err;
 }
 
-static int write_strings(struct address_space *space, const struct program *program, const struct stack_plan *plan)
+/* Copies what belongs at a guest address into the stack's own copy, which starts with the words. */
+static void put(unsigned char *stack, const struct stack_plan *plan, uint64_t address, const void *bytes, size_t length)
 {
+    if (length)
+        memcpy(stack + (address - plan->words), bytes, length);
+}
+
+/* All of it in one copy: the words, and the strings above them. */
+static int write_stack(struct address_space *space, const struct program *program, const struct stack_plan *plan,
+                       const struct aux_vector *aux)
+{
+    size_t size = (size_t)(space->stack_top - plan->words);
     unsigned char random[RANDOM_BYTES];
-    tg_subprocess *memory = space->subprocess;
+    unsigned char *stack;
     int err;
 
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         return -EIO;
-    err = guest_write(memory, plan->path, program->path, strlen(program->path) + 1);
-    if (!err)
-        err = guest_write(memory, plan->environment, program->environment.bytes, program->environment.length);
-    if (!err)
-        err = guest_write(memory, plan->arguments, program->arguments.bytes, program->arguments.length);
-    if (!err)
-        err = guest_write(memory, plan->platform, arch_name, strlen(arch_name) + 1);
-    if (!err)
-        err = guest_write(memory, plan->random, random, sizeof(random));
+    stack = calloc(1, size);
+    if (!stack)
+        return -ENOMEM;
+    fill_words((uint64_t *)(void *)stack, program, plan, aux);
+    put(stack, plan, plan->random, random, sizeof(random));
+    put(stack, plan, plan->platform, arch_name, strlen(arch_name) + 1);
+    put(stack, plan, plan->arguments, program->arguments.bytes, program->arguments.length);
+    put(stack, plan, plan->environment, program->environment.bytes, program->environment.length);
+    put(stack, plan, plan->path, program->path, strlen(program->path) + 1);
+    err = guest_write(space->subprocess, plan->words, stack, size);
+    free(stack);
     return err;
 }
 
@@ -161,8 +166,6 @@ int first_stack_build(struct process *process, struct address_space *space, cons
     if (space->stack_top - plan.words > STACK_SIZE / 2)
         return -E2BIG;
     err = address_space_map(space, &stack, TG_MAP_NORESERVE, -1);
-    if (!err)
-        err = write_strings(space, program, &plan);
     if (err)
         return err;
     fill_aux(&aux, process, image, &plan);
@@ -171,5 +174,5 @@ int first_stack_build(struct process *process, struct address_space *space, cons
     space->env_start = plan.environment;
     space->env_end = plan.environment + program->environment.length;
     *stack_pointer = plan.words;
-    return write_words(space, program, &plan, &aux);
+    return write_stack(space, program, &plan, &aux);
 }
