@@ -23,6 +23,13 @@
 #define LOOK_NS          INT64_C(200000)
 #define LOOK_DESCRIPTORS 16
 
+/*
+ * How many looks at the same descriptors may see nothing. Where one guest makes
+ * calls all the time while another waits for long, a look after each of them
+ * costs more than the one hand-over to the poller that comes instead.
+ */
+#define LOOKS_IN_VAIN 64
+
 #define WAIT_FOR_EVER (-1)
 
 static void continue_ready_tasks(struct sandbox *sandbox)
@@ -176,6 +183,16 @@ static int look_after_poller(struct sandbox *sandbox)
     return look_at_fds(sandbox, 0);
 }
 
+/* Whether the loop itself is to look once more, before the poller does it. */
+static bool shall_look(struct sandbox *sandbox)
+{
+    if (sandbox->looked_generation != sandbox->fd_waiters_generation) {
+        sandbox->looked_generation = sandbox->fd_waiters_generation;
+        sandbox->looks_in_vain = 0;
+    }
+    return sandbox->fd_waiter_count <= LOOK_DESCRIPTORS && sandbox->looks_in_vain++ < LOOKS_IN_VAIN;
+}
+
 /* Guests run and some tasks wait for descriptors. */
 static int wait_for_both(struct sandbox *sandbox)
 {
@@ -183,7 +200,7 @@ static int wait_for_both(struct sandbox *sandbox)
     size_t count;
     int err;
 
-    if (sandbox->fd_waiter_count <= LOOK_DESCRIPTORS) {
+    if (shall_look(sandbox)) {
         err = look_at_fds(sandbox, 0);
         if (err || sandbox->ready_first)
             return err;

@@ -82,6 +82,8 @@ struct sandbox {
     struct futex_bucket futexes[FUTEX_BUCKETS];
     struct fd_poller *poller;
     uint64_t watched_generation; /* of the list that the poller has */
+    uint64_t looked_generation;  /* of the list that the loop looks at itself */
+    uint32_t looks_in_vain;      /* at that list */
     struct pollfd *poll_fds;     /* scratch: what all tasks wait for */
     size_t poll_capacity;
     tg_event *events;
