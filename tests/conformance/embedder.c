@@ -19,6 +19,7 @@
 #include "guest.h"
 #include "guests.h"
 #include "proc.h"
+#include "scale.h"
 #include "threads.h"
 
 #define SIGNALS 65 /* 0 is none */
@@ -474,6 +475,7 @@ static void embedder_forks_at_any_moment(uint32_t backend)
     static void *(*const jobs[])(void *) = {make_contexts, make_contexts, make_contexts, make_queues,
                                             make_subprocesses};
     pthread_t threads[ARRAY_SIZE(jobs)];
+    const size_t forks = scaled(FORKS);
     struct busy busy = {.stop = false};
     tg_queue *queue = NULL;
     struct guest guest;
@@ -489,7 +491,7 @@ static void embedder_forks_at_any_moment(uint32_t backend)
     busy.platform = guest.platform;
     for (i = 0; i < ARRAY_SIZE(jobs); i++)
         threads[i] = start_thread(jobs[i], &busy);
-    for (i = 0; i < FORKS; i++)
+    for (i = 0; i < forks; i++)
         fork_and_leave(&guest, queue);
     atomic_store(&busy.stop, true);
     for (i = 0; i < ARRAY_SIZE(jobs); i++)

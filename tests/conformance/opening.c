@@ -16,11 +16,13 @@
 #include "cases.h"
 #include "guest.h"
 #include "guests.h"
+#include "scale.h"
 #include "threads.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#define CHILDREN 100
 
 /* The stack is at the top of the address space, whose size is a power of two. */
 static uint64_t end_of_user_space(void)
@@ -149,6 +151,7 @@ static _Noreturn void open_in_child(uint32_t backend)
 static void in_forked_child(uint32_t backend)
 {
     tg_platform *platform = open_platform(backend, 0);
+    const size_t children = scaled(CHILDREN);
     struct churn churn = {0};
     pthread_t thread;
     size_t i;
@@ -159,7 +162,7 @@ static void in_forked_child(uint32_t backend)
     for (i = 0; i < ARRAY_SIZE(churn.subprocesses); i++)
         churn.subprocesses[i] = create_subprocess(platform);
     thread = start_thread(start_and_end_threads, &churn);
-    for (i = 0; i < 100; i++) {
+    for (i = 0; i < children; i++) {
         pid_t child = CHECK_SYSTEM(fork());
         int status;
 

@@ -4,6 +4,7 @@
 #include "guest.h"
 #include "guests.h"
 #include "queue_drive.h"
+#include "scale.h"
 #include "threads.h"
 
 static void queues_side_by_side(uint32_t backend)
@@ -75,7 +76,7 @@ static void switch_beside_a_queue(uint32_t backend)
     CHECK_OK(tg_context_start(spinner, OTHER_CODE_AT, GUEST_STACK_TOP));
     CHECK_OK(tg_queue_submit(queue, spinner, guest.subprocess));
     for (i = 1; i <= 5; i++) {
-        drive_many(&guest, queue, CALLERS, ROUNDS);
+        drive_many(&guest, queue, CALLERS, (unsigned int)scaled(ROUNDS));
         GUEST_RUN_TO_CALL(&guest);
         CHECK_EQ(guest.event.u.syscall.args[0], i);
     }

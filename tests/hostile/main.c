@@ -104,12 +104,6 @@ uint64_t hostile_setting(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-size_t scaled(size_t count)
-{
-    const size_t result = count * hostile_setting("TG_STRESS_SCALE", 100) / 100;
-    return result ? result : 1;
-}
-
 uint64_t hostile_seed(void)
 {
     struct timespec now;

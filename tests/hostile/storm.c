@@ -207,7 +207,7 @@ static void rage(uint32_t backend, const char *names, bool answered)
         .names = names,
         .answered = answered,
         .corruptions = hostile_setting("HOSTILE_CORRUPTIONS", scaled(CORRUPTIONS) / share),
-        .end = clock_ns() + (int64_t)hostile_setting("HOSTILE_SECONDS", SECONDS) * SECOND_NS,
+        .end = clock_ns() + (int64_t)hostile_setting("HOSTILE_SECONDS", scaled(SECONDS)) * SECOND_NS,
         .seed = hostile_seed(),
     };
     need_shared_memory(backend);

@@ -38,14 +38,6 @@ static const struct stress_case {
 
 #define CASE_COUNT (sizeof(cases) / sizeof(cases[0]))
 
-size_t scaled(size_t count)
-{
-    const char *text = getenv("TG_STRESS_SCALE");
-    const size_t percent = text ? strtoul(text, NULL, 10) : 100;
-    const size_t result = count * percent / 100;
-    return result ? result : 1;
-}
-
 static int list(void)
 {
     for (size_t i = 0; i < CASE_COUNT; i++)

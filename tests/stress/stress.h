@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scale.h" /* most cases do something as often as that says */
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED 1
@@ -20,9 +22,6 @@
 #if !defined(SANITIZED)
 #define SANITIZED 0
 #endif
-
-/* A count, scaled by the percentage in TG_STRESS_SCALE; at least 1. */
-size_t scaled(size_t count);
 
 void stress_create_destroy(uint32_t backend);
 void stress_fork_chain(uint32_t backend);

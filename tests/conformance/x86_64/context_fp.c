@@ -9,6 +9,7 @@
 #include "../cases.h"
 #include "arch.h"
 #include "guests_x86_64.h"
+#include "scale.h"
 #include "threads.h"
 
 #define ROUNDS       150
@@ -83,12 +84,13 @@ static void *switch_elsewhere(void *arg)
 
 static void rounds(uint32_t backend, void *(*use)(void *))
 {
+    const int count = (int)scaled(ROUNDS);
     struct guest guest;
     int round;
 
     guest_open(&guest, backend, GUEST_CODE(fp_load_once));
     tg_subprocess_destroy(guest.subprocess);
-    for (round = 1; round <= ROUNDS; round++) {
+    for (round = 1; round <= count; round++) {
         struct owner owner = {.guest = &guest};
         pthread_t thread;
 

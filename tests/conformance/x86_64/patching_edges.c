@@ -10,6 +10,7 @@
 
 #include "../cases.h"
 #include "patching.h"
+#include "scale.h"
 
 /* ---- flags of two contexts ---- */
 
@@ -318,7 +319,7 @@ static void same_code_never_rests(uint32_t backend)
     uint32_t rewrites;
 
     loop_open(&loop, backend, 0, find_pattern("libc_wrapper"));
-    rewrites = rewrite_pages(&loop, REWRITTEN_PAGES, REWRITES_OF_MANY, true);
+    rewrites = rewrite_pages(&loop, REWRITTEN_PAGES, (uint32_t)scaled(REWRITES_OF_MANY), true);
     if (can_patch(&loop.guest))
         check_sites(&loop.guest, rewrites, 0);
     CHECK_EQ(refusals(&loop.guest), 0);
@@ -328,8 +329,9 @@ static void same_code_never_rests(uint32_t backend)
 
 static void never_rests(uint32_t backend)
 {
-    new_code_never_rests(backend, 1, REWRITES, TRAMPOLINES / 16);
-    new_code_never_rests(backend, REWRITTEN_PAGES, REWRITES_OF_MANY, TRAMPOLINES / 2 + REWRITTEN_PAGES);
+    new_code_never_rests(backend, 1, (uint32_t)scaled(REWRITES), TRAMPOLINES / 16);
+    new_code_never_rests(backend, REWRITTEN_PAGES, (uint32_t)scaled(REWRITES_OF_MANY),
+                         TRAMPOLINES / 2 + REWRITTEN_PAGES);
     same_code_never_rests(backend);
 }
 

@@ -10,6 +10,7 @@
 #include "../queue_drive.h"
 #include "arch.h"
 #include "guests_x86_64.h"
+#include "scale.h"
 
 #define CONTEXTS   6
 /* It takes luck, and where its threads run is a part of that. ptrace has none that saves by itself. */
@@ -86,9 +87,9 @@ static void one_round(struct guest *guest, tg_queue *queue, const struct fp_gues
 
 static void set_beside_giving_up(uint32_t backend)
 {
-    const int guests = backend == TG_BACKEND_PTRACE ? 1 : GUESTS;
+    const size_t guests = backend == TG_BACKEND_PTRACE ? 1 : scaled(GUESTS);
 
-    for (int i = 0; i < guests; i++) {
+    for (size_t i = 0; i < guests; i++) {
         struct fp_guest all[CONTEXTS];
         struct guest guest;
         tg_queue *queue;
@@ -104,7 +105,7 @@ static void set_beside_giving_up(uint32_t backend)
             arch_set_argument(all[j].context, 1, all[j].out);
         }
         for (int round = 0; round < ROUNDS; round++) {
-            check_context("guest %d, round %d", i, round);
+            check_context("guest %zu, round %d", i, round);
             one_round(&guest, queue, all, state, length, round);
         }
         free(state);

@@ -11,12 +11,13 @@
 #include "arch.h"
 #include "delay.h"
 #include "guests_x86_64.h"
+#include "scale.h"
 #include "threads.h"
 
 #define COUNTING      UINT64_MAX /* delay.after: nothing is delayed */
-#define ROUNDS        150
+#define ROUNDS        149
 /* ptrace: one thread has what a queue's contexts left, and no other looks at it. */
-#define ROUNDS_PTRACE 10
+#define ROUNDS_PTRACE 9
 #define SCATTERING    0x9e3779b97f4a7c15 /* times 1, 2, 3 and so on: everywhere, and in step with no loop */
 #define EVENTS        8
 #define RESTING       24
@@ -29,12 +30,12 @@ struct delayed {
     uint64_t all; /* instructions without a delay */
 };
 
+/* In the first round the instructions are counted. */
 static unsigned int rounds_on(uint32_t backend)
 {
-    return backend == TG_BACKEND_PTRACE ? ROUNDS_PTRACE : ROUNDS;
+    return 1 + (unsigned int)scaled(backend == TG_BACKEND_PTRACE ? ROUNDS_PTRACE : ROUNDS);
 }
 
-/* In the first round the instructions are counted. */
 static void begin_round(struct delayed *delayed, unsigned int round)
 {
     if (round == 1)

@@ -19,6 +19,7 @@
 
 #include "model.h"
 #include "proc.h"
+#include "scale.h"
 
 #define NS_PER_SECOND   1000000000ll
 #define CALLS_IN_A_LIFE 3000 /* of a thread; then another one takes its place */
@@ -213,7 +214,7 @@ static void check_nothing_left(size_t descriptors)
 
 int main(int argc, char **argv)
 {
-    int64_t seconds = argc > 1 ? atoll(argv[1]) : 20;
+    int64_t seconds = (int64_t)scaled(argc > 1 ? strtoul(argv[1], NULL, 0) : 20);
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)now_ns();
     uint64_t calls = 0;
     size_t descriptors;
