@@ -17,6 +17,7 @@
 #include "proc.h"
 
 #define MOST_MAPPINGS 64
+#define PAGE_BYTES    4096 /* at least */
 
 /* Above user space, or in a range that is taken out of it. */
 static bool is_the_librarys(const tg_info *info, const struct proc_mapping *mapping)
@@ -112,14 +113,16 @@ static void embedder_pages_are_not_there(uint32_t backend)
 
 static bool holds_secret(int memory, const struct proc_mapping *mapping, const char *secret, size_t length)
 {
-    static char page[4096];
-    uint64_t addr;
+    static char pages[16 * PAGE_BYTES];
+    uint64_t addr = mapping->start;
 
-    for (addr = mapping->start; addr < mapping->end; addr += sizeof(page)) {
-        if (pread(memory, page, sizeof(page), (off_t)addr) != (ssize_t)sizeof(page))
-            continue;
-        if (memmem(page, sizeof(page), secret, length))
+    while (addr < mapping->end) {
+        const uint64_t left = mapping->end - addr;
+        const ssize_t count = pread(memory, pages, left < sizeof(pages) ? left : sizeof(pages), (off_t)addr);
+
+        if (count > 0 && memmem(pages, (size_t)count, secret, length))
             return true;
+        addr += count > 0 ? (uint64_t)count : PAGE_BYTES;
     }
     return false;
 }

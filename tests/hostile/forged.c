@@ -15,6 +15,7 @@
 #include "footprint.h"
 #include "hostile.h"
 #include "region.h"
+#include "scale.h"
 #include "threads.h"
 
 #define WRITER_AT          (GUEST_CODE_AT + GUEST_CODE_SIZE)
@@ -25,7 +26,7 @@
 #define SHORT_WAIT_NS      20000000
 #define CALLS              10000
 #define RELAYED            2000
-#define RELAY_NS           8000000000 /* and no longer */
+#define RELAY_MS           8000 /* and no longer */
 #define LOOKS_BEFORE_YIELD 1000
 #define NOBODY             500 /* no slot has this number */
 #define KICK_ROUNDS        20
@@ -381,7 +382,7 @@ void hostile_forged_done(uint32_t backend)
     const pthread_t submitter = start_thread(submit_again, &relay);
     start_writing(&forgery, region_control(&forgery.region, offsetof(struct systrap_control, done_small)), 1,
                   sizeof(uint32_t), RING_SMALL);
-    const int64_t end = clock_ns() + RELAY_NS;
+    const int64_t end = clock_ns() + (int64_t)scaled(RELAY_MS) * 1000000;
     for (uint64_t i = 1; !atomic_load(&relay.over); i++) {
         forgery.guest.event = new_event();
         CHECK_OK(BOUNDED(forgery.other, tg_queue_wait(relay.queue, &forgery.guest.event, 1, -1, &count)));

@@ -220,13 +220,12 @@ static void sites_without_mappings(uint32_t backend)
     loop_close(&loop);
 }
 
-/* With less than half of all rounds the table is not filled: on an emulated processor that takes a minute. */
-static uint32_t about_all_sites(void)
+/* With less than a quarter of the rounds the table is not filled: on an emulated processor that takes a minute. */
+static uint32_t more_than_fit(void)
 {
-    const size_t all = TABLE_SITES + 300;
-    const size_t count = scaled(2 * all);
+    const uint32_t all = TABLE_SITES + 300;
 
-    return (uint32_t)(count < all ? count : all);
+    return scaled(100) < 25 ? (uint32_t)scaled(all) : all;
 }
 
 static void more_sites_than_fit(uint32_t backend)
@@ -235,7 +234,7 @@ static void more_sites_than_fit(uint32_t backend)
     bool patching = platform_info(platform).capabilities & TG_CAP_PATCHING;
 
     tg_platform_close(platform);
-    many_sites(backend, patching ? about_all_sites() : 300, false);
+    many_sites(backend, patching ? more_than_fit() : 300, false);
     sites_without_mappings(backend);
 }
 

@@ -12,6 +12,10 @@ add_unit_test(patch_site
   x86_64/patch_site_checks.c
   x86_64/patch_site_code.c
   x86_64/patch_site_run.c)
+set_tests_properties(unit.patch_site PROPERTIES COST 30)
+if(TEST valgrind.patch_site)
+  set_tests_properties(valgrind.patch_site PROPERTIES COST 60)
+endif()
 target_include_directories(unit_patch_site SYSTEM PRIVATE "${ZYDIS_INCLUDE_DIR}")
 add_unit_test(registers x86_64/registers_test.c)
 add_unit_test(stub_jobs x86_64/stub_jobs_test.c)
