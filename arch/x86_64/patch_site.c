@@ -36,43 +36,6 @@ struct decoded {
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-static const char *const pattern_names[PATCH_PATTERNS] = {
-    [PATCH_NONE] = "none",
-    [PATCH_BEFORE_MOV_EAX] = "before, mov to eax",
-    [PATCH_BEFORE_OTHER] = "before, longer mov",
-    [PATCH_AFTER] = "after",
-};
-
-static const char *const refusal_names[PATCH_OK + 1] = {
-    [PATCH_REFUSED_OTHER] = "bad request",
-    [PATCH_REFUSED_NO_SYSCALL] = "no syscall there",
-    [PATCH_REFUSED_SIGNAL_RETURN] = "signal return",
-    [PATCH_REFUSED_UNREADABLE] = "unknown bytes",
-    [PATCH_REFUSED_NO_MOV] = "no mov of the number",
-    [PATCH_REFUSED_DECOY] = "decoy",
-    [PATCH_REFUSED_PAGE_EDGE] = "page edge",
-    [PATCH_REFUSED_UNDECODABLE] = "undecodable neighbour",
-    [PATCH_REFUSED_RELATIVE] = "branch or rip-relative neighbour",
-    [PATCH_REFUSED_MEMORY] = "memory operand",
-    [PATCH_REFUSED_REGISTER] = "rsp, rcx or r11 in a neighbour",
-    [PATCH_REFUSED_UNLISTED] = "unlisted neighbour",
-    [PATCH_REFUSED_NO_ROOM] = "no room",
-    [PATCH_REFUSED_MAPPING] = "mapping",
-    [PATCH_REFUSED_FULL] = "full",
-    [PATCH_REFUSED_CHANGES] = "changes",
-    [PATCH_OK] = "none",
-};
-
-const char *patch_pattern_name(enum patch_pattern pattern)
-{
-    return (unsigned int)pattern < PATCH_PATTERNS ? pattern_names[pattern] : "?";
-}
-
-const char *patch_refusal_name(enum patch_refusal refusal)
-{
-    return (unsigned int)refusal <= PATCH_OK ? refusal_names[refusal] : "?";
-}
-
 /* Bytes */
 
 static bool window_has(const struct window *window, uint64_t from, uint64_t to)
@@ -83,14 +46,6 @@ static bool window_has(const struct window *window, uint64_t from, uint64_t to)
 static const uint8_t *window_at(const struct window *window, uint64_t addr)
 {
     return window->code + (addr - window->start);
-}
-
-static unsigned int aligned_block(uint64_t start)
-{
-    for (unsigned int block = 8; block <= 16; block *= 2)
-        if (start / block == (start + PATCH_JUMP_LENGTH - 1) / block)
-            return block;
-    return 0;
 }
 
 static void put_le32(uint8_t *to, uint32_t value)
@@ -613,7 +568,6 @@ enum patch_refusal patch_plan_make(const struct patch_request *request, struct p
     if (plan->refusal != PATCH_OK)
         return plan->refusal;
 
-    plan->aligned_block = aligned_block(plan->site.start);
     memcpy(plan->original, window_at(&window, plan->site.start), plan->site.length);
     write_trampoline(request, plan);
     return PATCH_OK;

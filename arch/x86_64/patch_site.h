@@ -89,7 +89,6 @@ struct patch_plan {
     uint8_t replacement[PATCH_SITE_MAX];
     uint8_t trampoline[PATCH_TRAMPOLINE_MAX];
     size_t trampoline_length;
-    unsigned int aligned_block; /* 8 or 16 if the jump lies inside such an aligned block (the smaller), else 0 */
 };
 
 enum patch_redirect_kind {
@@ -119,9 +118,5 @@ uint64_t patch_return_ip(const struct patch_site *site);
 
 /* What a thread wanted that trapped (SIGILL, SIGSEGV) at this instruction pointer. */
 struct patch_redirect patch_redirect(const struct patch_site *site, uint64_t ip);
-
-/* Short names for statistics and tests. */
-const char *patch_pattern_name(enum patch_pattern pattern);
-const char *patch_refusal_name(enum patch_refusal refusal);
 
 #endif

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "patch_site_checks.h"
+#include "patch_site_names.h"
 #include "patch_site_tests.h"
 
 struct decoy_case {
@@ -55,7 +56,7 @@ static void decoys_before(void **state)
         const struct code code = make_code(test->bytes, test->length, BYTES(RET));
         const struct patch_plan plan = plan_of(&code, NR);
         if (plan.refusal != test->refusal) {
-            print_message("%s: %s\n", test->what, patch_refusal_name(plan.refusal));
+            print_message("%s: %s\n", test->what, refusal_name(plan.refusal));
             wrong++;
         } else if (plan.refusal == PATCH_OK) {
             accepted(&code, NR, PATCH_BEFORE_MOV_EAX);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "patch_site_checks.h"
+#include "patch_site_names.h"
 #include "patch_site_run.h"
 #include "patch_site_tests.h"
 
@@ -74,7 +75,7 @@ static void neighbours_behind(void **state)
         const struct code code = make_code(NO_BYTES, test->bytes, sizeof(test->bytes));
         const struct patch_plan plan = plan_of(&code, NO_NR);
         if (plan.refusal != test->refusal) {
-            print_message("%s: %s\n", test->what, patch_refusal_name(plan.refusal));
+            print_message("%s: %s\n", test->what, refusal_name(plan.refusal));
             wrong++;
         } else if (plan.refusal == PATCH_OK) {
             accepted(&code, NO_NR, PATCH_AFTER);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "patch_site_checks.h"
+#include "patch_site_names.h"
 #include "patch_site_run.h"
 #include "patch_site_tests.h"
 
@@ -233,11 +234,11 @@ static void print_coverage(const char *path, const struct coverage *coverage)
 {
     printf("%s: %u syscalls, %u with a number\n", path, coverage->syscalls, coverage->numbers);
     for (unsigned int i = PATCH_NONE + 1; i < PATCH_PATTERNS; i++)
-        printf("  %5u %s\n", coverage->patterns[i], patch_pattern_name(i));
+        printf("  %5u %s\n", coverage->patterns[i], pattern_name(i));
     printf("  %5u not patched\n", coverage->patterns[PATCH_NONE]);
     for (unsigned int i = 0; i < PATCH_OK; i++)
         if (coverage->refusals[i])
-            printf("  %5u   %s\n", coverage->refusals[i], patch_refusal_name(i));
+            printf("  %5u   %s\n", coverage->refusals[i], refusal_name(i));
     printf("  movs of the code, as if a syscall followed: %u, refused %u; the same bytes elsewhere: %u, accepted %u\n",
            coverage->movs, coverage->movs_refused, coverage->decoys, coverage->decoys_accepted);
     printf("  wrongly accepted: %u\n", coverage->misplaced);

@@ -11,6 +11,7 @@ add_unit_test(patch_site
   x86_64/patch_site_programs.c
   x86_64/patch_site_checks.c
   x86_64/patch_site_code.c
+  x86_64/patch_site_names.c
   x86_64/patch_site_run.c)
 set_tests_properties(unit.patch_site PROPERTIES COST 30)
 if(TEST valgrind.patch_site)
