@@ -82,7 +82,7 @@ bool x86_systrap_hides_base(const struct systrap_slot *slot);
 bool x86_systrap_fp_from_frame(void *image, size_t size, const uint8_t *frame_fp, size_t room);
 uint32_t x86_systrap_error_access(const struct arch_trap *trap);
 
-/* patches.c */
+/* patching/patching_ops.c */
 enum patch_refusal x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch,
                                   uint8_t *trampoline, size_t *trampoline_length);
 uint64_t x86_patch_return_ip(const struct arch_patch *patch);

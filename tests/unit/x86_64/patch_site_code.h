@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/x86_64/patch_site.h"
+#include "arch/x86_64/patching/patch_plan.h"
 
 #define SITE                0x401100ull /* the syscall of most tests */
 #define TABLE_ENTRY         0x00061238ull

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The contract's side of patched system calls; patch_site.c does the thinking. */
+/* The operations of patched system calls, in terms of plans and patched sites. */
 #include <Zydis/Zydis.h>
 #include <linux/audit.h>
 #include <string.h>
 
-#include "patch_site.h"
+#include "patch_plan.h"
 #include "systrap_offsets.h"
 #include "x86_64.h"
 
