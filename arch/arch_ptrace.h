@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 #include "stub/protocol.h"
 
 /*

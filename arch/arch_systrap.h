@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 
 struct systrap_slot;
 

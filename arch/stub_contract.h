@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * What an architecture provides for the code inside of stubs. The other half of
- * the contract, for the library's side, is arch.h.
+ * the contract, for the library's side, is arch_cpu.h.
  *
  * In general: stub code has no relocation and no data, and what a guest can
  * write decides nothing in it that the library relies on (stub/stub.lds,

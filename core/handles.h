@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 #include "core/interrupt.h"
 #include "core/list.h"
 #include "core/mapping_table.h"

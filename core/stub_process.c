@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 #include "core/stub_process.h"
 
 #ifndef SYS_mseal

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 #include "core/sweep.h"
 
 #define CALLS_MAX 2000 /* a sealed range takes about a hundred */

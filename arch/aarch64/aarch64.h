@@ -3,7 +3,7 @@
 #ifndef ARCH_AARCH64_H
 #define ARCH_AARCH64_H
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 
 #define A64_PSTATE_SS        (1ull << 21)
 #define A64_CALL_LENGTH      4

@@ -3,7 +3,7 @@
 #ifndef TRAPGATE_KERNEL_FILE_CALLS_H
 #define TRAPGATE_KERNEL_FILE_CALLS_H
 
-#include "syscalls.h"
+#include "syscall_handler.h"
 
 /* file_open.c */
 int64_t call_openat(struct task *task, const uint64_t args[6]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include "syscalls.h"
+#include "syscall_handler.h"
 
 #include <string.h>
 

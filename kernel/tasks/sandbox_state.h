@@ -12,7 +12,7 @@
 
 #include <trapgate/trapgate.h>
 
-#include "syscalls.h"
+#include "syscall_handler.h"
 #include "tasks/timer_heap.h"
 
 struct fd_poller;

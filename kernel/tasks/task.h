@@ -12,7 +12,7 @@
 
 #include <trapgate/trapgate.h>
 
-#include "syscalls.h"
+#include "syscall_handler.h"
 #include "tasks/process.h"
 #include "tasks/read_log.h"
 #include "tasks/signal_state.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * The library for an architecture that lacks parts of the contract
- * (arch/arch.h): what is absent is not offered and says so, and all else works.
+ * (arch/arch_cpu.h): what is absent is not offered and says so, and all else works.
  *
  * usage: absent_parts [PART...]     of ptrace, systrap, patching
  */

@@ -219,7 +219,7 @@ void hostile_stopped_without_proc(uint32_t backend)
 
 /* ---- who looks for events: a stub that is stopped has none, and keeps nobody ---- */
 
-static const size_t hot = 4; /* calls from one place that make the library look at it: core/systrap/patches.c */
+static const size_t hot = 4; /* calls from one place that make the library look at it: its patches.c */
 
 static size_t look_once(struct stopped *stopped, tg_event *event, int64_t timeout_ns)
 {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 
 #define CODE 0x400000u
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 
 #define IMAGE_SIZE   2696 /* with AVX-512 */
 #define FCW          0

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "arch/arch.h"
+#include "arch/arch_cpu.h"
 
 #define GETTIMEOFDAY_AT 0xffffffffff600000ull
 #define TIME_AT         0xffffffffff600400ull

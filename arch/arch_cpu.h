@@ -12,8 +12,8 @@
  * backend is not offered, or patches nothing. What the code inside of a stub
  * needs is another contract: stub_contract.h.
  */
-#ifndef ARCH_ARCH_H
-#define ARCH_ARCH_H
+#ifndef ARCH_ARCH_CPU_H
+#define ARCH_ARCH_CPU_H
 
 #include <signal.h>
 #include <stdbool.h>

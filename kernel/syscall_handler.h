@@ -7,8 +7,8 @@
  * A handler gets the task and the six raw arguments. It returns the result or
  * a negative errno, or one of the two values below, which no call returns.
  */
-#ifndef TRAPGATE_KERNEL_SYSCALLS_H
-#define TRAPGATE_KERNEL_SYSCALLS_H
+#ifndef TRAPGATE_KERNEL_SYSCALL_HANDLER_H
+#define TRAPGATE_KERNEL_SYSCALL_HANDLER_H
 
 #include <stddef.h>
 #include <stdint.h>

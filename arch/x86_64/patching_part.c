@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* What patched calls need of x86-64. */
-#include "patch_plan.h"
+#include "patching/patch_plan.h"
 #include "x86_64.h"
 
 #define BREAKPOINT 0xcc
