@@ -6,10 +6,10 @@
  */
 #include <linux/audit.h>
 #include <stddef.h>
-#include <sys/syscall.h>
 #include <sys/user.h>
 
 #include "aarch64.h"
+#include "arch/native_syscalls.h"
 
 #define RSEQ_SIGNATURE 0xd428bc00u
 
@@ -20,19 +20,7 @@ _Static_assert(offsetof(tg_regs, pc) - offsetof(tg_regs, x) == offsetof(struct u
 
 const struct arch_cpu tgi_arch = {
     .audit_arch = AUDIT_ARCH_AARCH64,
-    .syscalls =
-        {
-            .mmap = SYS_mmap,
-            .munmap = SYS_munmap,
-            .mprotect = SYS_mprotect,
-            .mremap = SYS_mremap,
-            .madvise = SYS_madvise,
-            .clone = SYS_clone,
-            .membarrier = SYS_membarrier,
-            .exit_group = SYS_exit_group,
-            .pread64 = SYS_pread64,
-            .pwrite64 = SYS_pwrite64,
-        },
+    .syscalls = ARCH_NATIVE_SYSCALLS,
     .rseq_signature = RSEQ_SIGNATURE,
     .regs_init = a64_regs_init,
     .regs_check = a64_regs_check,

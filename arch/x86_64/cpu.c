@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The processor, whatever the backend is. */
 #include <linux/audit.h>
-#include <sys/syscall.h>
 
+#include "arch/native_syscalls.h"
 #include "x86_64.h"
 
 #define RSEQ_SIGNATURE 0x53053053u
@@ -12,19 +12,7 @@ const struct arch_cpu tgi_arch = {
     .user_end = X86_USER_END,
     .user_end_min = X86_USER_END_MIN,
     .capabilities = TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL,
-    .syscalls =
-        {
-            .mmap = SYS_mmap,
-            .munmap = SYS_munmap,
-            .mprotect = SYS_mprotect,
-            .mremap = SYS_mremap,
-            .madvise = SYS_madvise,
-            .clone = SYS_clone,
-            .membarrier = SYS_membarrier,
-            .exit_group = SYS_exit_group,
-            .pread64 = SYS_pread64,
-            .pwrite64 = SYS_pwrite64,
-        },
+    .syscalls = ARCH_NATIVE_SYSCALLS,
     .rseq_signature = RSEQ_SIGNATURE,
     .regs_init = x86_regs_init,
     .regs_check = x86_regs_check,
