@@ -7,6 +7,7 @@
 #define TRAPGATE_KERNEL_ARCH_H
 
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <trapgate/trapgate.h>
@@ -25,6 +26,15 @@ extern const uint32_t arch_page_fault; /* the trap number of a page fault */
  */
 extern const uint64_t arch_program_base;
 extern const uint64_t arch_program_range;
+
+/* The calls with SYSCALL_NR_OLDER that this processor has, by their names. */
+struct older_call {
+    const char *name;
+    uint32_t nr;
+};
+
+extern const struct older_call arch_older_calls[];
+extern const size_t arch_older_calls_count;
 
 uint64_t arch_stack_pointer(const tg_context *context);
 

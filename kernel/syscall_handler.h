@@ -33,6 +33,10 @@ struct task;
 /* Numbers from here on are nobody's: the highest call of Linux is below 500. */
 #define SYSCALL_NR_MAX 512
 
+/* In the place of a number: newer processors have the call in another form only, and arch_older_calls knows which do.
+ */
+#define SYSCALL_NR_OLDER UINT32_MAX
+
 struct syscall_entry {
     uint32_t nr;
     const char *name;

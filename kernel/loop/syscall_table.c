@@ -3,11 +3,27 @@
 
 #include <string.h>
 
+#include "arch.h"
+
+/* SYSCALL_NR_MAX: this processor has no such call. */
+static uint32_t older_number(const char *name)
+{
+    for (size_t i = 0; i < arch_older_calls_count; i++)
+        if (strcmp(arch_older_calls[i].name, name) == 0)
+            return arch_older_calls[i].nr;
+    return SYSCALL_NR_MAX;
+}
+
 static void add(struct syscall_table *table, const struct syscall_entry *entries, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (entries[i].nr < SYSCALL_NR_MAX)
-            table->entries[entries[i].nr] = entries[i];
+    for (size_t i = 0; i < count; i++) {
+        struct syscall_entry entry = entries[i];
+
+        if (entry.nr == SYSCALL_NR_OLDER)
+            entry.nr = older_number(entry.name);
+        if (entry.nr < SYSCALL_NR_MAX)
+            table->entries[entry.nr] = entry;
+    }
 }
 
 void syscall_table_init(struct syscall_table *table)

@@ -153,7 +153,6 @@ static int64_t do_clone(struct task *task, const uint64_t args[6])
     return clone_task(task, &request);
 }
 
-#ifdef SYS_fork
 static int64_t do_fork(struct task *task, const uint64_t args[6])
 {
     const struct clone_request request = {.flags = SIGCHLD};
@@ -161,9 +160,7 @@ static int64_t do_fork(struct task *task, const uint64_t args[6])
     (void)args;
     return clone_task(task, &request);
 }
-#endif
 
-#ifdef SYS_vfork
 static int64_t do_vfork(struct task *task, const uint64_t args[6])
 {
     const struct clone_request request = {.flags = CLONE_VM | CLONE_VFORK | SIGCHLD};
@@ -171,15 +168,10 @@ static int64_t do_vfork(struct task *task, const uint64_t args[6])
     (void)args;
     return task->wake != WAKE_NONE ? task->clone_result : clone_task(task, &request);
 }
-#endif
 
 const struct syscall_entry clone_syscalls[] = {
     {SYS_clone, "clone", do_clone},
-#ifdef SYS_fork
-    {SYS_fork, "fork", do_fork},
-#endif
-#ifdef SYS_vfork
-    {SYS_vfork, "vfork", do_vfork},
-#endif
+    {SYSCALL_NR_OLDER, "fork", do_fork},
+    {SYSCALL_NR_OLDER, "vfork", do_vfork},
 };
 const size_t clone_syscalls_count = sizeof(clone_syscalls) / sizeof(clone_syscalls[0]);

@@ -140,13 +140,11 @@ static int64_t do_getpgid(struct task *task, const uint64_t args[6])
     return process ? process->pgid : -ESRCH;
 }
 
-#ifdef SYS_getpgrp
 static int64_t do_getpgrp(struct task *task, const uint64_t args[6])
 {
     (void)args;
     return task->process->pgid;
 }
-#endif
 
 static int64_t do_getsid(struct task *task, const uint64_t args[6])
 {
@@ -287,9 +285,7 @@ const struct syscall_entry identity_syscalls[] = {
     {SYS_setresgid, "setresgid", do_setresgid},
     {SYS_getgroups, "getgroups", do_getgroups},
     {SYS_getpgid, "getpgid", do_getpgid},
-#ifdef SYS_getpgrp
-    {SYS_getpgrp, "getpgrp", do_getpgrp},
-#endif
+    {SYSCALL_NR_OLDER, "getpgrp", do_getpgrp},
     {SYS_getsid, "getsid", do_getsid},
     {SYS_setpgid, "setpgid", do_setpgid},
     {SYS_setsid, "setsid", do_setsid},

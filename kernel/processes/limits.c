@@ -160,10 +160,8 @@ static int64_t do_getcpu(struct task *task, const uint64_t args[6])
 
 const struct syscall_entry limit_syscalls[] = {
     {SYS_prlimit64, "prlimit64", do_prlimit64},
-#ifdef SYS_getrlimit
-    {SYS_getrlimit, "getrlimit", do_getrlimit},
-    {SYS_setrlimit, "setrlimit", do_setrlimit},
-#endif
+    {SYSCALL_NR_OLDER, "getrlimit", do_getrlimit},
+    {SYSCALL_NR_OLDER, "setrlimit", do_setrlimit},
     {SYS_sched_yield, "sched_yield", do_sched_yield},
     {SYS_sched_getaffinity, "sched_getaffinity", do_sched_getaffinity},
     {SYS_sched_setaffinity, "sched_setaffinity", do_sched_setaffinity},

@@ -113,13 +113,11 @@ static int64_t do_rt_sigsuspend(struct task *task, const uint64_t args[6])
     return wait_for_signal(task);
 }
 
-#ifdef SYS_pause
 static int64_t do_pause(struct task *task, const uint64_t args[6])
 {
     (void)args;
     return wait_for_signal(task);
 }
-#endif
 
 static int64_t do_rt_sigtimedwait(struct task *task, const uint64_t args[6])
 {
@@ -281,8 +279,6 @@ const struct syscall_entry signal_syscalls[] = {
     {SYS_kill, "kill", do_kill},
     {SYS_tkill, "tkill", do_tkill},
     {SYS_tgkill, "tgkill", do_tgkill},
-#ifdef SYS_pause
-    {SYS_pause, "pause", do_pause},
-#endif
+    {SYSCALL_NR_OLDER, "pause", do_pause},
 };
 const size_t signal_syscalls_count = sizeof(signal_syscalls) / sizeof(signal_syscalls[0]);

@@ -202,7 +202,6 @@ static int64_t do_setitimer(struct task *task, const uint64_t args[6])
     return set_timer(alarm, value ? deadline_after(value) : DEADLINE_NEVER, interval);
 }
 
-#ifdef SYS_alarm
 static int64_t do_alarm(struct task *task, const uint64_t args[6])
 {
     struct interval_timer *alarm = get_alarm(task->process);
@@ -217,7 +216,6 @@ static int64_t do_alarm(struct task *task, const uint64_t args[6])
     set_timer(alarm, seconds ? deadline_after(seconds * NS_PER_S) : DEADLINE_NEVER, 0);
     return left;
 }
-#endif
 
 static int read_event(struct task *task, uint64_t addr, struct interval_timer *timer)
 {
@@ -344,9 +342,7 @@ static int64_t do_timer_delete(struct task *task, const uint64_t args[6])
 const struct syscall_entry interval_timer_syscalls[] = {
     {SYS_getitimer, "getitimer", do_getitimer},
     {SYS_setitimer, "setitimer", do_setitimer},
-#ifdef SYS_alarm
-    {SYS_alarm, "alarm", do_alarm},
-#endif
+    {SYSCALL_NR_OLDER, "alarm", do_alarm},
     {SYS_timer_create, "timer_create", do_timer_create},
     {SYS_timer_gettime, "timer_gettime", do_timer_gettime},
     {SYS_timer_settime, "timer_settime", do_timer_settime},

@@ -87,7 +87,6 @@ static int64_t do_gettimeofday(struct task *task, const uint64_t args[6])
     return err;
 }
 
-#ifdef SYS_time
 static int64_t do_time(struct task *task, const uint64_t args[6])
 {
     time_t now = time(NULL);
@@ -96,7 +95,6 @@ static int64_t do_time(struct task *task, const uint64_t args[6])
         return -EFAULT;
     return now;
 }
-#endif
 
 /* A signal ends a sleep for good: what is left of it is written where the guest asked for it. */
 static int64_t write_rest(struct task *task, uint64_t addr)
@@ -216,9 +214,7 @@ const struct syscall_entry time_syscalls[] = {
     {SYS_clock_gettime, "clock_gettime", do_clock_gettime},
     {SYS_clock_getres, "clock_getres", do_clock_getres},
     {SYS_gettimeofday, "gettimeofday", do_gettimeofday},
-#ifdef SYS_time
-    {SYS_time, "time", do_time},
-#endif
+    {SYSCALL_NR_OLDER, "time", do_time},
     {SYS_nanosleep, "nanosleep", do_nanosleep},
     {SYS_clock_nanosleep, "clock_nanosleep", do_clock_nanosleep},
     {SYS_getrusage, "getrusage", do_getrusage},
