@@ -11,6 +11,7 @@
 #include "guest.h"
 #include "guests.h"
 #include "proc.h"
+#include "scale.h"
 #include "threads.h"
 
 static void *run_to_next_call(void *argument)
@@ -205,6 +206,7 @@ static void create_from_many_threads(uint32_t backend)
 static void spinner_blocks_nobody(uint32_t backend)
 {
     enum { SPINNERS = 4 };
+    const int turns = (int)scaled(100);
     struct guest spinners[SPINNERS];
     pthread_t threads[SPINNERS];
     struct guest guest;
@@ -221,7 +223,7 @@ static void spinner_blocks_nobody(uint32_t backend)
     }
     for (i = 0; i < SPINNERS; i++)
         guest_wait_change(guest.subprocess, GUEST_DATA_AT + 8 * (uint64_t)i, 0);
-    for (i = 1; i <= 100; i++) {
+    for (i = 1; i <= turns; i++) {
         GUEST_RUN_TO_CALL(&guest);
         CHECK_EQ(guest.event.u.syscall.args[0], i);
     }

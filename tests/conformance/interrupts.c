@@ -13,6 +13,7 @@
 #include "cases.h"
 #include "guest.h"
 #include "guests.h"
+#include "scale.h"
 #include "threads.h"
 
 static void during_the_switch(uint32_t backend)
@@ -123,15 +124,15 @@ static void races_with_calls(uint32_t backend)
 /* Each interrupt is sent once and must be answered before the next: a lost one hangs the case. */
 static void none_is_lost(uint32_t backend)
 {
-    enum { ROUNDS = 1000 };
+    const size_t rounds = scaled(1000);
     struct guest guest;
     struct timespec pause = {0};
     unsigned int seed = 1;
     uint64_t pending = 0;
-    int i;
+    size_t i;
 
     guest_open(&guest, backend, GUEST_CODE(spin));
-    for (i = 0; i < ROUNDS; i++) {
+    for (i = 0; i < rounds; i++) {
         pthread_t thread = start_thread(guest_run_thread, &guest);
 
         pause.tv_nsec = rand_r(&seed) % 150000;

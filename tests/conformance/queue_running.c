@@ -7,6 +7,7 @@
 #include "guest.h"
 #include "guests.h"
 #include "queue_drive.h"
+#include "scale.h"
 
 static void running_context_is_busy(uint32_t backend)
 {
@@ -83,6 +84,7 @@ static void interrupt_before_submit(uint32_t backend)
 static void spinners_share(uint32_t backend)
 {
     enum { SPINNERS = 16 };
+    const uint64_t turns = scaled(50);
     tg_context *spinners[SPINNERS];
     struct guest guest;
     tg_queue *queue;
@@ -98,7 +100,7 @@ static void spinners_share(uint32_t backend)
         arch_set_argument(spinners[i], 0, GUEST_DATA_AT + 8 * i);
         CHECK_OK(tg_queue_submit(queue, spinners[i], guest.subprocess));
     }
-    for (i = 1; i <= 50; i++) {
+    for (i = 1; i <= turns; i++) {
         CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
         event = wait_one(queue);
         CHECK(event.context == guest.context);
