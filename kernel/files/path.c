@@ -211,6 +211,19 @@ static int split(const char *path, char parent[PATH_MAX], struct path_entry *out
     return 0;
 }
 
+/* A path of one component: its directory is there already. */
+static int use_base(const struct root_folder *root, int base_fd, struct path_entry *out)
+{
+    struct stat st;
+    int result = check_found(root, base_fd, PATH_CHANGE, &st);
+
+    if (result != 0)
+        return result;
+    out->parent_fd = base_fd;
+    out->owns_parent = false;
+    return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
 int path_entry_lookup(const struct path_context *context, int base_fd, const char *path, struct path_entry *out)
 {
     char parent[PATH_MAX];
@@ -218,13 +231,17 @@ int path_entry_lookup(const struct path_context *context, int base_fd, const cha
 
     if (result != 0)
         return result;
+    if (strcmp(parent, ".") == 0)
+        return use_base(context->root, base_fd, out);
+    out->owns_parent = true;
     out->parent_fd = path_lookup(context, base_fd, parent, O_DIRECTORY, PATH_CHANGE);
     return out->parent_fd < 0 ? out->parent_fd : 0;
 }
 
 void path_entry_close(struct path_entry *entry)
 {
-    close(entry->parent_fd);
+    if (entry->owns_parent)
+        close(entry->parent_fd);
 }
 
 /* ------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #define TRAPGATE_KERNEL_PATH_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -86,13 +87,14 @@ enum path_last {
 /* Where an entry is made, removed or renamed. */
 struct path_entry {
     int parent_fd;
+    bool owns_parent; /* else it is the base of the lookup */
     enum path_last last;
     char name[NAME_MAX + 2]; /* with a slash at the end if the path had one; no other slash */
 };
 
 /*
  * Looks up the directory that holds the last component, which is not looked at
- * itself. Returns 0 or -errno.
+ * itself. Returns 0 or -errno. base_fd stays open until path_entry_close().
  */
 int path_entry_lookup(const struct path_context *context, int base_fd, const char *path, struct path_entry *out);
 void path_entry_close(struct path_entry *entry);

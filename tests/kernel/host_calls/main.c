@@ -44,7 +44,7 @@ static struct {
     {"open deep", "copy in 1, openat2 1, fstat 1, openat 1, close 2, alloc 1", 0},
     {"open a folder", "copy in 1, openat2 1, fstat 1, alloc 1, close 1", 0},
     {"open to write", "copy in 1, openat2 1, fstat 1, openat 1, close 2, alloc 1", 0},
-    {"create", "copy in 2, openat2 3, fstat 2, alloc 1, close 2, unlinkat 1", 0},
+    {"create", "copy in 2, openat2 2, fstat 2, alloc 1, close 1, unlinkat 1", 0},
     {"getppid", "", 0},
     {"mmap, munmap", "map 1, unmap 1", 0},
     {"clock_gettime", "clock 1, copy out 1", 0},
