@@ -242,7 +242,7 @@ static int copy_string(struct guest_copying *copying, size_t capacity, size_t *l
 /* In a process that was forked from the embedder nobody knows whose number that of the stub is by now. */
 static int go_inside(struct tg_subprocess *subprocess, uint64_t addr)
 {
-    if (!platform_is_ours(subprocess->platform))
+    if (platform_is_copy(subprocess->platform))
         return platform_refuse_fork(subprocess->platform, "copy guest memory");
     return subprocess_enter(subprocess) ? 0 : copy_failed(subprocess, ESRCH, addr);
 }
