@@ -20,6 +20,7 @@ enum setup_step {
     STEP_MAP,
     STEP_PROTECT,
     STEP_HANDLERS,
+    STEP_SLEEP,
     STEP_TRAP_CPUID,
     STEP_TRAP_TSC,
     STEP_NO_NEW_PRIVS,
@@ -38,6 +39,7 @@ static const struct {
     [STEP_MAP] = {"map the stub", "mmap(2)"},
     [STEP_PROTECT] = {"protect the stub", "mprotect(2)"},
     [STEP_HANDLERS] = {"install the stub's signal handlers", "rt_sigaction(2)"},
+    [STEP_SLEEP] = {"let a stub sleep", "ppoll(2)"},
     [STEP_TRAP_CPUID] = {"trap CPUID", "the trap"},
     [STEP_TRAP_TSC] = {"trap RDTSC", "the trap"},
     [STEP_NO_NEW_PRIVS] = {"give up new privileges", "prctl(PR_SET_NO_NEW_PRIVS)"},
@@ -85,6 +87,8 @@ static int make_room(const struct stub_setup *setup)
         return fail(setup, STEP_PROTECT, err);
     if (setup->install_handlers && (err = setup->install_handlers(setup->platform)))
         return fail(setup, STEP_HANDLERS, err);
+    if (setup->try_sleep && (err = setup->try_sleep(setup->platform)))
+        return fail(setup, STEP_SLEEP, err);
     return 0;
 }
 

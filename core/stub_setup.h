@@ -23,6 +23,7 @@ struct stub_setup {
     stub_setup_step *map;
     stub_setup_step *protect;
     stub_setup_step *install_handlers; /* NULL: it has none */
+    stub_setup_step *try_sleep;        /* NULL: its stubs sleep in another way */
     struct stub_setup_report *report;
 };
 

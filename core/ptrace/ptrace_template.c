@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -69,6 +70,15 @@ static int protect_stub(const struct tg_platform *platform)
     if (!err)
         stub_process_seal(pp->stub_start, pp->stub_end);
     return err;
+}
+
+/* A thread that nobody traces, and the bell, sleep by this call alone: refused, each would take a processor. */
+static int try_sleep(const struct tg_platform *platform)
+{
+    const struct timespec no_time = {0};
+
+    (void)platform;
+    return syscall(SYS_ppoll, NULL, 0, &no_time, NULL, 0) < 0 ? -errno : 0;
 }
 
 __attribute__((noreturn)) static void stub_process(const struct stub_setup *setup)
@@ -288,6 +298,7 @@ int ptrace_template_start(struct tg_platform *platform, const struct tg_platform
         .flags = options->flags,
         .map = map_stub,
         .protect = protect_stub,
+        .try_sleep = try_sleep,
     };
     int err = stub_process_random(&pp->cookie, sizeof(pp->cookie));
 

@@ -253,7 +253,7 @@ const struct environment environments[] = {
     {"no_eventfd", refuse_call, SYS_eventfd2, {EITHER, {"allow both"}}, {REFUSED, {"eventfd2"}}, VALUES(refusals)},
     {"no_tgkill", refuse_call, SYS_tgkill, {REFUSED, {"tgkill(2)"}}, {REFUSED, {"tgkill(2)"}}, VALUES(refusals)},
     {"no_sleep", refuse_call, SYS_clock_nanosleep, {.expected = WORKS}, {.expected = WORKS}, VALUES(refusals)},
-    {"no_poll", refuse_call, SYS_ppoll, {.expected = WORKS}, {.expected = WORKS}, VALUES(refusals)},
+    {"no_poll", refuse_call, SYS_ppoll, {REFUSED, {"ppoll(2)"}}, {.expected = WORKS}, VALUES(refusals)},
     {"no_random", refuse_call, SYS_getrandom, {REFUSED, {"getrandom"}}, {REFUSED, {"getrandom"}}, VALUES(refusals)},
     {"no_clone3", refuse_call, SYS_clone3, {.expected = WORKS}, {.expected = WORKS}, VALUES(missing)},
     {"clone3_forbidden", refuse_call, SYS_clone3, {REFUSED, {"clone3"}}, {REFUSED, {"clone3"}}, VALUES(forbidden)},
