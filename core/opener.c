@@ -7,7 +7,7 @@
 
 int platform_is_ours(const struct tg_platform *platform)
 {
-    return platform->owner == getpid();
+    return platform->embedder == getpid();
 }
 
 void platform_lock(struct tg_platform *platform)

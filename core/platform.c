@@ -32,9 +32,9 @@ static int learn_opener(struct tg_platform *platform, struct open_report *report
     *opener = 1;
     platform->opener = opener;
     /* The C library expects no error of it, and hands out what the kernel says. */
-    platform->owner = getpid();
-    if (platform->owner <= 0)
-        return open_report_call(report, "ask for this process's number", "getpid(2)", platform->owner);
+    platform->embedder = getpid();
+    if (platform->embedder <= 0)
+        return open_report_call(report, "ask for this process's number", "getpid(2)", platform->embedder);
     return 0;
 }
 

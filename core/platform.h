@@ -19,9 +19,9 @@ struct backend_ops;
 struct tg_platform {
     /* Never change once the platform is open. */
     const struct backend_ops *ops;
-    void *backend; /* the backend's own part */
-    uint64_t id;   /* never used again, so that a stale pointer cannot pass for this one */
-    pid_t owner;   /* the process that opened it; a forked child must not touch the stubs */
+    void *backend;  /* the backend's own part */
+    uint64_t id;    /* never used again, so that a stale pointer cannot pass for this one */
+    pid_t embedder; /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
     bool measures_latency;  /* TG_OPEN_LATENCY */
     const uint32_t *opener; /* not 0; a page that a process forked from the opener's finds wiped */

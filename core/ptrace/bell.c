@@ -19,7 +19,7 @@
 #include "core/ptrace/stub_wait.h"
 #include "core/ptrace/tracer.h"
 
-#define SLOT_SIZE (2 * sizeof(uint64_t)) /* a struct timespec */
+#define LIMIT_SIZE (2 * sizeof(uint64_t)) /* a struct timespec */
 
 static struct ptrace_subprocess *template_of(const struct tg_platform *platform)
 {
@@ -35,19 +35,19 @@ void bell_ring(const struct tg_platform *platform, pid_t bell)
 }
 
 /* A place in the template's batch page for the time that this bell sleeps. */
-static int take_slot(struct ptrace_platform *pp)
+static int take_limit(struct ptrace_platform *pp)
 {
-    int slot = 0;
+    int place = 0;
 
     pthread_mutex_lock(&pp->bell_lock);
-    for (int i = 1; i <= BELL_SLOTS && !slot; i++) {
-        if (!pp->bell_slots[i])
-            slot = i;
+    for (int i = 1; i <= BELL_LIMITS && !place; i++) {
+        if (!pp->bell_limits[i])
+            place = i;
     }
-    if (slot)
-        pp->bell_slots[slot] = true;
+    if (place)
+        pp->bell_limits[place] = true;
     pthread_mutex_unlock(&pp->bell_lock);
-    return slot;
+    return place;
 }
 
 int bell_prepare(struct tracer *tracer)
@@ -63,7 +63,7 @@ int bell_prepare(struct tracer *tracer)
         return err == -ESRCH ? -EIO : err;
     }
     placement_set_free(bell->thread);
-    bell->slot = (uint32_t)take_slot(ptrace_platform(tracer->platform));
+    bell->limit = (uint32_t)take_limit(ptrace_platform(tracer->platform));
     bell->asleep = false;
     return 0;
 }
@@ -81,13 +81,13 @@ static int sleep_until(struct tracer *tracer, int64_t until_ns)
         int64_t left = until_ns - clock_monotonic_ns();
         uint64_t time[2] = {0, 0};
 
-        if (!bell->slot)
+        if (!bell->limit)
             return -EAGAIN;
         if (left > 0) {
             time[0] = (uint64_t)(left / NS_PER_SECOND);
             time[1] = (uint64_t)(left % NS_PER_SECOND);
         }
-        request.batch = pp->batch + (bell->slot - 1) * SLOT_SIZE;
+        request.batch = pp->batch + (bell->limit - 1) * LIMIT_SIZE;
         err = stub_thread_poke(bell->thread, request.batch, time, 2);
     }
     tgi_arch_ptrace->stub_request(&regs, &request);
@@ -141,9 +141,9 @@ void bell_close(struct tracer *tracer)
         stub_thread_stop(bell->thread, &status);
     tracer_release(bell->thread);
     bell->thread = NULL;
-    if (bell->slot) {
+    if (bell->limit) {
         pthread_mutex_lock(&pp->bell_lock);
-        pp->bell_slots[bell->slot] = false;
+        pp->bell_limits[bell->limit] = false;
         pthread_mutex_unlock(&pp->bell_lock);
     }
 }

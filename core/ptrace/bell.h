@@ -5,7 +5,7 @@
 
 #include "core/ptrace/ptrace_types.h"
 
-/* Both fail when there is no bell to be had: no thread, no slot, or the template is dead. */
+/* Both fail when there is no bell to be had: no thread, no place for its limit, or the template is dead. */
 int bell_prepare(struct tracer *tracer);
 /* Lets it sleep until then at the latest. -EAGAIN also when it has rung already: look for work again. */
 int bell_arm(struct tracer *tracer, int64_t until_ns);

@@ -37,5 +37,5 @@ void ptrace_subprocess_empty(struct tg_subprocess *base)
         free(thread);
     }
     pthread_mutex_destroy(&subprocess->lock);
-    pthread_mutex_destroy(&subprocess->order_lock);
+    pthread_mutex_destroy(&subprocess->memory_lock);
 }

@@ -163,7 +163,7 @@ static int try_kick(const struct tg_platform *platform, struct open_report *repo
 /* Without it every stub that is traced seems dead. This process is no child of its own, so it hears of that. */
 static int try_wait(const struct tg_platform *platform, struct open_report *report)
 {
-    waitpid(platform->owner, NULL, WNOHANG | __WALL);
+    waitpid(platform->embedder, NULL, WNOHANG | __WALL);
     return errno == ECHILD ? 0 : open_report_call(report, "wait for stubs", "wait4(2)", -errno);
 }
 

@@ -157,7 +157,7 @@ void ptrace_queue_sleep_once(struct ptrace_queue *queue, int64_t until_ns)
         doze(queue, until_ns);
 }
 
-/* One round: start and collect, also when something is ready from before; and if nothing came of it, wait. */
+/* One pass: start and collect, also when something is ready from before; and if nothing came of it, wait. */
 static int pump(struct ptrace_queue *queue, int64_t until_ns)
 {
     int err;

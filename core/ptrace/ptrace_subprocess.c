@@ -35,7 +35,7 @@ int ptrace_subprocess_adopt(struct ptrace_subprocess *subprocess, pid_t pid)
     struct stub_thread *first;
 
     pthread_mutex_init(&subprocess->lock, NULL);
-    pthread_mutex_init(&subprocess->order_lock, NULL);
+    pthread_mutex_init(&subprocess->memory_lock, NULL);
     list_init(&subprocess->threads);
     list_init(&subprocess->parked);
     subprocess->id = atomic_fetch_add(&ptrace_platform(subprocess->base.platform)->next_id, 1);
@@ -172,7 +172,7 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
     struct arch_stub_request request = {
         .job = ARCH_STUB_CLONE_PROCESS,
         .stub_start = pp->stub_start,
-        .embedder_pid = (uint64_t)tracer->platform->owner,
+        .embedder_pid = (uint64_t)tracer->platform->embedder,
     };
     struct stub_thread *thread;
     tg_regs after;
@@ -184,7 +184,7 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
     request.call.args[0] = STUB_CLONE_PROCESS_FLAGS;
     tgi_arch_ptrace->stub_add_cookie(&request.call, pp->cookie);
     placement_before_run(thread);
-    pthread_mutex_lock(&from->order_lock);
+    pthread_mutex_lock(&from->memory_lock);
     err = mapping_table_copy(&child->mappings, &from->base.mappings);
     if (!err)
         err = stub_thread_block_signals(thread);
@@ -192,7 +192,7 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
         err = stub_thread_inject(thread, &request, &after);
     /* There may be a child: who uses the thread next sees whether this has failed. */
     stub_thread_unblock_signals(thread);
-    pthread_mutex_unlock(&from->order_lock);
+    pthread_mutex_unlock(&from->memory_lock);
     tracer_release(thread);
     if (err)
         return err;
@@ -306,7 +306,7 @@ static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, si
     struct ptrace_subprocess *subprocess = thread->subprocess;
     int err;
 
-    pthread_mutex_lock(&subprocess->order_lock);
+    pthread_mutex_lock(&subprocess->memory_lock);
     err = memory_calls_prepare(&subprocess->base, n);
     if (!err && n == 1)
         err = apply_one(thread, ops, 0, done);
@@ -315,7 +315,7 @@ static int apply_all(struct stub_thread *thread, const struct tg_mem_op *ops, si
 
         err = apply_batch(thread, ops + *done, part, done);
     }
-    pthread_mutex_unlock(&subprocess->order_lock);
+    pthread_mutex_unlock(&subprocess->memory_lock);
     return err;
 }
 

@@ -86,7 +86,7 @@ __attribute__((noreturn)) static void stub_process(const struct stub_setup *setu
     const struct ptrace_platform *pp = ptrace_platform(setup->platform);
 
     if (!stub_setup_run(setup))
-        tgi_arch_ptrace->enter(pp->stub_start, pp->stub_end, pp->cookie, setup->platform->owner);
+        tgi_arch_ptrace->enter(pp->stub_start, pp->stub_end, pp->cookie, setup->platform->embedder);
     for (;;)
         syscall(SYS_exit_group, 1);
 }

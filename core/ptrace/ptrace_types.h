@@ -8,7 +8,7 @@
  * tracer's own members need no lock; what other threads may look at is in
  * ptrace_subprocess and says so.
  *
- * Locks, outermost first: ptrace_subprocess.order_lock, tracer.lock,
+ * Locks, outermost first: ptrace_subprocess.memory_lock, tracer.lock,
  * tg_platform.lock, ptrace_platform.queues_lock, ptrace_queue.lock,
  * ptrace_subprocess.lock, ptrace_platform.fp_lock. The last ones,
  * ptrace_platform.tracers_lock and bell_lock, are held while nothing else is
@@ -28,7 +28,7 @@
 #include "arch/arch_ptrace.h"
 #include "core/backend.h"
 
-#define BELL_SLOTS 255
+#define BELL_LIMITS 255
 
 struct tracer;
 
@@ -45,7 +45,7 @@ struct ptrace_subprocess {
     struct list parked;  /* those that tracers have handed back: stub_thread.waiting */
 
     /* Guards no field: the batch page; operations and births, in the order in which they are made. */
-    pthread_mutex_t order_lock;
+    pthread_mutex_t memory_lock;
 };
 
 /* ---- stub thread ---- */
@@ -91,7 +91,7 @@ struct tracer_seat {
 struct bell {
     /* The tracer's thread. Others know it by ptrace_queue.bell alone. */
     struct stub_thread *thread; /* of the template; NULL before the first use */
-    uint32_t slot;              /* its timespec in the template's batch page; 0: none */
+    uint32_t limit;             /* its timespec in the template's batch page; 0: none */
     bool asleep;                /* else stopped */
     int64_t until_ns;           /* when it rings by itself; INT64_MAX: never */
 };
@@ -163,7 +163,7 @@ struct ptrace_platform {
 
     /* bell_lock */
     pthread_mutex_t bell_lock;
-    bool bell_slots[BELL_SLOTS + 1];
+    bool bell_limits[BELL_LIMITS + 1];
 };
 
 static inline struct ptrace_platform *ptrace_platform(const struct tg_platform *platform)

@@ -16,7 +16,7 @@
 
 #define PAUSE_NS 1000000 /* until what the host refused is tried again */
 
-/* One round of the service. An error of the host's is tried again a little later. */
+/* One pass of the service. An error of the host's is tried again a little later. */
 static void serve(struct ptrace_queue *queue)
 {
     int err;

@@ -49,7 +49,7 @@ static void empty_seat(struct tracer *tracer, struct tracer_seat *seat)
 }
 
 /* Subprocesses that were destroyed elsewhere leave seats behind; this is when they are noticed. */
-static void sweep_seats(struct tracer *tracer, struct list *bucket)
+static void drop_dead_seats(struct tracer *tracer, struct list *bucket)
 {
     struct list *node;
     struct list *after;
@@ -86,7 +86,7 @@ static struct tracer_seat *take_seat(struct tracer *tracer, struct ptrace_subpro
 
     if (seat)
         return seat;
-    sweep_seats(tracer, seat_bucket(tracer, subprocess));
+    drop_dead_seats(tracer, seat_bucket(tracer, subprocess));
     seat = calloc(1, sizeof(*seat));
     if (!seat)
         return NULL;

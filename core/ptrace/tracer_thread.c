@@ -114,7 +114,7 @@ void tracer_leave_thread(struct tracer *tracer)
 }
 
 /* Those whose platforms were closed meanwhile. */
-static void sweep_record(struct thread_record *record)
+static void drop_closed_tracers(struct thread_record *record)
 {
     struct list *node;
     struct list *after;
@@ -137,7 +137,7 @@ static struct tracer *tracer_new(struct tg_platform *platform, struct thread_rec
         return NULL;
     tracer->platform = platform;
     tracer->platform_id = platform->id;
-    tracer->process = platform->owner;
+    tracer->process = platform->embedder;
     tracer->serial = atomic_fetch_add(&pp->next_id, 1);
     atomic_store(&tracer->refs, 2);
     pthread_mutex_init(&tracer->lock, NULL);
@@ -146,7 +146,7 @@ static struct tracer *tracer_new(struct tg_platform *platform, struct thread_rec
         list_init(&tracer->seats[i]);
     for (size_t i = 0; i < TID_BUCKETS; i++)
         list_init(&tracer->by_tid[i]);
-    sweep_record(record);
+    drop_closed_tracers(record);
     list_add_last(&record->tracers, &tracer->of_thread);
     pthread_mutex_lock(&pp->tracers_lock);
     list_add_last(&pp->tracers, &tracer->of_platform);

@@ -42,18 +42,18 @@ enum child_state {
 /*
  * What it ended with: TG_DEAD_* and a status. Where the host refuses to tell,
  * the descriptor says whether it has ended; then it is taken for killed. The
- * caller has watch_lock, or is the one who buries it.
+ * caller has keeper_lock, or is the one who buries it.
  */
 enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reason, int32_t *status);
 /* Until it has ended, but not for ever: the host may have refused the kill, or put off a death. True: it has. */
 bool child_wait(struct systrap_subprocess *subprocess, int64_t until_ns);
-/* It has ended. watch_lock is held. */
+/* It has ended. keeper_lock is held. */
 void child_reap(struct systrap_subprocess *subprocess);
 
 /*
  * A number that a guest may have made up. If it is that of a child in the
  * group, which is that of an unreaped process, and has ended, it is reaped.
- * False: not yet. watch_lock is held: whatever is reaped is reaped under it.
+ * False: not yet. keeper_lock is held: whatever is reaped is reaped under it.
  */
 bool child_reap_stranger(pid_t pid, pid_t group);
 

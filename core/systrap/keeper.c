@@ -38,22 +38,22 @@ struct start {
 /* A child that the embedder has forked may have a copy of the descriptor: closing alone would not do. */
 static void forget(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
 {
-    list_remove(&subprocess->watched);
+    list_remove(&subprocess->kept);
     if (subprocess->pidfd >= 0) {
-        epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
+        epoll_ctl(sp->keeper_epoll, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
         close(subprocess->pidfd);
     }
     subprocess->pidfd = -1;
 }
 
-/* watch_lock is held. */
+/* keeper_lock is held. */
 static void bury(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
 {
     child_reap(subprocess);
     forget(sp, subprocess);
 }
 
-/* watch_lock is held. Not yet, while threads of it are on their way out: the descriptor stays readable. */
+/* keeper_lock is held. Not yet, while threads of it are on their way out: the descriptor stays readable. */
 static void look_at(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
 {
     int32_t reason;
@@ -67,7 +67,7 @@ static void look_at(struct systrap_platform *sp, struct systrap_subprocess *subp
         subprocess_release(&subprocess->base);
         return;
     }
-    epoll_ctl(sp->watch, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
+    epoll_ctl(sp->keeper_epoll, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
     systrap_subprocess_die(subprocess, reason, status);
 }
 
@@ -75,17 +75,17 @@ static void notice_death(struct systrap_platform *sp, uint64_t id)
 {
     struct list *node;
 
-    pthread_mutex_lock(&sp->watch_lock);
-    list_for_each(node, &sp->watched)
+    pthread_mutex_lock(&sp->keeper_lock);
+    list_for_each(node, &sp->kept)
     {
-        struct systrap_subprocess *subprocess = container_of(node, struct systrap_subprocess, watched);
+        struct systrap_subprocess *subprocess = container_of(node, struct systrap_subprocess, kept);
 
         if (subprocess->id == id) {
             look_at(sp, subprocess);
             break;
         }
     }
-    pthread_mutex_unlock(&sp->watch_lock);
+    pthread_mutex_unlock(&sp->keeper_lock);
 }
 
 /* The embedder's filter lets nobody wait for descriptors. */
@@ -95,9 +95,9 @@ static void look_at_all(struct systrap_platform *sp)
     struct list *after;
 
     clock_pause(LOOK_NS);
-    pthread_mutex_lock(&sp->watch_lock);
-    list_for_each_safe(node, after, &sp->watched) look_at(sp, container_of(node, struct systrap_subprocess, watched));
-    pthread_mutex_unlock(&sp->watch_lock);
+    pthread_mutex_lock(&sp->keeper_lock);
+    list_for_each_safe(node, after, &sp->kept) look_at(sp, container_of(node, struct systrap_subprocess, kept));
+    pthread_mutex_unlock(&sp->keeper_lock);
 }
 
 static void *keeper_main(void *arg)
@@ -111,7 +111,7 @@ static void *keeper_main(void *arg)
     futex_wake_all(&start->done);
     /* What started it is the opener's and gone from here on. */
     while (!atomic_load(&sp->stopping)) {
-        int found = epoll_wait(sp->watch, &event, 1, -1);
+        int found = epoll_wait(sp->keeper_epoll, &event, 1, -1);
 
         if (found == 1 && event.data.u64 != STOP_ID)
             notice_death(sp, event.data.u64);
@@ -126,24 +126,24 @@ static int create_descriptors(struct systrap_platform *sp, struct open_report *r
     static const char step[] = "watch over stub processes";
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = STOP_ID};
 
-    sp->watch = descriptor_epoll();
+    sp->keeper_epoll = descriptor_epoll();
     sp->stop = descriptor_eventfd(0);
-    if (sp->watch < 0)
-        return open_report_call(report, step, "epoll_create1(2)", sp->watch);
+    if (sp->keeper_epoll < 0)
+        return open_report_call(report, step, "epoll_create1(2)", sp->keeper_epoll);
     if (sp->stop < 0)
         return open_report_call(report, step, "eventfd2(2)", sp->stop);
-    if (epoll_ctl(sp->watch, EPOLL_CTL_ADD, sp->stop, &event))
+    if (epoll_ctl(sp->keeper_epoll, EPOLL_CTL_ADD, sp->stop, &event))
         return open_report_call(report, step, "epoll_ctl(2)", -errno);
     return 0;
 }
 
 static void close_descriptors(struct systrap_platform *sp)
 {
-    if (sp->watch >= 0)
-        close(sp->watch);
+    if (sp->keeper_epoll >= 0)
+        close(sp->keeper_epoll);
     if (sp->stop >= 0)
         close(sp->stop);
-    sp->watch = -1;
+    sp->keeper_epoll = -1;
     sp->stop = -1;
 }
 
@@ -175,8 +175,8 @@ int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg,
 /* Killed, and not yet ended: the host has frozen them, or refuses. Whoever reaps the embedder's children reaps them. */
 static void abandon(struct systrap_platform *sp)
 {
-    while (!list_empty(&sp->watched)) {
-        struct systrap_subprocess *subprocess = container_of(sp->watched.next, struct systrap_subprocess, watched);
+    while (!list_empty(&sp->kept)) {
+        struct systrap_subprocess *subprocess = container_of(sp->kept.next, struct systrap_subprocess, kept);
 
         forget(sp, subprocess);
         subprocess_release(&subprocess->base);
@@ -205,12 +205,12 @@ int keeper_watch(struct systrap_subprocess *subprocess)
     int fd = child_open(subprocess);
     int err = fd < 0 ? fd : 0;
 
-    pthread_mutex_lock(&sp->watch_lock);
+    pthread_mutex_lock(&sp->keeper_lock);
     subprocess->pidfd = fd < 0 ? -1 : fd;
-    list_add_last(&sp->watched, &subprocess->watched);
-    if (!err && epoll_ctl(sp->watch, EPOLL_CTL_ADD, fd, &event))
+    list_add_last(&sp->kept, &subprocess->kept);
+    if (!err && epoll_ctl(sp->keeper_epoll, EPOLL_CTL_ADD, fd, &event))
         err = -errno;
-    pthread_mutex_unlock(&sp->watch_lock);
+    pthread_mutex_unlock(&sp->keeper_lock);
     return err;
 }
 
@@ -218,9 +218,9 @@ static bool is_known(const struct systrap_platform *sp, pid_t pid)
 {
     const struct list *node;
 
-    list_for_each(node, &sp->watched)
+    list_for_each(node, &sp->kept)
     {
-        if (atomic_load(&container_of(node, struct systrap_subprocess, watched)->child) == pid)
+        if (atomic_load(&container_of(node, struct systrap_subprocess, kept)->child) == pid)
             return true;
     }
     return false;
@@ -238,10 +238,10 @@ static void reap_stranger(struct systrap_platform *sp, const struct systrap_subp
     bool done;
 
     for (;;) {
-        pthread_mutex_lock(&sp->watch_lock);
+        pthread_mutex_lock(&sp->keeper_lock);
         /* Without the template nobody holds the group's number. */
         done = !is_known(sp, sp->group) || is_known(sp, pid) || child_reap_stranger(pid, sp->group);
-        pthread_mutex_unlock(&sp->watch_lock);
+        pthread_mutex_unlock(&sp->keeper_lock);
         if (done || clock_monotonic_ns() >= until)
             return;
         clock_pause(STRANGER_PAUSE);
@@ -257,14 +257,14 @@ bool keeper_bury(struct systrap_subprocess *subprocess)
 
     if (ended && subprocess->lost_child)
         reap_stranger(sp, subprocess);
-    pthread_mutex_lock(&sp->watch_lock);
+    pthread_mutex_lock(&sp->keeper_lock);
     /* The keeper may have seen in the meantime what this thread waited for in vain. */
     ended = ended || child_look(subprocess, &reason, &status) != CHILD_LIVES;
     if (ended)
         bury(sp, subprocess);
     else
         subprocess->left_behind = true;
-    pthread_mutex_unlock(&sp->watch_lock);
+    pthread_mutex_unlock(&sp->keeper_lock);
     return ended;
 }
 
@@ -272,7 +272,7 @@ void keeper_forget(struct systrap_subprocess *subprocess)
 {
     struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
 
-    pthread_mutex_lock(&sp->watch_lock);
+    pthread_mutex_lock(&sp->keeper_lock);
     forget(sp, subprocess);
-    pthread_mutex_unlock(&sp->watch_lock);
+    pthread_mutex_unlock(&sp->keeper_lock);
 }

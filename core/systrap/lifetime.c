@@ -23,7 +23,7 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **
     subprocess->pidfd = -1;
     subprocess->file = -1;
     subprocess->window_file = -1;
-    list_init(&subprocess->watched);
+    list_init(&subprocess->kept);
     err = stub_memory_create(subprocess, call);
     if (err)
         return err;

@@ -10,7 +10,7 @@
 #include "core/systrap/shared_words.h"
 #include "core/systrap/systrap_run.h"
 
-#define ROUNDS_MAX 16 /* of a context that leaves nothing, for one look at it */
+#define PASSES_MAX 16 /* of a context that leaves nothing, for one look at it */
 
 static void put_event(struct sink *sink, const struct tg_event *event)
 {
@@ -81,10 +81,10 @@ void systrap_queue_take_ready(struct systrap_queue *queue, size_t max, struct si
 
 /*
  * The caller has the context. With the lock, under which others claim: neither
- * they nor a death, after which somebody sweeps, come between the look and what
+ * they nor a death, after which somebody scans, come between the look and what
  * follows from it. True: its subprocess has died, or look is set and it has left
  * something, and it stays the caller's. False: it is in flight, and nothing of
- * the caller's; what it has left without a look is for a sweep to find.
+ * the caller's; what it has left without a look is for a scan to find.
  */
 static bool keep(struct systrap_context *context, bool look)
 {
@@ -102,7 +102,7 @@ bool systrap_queue_take_off(struct systrap_context *context)
 {
     uint32_t flight = STARTING;
 
-    /* Death is looked at first: who sweeps after it finds the context in flight, or leaves a note. Pairs with claim().
+    /* Death is looked at first: who scans after it finds the context in flight, or leaves a note. Pairs with claim().
      */
     if (!subprocess_is_dead(&context->bound->base) &&
         atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
@@ -130,11 +130,11 @@ static void run_again(struct systrap_context *context)
 /*
  * What the context has left is an event. False: it runs on, and is nobody's to
  * deliver. A guest can leave what is no event as often as somebody looks; then
- * it has to wait for the next sweep.
+ * it has to wait for the next scan.
  */
 static bool collect_or_run(struct systrap_context *context, struct tg_event *event)
 {
-    for (unsigned int round = 1;; round++) {
+    for (unsigned int pass = 1;; pass++) {
         if (!systrap_queue_is_down(context))
             return false;
         if (!systrap_left_something(context)) {
@@ -144,7 +144,7 @@ static bool collect_or_run(struct systrap_context *context, struct tg_event *eve
         if (systrap_collect(context, event))
             return true;
         run_again(context);
-        if (!(round < ROUNDS_MAX ? systrap_queue_take_off(context) : keep(context, false)))
+        if (!(pass < PASSES_MAX ? systrap_queue_take_off(context) : keep(context, false)))
             return false;
     }
 }
@@ -226,7 +226,7 @@ static size_t drain(struct systrap_subprocess *subprocess, struct systrap_contex
     return n;
 }
 
-size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
+size_t systrap_queue_scan(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
 {
     bool dead = subprocess_is_dead(&subprocess->base);
     size_t n = 0;
@@ -256,7 +256,7 @@ static void collect_seat(struct systrap_queue *queue, struct queue_seat *seat, s
     size_t n = drain(seat->subprocess, contexts, max);
 
     if (subprocess_is_dead(&seat->subprocess->base))
-        n += systrap_queue_sweep(seat->subprocess, contexts + n, max - n);
+        n += systrap_queue_scan(seat->subprocess, contexts + n, max - n);
     for (size_t i = 0; i < n; i++)
         systrap_queue_deliver(contexts[i], queue, sink);
 }
@@ -326,7 +326,7 @@ void systrap_queue_collect_unnamed(struct systrap_queue *queue)
     struct systrap_context *contexts[DRAIN_MAX];
 
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
-        size_t n = systrap_seat_runs(seat) ? systrap_queue_sweep(seat->subprocess, contexts, DRAIN_MAX) : 0;
+        size_t n = systrap_seat_runs(seat) ? systrap_queue_scan(seat->subprocess, contexts, DRAIN_MAX) : 0;
 
         for (size_t i = 0; i < n; i++) {
             struct sink nowhere = {.left = 0};
@@ -342,7 +342,7 @@ void systrap_queue_subprocess_dead(struct systrap_subprocess *subprocess)
     size_t n;
 
     /* Their DEAD events wait in their queues; nothing of them needs the subprocess any more. */
-    while ((n = systrap_queue_sweep(subprocess, contexts, DRAIN_MAX)) != 0) {
+    while ((n = systrap_queue_scan(subprocess, contexts, DRAIN_MAX)) != 0) {
         for (size_t i = 0; i < n; i++) {
             systrap_lost(contexts[i], &contexts[i]->event);
             subprocess_leave(&subprocess->base);

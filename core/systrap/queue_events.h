@@ -31,7 +31,7 @@ void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue
  * Claims what is in flight in a dead subprocess, and what has left an event
  * that a spoilt ring does not name. How many.
  */
-size_t systrap_queue_sweep(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max);
+size_t systrap_queue_scan(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max);
 /*
  * By the collecting thread: what rings name, and what is ready. Each seat has a
  * share of the room, and what others leave of theirs; where there is not room

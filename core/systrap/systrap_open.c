@@ -64,7 +64,7 @@ static uint32_t pauses_for(int64_t ns)
 {
     int64_t best = INT64_MAX;
 
-    for (int round = 0; round < 3; round++) {
+    for (int pass = 0; pass < 3; pass++) {
         int64_t start = clock_monotonic_ns();
         int64_t took;
 
@@ -100,14 +100,14 @@ static struct systrap_platform *new_platform(void)
     if (!sp)
         return NULL;
     atomic_store(&sp->next_id, 1);
-    pthread_mutex_init(&sp->watch_lock, NULL);
-    list_init(&sp->watched);
+    pthread_mutex_init(&sp->keeper_lock, NULL);
+    list_init(&sp->kept);
     return sp;
 }
 
 static void free_platform(struct systrap_platform *sp)
 {
-    pthread_mutex_destroy(&sp->watch_lock);
+    pthread_mutex_destroy(&sp->keeper_lock);
     free(sp->fp_initial);
     free(sp);
 }

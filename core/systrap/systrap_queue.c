@@ -109,10 +109,10 @@ static void set_aside(struct systrap_context *context)
 }
 
 /* Those of the queue are set aside, others' events go where they belong. How many there were. */
-static size_t sweep_aside(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
+static size_t scan_aside(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
     struct systrap_context *contexts[DRAIN_MAX];
-    size_t n = systrap_queue_sweep(subprocess, contexts, DRAIN_MAX);
+    size_t n = systrap_queue_scan(subprocess, contexts, DRAIN_MAX);
 
     for (size_t i = 0; i < n; i++) {
         struct sink nowhere = {.left = 0};
@@ -152,7 +152,7 @@ static void stop_seat(struct systrap_queue *queue, struct queue_seat *seat)
         pthread_mutex_lock(&subprocess->lock);
         kick_running(queue, subprocess);
         pthread_mutex_unlock(&subprocess->lock);
-        n = sweep_aside(queue, subprocess) + discard_ready(queue);
+        n = scan_aside(queue, subprocess) + discard_ready(queue);
         if (watchdog_waits_in_vain(subprocess, &wait, WATCHDOG_TEARDOWN))
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
         if (n == 0) {

@@ -168,9 +168,9 @@ bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int
         return false;
     }
     if (!found) {
-        const int64_t sweep_at = queue->upkeep.sweep_at;
+        const int64_t scan_at = queue->upkeep.scan_at;
 
-        sleep_until(queue, systrap_seats_any_running(queue) && sweep_at < until ? sweep_at : until);
+        sleep_until(queue, systrap_seats_any_running(queue) && scan_at < until ? scan_at : until);
         systrap_queue_collect(queue, sink);
     }
     return true;

@@ -97,7 +97,7 @@ __attribute__((noreturn)) static void stub_process(const struct stub_setup *setu
     const struct systrap_platform *sp = systrap_platform(setup->platform);
 
     if (!stub_setup_run(setup))
-        tgi_arch_systrap->enter(sp->region, sp->template->file, setup->platform->owner);
+        tgi_arch_systrap->enter(sp->region, sp->template->file, setup->platform->embedder);
     for (;;)
         syscall(SYS_exit_group, 1);
 }

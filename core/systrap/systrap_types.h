@@ -9,7 +9,7 @@
  *
  * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
  * systrap_subprocess.order_lock, systrap_patches.lock,
- * systrap_platform.watch_lock, systrap_subprocess.lock. mapping_table.lock is
+ * systrap_platform.keeper_lock, systrap_subprocess.lock. mapping_table.lock is
  * held while nothing else is locked.
  *
  * Over the fields of a struct stands the rule that guards them; what differs
@@ -62,9 +62,9 @@ struct systrap_subprocess {
     /* Each has its own rule. */
     bool kill_refused; /* as base.death_reason: by the host */
     bool lost_child;   /* order_lock, or whoever buries it: it died while it made another one */
-    bool left_behind;  /* watch_lock: destroyed, and its process has not ended yet: the keeper's */
+    bool left_behind;  /* keeper_lock: destroyed, and its process has not ended yet: the keeper's */
     int file;          /* never changes: memory of the stub; its offset is the syscall thread's answer */
-    /* Changed with watch_lock. Read without by who makes it SUBPROCESS_DEAD and by who buries it: it is closed after.
+    /* Changed with keeper_lock. Read without by who makes it SUBPROCESS_DEAD and by who buries it: it is closed after.
      */
     int pidfd;
     uint8_t *memory; /* never changes: the whole file, with room for all slots; beyond its size nobody may touch it */
@@ -73,11 +73,11 @@ struct systrap_subprocess {
     int window_file;
     uint8_t *window;
 
-    /* watch_lock */
-    struct list watched; /* systrap_platform.watched */
+    /* keeper_lock */
+    struct list kept; /* systrap_platform.kept */
 
     /* order_lock; before the handle is there, its maker, who has the mother's. */
-    pthread_mutex_t order_lock; /* one batch at a time; recursive, for reading memory before it is changed */
+    pthread_mutex_t order_lock; /* one order at a time; recursive, for reading memory before it is changed */
     uint32_t sequence;
 
     /* These have rules of their own. */
@@ -184,12 +184,12 @@ struct systrap_platform {
     pthread_t keeper;
     bool keeper_runs;
     _Atomic bool stopping; /* read by the keeper */
-    int watch;             /* never changes while the keeper runs: epoll */
+    int keeper_epoll;      /* never changes while the keeper runs */
     int stop;              /* the same: eventfd */
 
-    /* watch_lock: also pidfd and left_behind of those in the list */
-    pthread_mutex_t watch_lock;
-    struct list watched;
+    /* keeper_lock: also pidfd and left_behind of those in the list */
+    pthread_mutex_t keeper_lock;
+    struct list kept;
 
     /* Never changes once the platform is open. */
     uint64_t tick_ns; /* statistics.c: how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */

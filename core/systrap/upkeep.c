@@ -12,9 +12,9 @@
 #include "core/systrap/watchdog.h"
 
 #define WORKERS_NS (NS_PER_SECOND / 100)
-/* As many rounds cost less than the clock; if they took longer than that each is long enough to read it. */
-#define ROUNDS     16
-#define ROUNDS_NS  (NS_PER_SECOND / 1000)
+/* As many passes cost less than the clock; if they took longer than that each is long enough to read it. */
+#define PASSES     16
+#define PASSES_NS  (NS_PER_SECOND / 1000)
 
 int64_t systrap_queue_find_workers(struct systrap_queue *queue, int64_t until_ns)
 {
@@ -34,13 +34,13 @@ void systrap_queue_upkeep(struct systrap_queue *queue, int64_t now)
         systrap_queue_find_workers(queue, INT64_MAX);
         upkeep->workers_at = now + WORKERS_NS;
     }
-    if (upkeep->sweep_at && now < upkeep->sweep_at)
+    if (upkeep->scan_at && now < upkeep->scan_at)
         return;
-    if (upkeep->sweep_at) {
+    if (upkeep->scan_at) {
         systrap_queue_collect_unnamed(queue);
         systrap_seats_watch(queue, now);
     }
-    upkeep->sweep_at = now + WATCHDOG_ROUND_NS;
+    upkeep->scan_at = now + WATCHDOG_ROUND_NS;
 }
 
 void systrap_queue_upkeep_at_times(struct systrap_queue *queue)
@@ -48,12 +48,12 @@ void systrap_queue_upkeep_at_times(struct systrap_queue *queue)
     struct systrap_upkeep *upkeep = &queue->upkeep;
     int64_t now;
 
-    if (upkeep->rounds) {
-        upkeep->rounds--;
+    if (upkeep->passes) {
+        upkeep->passes--;
         return;
     }
     now = clock_monotonic_ns();
-    upkeep->rounds = now - upkeep->read_at < ROUNDS_NS ? ROUNDS : 0;
+    upkeep->passes = now - upkeep->read_at < PASSES_NS ? PASSES : 0;
     upkeep->read_at = now;
     systrap_queue_upkeep(queue, now);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * A queued context starts, and leaves an event or loses its subprocess before whoever started it has let it off: it is
- * delivered, and once. No sweep by the clock comes to help.
+ * delivered, and once. No scan by the clock comes to help.
  *
  * models core/systrap/systrap_run.c: systrap_start hand_over
- * models core/systrap/queue_events.c: systrap_queue_take_off keep claim claim_number drain systrap_queue_sweep
+ * models core/systrap/queue_events.c: systrap_queue_take_off keep claim claim_number drain systrap_queue_scan
  * models core/systrap/death.c: systrap_subprocess_die
  */
 #define ACTORS        3
@@ -144,7 +144,7 @@ over:
     end_once()
 }
 
-/* Whoever makes it die, and then whoever sweeps. */
+/* Whoever makes it die, and then whoever scans. */
 active proctype killer()
 {
     short flight;

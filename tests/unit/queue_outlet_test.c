@@ -113,7 +113,7 @@ static int begin(void **state)
     world.ops.queue_hand_out = hand_out;
     world.ops.queue_wait = wait_and_ask;
     world.platform.ops = &world.ops;
-    world.platform.owner = getpid();
+    world.platform.embedder = getpid();
     world.platform.opener = &opener;
     world.queue.platform = &world.platform;
     world.next = fcntl(STDERR_FILENO, F_DUPFD, 3);

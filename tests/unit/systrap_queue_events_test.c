@@ -221,7 +221,7 @@ static void what_never_rests_keeps_nobody(void **state)
     assert_int_equal(world.left, 0);
     assert_int_equal(atomic_load(&world.context.flight), IN_FLIGHT);
     /* It is not forgotten. */
-    assert_int_equal(systrap_queue_sweep(&world.subprocess, found, 1), 1);
+    assert_int_equal(systrap_queue_scan(&world.subprocess, found, 1), 1);
     assert_ptr_equal(found[0], &world.context);
 }
 
