@@ -25,7 +25,7 @@ _Static_assert(offsetof(tg_probe, remedy) == 272, "tg_probe.remedy");
 _Static_assert(sizeof(tg_range) == 16, "tg_range");
 _Static_assert(offsetof(tg_range, start) == 0, "tg_range.start");
 _Static_assert(offsetof(tg_range, end) == 8, "tg_range.end");
-_Static_assert(sizeof(tg_info) == 128, "tg_info");
+_Static_assert(sizeof(tg_info) == 136, "tg_info");
 _Static_assert(offsetof(tg_info, size) == 0, "tg_info.size");
 _Static_assert(offsetof(tg_info, backend) == 4, "tg_info.backend");
 _Static_assert(offsetof(tg_info, arch) == 8, "tg_info.arch");
@@ -38,6 +38,7 @@ _Static_assert(offsetof(tg_info, reserved_count) == 48, "tg_info.reserved_count"
 _Static_assert(offsetof(tg_info, pad) == 52, "tg_info.pad");
 _Static_assert(offsetof(tg_info, reserved) == 56, "tg_info.reserved");
 _Static_assert(offsetof(tg_info, user_end_min) == 120, "tg_info.user_end_min");
+_Static_assert(offsetof(tg_info, vdso) == 128, "tg_info.vdso");
 _Static_assert(sizeof(tg_stats) == 1120, "tg_stats");
 _Static_assert(offsetof(tg_stats, size) == 0, "tg_stats.size");
 _Static_assert(offsetof(tg_stats, pad) == 4, "tg_stats.pad");

@@ -11,7 +11,8 @@
 #include "core/no_cancel.h"
 
 #define OPEN_FLAGS_ALL                                                                                                 \
-    (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT | TG_OPEN_LATENCY)
+    (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT | TG_OPEN_LATENCY |            \
+     TG_OPEN_VDSO)
 
 #define TEXT_OF(number) TEXT(number)
 #define TEXT(number)    #number

@@ -9,6 +9,7 @@
 
 #include "core/backend.h"
 #include "core/lowest_address.h"
+#include "core/stub_vdso.h"
 #include "core/trial.h"
 
 static _Atomic uint64_t next_platform_id = 1;
@@ -76,6 +77,12 @@ static int check_architecture(const struct backend_ops *ops, uint64_t flags, str
     return 0;
 }
 
+/* Where the clock that it reads traps, its functions would too. */
+static bool wants_vdso(uint64_t flags)
+{
+    return flags & TG_OPEN_VDSO && !(flags & TG_OPEN_TRAP_TSC);
+}
+
 static int open_backend(const struct backend_ops *ops, const struct tg_platform_options *options,
                         struct open_report *report, struct tg_platform **out)
 {
@@ -92,6 +99,7 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     platform->ops = ops;
     platform->id = atomic_fetch_add(&next_platform_id, 1);
     platform->measures_latency = options->flags & TG_OPEN_LATENCY;
+    platform->host_vdso = wants_vdso(options->flags) ? stub_vdso_of_host() : 0;
     pthread_mutex_init(&platform->lock, NULL);
     list_init(&platform->subprocesses);
     list_init(&platform->contexts);

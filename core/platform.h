@@ -23,6 +23,7 @@ struct tg_platform {
     uint64_t id;    /* never used again, so that a stale pointer cannot pass for this one */
     pid_t embedder; /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
+    uint64_t host_vdso;     /* where this process has the vDSO that guests are to get; 0: they get none */
     bool measures_latency;  /* TG_OPEN_LATENCY */
     const uint32_t *opener; /* not 0; a page that a process forked from the opener's finds wiped */
     bool wipes_opener;      /* the host said that it does that */

@@ -9,6 +9,7 @@
 
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
+#include "core/stub_vdso.h"
 
 enum setup_step {
     STEP_NONE,
@@ -21,6 +22,7 @@ enum setup_step {
     STEP_PROTECT,
     STEP_HANDLERS,
     STEP_SLEEP,
+    STEP_VDSO,
     STEP_TRAP_CPUID,
     STEP_TRAP_TSC,
     STEP_NO_NEW_PRIVS,
@@ -40,6 +42,7 @@ static const struct {
     [STEP_PROTECT] = {"protect the stub", "mprotect(2)"},
     [STEP_HANDLERS] = {"install the stub's signal handlers", "rt_sigaction(2)"},
     [STEP_SLEEP] = {"let a stub sleep", "ppoll(2)"},
+    [STEP_VDSO] = {"give guests a vDSO", "madvise(2), mprotect(2), mremap(2) or mmap(2)"},
     [STEP_TRAP_CPUID] = {"trap CPUID", "the trap"},
     [STEP_TRAP_TSC] = {"trap RDTSC", "the trap"},
     [STEP_NO_NEW_PRIVS] = {"give up new privileges", "prctl(PR_SET_NO_NEW_PRIVS)"},
@@ -49,6 +52,7 @@ static const struct {
 struct stub_setup_report {
     _Atomic int step; /* where it failed */
     _Atomic int err;
+    _Atomic uint64_t vdso; /* where guests have it; 0: nowhere */
 };
 
 /* ---- in the new process: no locks, no allocation, nothing but system calls ---- */
@@ -77,6 +81,27 @@ static int set_traps(const struct stub_setup *setup)
     return 0;
 }
 
+/* It has its place in every stub, so that there is one layout; nobody changes it from here on. */
+static int give_vdso(const struct stub_setup *setup)
+{
+    const uint64_t page = setup->platform->info.page_size;
+    const uint64_t room = setup->vdso_room(setup->platform);
+    uint64_t moved = 0;
+    int err = 0;
+
+    if (setup->platform->host_vdso) {
+        /* A filter that kills for one of these calls leaves nobody to say so. */
+        fail(setup, STEP_VDSO, -EPERM);
+        err = stub_vdso_move(setup->platform->host_vdso, room, page, &moved);
+        atomic_store(&setup->report->step, STEP_NONE);
+    }
+    if (err)
+        return fail(setup, STEP_VDSO, err);
+    stub_process_seal(room, room + STUB_VDSO_PAGES * page);
+    atomic_store(&setup->report->vdso, moved);
+    return 0;
+}
+
 static int make_room(const struct stub_setup *setup)
 {
     int err;
@@ -89,7 +114,7 @@ static int make_room(const struct stub_setup *setup)
         return fail(setup, STEP_HANDLERS, err);
     if (setup->try_sleep && (err = setup->try_sleep(setup->platform)))
         return fail(setup, STEP_SLEEP, err);
-    return 0;
+    return give_vdso(setup);
 }
 
 static int give_up_rights(const struct stub_setup *setup)
@@ -139,6 +164,12 @@ int stub_setup_open(struct stub_setup *setup, struct open_report *report)
 void stub_setup_reset(const struct stub_setup *setup)
 {
     atomic_store(&setup->report->step, STEP_NONE);
+    atomic_store(&setup->report->vdso, 0);
+}
+
+void stub_setup_learn(const struct stub_setup *setup)
+{
+    setup->platform->info.vdso = atomic_load(&setup->report->vdso);
 }
 
 void stub_setup_close(struct stub_setup *setup)

@@ -8,11 +8,19 @@
 #define CALLS_MAX 2000 /* a sealed range takes about a hundred */
 
 struct sweep {
-    struct tg_info *info;
+    struct tg_platform *platform;
     sweep_call *unmap;
     void *arg;
     unsigned int calls;
+    unsigned int vdso_pages; /* that are sealed: of its code the first, of its data the last */
 };
+
+static void note_vdso(struct sweep *sweep, uint64_t page)
+{
+    const struct tg_platform *platform = sweep->platform;
+
+    sweep->vdso_pages += page == platform->host_vdso || page + platform->info.page_size == platform->host_vdso;
+}
 
 /* Neighbours become one range. */
 static int keep(struct tg_info *info, uint64_t page)
@@ -35,7 +43,7 @@ static int keep(struct tg_info *info, uint64_t page)
 /* From below: the kept pages come in their order. */
 static int sweep_range(struct sweep *sweep, uint64_t start, uint64_t end)
 {
-    const uint64_t page = sweep->info->page_size;
+    const uint64_t page = sweep->platform->info.page_size;
     uint64_t middle = (start + (end - start) / 2) & ~(page - 1);
     int err;
 
@@ -44,18 +52,27 @@ static int sweep_range(struct sweep *sweep, uint64_t start, uint64_t end)
     if (++sweep->calls > CALLS_MAX)
         return -EPERM;
     err = sweep->unmap(sweep->arg, start, end);
-    if (err != -EPERM)
+    /* EINVAL: a mapping of the kernel's goes as a whole, and beside it something is sealed. */
+    if (err != -EPERM && err != -EINVAL)
         return err;
-    if (end - start == page)
-        return keep(sweep->info, start);
+    if (end - start == page) {
+        if (err == -EPERM)
+            note_vdso(sweep, start);
+        return keep(&sweep->platform->info, start);
+    }
     err = sweep_range(sweep, start, middle);
     return err ? err : sweep_range(sweep, middle, end);
 }
 
 int sweep_all(struct tg_platform *platform, uint64_t start, uint64_t end, sweep_call *unmap, void *arg)
 {
-    struct sweep sweep = {.info = &platform->info, .unmap = unmap, .arg = arg};
+    struct sweep sweep = {.platform = platform, .unmap = unmap, .arg = arg};
     int err = sweep_range(&sweep, 0, start);
 
-    return err ? err : sweep_range(&sweep, end, tgi_arch.user_end);
+    if (!err)
+        err = sweep_range(&sweep, end, tgi_arch.user_end);
+    /* It was sealed and could not be moved, so it is there for every guest anyway. */
+    if (!err && sweep.vdso_pages == 2)
+        platform->info.vdso = platform->host_vdso;
+    return err;
 }

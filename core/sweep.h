@@ -17,7 +17,7 @@ typedef int sweep_call(void *arg, uint64_t start, uint64_t end);
 
 /*
  * All of user space outside of the stub's own [start, end). What stays is
- * added to the reserved ranges of tg_info. 0 or -errno; -EPERM: too much of
+ * added to the reserved ranges of tg_info, or is the vDSO that it tells of. 0 or -errno; -EPERM: too much of
  * it, or munmap(2) is refused altogether.
  */
 int sweep_all(struct tg_platform *platform, uint64_t start, uint64_t end, sweep_call *unmap, void *arg);

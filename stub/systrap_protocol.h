@@ -11,6 +11,7 @@
  *   text        the blob: read and execute
  *   orders      what the syscall thread is to do: read only for the stub
  *   config      numbers that never change, the workers' filter: read only
+ *   vDSO        the host's, where the embedder wants guests to have it: no memory of the file's
  *   table       pointers to trampolines: read only, not here but at the bottom of the
  *               address space, where an absolute jump reaches it
  *   trampolines of patched system calls: read and execute
@@ -28,6 +29,7 @@
 #define SYSTRAP_ORDERS       0x10000
 #define SYSTRAP_CONFIG       0x11000
 #define SYSTRAP_READONLY_END 0x14000
+#define SYSTRAP_VDSO         0x80000
 #define SYSTRAP_TABLE        0x100000
 #define SYSTRAP_TRAMPOLINES  0x200000
 #define SYSTRAP_TRAMPOLINE   128 /* bytes of each */

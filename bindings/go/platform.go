@@ -47,6 +47,7 @@ const (
 	OpenNoPatching  OpenFlags = C.TG_OPEN_NO_PATCHING  // systrap: never write into guest code
 	OpenNoPlacement OpenFlags = C.TG_OPEN_NO_PLACEMENT // leave the placing of stub threads on processors to the kernel
 	OpenLatency     OpenFlags = C.TG_OPEN_LATENCY      // measure how long switches and their handoffs take
+	OpenVDSO        OpenFlags = C.TG_OPEN_VDSO         // guests get the host's vDSO (see Info.VDSO)
 )
 
 // Options say how a platform is opened. The zero value is right for most programs.
@@ -88,6 +89,8 @@ type Info struct {
 	// What User.End is at least, in every platform of either backend. From 1 MiB to there nothing is ever reserved: a
 	// layout of addresses that has to fit into other platforms too stays in there.
 	UserEndMin uint64
+	// With OpenVDSO: its address in every subprocess, for AT_SYSINFO_EHDR; 0 where the host does not have it moved.
+	VDSO uint64
 }
 
 // The indices of Stats.PatchRefusals: why a system call site is left as it is.
@@ -283,6 +286,7 @@ func (p *Platform) Info() (Info, error) {
 		FPStateSize:  int(info.fpstate_size),
 		Capabilities: Capabilities(info.capabilities),
 		Reserved:     reserved,
+		VDSO:         uint64(info.vdso),
 	}, nil
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * The template: the first stub process of a platform. It is a copy of the
- * embedder that throws away everything but the stub's two mappings before it
+ * embedder that throws away everything but the stub's own memory before it
  * does anything else; subprocesses are copies of it, so making one costs
  * nothing that depends on the embedder's size, and filters that the embedder
  * loads later do not reach them.
@@ -32,6 +32,7 @@
 #include "core/quiet_thread.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
+#include "core/stub_vdso.h"
 #include "core/subprocess_life.h"
 
 #define PLACE_TRIES  32
@@ -66,9 +67,11 @@ static int protect_stub(const struct tg_platform *platform)
     int err = stub_process_protect(pp->stub_start, pp->batch, PROT_READ | PROT_EXEC);
 
     if (!err)
-        err = stub_process_protect(pp->batch, pp->stub_end, PROT_READ);
+        err = stub_process_protect(pp->batch, pp->vdso_room, PROT_READ);
     if (!err)
-        stub_process_seal(pp->stub_start, pp->stub_end);
+        err = stub_process_protect(pp->vdso_room, pp->stub_end, PROT_NONE);
+    if (!err)
+        stub_process_seal(pp->stub_start, pp->vdso_room);
     return err;
 }
 
@@ -79,6 +82,11 @@ static int try_sleep(const struct tg_platform *platform)
 
     (void)platform;
     return syscall(SYS_ppoll, NULL, 0, &no_time, NULL, 0) < 0 ? -errno : 0;
+}
+
+static uint64_t vdso_room(const struct tg_platform *platform)
+{
+    return ptrace_platform(platform)->vdso_room;
 }
 
 __attribute__((noreturn)) static void stub_process(const struct stub_setup *setup)
@@ -139,14 +147,16 @@ static int choose_place(struct tg_platform *platform)
     struct ptrace_platform *pp = ptrace_platform(platform);
     uint64_t page = platform->info.page_size;
     uint64_t text = ((uint64_t)(tgi_arch_ptrace->blob_end - tgi_arch_ptrace->blob) + page - 1) & ~(page - 1);
+    uint64_t vdso = STUB_VDSO_PAGES * page;
     uint64_t random;
     int err = stub_process_random(&random, sizeof(random));
 
     if (err)
         return err;
-    pp->stub_start = tgi_arch.user_end - 2 * page - text - (random % PLACE_WINDOW / page * page);
+    pp->stub_start = tgi_arch.user_end - 2 * page - text - vdso - (random % PLACE_WINDOW / page * page);
     pp->batch = pp->stub_start + text;
-    pp->stub_end = pp->batch + page;
+    pp->vdso_room = pp->batch + page;
+    pp->stub_end = pp->vdso_room + vdso;
     platform->info.user_end = pp->stub_start;
     return 0;
 }
@@ -270,8 +280,10 @@ static int start_at(const struct stub_setup *setup, struct open_report *report)
     if (err) {
         err = tracing_failed(setup, err, report);
         ptrace_template_stop(setup->platform);
+        return err;
     }
-    return err;
+    stub_setup_learn(setup);
+    return 0;
 }
 
 static int start_somewhere(const struct stub_setup *setup, struct open_report *report)
@@ -299,6 +311,7 @@ int ptrace_template_start(struct tg_platform *platform, const struct tg_platform
         .map = map_stub,
         .protect = protect_stub,
         .try_sleep = try_sleep,
+        .vdso_room = vdso_room,
     };
     int err = stub_process_random(&pp->cookie, sizeof(pp->cookie));
 

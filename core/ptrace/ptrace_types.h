@@ -142,6 +142,7 @@ struct ptrace_platform {
     uint64_t cookie;
     uint64_t stub_start;
     uint64_t batch; /* address of the batch page */
+    uint64_t vdso_room;
     uint64_t stub_end;
     struct stub_template template;
     void *fp_initial;

@@ -16,6 +16,7 @@
 #include "core/filter_program.h"
 #include "core/stub_process.h"
 #include "core/stub_setup.h"
+#include "core/stub_vdso.h"
 #include "core/subprocess_life.h"
 #include "core/sweep.h"
 #include "core/systrap/keeper.h"
@@ -30,6 +31,8 @@
 #define PLACE_WINDOW       ((uint64_t)1 << 40) /* how far below the end of user space the region may lie */
 #define KERNEL_SIGSET_SIZE 8
 #define KERNEL_SA_RESTORER 0x04000000
+
+_Static_assert(SYSTRAP_VDSO + STUB_VDSO_PAGES * 0x4000 <= SYSTRAP_TABLE, "the vDSO fits, with pages up to 16 KiB");
 
 /* One try to make the process. */
 struct start {
@@ -71,6 +74,11 @@ static int protect_text(const struct tg_platform *platform)
     if (!err)
         stub_process_seal(sp->region, sp->region + sp->text_size);
     return err;
+}
+
+static uint64_t vdso_room(const struct tg_platform *platform)
+{
+    return systrap_platform(platform)->region + SYSTRAP_VDSO;
 }
 
 /* What a processor raises, and the kick: one handler, on the worker's own stack, all of them blocked meanwhile. */
@@ -221,6 +229,7 @@ static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *
         return open_report_call(report, start_step, "lseek(2)", -errno);
     if (orders_first_answer(sp->template, &answer))
         return start_failed(setup, report);
+    stub_setup_learn(setup);
     err = stub_memory_seal(sp->template);
     return err ? open_report_call(report, "seal the stub's memory", "fcntl(F_ADD_SEALS)", err)
                : sweep(sp->template, report);
@@ -274,6 +283,7 @@ int systrap_template_start(struct tg_platform *platform, const struct tg_platfor
         .map = map_region,
         .protect = protect_text,
         .install_handlers = install_handlers,
+        .vdso_room = vdso_room,
     };
     int err = stub_setup_open(&setup, report);
 

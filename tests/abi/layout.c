@@ -50,6 +50,7 @@ static const struct field fields[] = {
     FIELD(tg_info, pad),
     FIELD(tg_info, reserved),
     FIELD(tg_info, user_end_min),
+    FIELD(tg_info, vdso),
     FIELD(tg_stats, size),
     FIELD(tg_stats, pad),
     FIELD(tg_stats, subprocesses),

@@ -44,6 +44,7 @@ extern const struct test_case queue_running_cases[];
 extern const struct test_case queue_wait_cases[];
 extern const struct test_case switch_cases[];
 extern const struct test_case thread_cases[];
+extern const struct test_case vdso_cases[];
 
 /* x86-64 */
 extern const struct test_case access_cases[];

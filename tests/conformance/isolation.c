@@ -54,9 +54,9 @@ static void check_only_stub_pages(const tg_platform *platform, const tg_subproce
     }
 }
 
-static void only_stub_pages(uint32_t backend)
+static void check_only_stub_pages_with(uint32_t backend, uint64_t flags)
 {
-    tg_platform *platform = open_platform(backend, 0);
+    tg_platform *platform = open_platform(backend, flags);
     tg_subprocess *first = create_subprocess(platform);
     tg_subprocess *second = create_subprocess(platform);
     tg_subprocess *copy = NULL;
@@ -66,6 +66,12 @@ static void only_stub_pages(uint32_t backend)
     CHECK_OK(tg_subprocess_fork(first, &copy));
     check_only_stub_pages(platform, copy);
     tg_platform_close(platform);
+}
+
+static void only_stub_pages(uint32_t backend)
+{
+    check_only_stub_pages_with(backend, 0);
+    check_only_stub_pages_with(backend, TG_OPEN_VDSO);
 }
 
 /* Also after it ran, mapped, and lost everything again. */
@@ -94,7 +100,7 @@ static void embedder_pages_are_not_there(uint32_t backend)
     size_t i;
 
     CHECK(mappings != NULL);
-    guest_open(&guest, backend, GUEST_CODE(read_calls));
+    guest_open_flags(&guest, backend, TG_OPEN_VDSO, GUEST_CODE(read_calls));
     info = platform_info(guest.platform);
     count = proc_mappings(getpid(), mappings, MOST);
     CHECK(count <= MOST);
@@ -140,7 +146,7 @@ static void stub_pages_hold_no_secret(uint32_t backend)
     int memory;
 
     CHECK_SYSTEM(setenv("CONFORMANCE_SECRET", secret, 1));
-    platform = open_platform(backend, 0);
+    platform = open_platform(backend, TG_OPEN_VDSO);
     subprocess = create_subprocess(platform);
     snprintf(path, sizeof(path), "/proc/%d/mem", tg_subprocess_pid(subprocess));
     memory = open(path, O_RDONLY | O_CLOEXEC);

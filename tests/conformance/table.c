@@ -32,6 +32,7 @@ static const struct test_case *const areas[] = {
     queue_lost_cases,
     queue_fair_cases,
     isolation_cases,
+    vdso_cases,
     death_cases,
     process_cases,
     embedder_cases,

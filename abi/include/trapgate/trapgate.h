@@ -117,6 +117,15 @@ TG_API const char *tg_strerror(int err);
 #define TG_OPEN_NO_PLACEMENT 0x8
 /* Measure how long switches and their handoffs take (tg_stats.*_latency): a few looks at clocks for each. */
 #define TG_OPEN_LATENCY      0x10
+/*
+ * Guests get the host's vDSO, so that clock_gettime(2) and the like need no
+ * event. What it cannot answer it makes a call of, an event like any other.
+ * tg_info.vdso says where it is, or that there is none: with TG_OPEN_TRAP_TSC,
+ * and where the host does not have it moved. A host that seals it (mseal(2))
+ * keeps it where the embedder has it, in every guest, with this flag or without.
+ * Guests then see the host's clocks, and on which processor they run.
+ */
+#define TG_OPEN_VDSO         0x20
 
 typedef struct tg_platform_options {
     uint32_t size;             /* sizeof(tg_platform_options), at least 4 */
@@ -188,6 +197,7 @@ typedef struct tg_info {
      * fit into other platforms too, for snapshots or replay, stays in there.
      */
     uint64_t user_end_min;
+    uint64_t vdso; /* with TG_OPEN_VDSO: its address in every subprocess, for AT_SYSINFO_EHDR; else 0 */
 } tg_info;
 
 /* Facts that do not change while the platform is open. Errors: -EINVAL, -E2BIG. */

@@ -25,6 +25,14 @@ GUEST echo_result
     jmp 1b
 END_GUEST echo_result
 
+GUEST call_function
+    mov %r9, %rbx
+1:  callq *%rbx
+    mov %rax, %rdi
+    CALL
+    jmp 1b
+END_GUEST call_function
+
 GUEST spin
 1:  pause
     jmp 1b

@@ -73,7 +73,7 @@ layout! {
         start 0 8,
         end 8 8,
     }
-    tg_info 128 {
+    tg_info 136 {
         size 0 4,
         backend 4 4,
         arch 8 4,
@@ -86,6 +86,7 @@ layout! {
         pad 52 4,
         reserved 56 64,
         user_end_min 120 8,
+        vdso 128 8,
     }
     tg_stats 1120 {
         size 0 4,

@@ -58,6 +58,8 @@ pub const TG_OPEN_NO_PATCHING: u64 = 0x4;
 pub const TG_OPEN_NO_PLACEMENT: u64 = 0x8;
 /// Measure how long switches take.
 pub const TG_OPEN_LATENCY: u64 = 0x10;
+/// Guests get the host's vDSO: see [`tg_info::vdso`].
+pub const TG_OPEN_VDSO: u64 = 0x20;
 
 /// How to open a platform.
 #[repr(C)]
@@ -153,6 +155,8 @@ pub struct tg_info {
     pub reserved: [tg_range; 4],
     /// What `user_end` is at least, in every platform of either backend.
     pub user_end_min: u64,
+    /// With [`TG_OPEN_VDSO`]: its address in every subprocess, for `AT_SYSINFO_EHDR`; else 0.
+    pub vdso: u64,
 }
 
 /// Index of [`tg_stats::patch_refusals`]: no memory or mapping for the site, or a stub that died meanwhile.

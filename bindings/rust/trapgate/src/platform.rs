@@ -143,6 +143,12 @@ impl Options {
         self.flag(sys::TG_OPEN_LATENCY, on)
     }
 
+    /// Guests get the host's vDSO, and look at clocks without an event: [`Info::vdso`]. They then see the host's clocks,
+    /// and on which processor they run.
+    pub fn vdso(self, on: bool) -> Self {
+        self.flag(sys::TG_OPEN_VDSO, on)
+    }
+
     /// systrap: how long a side spins before it sleeps, 100 ms at most. Zero is the default.
     pub fn spin(mut self, time: Duration) -> Self {
         self.spin_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -203,6 +209,7 @@ impl Platform {
             fpstate_size: raw.fpstate_size as usize,
             capabilities: Capabilities(raw.capabilities),
             reserved: reserved.map(|range| range.start..range.end).collect(),
+            vdso: if raw.vdso == 0 { None } else { Some(raw.vdso) },
         })
     }
 
@@ -248,6 +255,9 @@ pub struct Info {
     pub capabilities: Capabilities,
     /// Inside `user`, never available to guests.
     pub reserved: Vec<Range<u64>>,
+    /// With [`Options::vdso`]: its address in every subprocess, for `AT_SYSINFO_EHDR`, unless the host does not have it
+    /// moved.
+    pub vdso: Option<u64>,
 }
 
 /// What a backend can do on this machine.
