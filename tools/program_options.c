@@ -30,6 +30,7 @@ enum option_code {
     OPTION_STATS,
     OPTION_LATENCY,
     OPTION_NO_PATCHING,
+    OPTION_NO_VDSO,
     OPTION_OUTPUT
 };
 
@@ -42,6 +43,7 @@ static const struct option long_options[] = {
     {"stats", no_argument, NULL, OPTION_STATS},
     {"latency", no_argument, NULL, OPTION_LATENCY},
     {"no-patching", no_argument, NULL, OPTION_NO_PATCHING},
+    {"no-vdso", no_argument, NULL, OPTION_NO_VDSO},
     {"output", required_argument, NULL, OPTION_OUTPUT},
     {NULL, 0, NULL, 0},
 };
@@ -141,6 +143,9 @@ static int apply_option(struct program_options *options, int code, const char *c
     case OPTION_NO_PATCHING:
         options->sandbox.platform_flags |= TG_OPEN_NO_PATCHING;
         return 0;
+    case OPTION_NO_VDSO:
+        options->no_vdso = true;
+        return refuse_foreign_option("no-vdso", extra);
     case OPTION_OUTPUT:
         options->output = optarg;
         return refuse_foreign_option("output", extra);

@@ -12,6 +12,7 @@
 struct program_options {
     struct sandbox_options sandbox;
     bool stats;
+    bool no_vdso;       /* run: clocks are looked at by calls */
     const char *output; /* trace: where the lines go, or NULL */
     char **environment; /* owned: what sandbox.environment points to */
     size_t environment_count;

@@ -12,6 +12,7 @@ static void print_help(void)
            "machine: a small kernel in user space serves all of them. Files are confined to the\n"
            "root folder, and there is no network.\n\n"
            "Options:\n%s"
+           "  --no-vdso        let the program look at clocks by calls, which cost an event each\n"
            "  --stats          print what was served, and how fast, to stderr at the end\n"
            "  --latency        the same, and how long the program's switches and their handoffs took\n"
            "  --help           this text\n\n"
@@ -22,12 +23,14 @@ static void print_help(void)
 
 int command_run(int argc, char **argv)
 {
-    static const char *const extra[] = {"stats", "latency", NULL};
+    static const char *const extra[] = {"stats", "latency", "no-vdso", NULL};
     struct program_options options;
     int status = EXIT_TRAPGATE_FAILED;
 
     switch (program_options_parse(&options, argc, argv, extra)) {
     case PARSE_RUN:
+        if (!options.no_vdso)
+            options.sandbox.platform_flags |= TG_OPEN_VDSO;
         status = program_options_run(&options, options.stats ? stats_table_print : NULL);
         break;
     case PARSE_HELP:

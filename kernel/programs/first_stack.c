@@ -76,6 +76,8 @@ static void fill_aux(struct aux_vector *aux, const struct process *process, cons
     add_aux(aux, AT_PLATFORM, plan->platform);
     if (getauxval(AT_MINSIGSTKSZ))
         add_aux(aux, AT_MINSIGSTKSZ, getauxval(AT_MINSIGSTKSZ));
+    if (process->sandbox->info.vdso)
+        add_aux(aux, AT_SYSINFO_EHDR, process->sandbox->info.vdso);
     add_aux(aux, AT_NULL, 0);
 }
 
