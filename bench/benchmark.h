@@ -54,6 +54,7 @@ extern const struct benchmark_family thread_family;
 extern const struct benchmark_family subprocess_family;
 extern const struct benchmark_family memory_family;
 extern const struct benchmark_family context_copy_family;
+extern const struct benchmark_family vdso_family;
 extern const struct benchmark_family coverage_family;
 extern const struct benchmark_family binding_family;
 

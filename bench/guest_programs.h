@@ -8,15 +8,20 @@
 /* What bench_syscall_loop wants to hear from getppid. */
 #define GETPPID_ANSWER 42
 
+/* How often bench_clock_loop looks at the clock between two calls of getppid. */
+#define LOOKS_AT_ONCE 1000
+
 void bench_syscall_loop(uint64_t unused);
 void bench_fault_loop(uint64_t unused);
 void bench_compute(uint64_t rounds);
+void bench_clock_loop(uint64_t look);
 void bench_injection_site(uint64_t unused);
 void bench_restorer(void);
 
 extern const char bench_syscall_loop_end[];
 extern const char bench_fault_loop_end[];
 extern const char bench_compute_end[];
+extern const char bench_clock_loop_end[];
 extern const char bench_restorer_end[];
 
 #endif

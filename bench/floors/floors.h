@@ -35,6 +35,9 @@ sample_function floor_map_injected;
 sample_function floor_read;
 sample_function floor_write;
 
+/* floors/clock.c: ns for one look at the clock through the vDSO. */
+sample_function floor_clock;
+
 /* floors/handoffs.c: ns for one round trip between two processes through shared memory. */
 sample_function floor_call_spinning; /* on two processors, both sides spin */
 sample_function floor_short_call_spinning;

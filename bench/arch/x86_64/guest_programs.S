@@ -45,6 +45,30 @@ bench_compute:
 bench_compute_end:
         .size   bench_compute, . - bench_compute
 
+/*
+ * Calls clock_gettime(CLOCK_MONOTONIC), the function at the first argument, a
+ * thousand times and then getppid, for ever. Its stack and the time are in the
+ * first page at GUEST_DATA_ADDRESS.
+ */
+        .globl  bench_clock_loop
+        .globl  bench_clock_loop_end
+        .type   bench_clock_loop, @function
+        .p2align 6
+bench_clock_loop:
+        mov     %rdi, %rbx
+        mov     $0x50000f00, %esp
+1:      mov     $1000, %ebp
+2:      mov     $1, %edi
+        mov     $0x50000f80, %esi
+        call    *%rbx
+        dec     %ebp
+        jnz     2b
+        mov     $110, %eax
+        syscall
+        jmp     1b
+bench_clock_loop_end:
+        .size   bench_clock_loop, . - bench_clock_loop
+
 /* Where a bare tracee makes a system call that its tracer wants. */
         .globl  bench_injection_site
         .globl  bench_injection_site_end
