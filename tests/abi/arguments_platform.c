@@ -69,7 +69,7 @@ static void arguments_of_open(struct fixture *fixture)
     const tg_platform_options good = {.size = size, .backend = backend};
     REFUSED_MUTE(fixture, -EINVAL, tg_platform_open(&good, NULL));
     open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = 99});
-    open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = backend, .flags = 0x20});
+    open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = backend, .flags = 0x40});
     open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = backend, .flags = 1ull << 63});
     if (!(fixture->info.capabilities & TG_CAP_TRAP_CPUID))
         open_refused(fixture, -EOPNOTSUPP,
