@@ -9,7 +9,7 @@
 #define GETPPID_ANSWER 42
 
 /* How often bench_clock_loop looks at the clock between two calls of getppid. */
-#define LOOKS_AT_ONCE 1000
+#define LOOKS_AT_ONCE 100000
 
 void bench_syscall_loop(uint64_t unused);
 void bench_fault_loop(uint64_t unused);

@@ -46,7 +46,7 @@ bench_compute_end:
         .size   bench_compute, . - bench_compute
 
 /*
- * Calls clock_gettime(CLOCK_MONOTONIC), the function at the first argument, a
+ * Calls clock_gettime(CLOCK_MONOTONIC), the function at the first argument, a hundred
  * thousand times and then getppid, for ever. Its stack and the time are in the
  * first page at GUEST_DATA_ADDRESS.
  */
@@ -57,7 +57,7 @@ bench_compute_end:
 bench_clock_loop:
         mov     %rdi, %rbx
         mov     $0x50000f00, %esp
-1:      mov     $1000, %ebp
+1:      mov     $100000, %ebp
 2:      mov     $1, %edi
         mov     $0x50000f80, %esi
         call    *%rbx
