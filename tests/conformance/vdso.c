@@ -274,29 +274,39 @@ static bool has_bytes(int memory, uint64_t addr, uint64_t page)
     return bytes[0] || memcmp(bytes, bytes + 1, page - 1) != 0;
 }
 
-/* Of what there can be read around the vDSO. */
-static uint64_t bytes_around(const tg_subprocess *subprocess, uint64_t vdso, uint64_t page)
+/* Of what the host lets others read there. */
+static uint64_t bytes_between(pid_t pid, uint64_t start, uint64_t end, uint64_t page)
 {
-    struct proc_mapping mappings[64];
-    size_t count = proc_mappings(tg_subprocess_pid(subprocess), mappings, ARRAY_SIZE(mappings));
     uint64_t bytes = 0;
     char path[64];
     int memory;
+
+    snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+    memory = open(path, O_RDONLY | O_CLOEXEC);
+    if (memory < 0)
+        SKIP("this host does not let a process read the memory of its child: %m");
+    for (uint64_t addr = start; addr < end; addr += page)
+        bytes += has_bytes(memory, addr, page) ? page : 0;
+    close(memory);
+    return bytes;
+}
+
+/* All of the code is there, and nothing beside code and data. Whether others can read the data differs by kernel. */
+static void check_alone(const struct guest *guest, uint64_t data_size, uint64_t code_size)
+{
+    const pid_t pid = tg_subprocess_pid(guest->subprocess);
+    const uint64_t vdso = platform_info(guest->platform).vdso;
+    const uint64_t around = 16 * guest->page;
+    struct proc_mapping mappings[64];
+    size_t count = proc_mappings(pid, mappings, ARRAY_SIZE(mappings));
 
     CHECK(count > 0 && count <= ARRAY_SIZE(mappings));
     for (size_t i = 0; i < count; i++)
         if (!may_be_there(&mappings[i]))
             check_failed(CHECK_HERE, "0x%llx %s is in a stub", (unsigned long long)mappings[i].start, mappings[i].name);
-    snprintf(path, sizeof(path), "/proc/%d/mem", tg_subprocess_pid(subprocess));
-    memory = open(path, O_RDONLY | O_CLOEXEC);
-    if (memory < 0)
-        SKIP("this host does not let a process read the memory of its child: %m");
-    for (uint64_t i = 0; i < 16; i++)
-        bytes += has_bytes(memory, vdso + i * page, page) ? page : 0;
-    for (uint64_t i = 1; i <= 16; i++)
-        bytes += has_bytes(memory, vdso - i * page, page) ? page : 0;
-    close(memory);
-    return bytes;
+    CHECK_EQ(bytes_between(pid, vdso, vdso + code_size, guest->page), code_size);
+    CHECK_EQ(bytes_between(pid, vdso + code_size, vdso + around, guest->page), 0);
+    CHECK_EQ(bytes_between(pid, vdso - around, vdso - data_size, guest->page), 0);
 }
 
 static void put_neighbours(uint64_t start, uint64_t end, uint64_t page, int file)
@@ -311,7 +321,7 @@ static void put_neighbours(uint64_t start, uint64_t end, uint64_t page, int file
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
-/* What the embedder has beside it stays with the embedder; of the data nothing can be read by others anyway. */
+/* What the embedder has beside it stays with the embedder. */
 static void nothing_else_comes_along(uint32_t backend)
 {
     int file = CHECK_SYSTEM(memfd_create("secret", MFD_CLOEXEC));
@@ -326,11 +336,11 @@ static void nothing_else_comes_along(uint32_t backend)
     if (host_seals_it())
         SKIP("this host seals its vDSO, so it is not moved");
     open_guest(&guest, backend);
-    CHECK_EQ(bytes_around(guest.subprocess, platform_info(guest.platform).vdso, guest.page), end - start);
+    check_alone(&guest, start - data, end - start);
     guest_close(&guest);
     put_neighbours(data, end, guest.page, file);
     open_guest(&guest, backend);
-    CHECK_EQ(bytes_around(guest.subprocess, platform_info(guest.platform).vdso, guest.page), end - start);
+    check_alone(&guest, start - data, end - start);
     check_clock(&guest, guest.context, guest.subprocess);
     guest_close(&guest);
     CHECK_EQ(CHECK_SYSTEM(pread(file, &byte, 1, 0)), 1);
