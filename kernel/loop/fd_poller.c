@@ -2,6 +2,7 @@
 #include "loop/fd_poller.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,7 +22,8 @@ struct watch_list {
 struct fd_poller {
     tg_queue *queue;
     pthread_t thread;
-    int event_fd;
+    int event_fd; /* what wakes the thread */
+    int ring_fd;  /* where that is written to: the same, or a pipe's other end */
     atomic_bool ready;
     atomic_int error;     /* of poll, -errno: the thread has ended; fd_poller_watch() reads it */
     pthread_mutex_t lock; /* of the two below */
@@ -51,7 +53,7 @@ static void signal_thread(struct fd_poller *poller)
     ssize_t written;
 
     do
-        written = write(poller->event_fd, &one, sizeof(one));
+        written = write(poller->ring_fd, &one, sizeof(one));
     while (written < 0 && errno == EINTR);
 }
 
@@ -130,6 +132,28 @@ static int start_thread(struct fd_poller *poller)
     return -err;
 }
 
+/* A pipe does where the host has no eventfd2(2): some container's profiles know only what is older. */
+static int open_descriptors(struct fd_poller *poller)
+{
+    int ends[2];
+
+    poller->event_fd = poller->ring_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (poller->event_fd >= 0)
+        return 0;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return -errno;
+    poller->event_fd = ends[0];
+    poller->ring_fd = ends[1];
+    return 0;
+}
+
+static void close_descriptors(const struct fd_poller *poller)
+{
+    close(poller->event_fd);
+    if (poller->ring_fd != poller->event_fd)
+        close(poller->ring_fd);
+}
+
 int fd_poller_create(tg_queue *queue, struct fd_poller **out)
 {
     struct fd_poller *poller = calloc(1, sizeof(*poller));
@@ -140,16 +164,17 @@ int fd_poller_create(tg_queue *queue, struct fd_poller **out)
         return -ENOMEM;
     poller->queue = queue;
     pthread_mutex_init(&poller->lock, NULL);
-    poller->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    err = poller->event_fd < 0 ? -errno : start_thread(poller);
-    if (err) {
-        if (poller->event_fd >= 0)
-            close(poller->event_fd);
-        free(poller);
-        return err;
+    err = open_descriptors(poller);
+    if (!err) {
+        err = start_thread(poller);
+        if (err)
+            close_descriptors(poller);
     }
-    *out = poller;
-    return 0;
+    if (err)
+        free(poller);
+    else
+        *out = poller;
+    return err;
 }
 
 int fd_poller_watch(struct fd_poller *poller, const struct pollfd *fds, size_t count)
@@ -186,7 +211,7 @@ void fd_poller_destroy(struct fd_poller *poller)
     signal_thread(poller);
     pthread_join(poller->thread, NULL);
     pthread_mutex_destroy(&poller->lock);
-    close(poller->event_fd);
+    close_descriptors(poller);
     free(poller->current.fds);
     free(poller->next.fds);
     free(poller);

@@ -69,7 +69,7 @@ static int open_platform(struct sandbox *sandbox)
     if (err)
         return fail(sandbox, err, "cannot set up the platform: %s", tg_platform_last_error(sandbox->platform));
     err = fd_poller_create(sandbox->queue, &sandbox->poller);
-    return err ? fail(sandbox, err, "cannot watch descriptors: eventfd2(2) or clone3(2): %s", strerror(-err)) : 0;
+    return err ? fail(sandbox, err, "cannot watch descriptors: pipe2(2) or clone3(2): %s", strerror(-err)) : 0;
 }
 
 static int allocate(struct sandbox *sandbox)
