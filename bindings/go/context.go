@@ -294,7 +294,7 @@ func (c *Context) copyMemory(op string, s *Subprocess, copyIn func(done *C.size_
 }
 
 // ReadMemory is Subprocess.ReadMemory for what a call of the context points to, in the subprocess where it ran last or
-// in another: on systrap up to 16 KiB are copied sooner by the thread of the stub that waits for the answer.
+// in another: on systrap up to 4 KiB are copied sooner by the thread of the stub that waits for the answer.
 func (c *Context) ReadMemory(s *Subprocess, addr uint64, buffer []byte) (int, error) {
 	return c.copyMemory("read", s, func(done *C.size_t) C.int {
 		return C.tg_context_read(c.h.ptr, s.h.ptr, C.uint64_t(addr), bytesOf(buffer), C.size_t(len(buffer)), done)

@@ -146,6 +146,7 @@ struct systrap_context {
     int64_t stuck_since;        /* as overdue_since: since when it has been stuck */
 
     uint32_t futile_copies; /* worker_copy.c: in a row, and then also those that were not tried */
+    uint32_t copies;        /* the same: for which there was a choice */
 
     /* While submitted to a queue: */
     struct list of_queue;                /* systrap_queue.lock */
@@ -158,6 +159,21 @@ struct systrap_context {
 };
 
 /* ---- platform ---- */
+
+enum copy_way {
+    COPY_BY_WORKER,
+    COPY_BY_HOST,
+    COPY_WAYS,
+};
+
+#define COPY_SHORT   64 /* bytes */
+#define COPY_MEDIUM  512
+#define COPY_CLASSES 3
+
+/* What copies of guest memory of about the same length have cost; 0: not known yet. */
+struct copy_cost {
+    _Atomic uint32_t ns[COPY_WAYS];
+};
 
 struct systrap_platform {
     /* Never change once the platform is open, but for what says otherwise. */
@@ -179,6 +195,7 @@ struct systrap_platform {
 
     /* Atomic, any thread. */
     _Atomic uint64_t next_id;
+    struct copy_cost copy_costs[COPY_CLASSES]; /* worker_copy.c: the newest of several threads counts */
 
     /* keeper.c: who opens and closes the platform. */
     pthread_t keeper;

@@ -12,10 +12,12 @@
 #include "core/systrap/watchdog.h"
 #include "core/systrap/worker_copy.h"
 
-#define LARGEST       ((size_t)4 * COPY_MAX) /* from there on the host's copies cost less */
-#define LOOKS_MAX     1500                   /* as long as a copy by the host takes, or less */
-#define FUTILE_MAX    4                      /* so many in a row that no worker took up, and only each ... */
-#define RETRY_EACH    32                     /* ... of these is tried */
+#define LOOKS_MAX     1500 /* as long as a copy by the host takes, or less */
+#define FUTILE_MAX    4    /* so many in a row that no worker took up, and only each ... */
+#define RETRY_EACH    32   /* ... of these is tried */
+#define MEASURE_EACH  32   /* copies of a context; every other one of these goes the way that seemed dearer */
+#define COST_WEIGHT   8    /* of what was known so far, less one */
+#define COST_GROWTH   4    /* a time may be so many times as long: whoever had no processor says nothing of the way */
 #define WORKER_BIT(n) (UINT64_C(1) << (n))
 
 _Static_assert(WORKER_COPY + sizeof(struct systrap_copy) <= SYSTRAP_WORKER_SIZE - WORKER_STRUCT_SIZE - 0x1000,
@@ -27,7 +29,7 @@ static bool is_worth_it(const struct systrap_context *context, size_t length)
 {
     const struct tg_context *base = &context->base;
 
-    return length <= LARGEST && base->in_syscall && base->syscall.flags & TG_FLAG_PATCHED &&
+    return length <= COPY_MAX && base->in_syscall && base->syscall.flags & TG_FLAG_PATCHED &&
            systrap_platform(base->platform)->spin_ns && SHARED_LOAD(context->slot->state) == SLOT_HELD;
 }
 
@@ -98,6 +100,44 @@ static size_t ask(struct systrap_context *context, struct systrap_copy *copy, bo
     return length - left;
 }
 
+/* ---- which way ---- */
+
+static struct copy_cost *cost_of(const struct systrap_context *context, size_t length)
+{
+    struct copy_cost *costs = systrap_platform(context->base.platform)->copy_costs;
+
+    return &costs[length <= COPY_SHORT ? 0 : length <= COPY_MEDIUM ? 1 : 2];
+}
+
+/* Machines differ by a factor of three in what a cache line costs, and in what a copy by the host does. */
+static enum copy_way choose_way(struct systrap_context *context, const struct copy_cost *cost, bool *measured)
+{
+    const uint32_t turn = context->copies++;
+    const uint32_t worker_ns = atomic_load_explicit(&cost->ns[COPY_BY_WORKER], memory_order_relaxed);
+    const uint32_t host_ns = atomic_load_explicit(&cost->ns[COPY_BY_HOST], memory_order_relaxed);
+    const bool host_is_better = host_ns && host_ns < worker_ns;
+
+    *measured = turn % MEASURE_EACH == 0;
+    if (turn % (2 * MEASURE_EACH) == MEASURE_EACH)
+        return host_is_better ? COPY_BY_WORKER : COPY_BY_HOST;
+    return host_is_better ? COPY_BY_HOST : COPY_BY_WORKER;
+}
+
+/* Other threads may note theirs: one of the two is lost, which does no harm. */
+static void note_cost(struct copy_cost *cost, enum copy_way way, int64_t ns)
+{
+    const int64_t known = atomic_load_explicit(&cost->ns[way], memory_order_relaxed);
+
+    if (known && ns > COST_GROWTH * known)
+        ns = COST_GROWTH * known;
+    if (!known && ns > UINT16_MAX)
+        return;
+    atomic_store_explicit(&cost->ns[way], (uint32_t)(known ? (known * (COST_WEIGHT - 1) + ns) / COST_WEIGHT : ns),
+                          memory_order_relaxed);
+}
+
+/* ---- one copy ---- */
+
 /*
  * Which worker it is a guest can make up: two threads that copy for two
  * contexts could be sent to the same place, so each takes it first.
@@ -112,10 +152,36 @@ static size_t copy_by_worker(struct systrap_context *context, bool to_guest, uin
         return 0;
     if (atomic_fetch_or(&subprocess->copying, WORKER_BIT(index)) & WORKER_BIT(index))
         return 0;
-    copied = ask(context, copy_of(subprocess, index), to_guest, addr, buffer, length < COPY_MAX ? length : COPY_MAX);
+    copied = ask(context, copy_of(subprocess, index), to_guest, addr, buffer, length);
     atomic_fetch_and(&subprocess->copying, ~WORKER_BIT(index));
     if (copied)
         count(context->base.platform, COUNTER_WORKER_COPIES);
+    return copied;
+}
+
+static ssize_t copy_this_way(struct systrap_context *context, enum copy_way *way, bool to_guest, uint64_t addr,
+                             void *buffer, size_t length)
+{
+    struct tg_subprocess *subprocess = &context->bound->base;
+    size_t copied = 0;
+
+    if (*way == COPY_BY_WORKER && is_tried(context))
+        copied = copy_by_worker(context, to_guest, addr, buffer, length);
+    if (copied)
+        return to_guest ? (ssize_t)copied : code_read_original(subprocess, addr, buffer, length, (ssize_t)copied);
+    if (*way == COPY_BY_WORKER)
+        *way = COPY_WAYS;
+    return systrap_subprocess_copy(subprocess, to_guest, addr, buffer, length);
+}
+
+static ssize_t copy_measured(struct systrap_context *context, struct copy_cost *cost, enum copy_way way, bool to_guest,
+                             uint64_t addr, void *buffer, size_t length)
+{
+    const int64_t start = clock_monotonic_ns();
+    const ssize_t copied = copy_this_way(context, &way, to_guest, addr, buffer, length);
+
+    if (copied == (ssize_t)length && way != COPY_WAYS)
+        note_cost(cost, way, clock_monotonic_ns() - start);
     return copied;
 }
 
@@ -124,11 +190,14 @@ ssize_t systrap_context_copy(struct tg_context *base, struct tg_subprocess *subp
 {
     NO_CANCELLATION;
     struct systrap_context *context = to_systrap_context(base);
-    size_t copied = 0;
+    struct copy_cost *cost = cost_of(context, length);
+    enum copy_way way;
+    bool measured;
 
-    if (context->bound == to_systrap_subprocess(subprocess) && is_worth_it(context, length) && is_tried(context))
-        copied = copy_by_worker(context, to_guest, addr, buffer, length);
-    if (!copied)
+    if (context->bound != to_systrap_subprocess(subprocess) || !is_worth_it(context, length))
         return systrap_subprocess_copy(subprocess, to_guest, addr, buffer, length);
-    return to_guest ? (ssize_t)copied : code_read_original(subprocess, addr, buffer, length, (ssize_t)copied);
+    way = choose_way(context, cost, &measured);
+    if (measured)
+        return copy_measured(context, cost, way, to_guest, addr, buffer, length);
+    return copy_this_way(context, &way, to_guest, addr, buffer, length);
 }

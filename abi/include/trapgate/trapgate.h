@@ -481,9 +481,10 @@ TG_API int tg_context_set_tls(tg_context *context, uint64_t tls);
  * As tg_subprocess_read() and tg_subprocess_write(), for a context that is at
  * rest, in the subprocess where it ran last or in another: what a call of its
  * points to is copied sooner. On systrap the thread of the stub that waits for
- * the answer to a patched call copies up to 16 KiB; everything else, and the
- * ptrace backend, does what those two do. Memory that never comes (of a file
- * server that does not answer) costs the subprocess its life after some seconds.
+ * the answer to a patched call copies up to 4 KiB where that has cost less on
+ * this machine; everything else, and the ptrace backend, does what those two
+ * do. Memory that never comes (of a file server that does not answer) costs the
+ * subprocess its life after some seconds.
  * Errors: those of the two, -EBUSY (the context runs), -EINVAL also for a
  * subprocess of another platform.
  */

@@ -10,7 +10,7 @@
 #include "model.h"
 
 #define COPY_RANGE   0x4000
-#define COPY_LARGEST 20000 /* some that no worker copies, too */
+#define COPY_LARGEST 8192 /* some that no worker copies, too */
 
 static struct context *any(struct thread *thread, struct platform *platform)
 {

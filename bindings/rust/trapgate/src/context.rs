@@ -130,7 +130,7 @@ impl Context {
     }
 
     /// As [`Subprocess::read`], for what a call of the context points to, in the subprocess where it ran last or in
-    /// another: on systrap up to 16 KiB are copied sooner by the thread of the stub that waits for the answer.
+    /// another: on systrap up to 4 KiB are copied sooner by the thread of the stub that waits for the answer.
     ///
     /// # Errors
     /// As [`Subprocess::read`].
