@@ -209,10 +209,9 @@ static int take_to_copy(tg_context *context, const tg_subprocess *subprocess, co
     return context_take(context) ? 0 : busy(context);
 }
 
-int tg_context_read(tg_context *context, tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length,
-                    size_t *done)
+static int copy_memory(tg_context *context, tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
+                       size_t length, size_t *done)
 {
-    NO_CANCELLATION;
     size_t copied = 0;
     int err;
 
@@ -222,31 +221,27 @@ int tg_context_read(tg_context *context, tg_subprocess *subprocess, uint64_t add
     if (err)
         return public_error(err);
     if (length)
-        err = context_read(context, subprocess, addr, buffer, length, &copied);
+        err = context_copy_memory(context, subprocess, to_guest, addr, buffer, length, &copied);
     context_give_back(context);
     if (done)
         *done = copied;
     return public_error(err);
 }
 
+int tg_context_read(tg_context *context, tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length,
+                    size_t *done)
+{
+    NO_CANCELLATION;
+
+    return copy_memory(context, subprocess, false, addr, buffer, length, done);
+}
+
 int tg_context_write(tg_context *context, tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length,
                      size_t *done)
 {
     NO_CANCELLATION;
-    size_t copied = 0;
-    int err;
 
-    if (done)
-        *done = 0;
-    err = take_to_copy(context, subprocess, buffer, length);
-    if (err)
-        return public_error(err);
-    if (length)
-        err = context_write(context, subprocess, addr, buffer, length, &copied);
-    context_give_back(context);
-    if (done)
-        *done = copied;
-    return public_error(err);
+    return copy_memory(context, subprocess, true, addr, (void *)(uintptr_t)buffer, length, done);
 }
 
 int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint64_t addr, char *buffer, size_t capacity,

@@ -245,10 +245,8 @@ int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *o
 int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
 int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done);
 /* The same by way of a context, which the caller has taken. */
-int context_read(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, void *buffer,
-                 size_t length, size_t *done);
-int context_write(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, const void *buffer,
-                  size_t length, size_t *done);
+int context_copy_memory(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
+                        void *buffer, size_t length, size_t *done);
 /* Up to the 0 byte, of which *length is the place, or to the capacity. */
 int context_read_string(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, char *buffer,
                         size_t capacity, size_t *length);

@@ -272,18 +272,10 @@ int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void
     return enter_and_copy(&(struct guest_copying){NULL, subprocess, true, addr, bytes, length}, done);
 }
 
-int context_read(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, void *buffer,
-                 size_t length, size_t *done)
+int context_copy_memory(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
+                        void *buffer, size_t length, size_t *done)
 {
-    return enter_and_copy(&(struct guest_copying){context, subprocess, false, addr, buffer, length}, done);
-}
-
-int context_write(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, const void *buffer,
-                  size_t length, size_t *done)
-{
-    char *bytes = (char *)(uintptr_t)buffer;
-
-    return enter_and_copy(&(struct guest_copying){context, subprocess, true, addr, bytes, length}, done);
+    return enter_and_copy(&(struct guest_copying){context, subprocess, to_guest, addr, buffer, length}, done);
 }
 
 int context_read_string(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, char *buffer,

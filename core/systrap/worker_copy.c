@@ -115,9 +115,12 @@ static enum copy_way choose_way(struct systrap_context *context, const struct co
     const uint32_t turn = context->copies++;
     const uint32_t worker_ns = atomic_load_explicit(&cost->ns[COPY_BY_WORKER], memory_order_relaxed);
     const uint32_t host_ns = atomic_load_explicit(&cost->ns[COPY_BY_HOST], memory_order_relaxed);
-    const bool host_is_better = host_ns && host_ns < worker_ns;
+    const bool host_is_better = host_ns < worker_ns;
 
-    *measured = turn % MEASURE_EACH == 0;
+    /* Contexts may be gone after a few copies: what is not known yet is measured at once. */
+    *measured = !worker_ns || !host_ns || turn % MEASURE_EACH == 0;
+    if (!worker_ns || !host_ns)
+        return turn % 2 ? COPY_BY_HOST : COPY_BY_WORKER;
     if (turn % (2 * MEASURE_EACH) == MEASURE_EACH)
         return host_is_better ? COPY_BY_WORKER : COPY_BY_HOST;
     return host_is_better ? COPY_BY_HOST : COPY_BY_WORKER;

@@ -8,8 +8,8 @@
 #define STRING_FIRST_CHUNK 256
 #define STRING_CHUNK       4096
 
-/* Of the thread that runs the loop, which is the only one that copies. */
-static struct {
+/* Of each thread that runs a loop. */
+static _Thread_local struct {
     tg_context *context;
     tg_subprocess *subprocess;
 } resting;
