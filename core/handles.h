@@ -107,9 +107,9 @@ struct tg_queue {
     struct list node;             /* platform->lock */
 
     /*
-     * Atomic, any thread: queue_outlet.c. fd is an eventfd, -1 before tg_queue_fd(): stored when the thread that rings
-     * it runs, and closed when no thread uses the queue any more. Who has something to say stores that first and then
-     * looks at fd; who stores fd then looks at that: queue_outlet_ring(), start_service().
+     * Atomic, any thread: queue_outlet.c. fd is an eventfd, -1 before tg_queue_fd(): stored when the thread that writes
+     * to it runs, and closed when no thread uses the queue any more. Who has something to say stores that first and
+     * then looks at fd; who stores fd then looks at that: queue_outlet_notify(), start_service().
      */
     _Atomic int fd;
     _Atomic uint32_t use; /* enum queue_use */

@@ -48,7 +48,7 @@ void queue_destroy(struct tg_queue *queue)
     platform_unlock(platform);
     queue_outlet_stop(queue);
     platform->ops->queue_destroy(queue);
-    /* Until here others may have rung it: whoever destroys a subprocess, for contexts that ran there. */
+    /* Until here others may have written to it: whoever destroys a subprocess, for contexts that ran there. */
     queue_outlet_close(queue);
     free(queue);
 }

@@ -34,7 +34,7 @@ static void leave(struct tg_queue *queue)
 /* ---- waking ---- */
 
 /* By its number, for write(3) is a point of cancellation. Pairs with start_service(), and with wait_on_fd(). */
-void queue_outlet_ring(const struct tg_queue *queue)
+void queue_outlet_notify(const struct tg_queue *queue)
 {
     const int fd = atomic_load(&queue->fd);
     const uint64_t one = 1;
@@ -50,7 +50,7 @@ int queue_wake(struct tg_queue *queue)
     /* Pairs with start_service() by the descriptor; with sleep_until() on systrap, with show_bell() on ptrace. */
     atomic_store(&queue->woken, true);
     queue->platform->ops->queue_rouse(queue);
-    queue_outlet_ring(queue);
+    queue_outlet_notify(queue);
     errno = saved_errno;
     return 0;
 }
@@ -134,7 +134,7 @@ static void *service_main(void *arg)
 }
 
 /*
- * The number is nobody's to use before there is a thread that rings it: one that
+ * The number is nobody's to use before there is a thread that writes to it: one that
  * could not be made leaves nothing behind, and a wake beside this writes to no
  * descriptor that has the number next.
  */
@@ -152,9 +152,9 @@ static int start_service(struct tg_queue *queue)
         return fd_failed(queue->platform, err);
     }
     atomic_store(&queue->fd, fd);
-    /* Who came before has looked for it in vain. Pairs with queue_outlet_ring(). */
+    /* Who came before has looked for it in vain. Pairs with queue_outlet_notify(). */
     if (atomic_load(&queue->woken) || ops->queue_has_ready(queue))
-        queue_outlet_ring(queue);
+        queue_outlet_notify(queue);
     return 0;
 }
 

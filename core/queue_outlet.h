@@ -20,14 +20,14 @@ static inline bool queue_has_fd(const struct tg_queue *queue)
 }
 
 /* The descriptor, if there is one, becomes readable. After what is to be seen was stored. */
-void queue_outlet_ring(const struct tg_queue *queue);
+void queue_outlet_notify(const struct tg_queue *queue);
 /* It is readable no more. With the lock under which the caller saw that nothing is ready. */
 void queue_outlet_clear(const struct tg_queue *queue);
 
 void queue_outlet_init(struct tg_queue *queue);
 /* The queue is to be destroyed: the service ends, if there is one. */
 void queue_outlet_stop(struct tg_queue *queue);
-/* Nobody rings it any more. */
+/* Nobody notifies it any more. */
 void queue_outlet_close(struct tg_queue *queue);
 
 #endif

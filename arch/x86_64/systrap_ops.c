@@ -30,7 +30,7 @@
 #define LEGACY_X87_REGS 32
 #define LEGACY_XMM_REGS 160
 #define VSYSCALL_PAGE   0xffffffffff600000ull
-#define USER_RING       3 /* of a selector */
+#define USER_RPL        3 /* the privilege level that a selector asks for */
 
 void x86_systrap_pause(void)
 {
@@ -173,9 +173,9 @@ void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs)
     regs->r15 = slot->cold[COLD_R15];
     regs->fs_base = slot->cold[COLD_FS_BASE];
     regs->gs_base = slot->cold[COLD_GS_BASE];
-    /* As the processor would have it: what a guest made up for another ring could not be set again. */
-    regs->cs = (uint16_t)slot->cold[COLD_CS] | USER_RING;
-    regs->ss = (uint16_t)slot->cold[COLD_SS] | USER_RING;
+    /* As the processor would have it: what a guest made up for another privilege level could not be set again. */
+    regs->cs = (uint16_t)slot->cold[COLD_CS] | USER_RPL;
+    regs->ss = (uint16_t)slot->cold[COLD_SS] | USER_RPL;
     regs->ds = (uint16_t)slot->cold[COLD_DS];
     regs->es = (uint16_t)slot->cold[COLD_ES];
     regs->fs = (uint16_t)slot->cold[COLD_FS];

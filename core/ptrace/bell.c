@@ -26,7 +26,7 @@ static struct ptrace_subprocess *template_of(const struct tg_platform *platform)
     return ptrace_platform(platform)->template.subprocess;
 }
 
-void bell_ring(const struct tg_platform *platform, pid_t bell)
+void bell_signal(const struct tg_platform *platform, pid_t bell)
 {
     int saved_errno = errno;
 
@@ -115,14 +115,14 @@ int bell_arm(struct tracer *tracer, int64_t until_ns)
         if (err)
             return err == -ESRCH ? -EIO : err;
         bell->asleep = false;
-        /* Somebody has rung it since it was shown. */
+        /* Somebody has signalled it since it was shown. */
         if (status >> 16 == 0 && WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL)
             return -EAGAIN;
     }
     return sleep_until(tracer, until_ns);
 }
 
-void bell_rang(struct tracer *tracer, int status)
+void bell_stopped(struct tracer *tracer, int status)
 {
     tracer->bell.asleep = false;
     if (stub_status_is_death(status))

@@ -152,7 +152,7 @@ static int learn_from_stub(struct tg_platform *platform, struct open_report *rep
     return err == -EIO || err == -EINVAL ? -EOPNOTSUPP : err;
 }
 
-/* Without kicks bells do not ring, and who sleeps would sleep for ever. */
+/* Without kicks no signal reaches a bell, and who sleeps would sleep for ever. */
 static int try_kick(const struct tg_platform *platform, struct open_report *report)
 {
     int err = interrupt_try_kick(ptrace_platform(platform)->template.group);

@@ -23,7 +23,7 @@ void ptrace_queue_rouse(struct tg_queue *base)
     const pid_t bell = atomic_load(&to_ptrace_queue(base)->bell);
 
     if (bell)
-        bell_ring(base->platform, bell);
+        bell_signal(base->platform, bell);
 }
 
 /* Placed stub threads run while this thread gives way. */
@@ -127,7 +127,7 @@ static int64_t show_bell(struct ptrace_queue *queue)
     slice_end = settle_running(queue, 0);
     ptrace_queue_finish_interrupted(queue);
     ptrace_queue_arm_incoming(queue);
-    /* Whoever comes from here on sees the bell and rings it. */
+    /* Whoever comes from here on sees the bell and signals it. */
     if (has_work(queue)) {
         slice_end = 0;
     } else if (queue->starved) {

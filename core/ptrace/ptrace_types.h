@@ -93,7 +93,7 @@ struct bell {
     struct stub_thread *thread; /* of the template; NULL before the first use */
     uint32_t limit;             /* its timespec in the template's batch page; 0: none */
     bool asleep;                /* else stopped */
-    int64_t until_ns;           /* when it rings by itself; INT64_MAX: never */
+    int64_t until_ns;           /* when its sleep ends by itself; INT64_MAX: never */
 };
 
 struct tracer {

@@ -10,7 +10,7 @@ void ptrace_queue_make_ready(struct ptrace_queue *queue, struct ptrace_context *
 {
     context->thread = NULL;
     ptrace_queue_line_up(queue, LINE_READY, context);
-    queue_outlet_ring(&queue->base);
+    queue_outlet_notify(&queue->base);
 }
 
 void ptrace_queue_make_running(struct ptrace_queue *queue, struct ptrace_context *context, struct stub_thread *thread)

@@ -104,7 +104,7 @@ static void arm_one(struct ptrace_queue *queue, struct ptrace_context *context)
     interrupt_arm_waiting(interrupt, ptrace_platform(queue->base.platform)->template.group, atomic_load(&queue->bell));
     /* Raised before it could see the bell. Pairs with interrupt_raise(). */
     if (interrupt_pending(interrupt))
-        bell_ring(queue->base.platform, atomic_load(&queue->bell));
+        bell_signal(queue->base.platform, atomic_load(&queue->bell));
 }
 
 void ptrace_queue_arm_incoming(struct ptrace_queue *queue)
@@ -188,7 +188,7 @@ static void tracee_stopped(struct ptrace_queue *queue, pid_t tid, int status)
     if (!thread)
         return;
     if (thread == tracer->bell.thread)
-        bell_rang(tracer, status);
+        bell_stopped(tracer, status);
     else if (!context_stopped(queue, thread, status) && !context_of_others_stopped(tracer, thread, status) &&
              stub_status_is_death(status))
         stub_thread_died(thread, status);

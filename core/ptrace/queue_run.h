@@ -9,7 +9,7 @@
 int ptrace_queue_start_incoming(struct ptrace_queue *queue);
 /* Those that were interrupted before their turn has come. */
 void ptrace_queue_finish_interrupted(struct ptrace_queue *queue);
-/* While they wait for their turn, an interrupt rings the bell. */
+/* While they wait for their turn, an interrupt signals the bell. */
 void ptrace_queue_arm_incoming(struct ptrace_queue *queue);
 /* Its subprocess is shut: its event is ready, and its visit there over, which destroy waits for. */
 void ptrace_queue_end_incoming(struct ptrace_queue *queue, struct ptrace_context *context);

@@ -40,7 +40,7 @@ void systrap_queue_make_ready(struct systrap_context *context)
     atomic_fetch_add(&queue->ready_count, 1);
     /* With the lock: once the event can be taken, the queue can be destroyed. */
     if (queue_has_fd(&queue->base))
-        queue_outlet_ring(&queue->base);
+        queue_outlet_notify(&queue->base);
     else
         systrap_queue_rouse(&queue->base);
     pthread_mutex_unlock(&queue->lock);

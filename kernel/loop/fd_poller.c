@@ -22,8 +22,8 @@ struct watch_list {
 struct fd_poller {
     tg_queue *queue;
     pthread_t thread;
-    int event_fd; /* what wakes the thread */
-    int ring_fd;  /* where that is written to: the same, or a pipe's other end */
+    int event_fd;  /* what wakes the thread */
+    int notify_fd; /* where that is written to: the same, or a pipe's other end */
     atomic_bool ready;
     atomic_int error;     /* of poll, -errno: the thread has ended; fd_poller_watch() reads it */
     pthread_mutex_t lock; /* of the two below */
@@ -53,7 +53,7 @@ static void signal_thread(struct fd_poller *poller)
     ssize_t written;
 
     do
-        written = write(poller->ring_fd, &one, sizeof(one));
+        written = write(poller->notify_fd, &one, sizeof(one));
     while (written < 0 && errno == EINTR);
 }
 
@@ -137,21 +137,21 @@ static int open_descriptors(struct fd_poller *poller)
 {
     int ends[2];
 
-    poller->event_fd = poller->ring_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    poller->event_fd = poller->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (poller->event_fd >= 0)
         return 0;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return -errno;
     poller->event_fd = ends[0];
-    poller->ring_fd = ends[1];
+    poller->notify_fd = ends[1];
     return 0;
 }
 
 static void close_descriptors(const struct fd_poller *poller)
 {
     close(poller->event_fd);
-    if (poller->ring_fd != poller->event_fd)
-        close(poller->ring_fd);
+    if (poller->notify_fd != poller->event_fd)
+        close(poller->notify_fd);
 }
 
 int fd_poller_create(tg_queue *queue, struct fd_poller **out)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * A queue's owner falls asleep in wait4(2), and only its bell ends that: a wake or an interrupt rings it, or the owner
- * sees that there is one. A bell that is rung before it sleeps keeps the signal.
+ * A queue's owner falls asleep in wait4(2), and only its bell ends that: a wake or an interrupt signals it, or the owner
+ * sees that there is one. A bell that is signalled before it sleeps keeps the signal.
  *
  * models core/queue_outlet.c: queue_wake queue_outlet_stop
  * models core/ptrace/ptrace_queue_wait.c: ptrace_queue_rouse show_bell has_work ptrace_queue_sleep_once
@@ -20,7 +20,7 @@
 
 bool begun;
 bool waits; /* a context, in the line of those to be started */
-bool rung;
+bool signalled;
 
 active proctype owner()
 {
@@ -51,7 +51,7 @@ active proctype owner()
        pending = look(WORD);
 #endif
        if
-       :: pending & PENDING -> rung = true
+       :: pending & PENDING -> signalled = true
        :: else
        fi
     :: else
@@ -61,7 +61,7 @@ active proctype owner()
 #endif
     if
     :: found
-    :: else -> rung
+    :: else -> signalled
     fi;
     swap(BELL, 0)
 }
@@ -92,7 +92,7 @@ active proctype other()
 #endif
     fi;
     if
-    :: seen -> rung = true
+    :: seen -> signalled = true
     :: else
     fi
 }

@@ -3,7 +3,7 @@
  * A queue gets its descriptor while somebody wakes it: one of the two makes it readable. In between the backend rouses
  * who sleeps in its own way, which this leaves out.
  *
- * models core/queue_outlet.c: queue_wake queue_outlet_ring start_service
+ * models core/queue_outlet.c: queue_wake queue_outlet_notify start_service
  */
 #define ACTORS 2
 #define WOKEN  0
@@ -12,7 +12,7 @@
 #define FIRST  {0, 0}
 #include "store_buffers.pml"
 
-byte rung;
+byte notified;
 byte ended;
 
 active proctype waker()
@@ -26,12 +26,12 @@ active proctype waker()
 #endif
     fd = look(FD);
     if
-    :: fd -> rung = 1
+    :: fd -> notified = 1
     :: else
     fi;
     d_step {
         ended++;
-        assert(ended < 2 || rung)
+        assert(ended < 2 || notified)
     }
 }
 
@@ -51,11 +51,11 @@ active proctype service()
     woken = look(WOKEN);
 #endif
     if
-    :: woken -> rung = 1
+    :: woken -> notified = 1
     :: else
     fi;
     d_step {
         ended++;
-        assert(ended < 2 || rung)
+        assert(ended < 2 || notified)
     }
 }

@@ -32,7 +32,7 @@ active proctype waiter()
        futex_wake(WAKE)
     :: else
     fi;
-    /* Until the worker has run what there was: it pushes the event, and rings. */
+    /* Until the worker has run what there was: it pushes the event, and changes the doorbell. */
     futex_wait(DONE, 0)
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * The first tg_queue_fd() beside a wake, a wait and another first one: moments
- * that no test through the ABI can choose. The thread that is to ring the
+ * that no test through the ABI can choose. The thread that is to write to the
  * descriptor is made here, and the others come meanwhile. The backend is a toy.
  */
 #include "unit.h"
@@ -26,7 +26,7 @@ static struct {
     int refusal; /* of handing over */
     bool ready;  /* an event is */
     bool wakes;  /* while the thread is made */
-    bool rang_early;
+    bool notified_early;
     pthread_t other; /* comes while the thread is made */
     void *(*other_main)(void *arg);
     int others_result;
@@ -36,9 +36,9 @@ static struct {
 
 static bool is_readable(int fd)
 {
-    uint64_t rings = 0;
+    uint64_t count = 0;
 
-    return read(fd, &rings, sizeof(rings)) == sizeof(rings);
+    return read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
 /* ---- the toy backend ---- */
@@ -53,7 +53,7 @@ static int make_thread(pthread_t *thread, void *(*main)(void *arg), void *arg)
         queue_wake(&world.queue);
     if (world.other_main)
         pthread_create(&world.other, NULL, world.other_main, NULL);
-    world.rang_early = is_readable(world.next);
+    world.notified_early = is_readable(world.next);
     return world.result;
 }
 
@@ -136,7 +136,7 @@ static void no_number_without_a_thread(void **state)
     world.wakes = true;
     world.result = -EAGAIN;
     assert_int_equal(queue_fd(&world.queue), -EAGAIN);
-    assert_false(world.rang_early);
+    assert_false(world.notified_early);
     assert_int_equal(fcntl(world.next, F_GETFD), -1);
     assert_false(queue_has_fd(&world.queue));
     assert_int_equal(atomic_load(&world.queue.use), QUEUE_FREE);
@@ -150,7 +150,7 @@ static void no_wake_is_lost(void **state)
 
     world.wakes = true;
     assert_int_equal(queue_fd(&world.queue), world.next);
-    assert_false(world.rang_early);
+    assert_false(world.notified_early);
     assert_int_equal(world.roused, 1);
     assert_int_equal(queue_wait(&world.queue, NULL, 0, 1, -1, &count), 0);
     assert_int_equal(count, 0);

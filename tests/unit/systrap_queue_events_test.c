@@ -81,7 +81,7 @@ void systrap_queue_rouse(struct tg_queue *queue)
     world.runs_when_roused = world.runs_again;
 }
 
-void queue_outlet_ring(const struct tg_queue *queue)
+void queue_outlet_notify(const struct tg_queue *queue)
 {
     (void)queue;
 }
