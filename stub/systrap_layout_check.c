@@ -15,6 +15,6 @@ _Static_assert(offsetof(struct systrap_config, stacks) == CONFIG_STACKS, "stacks
 _Static_assert(sizeof(((struct systrap_config *)0)->stacks[0]) == CONFIG_STACK_SIZE, "stack_t");
 _Static_assert(offsetof(struct systrap_control, reply) == CONTROL_REPLY, "reply");
 _Static_assert(offsetof(struct systrap_control, reply_waiting) == CONTROL_REPLY_WAITING, "reply_waiting");
-_Static_assert(offsetof(struct systrap_slot, cold) == 64, "what an embedder looks at first is one cache line");
+_Static_assert(offsetof(struct systrap_slot, other_regs) == 64, "what an embedder looks at first is one cache line");
 _Static_assert(offsetof(struct systrap_slot, code) % 64 == 0, "what it looks at for an unpatched call is one more");
 _Static_assert(offsetof(struct systrap_worker, slot) == WORKER_SLOT, "slot");

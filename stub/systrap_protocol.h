@@ -213,15 +213,15 @@ struct systrap_slot {
      * that goes back and forth while nobody asks for other registers.
      */
     uint32_t state;
-    uint8_t waiting;                 /* the library sleeps on state */
-    uint8_t trap;                    /* the signal's number, or TRAP_PATCHED */
-    uint16_t site;                   /* of a patched call: its trampoline's number */
-    uint64_t hot[SYSTRAP_HOT_WORDS]; /* registers, and what else the architecture keeps */
-    uint64_t cold[SYSTRAP_COLD_WORDS];
-    uint32_t kick;        /* leave the guest: there is an interrupt, or others wait */
-    uint32_t queued;      /* its event goes to the done ring */
-    uint32_t first;       /* FIRST_*: what a worker does before it runs the context */
-    int32_t error_number; /* siginfo */
+    uint8_t waiting;                         /* the library sleeps on state */
+    uint8_t trap;                            /* the signal's number, or TRAP_PATCHED */
+    uint16_t site;                           /* of a patched call: its trampoline's number */
+    uint64_t call_regs[SYSTRAP_CALL_REGS];   /* those that a system call needs */
+    uint64_t other_regs[SYSTRAP_OTHER_REGS]; /* all others, and what else the architecture keeps */
+    uint32_t kick;                           /* leave the guest: there is an interrupt, or others wait */
+    uint32_t queued;                         /* its event goes to the done ring */
+    uint32_t first;                          /* FIRST_*: what a worker does before it runs the context */
+    int32_t error_number;                    /* siginfo */
     /* What an unpatched call needs besides the first line begins here, in a line of its own. */
     int32_t code;
     uint32_t syscall_arch;

@@ -256,29 +256,29 @@ tg_systrap_patched:
         .globl  tg_systrap_patched_gs
 tg_systrap_patched_gs:
         movq    %gs:WORKER_SLOT(%r11), %r11
-        movq    %rax, SLOT_HOT(HOT_RAX)(%r11)
-        movq    %rdi, SLOT_HOT(HOT_RDI)(%r11)
-        movq    %rsi, SLOT_HOT(HOT_RSI)(%r11)
-        movq    %rdx, SLOT_HOT(HOT_RDX)(%r11)
-        movq    %r10, SLOT_HOT(HOT_R10)(%r11)
-        movq    %r8, SLOT_HOT(HOT_R8)(%r11)
-        movq    %r9, SLOT_HOT(HOT_R9)(%r11)
-        movq    %rsp, SLOT_COLD(COLD_RSP)(%r11)
-        movq    %rbx, SLOT_COLD(COLD_RBX)(%r11)
-        movq    %rbp, SLOT_COLD(COLD_RBP)(%r11)
-        movq    %r12, SLOT_COLD(COLD_R12)(%r11)
-        movq    %r13, SLOT_COLD(COLD_R13)(%r11)
-        movq    %r14, SLOT_COLD(COLD_R14)(%r11)
-        movq    %r15, SLOT_COLD(COLD_R15)(%r11)
+        movq    %rax, SLOT_CALL(CALL_RAX)(%r11)
+        movq    %rdi, SLOT_CALL(CALL_RDI)(%r11)
+        movq    %rsi, SLOT_CALL(CALL_RSI)(%r11)
+        movq    %rdx, SLOT_CALL(CALL_RDX)(%r11)
+        movq    %r10, SLOT_CALL(CALL_R10)(%r11)
+        movq    %r8, SLOT_CALL(CALL_R8)(%r11)
+        movq    %r9, SLOT_CALL(CALL_R9)(%r11)
+        movq    %rsp, SLOT_OTHER(OTHER_RSP)(%r11)
+        movq    %rbx, SLOT_OTHER(OTHER_RBX)(%r11)
+        movq    %rbp, SLOT_OTHER(OTHER_RBP)(%r11)
+        movq    %r12, SLOT_OTHER(OTHER_R12)(%r11)
+        movq    %r13, SLOT_OTHER(OTHER_R13)(%r11)
+        movq    %r14, SLOT_OTHER(OTHER_R14)(%r11)
+        movq    %r15, SLOT_OTHER(OTHER_R15)(%r11)
         movq    %rcx, SLOT_RESUME(%r11)
         movq    -8(%rcx), %rcx
-        movq    %rcx, SLOT_COLD(COLD_RIP)(%r11)
-        movq    %rcx, SLOT_COLD(COLD_RCX)(%r11)
+        movq    %rcx, SLOT_OTHER(OTHER_RIP)(%r11)
+        movq    %rcx, SLOT_OTHER(OTHER_RCX)(%r11)
         movq    SLOT_STACK(%r11), %rsp
         pushfq
         popq    %rcx
-        movq    %rcx, SLOT_COLD(COLD_EFLAGS)(%r11)
-        movq    %rcx, SLOT_COLD(COLD_R11)(%r11)
+        movq    %rcx, SLOT_OTHER(OTHER_EFLAGS)(%r11)
+        movq    %rcx, SLOT_OTHER(OTHER_R11)(%r11)
         testl   $UNUSUAL_FLAGS, %ecx
         jnz     make_flags_usual
 flags_are_usual:
@@ -299,7 +299,7 @@ tg_systrap_exit:
         cmpl    $0, SLOT_KICK(%rdi)
         jne     1f
         movq    %rdi, %r11
-        movl    SLOT_COLD(COLD_EFLAGS)(%r11), %eax
+        movl    SLOT_OTHER(OTHER_EFLAGS)(%r11), %eax
         testl   $UNUSUAL_FLAGS, %eax
         jnz     2f
         /* Since the entry the others are as usual; popfq is slow. */
@@ -308,21 +308,21 @@ tg_systrap_exit:
         shrl    $OVERFLOW_SHIFT, %ecx
         addb    $0x7f, %cl /* overflows if the bit is set */
         sahf
-3:      movq    SLOT_HOT(HOT_RAX)(%r11), %rax
-        movq    SLOT_HOT(HOT_RDI)(%r11), %rdi
-        movq    SLOT_HOT(HOT_RSI)(%r11), %rsi
-        movq    SLOT_HOT(HOT_RDX)(%r11), %rdx
-        movq    SLOT_HOT(HOT_R10)(%r11), %r10
-        movq    SLOT_HOT(HOT_R8)(%r11), %r8
-        movq    SLOT_HOT(HOT_R9)(%r11), %r9
-        movq    SLOT_COLD(COLD_RBX)(%r11), %rbx
-        movq    SLOT_COLD(COLD_RBP)(%r11), %rbp
-        movq    SLOT_COLD(COLD_R12)(%r11), %r12
-        movq    SLOT_COLD(COLD_R13)(%r11), %r13
-        movq    SLOT_COLD(COLD_R14)(%r11), %r14
-        movq    SLOT_COLD(COLD_R15)(%r11), %r15
-        movq    SLOT_COLD(COLD_RCX)(%r11), %rcx
-        movq    SLOT_COLD(COLD_RSP)(%r11), %rsp
+3:      movq    SLOT_CALL(CALL_RAX)(%r11), %rax
+        movq    SLOT_CALL(CALL_RDI)(%r11), %rdi
+        movq    SLOT_CALL(CALL_RSI)(%r11), %rsi
+        movq    SLOT_CALL(CALL_RDX)(%r11), %rdx
+        movq    SLOT_CALL(CALL_R10)(%r11), %r10
+        movq    SLOT_CALL(CALL_R8)(%r11), %r8
+        movq    SLOT_CALL(CALL_R9)(%r11), %r9
+        movq    SLOT_OTHER(OTHER_RBX)(%r11), %rbx
+        movq    SLOT_OTHER(OTHER_RBP)(%r11), %rbp
+        movq    SLOT_OTHER(OTHER_R12)(%r11), %r12
+        movq    SLOT_OTHER(OTHER_R13)(%r11), %r13
+        movq    SLOT_OTHER(OTHER_R14)(%r11), %r14
+        movq    SLOT_OTHER(OTHER_R15)(%r11), %r15
+        movq    SLOT_OTHER(OTHER_RCX)(%r11), %rcx
+        movq    SLOT_OTHER(OTHER_RSP)(%r11), %rsp
         jmp     *SLOT_RESUME(%r11)
 2:      movq    SLOT_STACK(%r11), %rsp
         pushq   %rax

@@ -153,91 +153,91 @@ void x86_systrap_fp_repair(void *image, const void *initial, size_t size)
 
 void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs)
 {
-    regs->rax = slot->hot[HOT_RAX];
-    regs->rdi = slot->hot[HOT_RDI];
-    regs->rsi = slot->hot[HOT_RSI];
-    regs->rdx = slot->hot[HOT_RDX];
-    regs->r10 = slot->hot[HOT_R10];
-    regs->r8 = slot->hot[HOT_R8];
-    regs->r9 = slot->hot[HOT_R9];
-    regs->rip = slot->cold[COLD_RIP];
-    regs->rsp = slot->cold[COLD_RSP];
-    regs->eflags = slot->cold[COLD_EFLAGS];
-    regs->rcx = slot->cold[COLD_RCX];
-    regs->r11 = slot->cold[COLD_R11];
-    regs->rbx = slot->cold[COLD_RBX];
-    regs->rbp = slot->cold[COLD_RBP];
-    regs->r12 = slot->cold[COLD_R12];
-    regs->r13 = slot->cold[COLD_R13];
-    regs->r14 = slot->cold[COLD_R14];
-    regs->r15 = slot->cold[COLD_R15];
-    regs->fs_base = slot->cold[COLD_FS_BASE];
-    regs->gs_base = slot->cold[COLD_GS_BASE];
+    regs->rax = slot->call_regs[CALL_RAX];
+    regs->rdi = slot->call_regs[CALL_RDI];
+    regs->rsi = slot->call_regs[CALL_RSI];
+    regs->rdx = slot->call_regs[CALL_RDX];
+    regs->r10 = slot->call_regs[CALL_R10];
+    regs->r8 = slot->call_regs[CALL_R8];
+    regs->r9 = slot->call_regs[CALL_R9];
+    regs->rip = slot->other_regs[OTHER_RIP];
+    regs->rsp = slot->other_regs[OTHER_RSP];
+    regs->eflags = slot->other_regs[OTHER_EFLAGS];
+    regs->rcx = slot->other_regs[OTHER_RCX];
+    regs->r11 = slot->other_regs[OTHER_R11];
+    regs->rbx = slot->other_regs[OTHER_RBX];
+    regs->rbp = slot->other_regs[OTHER_RBP];
+    regs->r12 = slot->other_regs[OTHER_R12];
+    regs->r13 = slot->other_regs[OTHER_R13];
+    regs->r14 = slot->other_regs[OTHER_R14];
+    regs->r15 = slot->other_regs[OTHER_R15];
+    regs->fs_base = slot->other_regs[OTHER_FS_BASE];
+    regs->gs_base = slot->other_regs[OTHER_GS_BASE];
     /* As the processor would have it: what a guest made up for another privilege level could not be set again. */
-    regs->cs = (uint16_t)slot->cold[COLD_CS] | USER_RPL;
-    regs->ss = (uint16_t)slot->cold[COLD_SS] | USER_RPL;
-    regs->ds = (uint16_t)slot->cold[COLD_DS];
-    regs->es = (uint16_t)slot->cold[COLD_ES];
-    regs->fs = (uint16_t)slot->cold[COLD_FS];
-    regs->gs = (uint16_t)slot->cold[COLD_GS];
+    regs->cs = (uint16_t)slot->other_regs[OTHER_CS] | USER_RPL;
+    regs->ss = (uint16_t)slot->other_regs[OTHER_SS] | USER_RPL;
+    regs->ds = (uint16_t)slot->other_regs[OTHER_DS];
+    regs->es = (uint16_t)slot->other_regs[OTHER_ES];
+    regs->fs = (uint16_t)slot->other_regs[OTHER_FS];
+    regs->gs = (uint16_t)slot->other_regs[OTHER_GS];
     regs->orig_rax = regs->rax;
 }
 
 void x86_systrap_write_regs(struct systrap_slot *slot, const tg_regs *regs)
 {
-    slot->hot[HOT_RAX] = regs->rax;
-    slot->hot[HOT_RDI] = regs->rdi;
-    slot->hot[HOT_RSI] = regs->rsi;
-    slot->hot[HOT_RDX] = regs->rdx;
-    slot->hot[HOT_R10] = regs->r10;
-    slot->hot[HOT_R8] = regs->r8;
-    slot->hot[HOT_R9] = regs->r9;
-    slot->cold[COLD_RIP] = regs->rip;
-    slot->cold[COLD_RSP] = regs->rsp;
-    slot->cold[COLD_EFLAGS] = regs->eflags;
-    slot->cold[COLD_RCX] = regs->rcx;
-    slot->cold[COLD_R11] = regs->r11;
-    slot->cold[COLD_RBX] = regs->rbx;
-    slot->cold[COLD_RBP] = regs->rbp;
-    slot->cold[COLD_R12] = regs->r12;
-    slot->cold[COLD_R13] = regs->r13;
-    slot->cold[COLD_R14] = regs->r14;
-    slot->cold[COLD_R15] = regs->r15;
-    slot->cold[COLD_FS_BASE] = regs->fs_base;
-    slot->cold[COLD_GS_BASE] = regs->gs_base;
-    slot->cold[COLD_CS] = regs->cs;
-    slot->cold[COLD_SS] = regs->ss;
-    slot->cold[COLD_DS] = regs->ds;
-    slot->cold[COLD_ES] = regs->es;
-    slot->cold[COLD_FS] = regs->fs;
-    slot->cold[COLD_GS] = regs->gs;
+    slot->call_regs[CALL_RAX] = regs->rax;
+    slot->call_regs[CALL_RDI] = regs->rdi;
+    slot->call_regs[CALL_RSI] = regs->rsi;
+    slot->call_regs[CALL_RDX] = regs->rdx;
+    slot->call_regs[CALL_R10] = regs->r10;
+    slot->call_regs[CALL_R8] = regs->r8;
+    slot->call_regs[CALL_R9] = regs->r9;
+    slot->other_regs[OTHER_RIP] = regs->rip;
+    slot->other_regs[OTHER_RSP] = regs->rsp;
+    slot->other_regs[OTHER_EFLAGS] = regs->eflags;
+    slot->other_regs[OTHER_RCX] = regs->rcx;
+    slot->other_regs[OTHER_R11] = regs->r11;
+    slot->other_regs[OTHER_RBX] = regs->rbx;
+    slot->other_regs[OTHER_RBP] = regs->rbp;
+    slot->other_regs[OTHER_R12] = regs->r12;
+    slot->other_regs[OTHER_R13] = regs->r13;
+    slot->other_regs[OTHER_R14] = regs->r14;
+    slot->other_regs[OTHER_R15] = regs->r15;
+    slot->other_regs[OTHER_FS_BASE] = regs->fs_base;
+    slot->other_regs[OTHER_GS_BASE] = regs->gs_base;
+    slot->other_regs[OTHER_CS] = regs->cs;
+    slot->other_regs[OTHER_SS] = regs->ss;
+    slot->other_regs[OTHER_DS] = regs->ds;
+    slot->other_regs[OTHER_ES] = regs->es;
+    slot->other_regs[OTHER_FS] = regs->fs;
+    slot->other_regs[OTHER_GS] = regs->gs;
 }
 
 void x86_systrap_set_return(struct systrap_slot *slot, int64_t value)
 {
-    slot->hot[HOT_RAX] = (uint64_t)value;
+    slot->call_regs[CALL_RAX] = (uint64_t)value;
 }
 
-_Static_assert(HOT_RSI == HOT_RDI + 1 && HOT_RDX == HOT_RDI + 2 && HOT_R10 == HOT_RDI + 3 && HOT_R8 == HOT_RDI + 4 &&
-                   HOT_R9 == HOT_RDI + 5,
+_Static_assert(CALL_RSI == CALL_RDI + 1 && CALL_RDX == CALL_RDI + 2 && CALL_R10 == CALL_RDI + 3 &&
+                   CALL_R8 == CALL_RDI + 4 && CALL_R9 == CALL_RDI + 5,
                "arguments are in the slot as in an event");
 
 /* In one go: what is stored in small pieces and then copied in larger ones has to wait for the stores. */
 static void read_native(const struct systrap_slot *slot, struct arch_syscall *out)
 {
     out->arch = AUDIT_ARCH_X86_64;
-    memcpy(out->args, &slot->hot[HOT_RDI], sizeof(out->args));
+    memcpy(out->args, &slot->call_regs[CALL_RDI], sizeof(out->args));
 }
 
 static void read_compat(const struct systrap_slot *slot, struct arch_syscall *out)
 {
     out->arch = AUDIT_ARCH_I386;
-    out->args[0] = slot->cold[COLD_RBX];
-    out->args[1] = slot->cold[COLD_RCX];
-    out->args[2] = slot->hot[HOT_RDX];
-    out->args[3] = slot->hot[HOT_RSI];
-    out->args[4] = slot->hot[HOT_RDI];
-    out->args[5] = slot->cold[COLD_RBP];
+    out->args[0] = slot->other_regs[OTHER_RBX];
+    out->args[1] = slot->other_regs[OTHER_RCX];
+    out->args[2] = slot->call_regs[CALL_RDX];
+    out->args[3] = slot->call_regs[CALL_RSI];
+    out->args[4] = slot->call_regs[CALL_RDI];
+    out->args[5] = slot->other_regs[OTHER_RBP];
 }
 
 bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out)
@@ -251,7 +251,7 @@ bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch
         read_compat(slot, out);
     else
         return false;
-    out->nr = slot->hot[HOT_RAX];
+    out->nr = slot->call_regs[CALL_RAX];
     out->ip = trap->addr;
     x86_syscall_entered(out);
     return true;
@@ -260,7 +260,7 @@ bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch
 void x86_systrap_read_patched(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out)
 {
     read_native(slot, out);
-    out->nr = slot->hot[HOT_RAX];
+    out->nr = slot->call_regs[CALL_RAX];
     out->ip = ip;
     x86_syscall_entered(out);
     out->flags |= TG_FLAG_PATCHED;
@@ -268,10 +268,10 @@ void x86_systrap_read_patched(const struct systrap_slot *slot, uint64_t ip, stru
 
 void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep)
 {
-    const uint64_t *cold = slot->cold;
+    const uint64_t *regs = slot->other_regs;
 
-    if (!keep || cold[COLD_CS] != X86_USER_CS || cold[COLD_SS] != X86_USER_DS || cold[COLD_GS_BASE] || cold[COLD_DS] ||
-        cold[COLD_ES] || cold[COLD_FS] || cold[COLD_GS])
+    if (!keep || regs[OTHER_CS] != X86_USER_CS || regs[OTHER_SS] != X86_USER_DS || regs[OTHER_GS_BASE] ||
+        regs[OTHER_DS] || regs[OTHER_ES] || regs[OTHER_FS] || regs[OTHER_GS])
         slot->resume = 0;
 }
 
@@ -286,7 +286,7 @@ uint32_t x86_systrap_error_access(const struct arch_trap *trap)
 
 bool x86_systrap_hides_base(const struct systrap_slot *slot)
 {
-    return slot->cold[COLD_HIDDEN];
+    return slot->other_regs[OTHER_HIDDEN];
 }
 
 /* The signal frame's image is in the same format. */

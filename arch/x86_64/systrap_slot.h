@@ -3,46 +3,46 @@
 #ifndef ARCH_X86_64_SYSTRAP_SLOT_H
 #define ARCH_X86_64_SYSTRAP_SLOT_H
 
-#define SYSTRAP_HOT_WORDS  7
-#define SYSTRAP_COLD_WORDS 22
+#define SYSTRAP_CALL_REGS  7
+#define SYSTRAP_OTHER_REGS 22
 
-/* hot[]: what a system call needs at once */
-#define HOT_RAX 0
-#define HOT_RDI 1
-#define HOT_RSI 2
-#define HOT_RDX 3
-#define HOT_R10 4
-#define HOT_R8  5
-#define HOT_R9  6
+/* call_regs[]: what a system call needs at once */
+#define CALL_RAX 0
+#define CALL_RDI 1
+#define CALL_RSI 2
+#define CALL_RDX 3
+#define CALL_R10 4
+#define CALL_R8  5
+#define CALL_R9  6
 
-/* cold[] */
-#define COLD_RIP     0
-#define COLD_RSP     1
-#define COLD_EFLAGS  2
-#define COLD_RCX     3
-#define COLD_R11     4
-#define COLD_RBX     5
-#define COLD_RBP     6
-#define COLD_R12     7
-#define COLD_R13     8
-#define COLD_R14     9
-#define COLD_R15     10
-#define COLD_FS_BASE 11
-#define COLD_GS_BASE 12
-#define COLD_CS      13
-#define COLD_SS      14
-#define COLD_DS      15
-#define COLD_ES      16
-#define COLD_FS      17
-#define COLD_GS      18
-#define COLD_HIDDEN  19 /* the worker had a %gs base of its own: GS_HIDDEN */
+/* other_regs[] */
+#define OTHER_RIP     0
+#define OTHER_RSP     1
+#define OTHER_EFLAGS  2
+#define OTHER_RCX     3
+#define OTHER_R11     4
+#define OTHER_RBX     5
+#define OTHER_RBP     6
+#define OTHER_R12     7
+#define OTHER_R13     8
+#define OTHER_R14     9
+#define OTHER_R15     10
+#define OTHER_FS_BASE 11
+#define OTHER_GS_BASE 12
+#define OTHER_CS      13
+#define OTHER_SS      14
+#define OTHER_DS      15
+#define OTHER_ES      16
+#define OTHER_FS      17
+#define OTHER_GS      18
+#define OTHER_HIDDEN  19 /* the worker had a %gs base of its own: GS_HIDDEN */
 
 /* Offsets in struct systrap_slot, for assembly. */
-#define SLOT_HOT(n)  (8 + 8 * (n))
-#define SLOT_COLD(n) (64 + 8 * (n))
-#define SLOT_KICK    240
-#define SLOT_RESUME  288
-#define SLOT_STACK   296
+#define SLOT_CALL(n)  (8 + 8 * (n))
+#define SLOT_OTHER(n) (64 + 8 * (n))
+#define SLOT_KICK     240
+#define SLOT_RESUME   288
+#define SLOT_STACK    296
 
 /*
  * A worker's %gs base is its struct's address minus this, which is an address

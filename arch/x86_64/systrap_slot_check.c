@@ -5,9 +5,9 @@
 #include "stub/systrap_protocol.h"
 #include "systrap_slot.h"
 
-_Static_assert(offsetof(struct systrap_slot, hot) == SLOT_HOT(0), "hot");
-_Static_assert(offsetof(struct systrap_slot, cold) == SLOT_COLD(0), "cold");
+_Static_assert(offsetof(struct systrap_slot, call_regs) == SLOT_CALL(0), "call_regs");
+_Static_assert(offsetof(struct systrap_slot, other_regs) == SLOT_OTHER(0), "other_regs");
 _Static_assert(offsetof(struct systrap_slot, kick) == SLOT_KICK, "kick");
 _Static_assert(offsetof(struct systrap_slot, resume) == SLOT_RESUME, "resume");
 _Static_assert(offsetof(struct systrap_slot, stack) == SLOT_STACK, "stack");
-_Static_assert(COLD_HIDDEN < SYSTRAP_COLD_WORDS, "all registers have a place");
+_Static_assert(OTHER_HIDDEN < SYSTRAP_OTHER_REGS, "all registers have a place");

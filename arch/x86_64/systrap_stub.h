@@ -157,7 +157,7 @@ static inline void arch_stop_stepping(struct stub_sigframe *frame)
 
 static inline void arch_go_on_stepping(struct systrap_slot *slot)
 {
-    slot->cold[COLD_EFLAGS] |= EFLAGS_TF;
+    slot->other_regs[OTHER_EFLAGS] |= EFLAGS_TF;
 }
 
 static inline void arch_save(struct systrap_slot *slot, const struct stub_siginfo *info,
@@ -166,33 +166,33 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
     uint64_t gs_base = read_gs_base();
 
     slot->resume = 0;
-    slot->hot[HOT_RAX] = frame->rax;
-    slot->hot[HOT_RDI] = frame->rdi;
-    slot->hot[HOT_RSI] = frame->rsi;
-    slot->hot[HOT_RDX] = frame->rdx;
-    slot->hot[HOT_R10] = frame->r10;
-    slot->hot[HOT_R8] = frame->r8;
-    slot->hot[HOT_R9] = frame->r9;
-    slot->cold[COLD_RIP] = frame->rip;
-    slot->cold[COLD_RSP] = frame->rsp;
-    slot->cold[COLD_EFLAGS] = frame->eflags;
-    slot->cold[COLD_RCX] = frame->rcx;
-    slot->cold[COLD_R11] = frame->r11;
-    slot->cold[COLD_RBX] = frame->rbx;
-    slot->cold[COLD_RBP] = frame->rbp;
-    slot->cold[COLD_R12] = frame->r12;
-    slot->cold[COLD_R13] = frame->r13;
-    slot->cold[COLD_R14] = frame->r14;
-    slot->cold[COLD_R15] = frame->r15;
-    slot->cold[COLD_FS_BASE] = read_fs_base();
-    slot->cold[COLD_HIDDEN] = gs_base == (uint64_t)worker - GS_HIDDEN;
-    slot->cold[COLD_GS_BASE] = gs_base == (uint64_t)worker - GS_HIDDEN ? 0 : gs_base;
-    slot->cold[COLD_CS] = frame->cs;
-    slot->cold[COLD_SS] = frame->ss;
-    slot->cold[COLD_DS] = READ_SELECTOR(ds);
-    slot->cold[COLD_ES] = READ_SELECTOR(es);
-    slot->cold[COLD_FS] = READ_SELECTOR(fs);
-    slot->cold[COLD_GS] = READ_SELECTOR(gs);
+    slot->call_regs[CALL_RAX] = frame->rax;
+    slot->call_regs[CALL_RDI] = frame->rdi;
+    slot->call_regs[CALL_RSI] = frame->rsi;
+    slot->call_regs[CALL_RDX] = frame->rdx;
+    slot->call_regs[CALL_R10] = frame->r10;
+    slot->call_regs[CALL_R8] = frame->r8;
+    slot->call_regs[CALL_R9] = frame->r9;
+    slot->other_regs[OTHER_RIP] = frame->rip;
+    slot->other_regs[OTHER_RSP] = frame->rsp;
+    slot->other_regs[OTHER_EFLAGS] = frame->eflags;
+    slot->other_regs[OTHER_RCX] = frame->rcx;
+    slot->other_regs[OTHER_R11] = frame->r11;
+    slot->other_regs[OTHER_RBX] = frame->rbx;
+    slot->other_regs[OTHER_RBP] = frame->rbp;
+    slot->other_regs[OTHER_R12] = frame->r12;
+    slot->other_regs[OTHER_R13] = frame->r13;
+    slot->other_regs[OTHER_R14] = frame->r14;
+    slot->other_regs[OTHER_R15] = frame->r15;
+    slot->other_regs[OTHER_FS_BASE] = read_fs_base();
+    slot->other_regs[OTHER_HIDDEN] = gs_base == (uint64_t)worker - GS_HIDDEN;
+    slot->other_regs[OTHER_GS_BASE] = gs_base == (uint64_t)worker - GS_HIDDEN ? 0 : gs_base;
+    slot->other_regs[OTHER_CS] = frame->cs;
+    slot->other_regs[OTHER_SS] = frame->ss;
+    slot->other_regs[OTHER_DS] = READ_SELECTOR(ds);
+    slot->other_regs[OTHER_ES] = READ_SELECTOR(es);
+    slot->other_regs[OTHER_FS] = READ_SELECTOR(fs);
+    slot->other_regs[OTHER_GS] = READ_SELECTOR(gs);
 
     slot->code = info->code;
     slot->error_number = info->error_number;
@@ -206,14 +206,14 @@ static inline void arch_save(struct systrap_slot *slot, const struct stub_siginf
 /* A patched call of a guest that has a %gs base of its own: what the kernel would have reported. */
 static inline void arch_make_syscall(struct systrap_slot *slot)
 {
-    uint64_t ip = *(const uint64_t *)(slot->cold[COLD_RCX] - sizeof(uint64_t));
+    uint64_t ip = *(const uint64_t *)(slot->other_regs[OTHER_RCX] - sizeof(uint64_t));
 
-    slot->cold[COLD_RIP] = ip;
-    slot->cold[COLD_RCX] = ip;
-    slot->cold[COLD_R11] = slot->cold[COLD_EFLAGS];
+    slot->other_regs[OTHER_RIP] = ip;
+    slot->other_regs[OTHER_RCX] = ip;
+    slot->other_regs[OTHER_R11] = slot->other_regs[OTHER_EFLAGS];
     slot->code = SECCOMP_CODE;
     slot->addr = ip;
-    slot->syscall = (int32_t)slot->hot[HOT_RAX];
+    slot->syscall = (int32_t)slot->call_regs[CALL_RAX];
     slot->syscall_arch = AUDIT_ARCH_NATIVE;
 }
 
@@ -223,20 +223,20 @@ static inline uint64_t arch_save_patched(struct systrap_slot *slot, uint64_t tra
     const uint64_t fs_base = read_fs_base();
 
     slot->site = (uint16_t)((slot->resume - trampolines) / SYSTRAP_TRAMPOLINE);
-    slot->cold[COLD_FS_BASE] = fs_base;
+    slot->other_regs[OTHER_FS_BASE] = fs_base;
     return fs_base;
 }
 
 /* May the context go on as after a patched call? */
 static inline bool arch_resumable(const struct systrap_slot *slot)
 {
-    return slot->resume != 0 && !(slot->cold[COLD_EFLAGS] & EFLAGS_TF);
+    return slot->resume != 0 && !(slot->other_regs[OTHER_EFLAGS] & EFLAGS_TF);
 }
 
 /* in_processor: as returned by the last of the two. */
 static inline uint64_t arch_restore_patched(const struct systrap_slot *slot, uint64_t in_processor)
 {
-    const uint64_t fs_base = slot->cold[COLD_FS_BASE];
+    const uint64_t fs_base = slot->other_regs[OTHER_FS_BASE];
 
     if (fs_base != in_processor)
         __asm__ volatile("wrfsbase %0" : : "r"(fs_base));
@@ -272,36 +272,36 @@ static inline void restore_kept_flags(uint64_t wanted)
 static inline void arch_restore(const struct systrap_slot *slot, struct stub_sigframe *frame,
                                 const struct systrap_worker *worker, bool hide)
 {
-    uint64_t gs_base = slot->cold[COLD_GS_BASE];
+    uint64_t gs_base = slot->other_regs[OTHER_GS_BASE];
 
-    frame->rax = slot->hot[HOT_RAX];
-    frame->rdi = slot->hot[HOT_RDI];
-    frame->rsi = slot->hot[HOT_RSI];
-    frame->rdx = slot->hot[HOT_RDX];
-    frame->r10 = slot->hot[HOT_R10];
-    frame->r8 = slot->hot[HOT_R8];
-    frame->r9 = slot->hot[HOT_R9];
-    frame->rip = slot->resume ? slot->resume : slot->cold[COLD_RIP];
-    frame->rsp = slot->cold[COLD_RSP];
-    frame->eflags = slot->cold[COLD_EFLAGS];
-    restore_kept_flags(slot->cold[COLD_EFLAGS]);
-    frame->rcx = slot->cold[COLD_RCX];
-    frame->r11 = slot->cold[COLD_R11];
-    frame->rbx = slot->cold[COLD_RBX];
-    frame->rbp = slot->cold[COLD_RBP];
-    frame->r12 = slot->cold[COLD_R12];
-    frame->r13 = slot->cold[COLD_R13];
-    frame->r14 = slot->cold[COLD_R14];
-    frame->r15 = slot->cold[COLD_R15];
-    frame->cs = (uint16_t)slot->cold[COLD_CS];
-    frame->ss = (uint16_t)slot->cold[COLD_SS];
+    frame->rax = slot->call_regs[CALL_RAX];
+    frame->rdi = slot->call_regs[CALL_RDI];
+    frame->rsi = slot->call_regs[CALL_RSI];
+    frame->rdx = slot->call_regs[CALL_RDX];
+    frame->r10 = slot->call_regs[CALL_R10];
+    frame->r8 = slot->call_regs[CALL_R8];
+    frame->r9 = slot->call_regs[CALL_R9];
+    frame->rip = slot->resume ? slot->resume : slot->other_regs[OTHER_RIP];
+    frame->rsp = slot->other_regs[OTHER_RSP];
+    frame->eflags = slot->other_regs[OTHER_EFLAGS];
+    restore_kept_flags(slot->other_regs[OTHER_EFLAGS]);
+    frame->rcx = slot->other_regs[OTHER_RCX];
+    frame->r11 = slot->other_regs[OTHER_R11];
+    frame->rbx = slot->other_regs[OTHER_RBX];
+    frame->rbp = slot->other_regs[OTHER_RBP];
+    frame->r12 = slot->other_regs[OTHER_R12];
+    frame->r13 = slot->other_regs[OTHER_R13];
+    frame->r14 = slot->other_regs[OTHER_R14];
+    frame->r15 = slot->other_regs[OTHER_R15];
+    frame->cs = (uint16_t)slot->other_regs[OTHER_CS];
+    frame->ss = (uint16_t)slot->other_regs[OTHER_SS];
     /* Loading a selector may clear its base: bases come last. */
-    LOAD_SELECTOR(ds, slot->cold[COLD_DS]);
-    LOAD_SELECTOR(es, slot->cold[COLD_ES]);
-    LOAD_SELECTOR(fs, slot->cold[COLD_FS]);
-    LOAD_SELECTOR(gs, slot->cold[COLD_GS]);
-    __asm__ volatile("wrfsbase %0" : : "r"(slot->cold[COLD_FS_BASE]));
-    if (hide && gs_base == 0 && slot->cold[COLD_GS] == 0)
+    LOAD_SELECTOR(ds, slot->other_regs[OTHER_DS]);
+    LOAD_SELECTOR(es, slot->other_regs[OTHER_ES]);
+    LOAD_SELECTOR(fs, slot->other_regs[OTHER_FS]);
+    LOAD_SELECTOR(gs, slot->other_regs[OTHER_GS]);
+    __asm__ volatile("wrfsbase %0" : : "r"(slot->other_regs[OTHER_FS_BASE]));
+    if (hide && gs_base == 0 && slot->other_regs[OTHER_GS] == 0)
         gs_base = (uint64_t)worker - GS_HIDDEN;
     __asm__ volatile("wrgsbase %0" : : "r"(gs_base));
 }
