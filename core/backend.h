@@ -30,8 +30,8 @@ struct backend_ops {
     /*
      * In a process that was forked from the opener's, whose threads may have been in the middle of anything: gives
      * back the descriptors and the memory that are copies of the opener's and that no thread changes. No lock, no
-     * list, nothing from malloc(3), whose owner may have been about to free it. More than once does no harm. last: no
-     * handle of the platform will be used any more. Each NULL: there is nothing.
+     * list, nothing from malloc(3), which another thread may have been about to free. More than once does no harm.
+     * last: no handle of the platform will be used any more. Each NULL: there is nothing.
      */
     void (*subprocess_forget)(struct tg_subprocess *subprocess, bool last);
     void (*forget)(struct tg_platform *platform);

@@ -5,7 +5,7 @@
  * first leaves a zombie that answers to its number as long as other threads
  * live, and that no descriptor tells.
  *
- * The kernel lends no lock to an owner that has ended. So it is asked for a
+ * The kernel lends no lock to a thread that has ended. So it is asked for a
  * priority-inheriting lock (FUTEX_TRYLOCK_PI) that belongs to that thread, or
  * so says a word of ours: ESRCH is what a thread gets that has passed the
  * middle of exit(2), and no other, whether it runs, sleeps, is stopped, frozen

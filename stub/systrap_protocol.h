@@ -175,7 +175,7 @@ struct systrap_copy {
 };
 
 /*
- * Who owns a slot, and what is in it:
+ * Who has a slot, and what is in it:
  *   FREE      the library
  *   READY     any worker may take it out of the run ring
  *   RUNNING   a worker runs it, or the one that held it is about to

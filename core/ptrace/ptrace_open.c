@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 
 #include "core/memory_calls.h"
-#include "core/ptrace/fp_ownership.h"
 #include "core/ptrace/guest_memory.h"
+#include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/ptrace_queue.h"
 #include "core/ptrace/ptrace_queue_wait.h"

@@ -7,8 +7,8 @@
 
 #include "core/event.h"
 #include "core/no_cancel.h"
-#include "core/ptrace/fp_ownership.h"
 #include "core/ptrace/guest_memory.h"
+#include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/placement.h"
 #include "core/ptrace/ptrace_run.h"

@@ -13,7 +13,7 @@
 
 #include "core/clock.h"
 #include "core/memory_calls.h"
-#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/placement.h"
 #include "core/ptrace/ptrace_subprocess.h"

@@ -73,7 +73,7 @@ struct stub_thread {
     uint64_t fp_version; /* of the FP state that it holds, 0: nobody's */
 
     /* Changed with ptrace_platform.fp_lock; whoever runs on it may look without whether there is one. */
-    _Atomic(struct ptrace_context *) fp_owner; /* whose only current FP state it holds, or NULL: fp_ownership.c */
+    _Atomic(struct ptrace_context *) fp_context; /* whose only current FP state it holds, or NULL: lazy_fp.c */
 };
 
 /* ---- tracer ---- */
@@ -152,7 +152,7 @@ struct ptrace_platform {
     /* Atomic, any thread. */
     _Atomic uint64_t next_id;
 
-    /* Guards ptrace_context.fp_holder and stub_thread.fp_owner. */
+    /* Guards ptrace_context.fp_holder and stub_thread.fp_context. */
     pthread_mutex_t fp_lock;
 
     /* tracers_lock */

@@ -5,7 +5,7 @@
  */
 #include <sys/wait.h>
 
-#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/ptrace_queue_wait.h"
 #include "core/ptrace/ptrace_run.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/placement.h"
 #include "core/ptrace/stub_clone.h"

@@ -34,7 +34,7 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
 
     pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
-        if (subprocess->owners[i])
+        if (subprocess->slot_contexts[i])
             wake_slot(slot_of(subprocess, i));
     }
     pthread_mutex_unlock(&subprocess->lock);

@@ -42,6 +42,6 @@ void systrap_subprocess_empty(struct tg_subprocess *base)
     patches_destroy(&subprocess->patches);
     pthread_mutex_destroy(&subprocess->order_lock);
     pthread_mutex_destroy(&subprocess->lock);
-    free(subprocess->owners);
+    free(subprocess->slot_contexts);
     free(subprocess->free_slots);
 }

@@ -202,7 +202,7 @@ static struct systrap_context *claim_number(struct systrap_subprocess *subproces
     struct systrap_context *context = NULL;
 
     if (number <= subprocess->next_slot)
-        context = subprocess->owners[number - 1];
+        context = subprocess->slot_contexts[number - 1];
     return context && systrap_left_something(context) && claim(context) ? context : NULL;
 }
 
@@ -233,7 +233,7 @@ size_t systrap_queue_scan(struct systrap_subprocess *subprocess, struct systrap_
 
     pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < subprocess->next_slot && n < max; i++) {
-        struct systrap_context *context = subprocess->owners[i];
+        struct systrap_context *context = subprocess->slot_contexts[i];
 
         if (context && (dead || systrap_left_something(context)) && claim(context))
             out[n++] = context;

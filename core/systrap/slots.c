@@ -30,12 +30,12 @@ static uint8_t *slot_fp(const struct systrap_context *context)
 static int grow_owners(struct systrap_subprocess *subprocess)
 {
     uint32_t size = subprocess->owners_size ? 2 * subprocess->owners_size : 16;
-    void *owners = realloc(subprocess->owners, size * sizeof(subprocess->owners[0]));
+    void *slot_contexts = realloc(subprocess->slot_contexts, size * sizeof(subprocess->slot_contexts[0]));
     void *free_slots;
 
-    if (!owners)
+    if (!slot_contexts)
         return -ENOMEM;
-    subprocess->owners = owners;
+    subprocess->slot_contexts = slot_contexts;
     free_slots = realloc(subprocess->free_slots, size * sizeof(subprocess->free_slots[0]));
     if (!free_slots)
         return -ENOMEM;
@@ -101,7 +101,7 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
     pthread_mutex_lock(&subprocess->lock);
     err = take_number(subprocess, &context->number);
     if (!err) {
-        subprocess->owners[context->number] = context;
+        subprocess->slot_contexts[context->number] = context;
         context->bound = subprocess;
         context->slot = slot_of(subprocess, context->number);
     }
@@ -167,7 +167,7 @@ void slot_unbind(struct systrap_context *context)
     /* Nobody needs what a worker still has of it: who gets the slot next waits for that. */
     ask_to_drop(subprocess, context->slot);
     pthread_mutex_lock(&subprocess->lock);
-    subprocess->owners[context->number] = NULL;
+    subprocess->slot_contexts[context->number] = NULL;
     subprocess->free_slots[subprocess->free_count++] = context->number;
     context->bound = NULL;
     pthread_mutex_unlock(&subprocess->lock);
@@ -185,7 +185,7 @@ static bool ask_all_to_drop(struct systrap_subprocess *subprocess, uint32_t *n)
     pthread_mutex_lock(&subprocess->lock);
     *n = subprocess->next_slot;
     for (uint32_t i = 0; i < *n; i++) {
-        if (subprocess->owners[i])
+        if (subprocess->slot_contexts[i])
             asked &= !state_is_copying(ask_to_drop(subprocess, slot_of(subprocess, i)));
     }
     pthread_mutex_unlock(&subprocess->lock);

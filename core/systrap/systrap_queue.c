@@ -85,7 +85,7 @@ int systrap_queue_create(struct tg_queue *base)
 static void kick_running(const struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
-        struct systrap_context *context = subprocess->owners[i];
+        struct systrap_context *context = subprocess->slot_contexts[i];
 
         if (context && context->queue == queue && atomic_load(&context->flight)) {
             SHARED_SWAP(slot_of(subprocess, i)->kick, 1);

@@ -256,7 +256,7 @@ static void wait_until_arrived(struct systrap_context *context)
 
 /*
  * The door of a context that has a slot is its own state: whoever destroys the
- * subprocess shuts the door and then waits for the owners of slots that are
+ * subprocess shuts the door and then waits for the contexts of slots that are
  * switching. Pairs with wait_for_switches(). False: it is shut.
  */
 static bool go_in(struct systrap_context *context, struct systrap_subprocess *subprocess, int *err)

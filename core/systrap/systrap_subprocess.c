@@ -62,7 +62,7 @@ static bool is_switched_to(struct systrap_subprocess *subprocess)
 
     pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < subprocess->next_slot && !found; i++)
-        found = subprocess->owners[i] && context_is_switching(&subprocess->owners[i]->base);
+        found = subprocess->slot_contexts[i] && context_is_switching(&subprocess->slot_contexts[i]->base);
     pthread_mutex_unlock(&subprocess->lock);
     return found;
 }

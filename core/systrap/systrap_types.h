@@ -89,8 +89,8 @@ struct systrap_subprocess {
     _Atomic uint32_t worker_count;
 
     /* lock */
-    pthread_mutex_t lock;            /* also: who claims a context in flight */
-    struct systrap_context **owners; /* by slot */
+    pthread_mutex_t lock;                   /* also: who claims a context in flight */
+    struct systrap_context **slot_contexts; /* by slot */
     uint32_t owners_size;
     uint32_t *free_slots;
     uint32_t free_count;

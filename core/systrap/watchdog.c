@@ -199,7 +199,7 @@ static bool is_any_queued(struct systrap_subprocess *subprocess, int64_t now_ns,
 
     pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
-        struct systrap_context *context = subprocess->owners[i];
+        struct systrap_context *context = subprocess->slot_contexts[i];
         bool stuck;
 
         if (context && atomic_load(&context->flight))

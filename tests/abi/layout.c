@@ -10,8 +10,8 @@
 #include <trapgate/trapgate.h>
 
 struct field {
-    const char *owner;
-    size_t owner_size;
+    const char *struct_name;
+    size_t struct_size;
     const char *name;
     size_t offset;
     size_t size;
@@ -164,14 +164,14 @@ static const size_t field_count = sizeof(fields) / sizeof(fields[0]);
 static int field_follows(size_t i)
 {
     size_t expected = 0;
-    if (i > 0 && strcmp(fields[i].owner, fields[i - 1].owner) == 0)
+    if (i > 0 && strcmp(fields[i].struct_name, fields[i - 1].struct_name) == 0)
         expected = fields[i - 1].offset + fields[i - 1].size;
     return fields[i].offset == expected;
 }
 
 static int field_is_last(size_t i)
 {
-    return i + 1 == field_count || strcmp(fields[i].owner, fields[i + 1].owner) != 0;
+    return i + 1 == field_count || strcmp(fields[i].struct_name, fields[i + 1].struct_name) != 0;
 }
 
 int main(void)
@@ -179,13 +179,13 @@ int main(void)
     int incomplete = 0;
     for (size_t i = 0; i < field_count; i++) {
         const struct field *field = &fields[i];
-        printf("%s.%s offset %zu size %zu\n", field->owner, field->name, field->offset, field->size);
-        if (!field_follows(i) || (field_is_last(i) && field->offset + field->size != field->owner_size)) {
-            fprintf(stderr, "layout.c does not list every field around %s.%s\n", field->owner, field->name);
+        printf("%s.%s offset %zu size %zu\n", field->struct_name, field->name, field->offset, field->size);
+        if (!field_follows(i) || (field_is_last(i) && field->offset + field->size != field->struct_size)) {
+            fprintf(stderr, "layout.c does not list every field around %s.%s\n", field->struct_name, field->name);
             incomplete = 1;
         }
         if (field_is_last(i))
-            printf("%s size %zu\n", field->owner, field->owner_size);
+            printf("%s size %zu\n", field->struct_name, field->struct_size);
     }
     printf("tg_event_data size %zu\n", sizeof(tg_event_data));
     return incomplete;

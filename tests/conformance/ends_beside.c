@@ -139,7 +139,7 @@ static void fp_of_destroyed_subprocess(uint32_t backend)
 
 /* ---- a queue whose last waiter ends ---- */
 
-struct owner {
+struct short_thread {
     tg_queue *queue;
     tg_subprocess *subprocesses[8];
     atomic_bool waited;
@@ -147,14 +147,14 @@ struct owner {
 
 static void *wait_and_end(void *argument)
 {
-    struct owner *owner = argument;
+    struct short_thread *ending = argument;
     tg_event event;
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(owner->subprocesses); i++)
-        map_pages(owner->subprocesses[i], GUEST_DATA_AT, 4096, PROT_RW);
-    CHECK_EQ(wait_events(owner->queue, &event, 1, 0), 0);
-    atomic_store(&owner->waited, true);
+    for (i = 0; i < ARRAY_SIZE(ending->subprocesses); i++)
+        map_pages(ending->subprocesses[i], GUEST_DATA_AT, 4096, PROT_RW);
+    CHECK_EQ(wait_events(ending->queue, &event, 1, 0), 0);
+    atomic_store(&ending->waited, true);
     return NULL;
 }
 
@@ -163,20 +163,20 @@ static void queue_beside_ending_thread(uint32_t backend)
 {
     tg_platform *platform = open_platform(backend, 0);
     tg_platform *other = open_platform(backend, 0);
-    struct owner owner = {0};
+    struct short_thread ending = {0};
     pthread_t thread;
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(owner.subprocesses); i++)
-        owner.subprocesses[i] = create_subprocess(other);
+    for (i = 0; i < ARRAY_SIZE(ending.subprocesses); i++)
+        ending.subprocesses[i] = create_subprocess(other);
     for (i = 0; i < 100; i++) {
-        owner.queue = create_queue(platform);
-        atomic_store(&owner.waited, false);
-        thread = start_thread(wait_and_end, &owner);
-        while (!atomic_load(&owner.waited))
+        ending.queue = create_queue(platform);
+        atomic_store(&ending.waited, false);
+        thread = start_thread(wait_and_end, &ending);
+        while (!atomic_load(&ending.waited))
             sched_yield();
         pause_a_little(80000);
-        tg_queue_destroy(owner.queue);
+        tg_queue_destroy(ending.queue);
         join_thread(thread);
     }
     tg_platform_close(other);
@@ -187,28 +187,28 @@ static void queue_beside_ending_thread(uint32_t backend)
 
 static void *use_and_end(void *argument)
 {
-    struct owner *owner = argument;
+    struct short_thread *ending = argument;
 
-    map_pages(owner->subprocesses[0], GUEST_DATA_AT, 4096, PROT_RW);
-    map_pages(owner->subprocesses[1], GUEST_DATA_AT, 4096, PROT_RW);
-    atomic_store(&owner->waited, true);
+    map_pages(ending->subprocesses[0], GUEST_DATA_AT, 4096, PROT_RW);
+    map_pages(ending->subprocesses[1], GUEST_DATA_AT, 4096, PROT_RW);
+    atomic_store(&ending->waited, true);
     return NULL;
 }
 
 static void close_beside_ending_thread(uint32_t backend)
 {
-    struct owner owner = {0};
+    struct short_thread ending = {0};
     pthread_t thread;
     int i;
 
     for (i = 0; i < 60; i++) {
         tg_platform *platform = open_platform(backend, 0);
 
-        owner.subprocesses[0] = create_subprocess(platform);
-        owner.subprocesses[1] = create_subprocess(platform);
-        atomic_store(&owner.waited, false);
-        thread = start_thread(use_and_end, &owner);
-        while (!atomic_load(&owner.waited))
+        ending.subprocesses[0] = create_subprocess(platform);
+        ending.subprocesses[1] = create_subprocess(platform);
+        atomic_store(&ending.waited, false);
+        thread = start_thread(use_and_end, &ending);
+        while (!atomic_load(&ending.waited))
             sched_yield();
         pause_a_little(80000);
         tg_platform_close(platform);

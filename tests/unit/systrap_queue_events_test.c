@@ -28,7 +28,7 @@ static struct {
     struct systrap_platform systrap;
     struct tg_platform platform;
     struct systrap_subprocess subprocess;
-    struct systrap_context *owners[1];
+    struct systrap_context *slot_contexts[1];
     struct systrap_context context;
     struct systrap_queue queue;
     struct systrap_queue other;
@@ -128,8 +128,8 @@ static int begin(void **state)
     world.subprocess.memory =
         mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_ptr_not_equal(world.subprocess.memory, MAP_FAILED);
-    world.owners[0] = &world.context;
-    world.subprocess.owners = world.owners;
+    world.slot_contexts[0] = &world.context;
+    world.subprocess.slot_contexts = world.slot_contexts;
     world.subprocess.next_slot = 1;
     world.context.base.platform = &world.platform;
     world.context.bound = &world.subprocess;

@@ -18,7 +18,7 @@
 #define OUT_AT       (GUEST_DATA_AT + 4096)
 #define SSE_BYTES    256
 
-struct owner {
+struct context_user {
     struct guest *guest;
     atomic_bool stop;
     atomic_uint turns;
@@ -60,24 +60,24 @@ static void check_pattern(tg_subprocess *subprocess, int byte)
 
 static void *set_user_data(void *arg)
 {
-    struct owner *owner = arg;
+    struct context_user *user = arg;
 
-    while (!atomic_load(&owner->stop)) {
-        CHECK_OK(tg_context_set_user_data(owner->guest->context, 1));
-        CHECK_OK(tg_context_set_tls(owner->guest->context, 0));
-        atomic_fetch_add(&owner->turns, 1);
+    while (!atomic_load(&user->stop)) {
+        CHECK_OK(tg_context_set_user_data(user->guest->context, 1));
+        CHECK_OK(tg_context_set_tls(user->guest->context, 0));
+        atomic_fetch_add(&user->turns, 1);
     }
     return NULL;
 }
 
 static void *switch_elsewhere(void *arg)
 {
-    struct owner *owner = arg;
-    tg_subprocess *other = create_loaded_subprocess(owner->guest->platform, GUEST_CODE(fp_load_once));
+    struct context_user *user = arg;
+    tg_subprocess *other = create_loaded_subprocess(user->guest->platform, GUEST_CODE(fp_load_once));
 
-    atomic_store(&owner->turns, 1);
-    run_to_call(owner->guest->context, other);
-    check_pattern(other, (int)(intptr_t)owner->guest->event.user_data);
+    atomic_store(&user->turns, 1);
+    run_to_call(user->guest->context, other);
+    check_pattern(other, (int)(intptr_t)user->guest->event.user_data);
     tg_subprocess_destroy(other);
     return NULL;
 }
@@ -91,17 +91,17 @@ static void rounds(uint32_t backend, void *(*use)(void *))
     guest_open(&guest, backend, GUEST_CODE(fp_load_once));
     tg_subprocess_destroy(guest.subprocess);
     for (round = 1; round <= count; round++) {
-        struct owner owner = {.guest = &guest};
+        struct context_user user = {.guest = &guest};
         pthread_t thread;
 
         check_context("round %d", round);
         load_pattern(&guest, round);
         guest.event.user_data = (uint64_t)round;
-        thread = start_thread(use, &owner);
-        while (!atomic_load(&owner.turns))
+        thread = start_thread(use, &user);
+        while (!atomic_load(&user.turns))
             ;
         tg_subprocess_destroy(guest.subprocess);
-        atomic_store(&owner.stop, true);
+        atomic_store(&user.stop, true);
         join_thread(thread);
         guest.subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(fp_load_once));
         run_to_call(guest.context, guest.subprocess);

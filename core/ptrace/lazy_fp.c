@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/ptrace/fp_ownership.h"
+#include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/stub_thread.h"
 #include "core/ptrace/tracer_thread.h"
 
@@ -26,7 +26,7 @@ static uint64_t next_version(struct tracer *tracer)
 }
 
 /*
- * context->fp_holder and thread->fp_owner point to each other. They are set by
+ * context->fp_holder and thread->fp_context point to each other. They are set by
  * the thread that runs the context, which has both in its hands, and cleared
  * with fp_lock by whoever comes first: it, a destroyer of either, or the
  * holder's tracer that needs the stub thread for another context. With the
@@ -41,7 +41,7 @@ static void link_holder(struct ptrace_context *context, struct stub_thread *thre
         return;
     pthread_mutex_lock(&pp->fp_lock);
     atomic_store(&context->fp_holder, thread);
-    atomic_store(&thread->fp_owner, context);
+    atomic_store(&thread->fp_context, context);
     pthread_mutex_unlock(&pp->fp_lock);
 }
 
@@ -49,7 +49,7 @@ static void link_holder(struct ptrace_context *context, struct stub_thread *thre
 static void unlink_pair(struct ptrace_context *context, struct stub_thread *thread)
 {
     atomic_store(&context->fp_holder, NULL);
-    atomic_store(&thread->fp_owner, NULL);
+    atomic_store(&thread->fp_context, NULL);
 }
 
 static void unlink_holder(struct ptrace_context *context)
@@ -79,7 +79,7 @@ int fp_evict(struct stub_thread *thread)
     int err = 0;
 
     /* Others only clear it. */
-    if (!atomic_load(&thread->fp_owner))
+    if (!atomic_load(&thread->fp_context))
         return 0;
     /* Its id may be another's: of a child of the embedder's, or of a stub thread of the same tracer. */
     if (atomic_load(&thread->reaped)) {
@@ -88,7 +88,7 @@ int fp_evict(struct stub_thread *thread)
     }
     /* Until it is saved: another thread may destroy the context meanwhile. */
     pthread_mutex_lock(&pp->fp_lock);
-    context = atomic_load(&thread->fp_owner);
+    context = atomic_load(&thread->fp_context);
     if (context) {
         err = save(context, thread);
         unlink_pair(context, thread);
@@ -104,7 +104,7 @@ void fp_forget_thread(struct stub_thread *thread)
     struct ptrace_context *context;
 
     pthread_mutex_lock(&pp->fp_lock);
-    context = atomic_load(&thread->fp_owner);
+    context = atomic_load(&thread->fp_context);
     if (context)
         unlink_pair(context, thread);
     pthread_mutex_unlock(&pp->fp_lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Where the FP state of a context is. */
-#ifndef CORE_PTRACE_FP_OWNERSHIP_H
-#define CORE_PTRACE_FP_OWNERSHIP_H
+#ifndef CORE_PTRACE_LAZY_FP_H
+#define CORE_PTRACE_LAZY_FP_H
 
 #include "core/ptrace/ptrace_types.h"
 
@@ -9,7 +9,7 @@ int fp_load(struct ptrace_context *context, struct stub_thread *thread);
 int fp_after_run(struct ptrace_context *context, struct stub_thread *thread);
 /* Saves what only this thread holds. */
 int fp_evict(struct stub_thread *thread);
-/* The thread is gone; its owner falls back to the state it saved last. */
+/* The thread is gone; the context whose state it held falls back to the state it saved last. */
 void fp_forget_thread(struct stub_thread *thread);
 
 void ptrace_context_reset(struct tg_context *context);
