@@ -147,7 +147,7 @@ int fp_after_run(struct ptrace_context *context, struct stub_thread *thread)
 /*
  * The stub thread that holds the state, if it is the caller's own; its
  * subprocess is entered. NULL when there is none any more. The caller may have
- * swept its seat there already, so outside the lock only the visit keeps it.
+ * swept its pool there already, so outside the lock only the visit keeps it.
  */
 static int enter_own_holder(struct ptrace_context *context, struct stub_thread **out)
 {

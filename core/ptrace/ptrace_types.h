@@ -3,7 +3,7 @@
  * The ptrace backend's data, from the bottom up.
  *
  * A host thread that runs guests is a tracer. For each subprocess that it
- * uses it has a seat: the stub threads there that it traces and that are idle
+ * uses it has a pool: the stub threads there that it traces and that are idle
  * now. The kernel lets only the tracer itself touch its stub threads, so a
  * tracer's own members need no lock; what other threads may look at is in
  * ptrace_subprocess and says so.
@@ -34,7 +34,7 @@ struct tracer;
 
 /* ---- subprocess ---- */
 
-/* Besides the handle, every seat refers to it. */
+/* Besides the handle, every pool refers to it. */
 struct ptrace_subprocess {
     struct tg_subprocess base;
     uint64_t id; /* never changes: of the platform's counter, and never used again */
@@ -59,7 +59,7 @@ struct stub_thread {
     struct list of_subprocess;
 
     /* Its tracer; in subprocess->parked that one's lock. */
-    struct list waiting; /* in subprocess->parked, or in its seat's idle list */
+    struct list waiting; /* in subprocess->parked, or in the idle list of its tracer's pool */
     struct list of_tid;  /* tracer->by_tid */
 
     /* NULL while parked. Its tracer writes it; others only compare it with their own, which nobody else writes. */
@@ -78,12 +78,12 @@ struct stub_thread {
 
 /* ---- tracer ---- */
 
-#define SEAT_BUCKETS 64
+#define POOL_BUCKETS 64
 #define TID_BUCKETS  256
 
-struct tracer_seat {
+struct tracer_pool {
     /* Its tracer's thread; the platform's close with tracer.lock. */
-    struct list node;                     /* tracer->seats bucket */
+    struct list node;                     /* tracer->pools bucket */
     struct ptrace_subprocess *subprocess; /* never changes */
     struct list idle;                     /* stub_thread.waiting */
 };
@@ -120,7 +120,7 @@ struct tracer {
     struct bell bell;
 
     /* Its thread; the platform's close with the lock. */
-    struct list seats[SEAT_BUCKETS];
+    struct list pools[POOL_BUCKETS];
     struct list by_tid[TID_BUCKETS];
 
     /* ptrace_platform.queues_lock: whoever destroys a queue, or asks for its descriptor, takes it out. */

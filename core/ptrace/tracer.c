@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* What a tracer has: a seat in each subprocess that it uses, with the stub threads there that it traces. */
+/* What a tracer has: a pool for each subprocess that it uses, of the stub threads there that it traces. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,9 +12,9 @@
 #include "core/ptrace/tracer_thread.h"
 #include "core/subprocess_life.h"
 
-static struct list *seat_bucket(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
+static struct list *pool_bucket(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
 {
-    return &tracer->seats[subprocess->id % SEAT_BUCKETS];
+    return &tracer->pools[subprocess->id % POOL_BUCKETS];
 }
 
 static struct list *tid_bucket(struct tracer *tracer, pid_t tid)
@@ -22,17 +22,17 @@ static struct list *tid_bucket(struct tracer *tracer, pid_t tid)
     return &tracer->by_tid[(uint32_t)tid % TID_BUCKETS];
 }
 
-static void free_seat(struct tracer_seat *seat)
+static void free_pool(struct tracer_pool *pool)
 {
-    list_remove(&seat->node);
-    subprocess_release(&seat->subprocess->base);
-    free(seat);
+    list_remove(&pool->node);
+    subprocess_release(&pool->subprocess->base);
+    free(pool);
 }
 
 /* Nothing of the subprocess is the tracer's any more; its threads' ids may be others' by now. */
-static void empty_seat(struct tracer *tracer, struct tracer_seat *seat)
+static void empty_pool(struct tracer *tracer, struct tracer_pool *pool)
 {
-    struct ptrace_subprocess *subprocess = seat->subprocess;
+    struct ptrace_subprocess *subprocess = pool->subprocess;
     struct list *node;
 
     pthread_mutex_lock(&subprocess->lock);
@@ -48,53 +48,53 @@ static void empty_seat(struct tracer *tracer, struct tracer_seat *seat)
     pthread_mutex_unlock(&subprocess->lock);
 }
 
-/* Subprocesses that were destroyed elsewhere leave seats behind; this is when they are noticed. */
-static void drop_dead_seats(struct tracer *tracer, struct list *bucket)
+/* Subprocesses that were destroyed elsewhere leave pools behind; this is when they are noticed. */
+static void drop_dead_pools(struct tracer *tracer, struct list *bucket)
 {
     struct list *node;
     struct list *after;
 
     list_for_each_safe(node, after, bucket)
     {
-        struct tracer_seat *seat = container_of(node, struct tracer_seat, node);
+        struct tracer_pool *pool = container_of(node, struct tracer_pool, node);
 
-        if (!subprocess_is_shut(&seat->subprocess->base))
+        if (!subprocess_is_shut(&pool->subprocess->base))
             continue;
-        empty_seat(tracer, seat);
-        free_seat(seat);
+        empty_pool(tracer, pool);
+        free_pool(pool);
     }
 }
 
-static struct tracer_seat *find_seat(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
+static struct tracer_pool *find_pool(struct tracer *tracer, const struct ptrace_subprocess *subprocess)
 {
-    struct list *bucket = seat_bucket(tracer, subprocess);
+    struct list *bucket = pool_bucket(tracer, subprocess);
     struct list *node;
 
     list_for_each(node, bucket)
     {
-        struct tracer_seat *seat = container_of(node, struct tracer_seat, node);
+        struct tracer_pool *pool = container_of(node, struct tracer_pool, node);
 
-        if (seat->subprocess == subprocess)
-            return seat;
+        if (pool->subprocess == subprocess)
+            return pool;
     }
     return NULL;
 }
 
-static struct tracer_seat *take_seat(struct tracer *tracer, struct ptrace_subprocess *subprocess)
+static struct tracer_pool *take_pool(struct tracer *tracer, struct ptrace_subprocess *subprocess)
 {
-    struct tracer_seat *seat = find_seat(tracer, subprocess);
+    struct tracer_pool *pool = find_pool(tracer, subprocess);
 
-    if (seat)
-        return seat;
-    drop_dead_seats(tracer, seat_bucket(tracer, subprocess));
-    seat = calloc(1, sizeof(*seat));
-    if (!seat)
+    if (pool)
+        return pool;
+    drop_dead_pools(tracer, pool_bucket(tracer, subprocess));
+    pool = calloc(1, sizeof(*pool));
+    if (!pool)
         return NULL;
-    seat->subprocess = subprocess;
+    pool->subprocess = subprocess;
     subprocess_hold(&subprocess->base);
-    list_init(&seat->idle);
-    list_add_first(seat_bucket(tracer, subprocess), &seat->node);
-    return seat;
+    list_init(&pool->idle);
+    list_add_first(pool_bucket(tracer, subprocess), &pool->node);
+    return pool;
 }
 
 struct stub_thread *tracer_by_tid(struct tracer *tracer, pid_t tid)
@@ -207,29 +207,29 @@ static int acquire_failed(struct tracer *tracer, int err)
 }
 
 /* The thread that may still hold the context's FP state, if it is idle here; else the one used last. */
-static struct stub_thread *choose_idle(struct tracer *tracer, struct tracer_seat *seat,
+static struct stub_thread *choose_idle(struct tracer *tracer, struct tracer_pool *pool,
                                        const struct ptrace_context *context)
 {
     struct stub_thread *thread = context ? tracer_by_tid(tracer, context->last_thread) : NULL;
 
-    if (thread && thread->subprocess == seat->subprocess && thread->waiting.next != &thread->waiting)
+    if (thread && thread->subprocess == pool->subprocess && thread->waiting.next != &thread->waiting)
         return thread;
-    return container_of(seat->idle.next, struct stub_thread, waiting);
+    return container_of(pool->idle.next, struct stub_thread, waiting);
 }
 
 int tracer_acquire(struct tracer *tracer, struct ptrace_subprocess *subprocess, const struct ptrace_context *context,
                    struct stub_thread **out)
 {
-    struct tracer_seat *seat = take_seat(tracer, subprocess);
+    struct tracer_pool *pool = take_pool(tracer, subprocess);
     struct stub_thread *thread;
     int err;
 
-    if (!seat)
+    if (!pool)
         return acquire_failed(tracer, -ENOMEM);
     if (!subprocess_is_alive(&subprocess->base))
         return -ESRCH;
-    if (!list_empty(&seat->idle)) {
-        *out = choose_idle(tracer, seat, context);
+    if (!list_empty(&pool->idle)) {
+        *out = choose_idle(tracer, pool, context);
         list_remove(&(*out)->waiting);
         return 0;
     }
@@ -258,23 +258,23 @@ int tracer_make_runner(struct tracer *tracer, struct ptrace_subprocess *subproce
 
 void tracer_release(struct stub_thread *thread)
 {
-    struct tracer_seat *seat = find_seat(atomic_load(&thread->tracer), thread->subprocess);
+    struct tracer_pool *pool = find_pool(atomic_load(&thread->tracer), thread->subprocess);
 
     if (atomic_load(&thread->reaped))
         list_remove(&thread->of_tid);
     else
-        list_add_first(&seat->idle, &thread->waiting);
+        list_add_first(&pool->idle, &thread->waiting);
 }
 
 void tracer_save_fp(struct ptrace_subprocess *subprocess)
 {
     struct tracer *tracer = tracer_find(subprocess->base.platform);
-    struct tracer_seat *seat = tracer ? find_seat(tracer, subprocess) : NULL;
+    struct tracer_pool *pool = tracer ? find_pool(tracer, subprocess) : NULL;
     struct list *node;
 
-    if (!seat)
+    if (!pool)
         return;
-    list_for_each(node, &seat->idle) fp_evict(container_of(node, struct stub_thread, waiting));
+    list_for_each(node, &pool->idle) fp_evict(container_of(node, struct stub_thread, waiting));
 }
 
 /* ---- when the tracer ends ---- */
@@ -296,39 +296,39 @@ static void give_back(struct stub_thread *thread)
     pthread_mutex_unlock(&subprocess->lock);
 }
 
-static void leave_seat(struct tracer *tracer, struct tracer_seat *seat)
+static void leave_pool(struct tracer *tracer, struct tracer_pool *pool)
 {
-    struct tg_subprocess *subprocess = &seat->subprocess->base;
+    struct tg_subprocess *subprocess = &pool->subprocess->base;
 
     if (subprocess_enter(subprocess)) {
-        while (!list_empty(&seat->idle))
-            give_back(container_of(seat->idle.next, struct stub_thread, waiting));
+        while (!list_empty(&pool->idle))
+            give_back(container_of(pool->idle.next, struct stub_thread, waiting));
         subprocess_leave(subprocess);
     }
-    empty_seat(tracer, seat);
-    free_seat(seat);
+    empty_pool(tracer, pool);
+    free_pool(pool);
 }
 
 void tracer_hand_back(struct tracer *tracer)
 {
-    for (size_t i = 0; i < SEAT_BUCKETS; i++) {
-        while (!list_empty(&tracer->seats[i]))
-            leave_seat(tracer, container_of(tracer->seats[i].next, struct tracer_seat, node));
+    for (size_t i = 0; i < POOL_BUCKETS; i++) {
+        while (!list_empty(&tracer->pools[i]))
+            leave_pool(tracer, container_of(tracer->pools[i].next, struct tracer_pool, node));
     }
 }
 
-void tracer_forget_seats(struct tracer *tracer)
+void tracer_forget_pools(struct tracer *tracer)
 {
-    for (size_t i = 0; i < SEAT_BUCKETS; i++) {
+    for (size_t i = 0; i < POOL_BUCKETS; i++) {
         struct list *node;
         struct list *after;
 
-        list_for_each_safe(node, after, &tracer->seats[i])
+        list_for_each_safe(node, after, &tracer->pools[i])
         {
-            struct tracer_seat *seat = container_of(node, struct tracer_seat, node);
+            struct tracer_pool *pool = container_of(node, struct tracer_pool, node);
 
-            empty_seat(tracer, seat);
-            free_seat(seat);
+            empty_pool(tracer, pool);
+            free_pool(pool);
         }
     }
 }

@@ -58,7 +58,7 @@ void tracers_thread_ends(void *arg)
 /* The platform closes: all subprocesses but the template are gone, and the template is next. Nothing to detach. */
 static void forget(struct tracer *tracer)
 {
-    tracer_forget_seats(tracer);
+    tracer_forget_pools(tracer);
     leave_platform(tracer);
 }
 

@@ -142,8 +142,8 @@ static struct tracer *tracer_new(struct tg_platform *platform, struct thread_rec
     atomic_store(&tracer->refs, 2);
     pthread_mutex_init(&tracer->lock, NULL);
     list_init(&tracer->queues);
-    for (size_t i = 0; i < SEAT_BUCKETS; i++)
-        list_init(&tracer->seats[i]);
+    for (size_t i = 0; i < POOL_BUCKETS; i++)
+        list_init(&tracer->pools[i]);
     for (size_t i = 0; i < TID_BUCKETS; i++)
         list_init(&tracer->by_tid[i]);
     drop_closed_tracers(record);
