@@ -69,7 +69,7 @@ static void print_platform_facts(const tg_stats *stats)
     print_fact("FP states read from stubs", stats->fpstate_saves);
     print_fact("FP states written to stubs", stats->fpstate_loads);
     print_fact("stub threads placed", stats->placements);
-    print_fact("contexts set aside for others", stats->preemptions);
+    print_fact("contexts preempted for others", stats->preemptions);
     print_fact("spins in vain", stats->failed_spins);
     print_fact("sleeps", stats->futex_sleeps);
     print_fact("stub threads woken", stats->futex_wakes);

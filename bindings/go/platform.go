@@ -136,7 +136,7 @@ type Stats struct {
 	FPStateLoads     uint64 // FP states written to a stub thread
 	Placements       uint64 // stub threads moved to their tracer's processor
 	Releases         uint64 // stub threads set free because the guest computed
-	Preemptions      uint64 // contexts set aside because others waited
+	Preemptions      uint64 // contexts preempted because others waited
 	SpuriousStops    uint64 // stops that were nobody's event
 	PatchedCalls     uint64 // Syscall events that did not enter the host kernel
 	UnpatchedCalls   uint64 // all others, on every backend

@@ -238,7 +238,7 @@ enum run_outcome run_stopped(struct ptrace_context *context, struct stub_thread 
     return RUN_EVENT;
 }
 
-int run_set_aside(struct ptrace_context *context, struct stub_thread *thread)
+int run_suspend(struct ptrace_context *context, struct stub_thread *thread)
 {
     int err = stub_thread_get_regs(thread, &context->base.regs);
 

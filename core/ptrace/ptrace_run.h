@@ -15,7 +15,7 @@ int run_start(struct ptrace_context *context, struct stub_thread *thread, struct
 enum run_outcome run_stopped(struct ptrace_context *context, struct stub_thread *thread, int status,
                              struct tg_event *event);
 /* Takes a stopped context off its thread without an event: the next start goes on where it was. */
-int run_set_aside(struct ptrace_context *context, struct stub_thread *thread);
+int run_suspend(struct ptrace_context *context, struct stub_thread *thread);
 void run_event_dead(struct ptrace_context *context, struct ptrace_subprocess *subprocess, struct tg_event *event);
 
 int ptrace_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);

@@ -23,7 +23,7 @@ static bool stopped_by_us(int status)
     return status >> 16 || WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL;
 }
 
-/* Sets it aside, unless it has left an event that nobody has collected. One that had to go on is still running. */
+/* Back into the line, unless it has left an event that nobody has collected. One that had to go on is still running. */
 static void stop_one(struct ptrace_queue *queue, struct ptrace_context *context)
 {
     struct stub_thread *thread = context->thread;
@@ -34,7 +34,7 @@ static void stop_one(struct ptrace_queue *queue, struct ptrace_context *context)
         fp_forget_thread(thread);
         run_event_dead(context, context->subprocess, &context->event);
     } else if (stopped_by_us(status)) {
-        ptrace_queue_set_aside(queue, context);
+        ptrace_queue_requeue(queue, context);
         return;
     } else if (run_stopped(context, thread, status, &context->event) == RUN_AGAIN) {
         return;

@@ -112,12 +112,12 @@ void ptrace_queue_arm_incoming(struct ptrace_queue *queue)
     ptrace_queue_for_each_waiting(queue, arm_one);
 }
 
-void ptrace_queue_set_aside(struct ptrace_queue *queue, struct ptrace_context *context)
+void ptrace_queue_requeue(struct ptrace_queue *queue, struct ptrace_context *context)
 {
     struct stub_thread *thread = ptrace_queue_take_off_thread(queue, context);
 
     count(queue->base.platform, COUNTER_PREEMPTIONS);
-    if (run_set_aside(context, thread)) {
+    if (run_suspend(context, thread)) {
         run_event_dead(context, context->subprocess, &context->event);
         ptrace_queue_make_ready(queue, context);
     } else {
@@ -151,7 +151,7 @@ static bool context_stopped(struct ptrace_queue *queue, struct stub_thread *thre
     pthread_mutex_lock(&queue->lock);
     context = find_running(queue, thread);
     if (context && context->preempt && is_kick(status) && !interrupt_pending(&context->base.interrupt)) {
-        ptrace_queue_set_aside(queue, context);
+        ptrace_queue_requeue(queue, context);
     } else if (context && run_stopped(context, thread, status, &context->event) == RUN_EVENT) {
         placement_note_run(thread, context->started_ns);
         ptrace_queue_take_off_thread(queue, context);

@@ -14,7 +14,7 @@ void ptrace_queue_arm_incoming(struct ptrace_queue *queue);
 /* Its subprocess is shut: its event is ready, and its visit there over, which destroy waits for. */
 void ptrace_queue_end_incoming(struct ptrace_queue *queue, struct ptrace_context *context);
 /* Back to the incoming list, or to the ready list when its stub is dead. */
-void ptrace_queue_set_aside(struct ptrace_queue *queue, struct ptrace_context *context);
+void ptrace_queue_requeue(struct ptrace_queue *queue, struct ptrace_context *context);
 
 /* Handles one stop of a tracee; options as for waitpid(2). */
 bool ptrace_queue_collect_one(struct ptrace_queue *queue, int options);

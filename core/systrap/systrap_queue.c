@@ -94,7 +94,7 @@ static void kick_running(const struct systrap_queue *queue, struct systrap_subpr
     }
 }
 
-static void set_aside(struct systrap_context *context)
+static void discard(struct systrap_context *context)
 {
     struct tg_event event;
 
@@ -108,8 +108,8 @@ static void set_aside(struct systrap_context *context)
     systrap_queue_finish(context);
 }
 
-/* Those of the queue are set aside, others' events go where they belong. How many there were. */
-static size_t scan_aside(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
+/* Those of the queue are discarded, others' events go where they belong. How many there were. */
+static size_t discard_found(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
     struct systrap_context *contexts[DRAIN_MAX];
     size_t n = systrap_queue_scan(subprocess, contexts, DRAIN_MAX);
@@ -118,7 +118,7 @@ static size_t scan_aside(struct systrap_queue *queue, struct systrap_subprocess 
         struct sink nowhere = {.left = 0};
 
         if (contexts[i]->queue == queue)
-            set_aside(contexts[i]);
+            discard(contexts[i]);
         else
             systrap_queue_deliver(contexts[i], queue, &nowhere);
     }
@@ -152,7 +152,7 @@ static void stop_seat(struct systrap_queue *queue, struct queue_seat *seat)
         pthread_mutex_lock(&subprocess->lock);
         kick_running(queue, subprocess);
         pthread_mutex_unlock(&subprocess->lock);
-        n = scan_aside(queue, subprocess) + discard_ready(queue);
+        n = discard_found(queue, subprocess) + discard_ready(queue);
         if (watchdog_waits_in_vain(subprocess, &wait, WATCHDOG_TEARDOWN))
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
         if (n == 0) {

@@ -243,7 +243,7 @@ typedef struct tg_stats {
     uint64_t fpstate_loads;  /* FP states written to a stub thread */
     uint64_t placements;     /* stub threads moved to their tracer's processor */
     uint64_t releases;       /* stub threads set free because the guest computed */
-    uint64_t preemptions;    /* contexts set aside because others waited */
+    uint64_t preemptions;    /* contexts preempted because others waited */
     uint64_t spurious_stops; /* stops that were nobody's event */
     /* systrap: how system calls came in, and where they come from. */
     uint64_t patched_calls;                     /* SYSCALL events that did not enter the host kernel */

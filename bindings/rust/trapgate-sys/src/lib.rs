@@ -233,7 +233,7 @@ pub struct tg_stats {
     pub placements: u64,
     /// Stub threads set free because the guest computed.
     pub releases: u64,
-    /// Contexts set aside because others waited.
+    /// Contexts preempted because others waited.
     pub preemptions: u64,
     /// Stops that were nobody's event.
     pub spurious_stops: u64,

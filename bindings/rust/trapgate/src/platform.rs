@@ -352,7 +352,7 @@ stats! {
     placements: u64,
     /// Stub threads set free because the guest computed.
     releases: u64,
-    /// Contexts set aside because others waited.
+    /// Contexts preempted because others waited.
     preemptions: u64,
     /// Stops that were nobody's event.
     spurious_stops: u64,
