@@ -193,16 +193,6 @@ static void probes(uint32_t backend)
     CHECK_RESULT(tg_platform_probe(backend, &probe), -EINVAL);
 }
 
-static void every_option(uint32_t backend)
-{
-    struct guest guest;
-
-    guest_open_flags(&guest, backend, TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT, GUEST_CODE(counting_calls));
-    GUEST_RUN_TO_CALL(&guest);
-    GUEST_RUN_TO_CALL(&guest);
-    guest_close(&guest);
-}
-
 static void information(uint32_t backend)
 {
     tg_platform *platform = open_platform(backend, 0);
@@ -419,7 +409,6 @@ const struct test_case argument_cases[] = {
      platform_options},
     {"argument.auto", "AUTO and no options open what the probe promises", automatic_backend},
     {"argument.probe", "The probe says what it looked at and what it found", probes},
-    {"argument.flags", "Open flags that do not concern the machine are accepted", every_option},
     {"argument.info", "Information is consistent, newer and older structs included", information},
     {"argument.memory", "Unaligned, empty, overflowing and unknown memory arguments are refused", memory_operations},
     {"argument.operations", "Operation structs: unknown kinds, sizes, strides, an empty batch", operation_structs},

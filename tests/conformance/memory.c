@@ -266,22 +266,6 @@ static void edges_of_user_space(uint32_t backend)
     guest_close(&guest);
 }
 
-static void noreplace_keeps_what_is_there(uint32_t backend)
-{
-    struct guest guest;
-
-    guest_open(&guest, backend, GUEST_CODE(call_loop));
-    guest_store(guest.subprocess, GUEST_DATA_AT, 7);
-    CHECK_RESULT(tg_subprocess_map(guest.subprocess, GUEST_DATA_AT, guest.page, PROT_RW, TG_MAP_NOREPLACE, -1, 0),
-                 -EEXIST);
-    CHECK_EQ(guest_load(guest.subprocess, GUEST_DATA_AT), 7);
-    CHECK_OK(tg_subprocess_map(guest.subprocess, AREA, guest.page, PROT_RW, TG_MAP_NOREPLACE, -1, 0));
-    CHECK_EQ(guest_load(guest.subprocess, AREA), 0);
-    CHECK_OK(tg_subprocess_map(guest.subprocess, GUEST_DATA_AT, guest.page, PROT_RW, 0, -1, 0));
-    CHECK_EQ(guest_load(guest.subprocess, GUEST_DATA_AT), 0);
-    guest_close(&guest);
-}
-
 static void unmap_of_nothing(uint32_t backend)
 {
     struct guest guest;
@@ -303,23 +287,6 @@ static void populate_makes_present(uint32_t backend)
     CHECK_EQ(proc_resident(pid, AREA), 64 * guest.page);
     CHECK_OK(tg_subprocess_map(guest.subprocess, AREA + (1 << 24), 64 * guest.page, PROT_RW, TG_MAP_NORESERVE, -1, 0));
     CHECK_EQ(proc_resident(pid, AREA + (1 << 24)), 0);
-    guest_close(&guest);
-}
-
-static void advice_takes_effect(uint32_t backend)
-{
-    struct guest guest;
-    tg_mem_op op = advise_op(GUEST_DATA_AT, 4096, MADV_DONTNEED);
-    size_t done = 99;
-
-    guest_open(&guest, backend, GUEST_CODE(call_loop));
-    op.length = guest.page;
-    guest_store(guest.subprocess, GUEST_DATA_AT, 5);
-    CHECK_OK(tg_subprocess_apply(guest.subprocess, &op, 1, &done));
-    CHECK_EQ(done, 1);
-    CHECK_EQ(guest_load(guest.subprocess, GUEST_DATA_AT), 0);
-    op.advice = MADV_WILLNEED;
-    CHECK_OK(tg_subprocess_apply(guest.subprocess, &op, 1, &done));
     guest_close(&guest);
 }
 
@@ -574,11 +541,8 @@ const struct test_case memory_cases[] = {
     {"memory.reserved", "Ranges outside of user space or inside a reserved range are refused",
      library_pages_are_not_guest_memory},
     {"memory.edges", "The first and the last page of user space can be mapped and used", edges_of_user_space},
-    {"memory.noreplace", "TG_MAP_NOREPLACE refuses to replace; without it the old pages go",
-     noreplace_keeps_what_is_there},
     {"memory.unmap_nothing", "Unmapping nothing is fine, protecting nothing is -ENOMEM", unmap_of_nothing},
     {"memory.precommit", "TG_MAP_POPULATE makes pages present; without it none are", populate_makes_present},
-    {"memory.advise", "Advice reaches the kernel: DONTNEED empties pages", advice_takes_effect},
     {"memory.advise_refused", "Advice that is not on the list is refused", other_advice_is_refused},
     {"memory.batch", "A batch runs in order", batch_runs_in_order},
     {"memory.batch_failure", "A batch stops at the operation that fails and counts those before it",

@@ -60,26 +60,6 @@ static void interrupts_queued_contexts(uint32_t backend)
     guest_close(&guest);
 }
 
-static void interrupt_before_submit(uint32_t backend)
-{
-    struct guest guest;
-    tg_queue *queue;
-    tg_event event;
-
-    guest_open(&guest, backend, GUEST_CODE(counting_calls));
-    queue = create_queue(guest.platform);
-    CHECK_OK(tg_context_interrupt(guest.context));
-    CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
-    event = wait_one(queue);
-    CHECK_KIND(&event, TG_EVENT_INTERRUPTED);
-    CHECK_OK(tg_queue_submit(queue, guest.context, guest.subprocess));
-    event = wait_one(queue);
-    CHECK_CALL(&event, GUEST_CALL);
-    CHECK_EQ(event.u.syscall.args[0], 1);
-    tg_queue_destroy(queue);
-    guest_close(&guest);
-}
-
 /* More spinners than processors, and still every caller gets its turns. */
 static void spinners_share(uint32_t backend)
 {
@@ -124,8 +104,6 @@ static void spinners_share(uint32_t backend)
 const struct test_case queue_running_cases[] = {
     {"queue.busy", "A context that runs refuses submit, switch and changes", running_context_is_busy},
     {"queue.interrupt", "Each of twenty spinning contexts answers its own interrupt", interrupts_queued_contexts},
-    {"queue.interrupt_before", "An interrupt before the submit is its event, and the guest does not move",
-     interrupt_before_submit},
     {"queue.spinners_share", "Sixteen spinners and a caller in one queue: nobody starves", spinners_share},
     {0},
 };

@@ -240,6 +240,17 @@ static int do_protect(struct player *player, const struct row *row)
                                  rights(row, 3));
 }
 
+static int do_advise(struct player *player, const struct row *row)
+{
+    const tg_mem_op op = {.size = sizeof(op),
+                          .kind = TG_MEM_ADVISE,
+                          .addr = number(player, row, 1),
+                          .length = number(player, row, 2),
+                          .advice = (int32_t)number(player, row, 3)};
+
+    return tg_subprocess_apply(player->scene.subprocess, &op, 1, NULL);
+}
+
 static int do_code(struct player *player, const struct row *row)
 {
     load_code(player->scene.subprocess, number(player, row, 1), row_guest(row, row->words[2]));
@@ -468,6 +479,7 @@ static const struct verb {
     {"map", 3, 4, do_map},
     {"unmap", 2, 2, do_unmap},
     {"protect", 3, 3, do_protect},
+    {"advise", 3, 3, do_advise},
     {"code", 2, 2, do_code},
     {"store", 2, 2, do_store},
     {"load", 2, 2, do_load},

@@ -61,32 +61,6 @@ static void several_platforms(uint32_t backend)
     guest_close(&second);
 }
 
-static void statistics_count(uint32_t backend)
-{
-    struct guest guest;
-    tg_stats before;
-    tg_stats after;
-
-    guest_open(&guest, backend, GUEST_CODE(read_calls));
-    arch_set_argument(guest.context, 0, GUEST_DATA_AT);
-    before = platform_stats(guest.platform);
-    GUEST_RUN_TO_CALL(&guest);
-    arch_set_argument(guest.context, 0, GUEST_HOLE_AT);
-    guest_run(&guest);
-    CHECK_KIND(&guest.event, TG_EVENT_FAULT);
-    CHECK_OK(tg_context_interrupt(guest.context));
-    guest_run(&guest);
-    CHECK_KIND(&guest.event, TG_EVENT_INTERRUPTED);
-    after = platform_stats(guest.platform);
-    CHECK_EQ(after.subprocesses, 1);
-    CHECK_EQ(after.contexts, 1);
-    CHECK_EQ(after.syscalls - before.syscalls, 1);
-    CHECK_EQ(after.faults - before.faults, 1);
-    CHECK_EQ(after.interrupts - before.interrupts, 1);
-    CHECK(after.switches - before.switches >= 2);
-    guest_close(&guest);
-}
-
 #define CALLS_COUNTED 100
 
 /* How many of as many calls were patched. */
@@ -292,7 +266,6 @@ const struct test_case switch_cases[] = {
     {"switch.thousands_of_contexts", "There is no limit at 4,096 contexts", thousands_of_contexts},
     {"switch.several_platforms", "Two platforms in one process do not disturb each other; handles do not mix",
      several_platforms},
-    {"switch.statistics", "Counters count what happened", statistics_count},
     {"switch.statistics_calls", "Patched and other calls add up; with TG_OPEN_NO_PATCHING none is patched",
      calls_by_way},
     {"switch.spin_ns", "Calls arrive whatever time a side may spin", any_time_to_spin},

@@ -20,9 +20,7 @@ func init() {
 		{"argument.options", platformOptions},
 		{"argument.auto", automaticBackend},
 		{"argument.probe", probes},
-		{"argument.flags", everyOption},
 		{"argument.info", information},
-		{"argument.memory", memoryOperations},
 		{"argument.operations", operationStructs},
 		{"argument.context", contextArguments},
 		{"argument.mixed_handles", handlesDoNotMix},
@@ -172,13 +170,6 @@ func probes(b trapgate.Backend) {
 	refused(err, syscall.EINVAL)
 }
 
-func everyOption(b trapgate.Backend) {
-	g := openFlags(b, trapgate.OpenNoPatching|trapgate.OpenNoPlacement, "counting_calls")
-	g.call()
-	g.call()
-	g.close()
-}
-
 func information(b trapgate.Backend) {
 	platform := openPlatform(b, 0)
 	info := must(platform.Info())
@@ -192,30 +183,6 @@ func information(b trapgate.Backend) {
 		check(r.Start < r.End && info.User.Start <= r.Start && r.End <= info.User.End, "a reserved range is in user space")
 	}
 	platform.Close()
-}
-
-func memoryOperations(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	s, page := g.subprocess, g.page
-	for round := 0; round < 2; round++ {
-		refused(s.Map(holeAt+1, page, protRW, 0), syscall.EINVAL)
-		refused(s.Map(holeAt, 0, protRW, 0), syscall.EINVAL)
-		refused(s.Map(holeAt, math.MaxUint64, protRW, 0), syscall.EINVAL)
-		refused(s.Map(-page, page, protRW, 0), syscall.EINVAL)
-		refused(s.Map(holeAt, page, 8, 0), syscall.EINVAL)
-		refused(s.Map(holeAt, page, protRW, 0x100), syscall.EINVAL)
-		refused(s.MapFile(holeAt, page, protRW, 0, 0, 1), syscall.EINVAL)
-		refused(s.MapFile(holeAt, page, protRW, 0, -2, 0), syscall.EINVAL)
-		refused(s.Unmap(holeAt+1, page), syscall.EINVAL)
-		refused(s.Unmap(holeAt, 0), syscall.EINVAL)
-		refused(s.Protect(dataAt+1, page, 0), syscall.EINVAL)
-		refused(s.Protect(dataAt, page, 16), syscall.EINVAL)
-		refused(s.Protect(dataAt, 0, 0), syscall.EINVAL)
-	}
-	storeWord(s, dataAt, 1)
-	_, err := s.ReadMemory(holeAt, make([]byte, 1))
-	refused(err, syscall.EFAULT)
-	g.close()
 }
 
 // Operations are made by functions, so that only one kind of them can be wrong: the zero value.

@@ -15,8 +15,6 @@ func init() {
 	areas = append(areas, []testCase{
 		{"close.used", leavesNothing(useAndClose)},
 		{"close.everything_alive", leavesNothing(useAndLeaveBehind)},
-		{"close.failed_open", leavesNothing(failToOpen)},
-		{"close.subprocess", subprocessLeavesNothing},
 	})
 }
 
@@ -90,29 +88,4 @@ func useAndLeaveBehind(b trapgate.Backend) {
 	time.Sleep(time.Millisecond)
 	ok(g.platform.Close())
 	join()
-}
-
-func failToOpen(b trapgate.Backend) {
-	_, err := trapgate.Open(trapgate.Options{Backend: b, Flags: 1 << 63})
-	refused(err, syscall.EINVAL)
-}
-
-// The same for one subprocess while its platform stays open.
-func subprocessLeavesNothing(b trapgate.Backend) {
-	platform := openPlatform(b, 0)
-	c := createStarted(platform)
-	var before holdings
-	for i := 0; i < 50; i++ {
-		s := createLoaded(platform, code("call_loop"))
-		event := run(c, s)
-		wantCall(&event, guestCall)
-		s.Close()
-		if i == 1 {
-			before = takeStock()
-		}
-	}
-	equal(takeStock().descriptors, before.descriptors)
-	equal(must(platform.Stats()).Subprocesses, 0)
-	platform.Close()
-	wantNoChild()
 }

@@ -13,7 +13,6 @@ func init() {
 	areas = append(areas, []testCase{
 		{"death.running", whileRunning},
 		{"death.destroyed", destroyWhileRunning},
-		{"death.destroy_dead", destroyOfADeadOne},
 	})
 }
 
@@ -89,16 +88,5 @@ func destroyWhileRunning(b trapgate.Backend) {
 	equal(event.Dead.Reason, trapgate.DeadDestroyed)
 	wantContextAlive(g)
 	q.Close()
-	g.close()
-}
-
-func destroyOfADeadOne(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	g.call()
-	pid := g.subprocess.PID()
-	kill(g.subprocess)
-	g.subprocess.Close()
-	equal(processState(pid), 0)
-	wantContextAlive(g)
 	g.close()
 }

@@ -35,11 +35,7 @@ const (
 	protRW = trapgate.ProtRead | trapgate.ProtWrite
 	protRX = trapgate.ProtRead | trapgate.ProtExec
 
-	segvMapErr = 1
 	segvAccErr = 2
-	busAdrErr  = 2
-	trapTrace  = 2
-	siKernel   = 128
 )
 
 var background = context.Background()

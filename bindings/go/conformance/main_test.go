@@ -23,7 +23,6 @@ import (
 
 const (
 	caseVariable  = "TRAPGATE_CASE"  // backend/case: run it and end
-	roleVariable  = "TRAPGATE_ROLE"  // backend/role: be what a case needs beside it
 	limitVariable = "TRAPGATE_LIMIT" // seconds for a case
 	exitSkipped   = 77
 	lastWords     = 5 * time.Second // for a case that was too slow
@@ -37,10 +36,9 @@ type testCase struct {
 	run  func(trapgate.Backend)
 }
 
-// Every file adds its cases, and may add roles.
+// Every file adds its cases.
 var (
 	areas    [][]testCase
-	roles    = map[string]func(trapgate.Backend){}
 	backends = []trapgate.Backend{trapgate.BackendPtrace, trapgate.BackendSystrap}
 )
 
@@ -48,20 +46,17 @@ func TestMain(m *testing.M) {
 	readRows()
 	checkRows()
 	if name := os.Getenv(caseVariable); name != "" {
-		runNamed(name, findCase)
-	}
-	if name := os.Getenv(roleVariable); name != "" {
-		runNamed(name, func(role string) func(trapgate.Backend) { return roles[role] })
+		runNamed(name)
 	}
 	os.Exit(m.Run())
 }
 
 // runNamed runs what backend/name means in this process, and ends it.
-func runNamed(name string, find func(string) func(trapgate.Backend)) {
+func runNamed(name string) {
 	for _, backend := range backends {
 		prefix := backend.String() + "/"
 		if len(name) > len(prefix) && name[:len(prefix)] == prefix {
-			if run := find(name[len(prefix):]); run != nil {
+			if run := findCase(name[len(prefix):]); run != nil {
 				run(backend)
 				os.Exit(0)
 			}

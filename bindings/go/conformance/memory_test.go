@@ -13,14 +13,9 @@ import (
 func init() {
 	areas = append(areas, []testCase{
 		{"memory.copy", copiesAnyLength},
-		{"memory.copy_nothing", nothingToCopy},
 		{"memory.partial_hole", partialAtAHole},
-		{"memory.noreplace", noReplaceKeepsWhatIsThere},
-		{"memory.precommit", populateMakesPresent},
-		{"memory.advise", adviceTakesEffect},
 		{"memory.batch", batchRunsInOrder},
 		{"memory.batch_failure", batchStopsWhereItFails},
-		{"memory.batch_checked_first", batchIsCheckedFirst},
 	})
 }
 
@@ -56,11 +51,6 @@ func copiesAnyLength(b trapgate.Backend) {
 			equal(in[length], 0xee)
 		}
 	}
-	g.close()
-}
-
-func nothingToCopy(b trapgate.Backend) {
-	g := open(b, "call_loop")
 	equal(must(g.subprocess.ReadMemory(dataAt, nil)), 0)
 	equal(must(g.subprocess.WriteMemory(dataAt, []byte{})), 0)
 	g.close()
@@ -85,38 +75,6 @@ func partialAtAHole(b trapgate.Backend) {
 		same(back[:before], out[:before])
 		check(before == len(back) || back[before] == 0xcc, "nothing behind the edge is written")
 	}
-	g.close()
-}
-
-func noReplaceKeepsWhatIsThere(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	s := g.subprocess
-	storeWord(s, dataAt, 7)
-	refused(s.Map(dataAt, g.page, protRW, trapgate.MapNoReplace), syscall.EEXIST)
-	equal(loadWord(s, dataAt), 7)
-	ok(s.Map(holeAt, g.page, protRW, trapgate.MapNoReplace))
-	equal(loadWord(s, holeAt), 0)
-	ok(s.Map(dataAt, g.page, protRW, 0))
-	equal(loadWord(s, dataAt), 0)
-	g.close()
-}
-
-func populateMakesPresent(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	pid := g.subprocess.PID()
-	ok(g.subprocess.Map(holeAt, 64*g.page, protRW, trapgate.MapPopulate))
-	equal(resident(pid, holeAt), 64*g.page)
-	ok(g.subprocess.Map(holeAt+1<<24, 64*g.page, protRW, trapgate.MapNoReserve))
-	equal(resident(pid, holeAt+1<<24), 0)
-	g.close()
-}
-
-func adviceTakesEffect(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	storeWord(g.subprocess, dataAt, 5)
-	equal(must(g.subprocess.Apply([]trapgate.MemOp{trapgate.AdviseOp(dataAt, g.page, syscall.MADV_DONTNEED)})), 1)
-	equal(loadWord(g.subprocess, dataAt), 0)
-	must(g.subprocess.Apply([]trapgate.MemOp{trapgate.AdviseOp(dataAt, g.page, syscall.MADV_WILLNEED)}))
 	g.close()
 }
 
@@ -153,18 +111,5 @@ func batchStopsWhereItFails(b trapgate.Backend) {
 	_, err = g.subprocess.ReadMemory(holeAt+2*page, make([]byte, 8))
 	refused(err, syscall.EFAULT)
 	check(sentence(err) != "", "there is a sentence")
-	g.close()
-}
-
-// A bad argument anywhere means that nothing runs.
-func batchIsCheckedFirst(b trapgate.Backend) {
-	g := open(b, "call_loop")
-	done, err := g.subprocess.Apply([]trapgate.MemOp{
-		trapgate.MapOp(holeAt, g.page, protRW, 0),
-		trapgate.MapOp(holeAt+g.page+1, g.page, protRW, 0),
-	})
-	partial(done, err, 0, syscall.EINVAL)
-	_, err = g.subprocess.ReadMemory(holeAt, make([]byte, 8))
-	refused(err, syscall.EFAULT)
 	g.close()
 }

@@ -79,6 +79,7 @@ func init() {
 		"map":         {3, 4, (*player).doMap},
 		"unmap":       {2, 2, func(p *player, r *row) error { return p.home().Unmap(p.at(r, 1), p.at(r, 2)) }},
 		"protect":     {3, 3, (*player).doProtect},
+		"advise":      {3, 3, (*player).doAdvise},
 		"code":        {2, 2, (*player).doCode},
 		"store":       {2, 2, (*player).doStore},
 		"load":        {2, 2, (*player).doLoad},
@@ -292,6 +293,11 @@ func (p *player) doMap(r *row) error {
 
 func (p *player) doProtect(r *row) error {
 	return p.home().Protect(p.at(r, 1), p.at(r, 2), rights(r, 3))
+}
+
+func (p *player) doAdvise(r *row) error {
+	_, err := p.home().Apply([]trapgate.MemOp{trapgate.AdviseOp(p.at(r, 1), p.at(r, 2), int(p.at(r, 3)))})
+	return err
 }
 
 func (p *player) doCode(r *row) error {

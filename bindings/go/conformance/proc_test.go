@@ -3,7 +3,6 @@
 package conformance
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"strings"
@@ -60,23 +59,6 @@ func mappings(pid int) (list []mapping) {
 		list = append(list, m)
 	}
 	return list
-}
-
-// resident is how much of the mapping at the address is in memory.
-func resident(pid int, addr uint64) uint64 {
-	file := must(os.Open(fmt.Sprintf("/proc/%d/smaps", pid)))
-	defer file.Close()
-	inside := false
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		var start, end, kib uint64
-		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x ", &start, &end); n == 2 {
-			inside = start <= addr && addr < end
-		} else if n, _ := fmt.Sscanf(lines.Text(), "Rss: %d kB", &kib); n == 1 && inside {
-			return kib * 1024
-		}
-	}
-	fail(1, "nothing is mapped at %#x", addr)
-	return 0
 }
 
 // memoryFile makes a file in memory.

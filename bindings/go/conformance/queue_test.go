@@ -12,25 +12,17 @@ import (
 
 func init() {
 	areas = append(areas, []testCase{
-		{"queue.one_event_per_submit", oneEventPerSubmit},
 		{"queue.many_contexts", manyContexts},
-		{"queue.many_subprocesses", manySubprocesses},
 		{"queue.capacity", capacityIsKept},
 		{"queue.timeout", timeoutEndsTheWait},
-		{"queue.wake_sticky", wakeIsSticky},
 		{"queue.wake", wakeEndsAWait},
-		{"queue.submit_to_waiter", submitReachesAWaiter},
 		{"queue.second_waiter", secondWaiterIsBusy},
 		{"queue.submit_threads", submitsFromManyThreads},
 		{"queue.busy", runningContextIsBusy},
-		{"queue.interrupt", interruptsQueuedContexts},
-		{"queue.interrupt_before", interruptBeforeSubmit},
 		{"queue.fd", descriptorWithPoll},
 		{"queue.fd_any_thread", descriptorFreesTheWaiter},
 		{"queue.fd_busy", descriptorWhileRunning},
 		{"queue.waiting_thread", waitingThreadChanges},
-		{"queue.destroy", destroyStopsContexts},
-		{"queue.death", deathComesAsEvents},
 	})
 }
 
@@ -66,22 +58,6 @@ func createCounter(p *trapgate.Platform, index int) *trapgate.Context {
 	c := createStarted(p)
 	ok(c.SetUserData(uint64(index)))
 	return c
-}
-
-func oneEventPerSubmit(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	ok(g.context.SetUserData(0xabcdef))
-	for i := uint64(1); i <= 50; i++ {
-		ok(q.Submit(g.context, g.subprocess))
-		event := waitOne(q)
-		check(event.Context == g.context, "the event names its context")
-		equal(event.UserData, 0xabcdef)
-		wantCall(&event, guestCall)
-		equal(event.Syscall.Args[0], i)
-		wantNoEvent(q, 0)
-	}
-	q.Close()
-	g.close()
 }
 
 // driveMany checks that each context's events carry its own data and count, in its own order.
@@ -121,30 +97,6 @@ func manyContexts(b trapgate.Backend) {
 	g.close()
 }
 
-func manySubprocesses(b trapgate.Backend) {
-	const many, rounds = 20, 10
-	platform := openPlatform(b, 0)
-	q := must(platform.NewQueue())
-	var subprocesses [many]*trapgate.Subprocess
-	for i := range subprocesses {
-		subprocesses[i] = createLoaded(platform, code("read_calls"))
-		storeWord(subprocesses[i], dataAt, 1000+uint64(i))
-		c := createCounter(platform, i)
-		setArg(c, 0, dataAt)
-		ok(q.Submit(c, subprocesses[i]))
-	}
-	for left := many*rounds - 1; left >= 0; left-- {
-		event := waitOne(q)
-		wantCall(&event, guestCall)
-		equal(event.Syscall.Args[1], 1000+event.UserData)
-		if left >= many {
-			ok(q.Submit(event.Context, subprocesses[event.UserData]))
-		}
-	}
-	q.Close()
-	platform.Close()
-}
-
 func capacityIsKept(b trapgate.Backend) {
 	const contexts = 10
 	g, q := openQueue(b, "counting_calls")
@@ -180,17 +132,6 @@ func timeoutEndsTheWait(b trapgate.Backend) {
 	g.close()
 }
 
-func wakeIsSticky(b trapgate.Backend) {
-	g, q := openQueue(b, "call_loop")
-	ok(q.Wake())
-	wantNoEvent(q, forever)
-	ok(q.Submit(g.context, g.subprocess))
-	event := waitOne(q)
-	wantCall(&event, guestCall)
-	q.Close()
-	g.close()
-}
-
 // startWaiter waits for one event in a thread of its own; wait returns how many came, and which.
 func startWaiter(q *trapgate.Queue) (wait func() (int, trapgate.Event)) {
 	var events [1]trapgate.Event
@@ -219,17 +160,6 @@ func wakeEndsAWait(b trapgate.Backend) {
 		count, _ := wait()
 		equal(count, 0)
 	}
-	q.Close()
-	g.close()
-}
-
-func submitReachesAWaiter(b trapgate.Backend) {
-	g, q := openQueue(b, "call_loop")
-	wait := startWaiter(q)
-	ok(q.Submit(g.context, g.subprocess))
-	count, event := wait()
-	equal(count, 1)
-	wantCall(&event, guestCall)
 	q.Close()
 	g.close()
 }
@@ -290,38 +220,6 @@ func runningContextIsBusy(b trapgate.Backend) {
 	wantKind(&event, trapgate.KindInterrupted)
 	regs(g.context)
 	other.Close()
-	q.Close()
-	g.close()
-}
-
-func interruptsQueuedContexts(b trapgate.Backend) {
-	g, q := openQueue(b, "spin")
-	var contexts [20]*trapgate.Context
-	for i := range contexts {
-		contexts[i] = createCounter(g.platform, i)
-		ok(q.Submit(contexts[i], g.subprocess))
-	}
-	// One at a time, so that each answer must be the right one.
-	for i := len(contexts) - 1; i >= 0; i-- {
-		ok(contexts[i].Interrupt())
-		event := waitOne(q)
-		wantKind(&event, trapgate.KindInterrupted)
-		equal(event.UserData, uint64(i))
-	}
-	q.Close()
-	g.close()
-}
-
-func interruptBeforeSubmit(b trapgate.Backend) {
-	g, q := openQueue(b, "counting_calls")
-	ok(g.context.Interrupt())
-	ok(q.Submit(g.context, g.subprocess))
-	event := waitOne(q)
-	wantKind(&event, trapgate.KindInterrupted)
-	ok(q.Submit(g.context, g.subprocess))
-	event = waitOne(q)
-	wantCall(&event, guestCall)
-	equal(event.Syscall.Args[0], 1)
 	q.Close()
 	g.close()
 }
@@ -441,59 +339,5 @@ func waitingThreadChanges(b trapgate.Backend) {
 	event := waitOne(q)
 	wantKind(&event, trapgate.KindInterrupted)
 	q.Close()
-	g.close()
-}
-
-func destroyStopsContexts(b trapgate.Backend) {
-	g := open(b, "spin")
-	load(g.subprocess, otherCode, code("counting_calls"))
-	for look := 0; look < 2; look++ {
-		q := must(g.platform.NewQueue())
-		var contexts [8]*trapgate.Context
-		for i := range contexts {
-			contexts[i] = createCounter(g.platform, i)
-			ok(q.Submit(contexts[i], g.subprocess))
-		}
-		if look == 1 {
-			wantNoEvent(q, 2*time.Millisecond)
-		}
-		q.Close()
-		for _, c := range contexts {
-			ok(c.Start(otherCode, stackTop))
-			event := run(c, g.subprocess)
-			wantCall(&event, guestCall)
-			equal(event.Syscall.Args[0], 1)
-			c.Close()
-		}
-	}
-	g.close()
-}
-
-func deathComesAsEvents(b trapgate.Backend) {
-	const contexts = 10
-	g, q := openQueue(b, "spin")
-	healthy := createLoaded(g.platform, code("call_loop"))
-	for i := 0; i < contexts; i++ {
-		ok(q.Submit(createCounter(g.platform, 1), g.subprocess))
-	}
-	wantNoEvent(q, time.Millisecond)
-	kill(g.subprocess)
-	ok(q.Submit(createCounter(g.platform, 2), healthy))
-	dead := 0
-	for i := 0; i < contexts+1; i++ {
-		event := waitOne(q)
-		if event.UserData == 2 {
-			wantCall(&event, guestCall)
-		} else {
-			wantDead(&event, trapgate.DeadKilled, int32(syscall.SIGKILL))
-			dead++
-		}
-	}
-	equal(dead, contexts)
-	ok(q.Submit(g.context, g.subprocess))
-	event := waitOne(q)
-	wantKind(&event, trapgate.KindDead)
-	q.Close()
-	healthy.Close()
 	g.close()
 }

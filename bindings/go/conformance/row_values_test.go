@@ -94,7 +94,7 @@ func (p *player) dotted(text string) (uint64, bool) {
 		}
 		return 0, true
 	case "native":
-		return uint64(runNative(name).Number), true
+		return uint64(runNative(name)), true
 	}
 	return 0, false
 }

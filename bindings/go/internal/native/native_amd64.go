@@ -9,25 +9,5 @@ import "C"
 
 import "unsafe"
 
-// Signal is what ended the code.
-type Signal struct {
-	Number     int // 0: the code ran to its end without a signal; one without a code: it died of that
-	Code       int32
-	Addr       uint64
-	AddrInCode bool   // Addr is an offset into the code, not an address
-	IP         uint64 // offset into the code
-}
-
-// Run runs the code in a child. The result is false when that could not be done.
-func Run(code []byte) (Signal, bool) {
-	var seen C.struct_native_signal
-	if C.native_run(unsafe.Pointer(&code[0]), C.size_t(len(code)), &seen) != 0 {
-		return Signal{}, false
-	}
-	return Signal{int(seen.number), int32(seen.code), uint64(seen.addr), seen.addr_in_code != 0, uint64(seen.ip)}, true
-}
-
-// UpdatesAreWrites reports whether the processor calls the first fault of an instruction that reads and writes a write.
-func UpdatesAreWrites() bool {
-	return C.native_updates_are_writes() == 1
-}
+// Run runs the code in a child, and says which signal it died of: 0 if it ran to its end without one.
+func Run(code []byte) int { return int(C.native_run(unsafe.Pointer(&code[0]), C.size_t(len(code)))) }

@@ -315,6 +315,21 @@ fn everything_can_be_shown() {
     }
 }
 
+#[test]
+fn mappings_say_what_they_are_to_be() {
+    let zeros = Mapping::zeros();
+    for (mapping, flags) in [
+        (zeros, 0),
+        (zeros.shared(), sys::TG_MAP_SHARED),
+        (zeros.populate(), sys::TG_MAP_POPULATE),
+        (zeros.no_reserve(), sys::TG_MAP_NORESERVE),
+        (zeros.no_replace(), sys::TG_MAP_NOREPLACE),
+    ] {
+        let shown = format!("{:?}", Operation::map(CODE_AT, 4096, Protection::READ, mapping));
+        assert!(shown.contains(&format!(" flags: {},", flags)), "{}", shown);
+    }
+}
+
 #[cfg(feature = "tokio")]
 mod awaited {
     use super::*;

@@ -2,13 +2,12 @@
 //! Bad arguments get their documented error and change nothing. What types rule out is listed in README.md.
 
 use crate::cases::cases;
-use crate::host;
 use crate::support::*;
-use libc::{EFAULT, EINVAL};
+use libc::EINVAL;
 use trapgate::*;
 
 cases! { argument:
-    versions, options, auto, probe, flags, info, memory, context, mixed_handles, queue, sentence,
+    versions, options, auto, probe, info, context, mixed_handles, queue, sentence,
 }
 
 fn versions(_backend: Backend) {
@@ -41,15 +40,6 @@ fn probe(backend: Backend) {
     fails(Backend::Other(99).probe(), EINVAL);
 }
 
-fn flags(backend: Backend) {
-    let mut guest = Guest::open_with(
-        Platform::options().backend(backend).patching(false).placement(false),
-        "counting_calls",
-    );
-    guest.run_to_call();
-    guest.run_to_call();
-}
-
 fn info(backend: Backend) {
     let info = open_platform(backend).info().unwrap();
     assert_eq!(info.backend, backend);
@@ -62,30 +52,6 @@ fn info(backend: Backend) {
         assert!(range.start < range.end);
         assert!(info.user.start <= range.start && range.end <= info.user.end);
     }
-}
-
-fn memory(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
-    let (page, subprocess) = (guest.page, &guest.subprocess);
-    let zeros = Mapping::zeros();
-    let file = host::memfd("pages", page);
-    for _ in 0..2 {
-        fails(subprocess.map(HOLE_AT + 1, page, RW, zeros), EINVAL);
-        fails(subprocess.map(HOLE_AT, 0, RW, zeros), EINVAL);
-        fails(subprocess.map(HOLE_AT, u64::MAX, RW, zeros), EINVAL);
-        fails(subprocess.map(!(page - 1), page, RW, zeros), EINVAL);
-        fails(subprocess.map(HOLE_AT, page, Protection::from_bits(8), zeros), EINVAL);
-        fails(subprocess.map(HOLE_AT, page, RW, zeros.with_flags(0x100)), EINVAL);
-        fails(subprocess.map(HOLE_AT, page, RW, Mapping::of(&file, 1)), EINVAL);
-        fails(subprocess.unmap(HOLE_AT + 1, page), EINVAL);
-        fails(subprocess.unmap(HOLE_AT, 0), EINVAL);
-        fails(subprocess.protect(DATA_AT + 1, page, Protection::NONE), EINVAL);
-        fails(subprocess.protect(DATA_AT, page, Protection::from_bits(16)), EINVAL);
-        fails(subprocess.protect(DATA_AT, 0, Protection::NONE), EINVAL);
-    }
-    subprocess.apply(&[]).unwrap();
-    store(subprocess, DATA_AT, 1);
-    fails(subprocess.read(HOLE_AT, &mut [0]), EFAULT);
 }
 
 fn context(backend: Backend) {

@@ -42,11 +42,9 @@ fn written() -> impl Iterator<Item = &'static Case> {
         crate::descriptors::CASES,
         crate::fork::CASES,
         crate::interrupts::CASES,
-        crate::threads::CASES,
         crate::errors::CASES,
         crate::queue::CASES,
         crate::death::CASES,
-        crate::embedder::CASES,
         crate::arguments::CASES,
         crate::close::CASES,
     ];

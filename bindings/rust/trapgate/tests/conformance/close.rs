@@ -7,7 +7,7 @@ use crate::support::*;
 use trapgate::*;
 
 cases! { close:
-    used, everything_alive, failed_open, subprocess,
+    used, everything_alive,
 }
 
 /// Descriptors, and mappings by number and size.
@@ -68,31 +68,4 @@ fn everything_alive(backend: Backend) {
         drop((idle, context, copy, subprocess));
         drop(queue);
     });
-}
-
-fn failed_open(backend: Backend) {
-    leaves_nothing(backend, |backend| {
-        fails(Platform::options().backend(backend).raw_flags(1 << 63).open(), libc::EINVAL);
-    });
-}
-
-/// The same for one subprocess while its platform stays open.
-fn subprocess(backend: Backend) {
-    let threads = host::thread_count(std::process::id());
-    let platform = open_platform(backend);
-    let mut context = started_context(&platform);
-    let mut before = 0;
-    for round in 0..50 {
-        let subprocess = loaded_subprocess(&platform, "call_loop");
-        call(context.switch(&subprocess).unwrap());
-        drop(subprocess);
-        if round == 1 {
-            before = host::entries("/proc/self/fd");
-        }
-    }
-    assert_eq!(host::entries("/proc/self/fd"), before);
-    assert_eq!(platform.stats().unwrap().subprocesses, 0);
-    drop((context, platform));
-    wait_for_threads(threads);
-    host::check_no_child();
 }

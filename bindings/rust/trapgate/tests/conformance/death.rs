@@ -8,7 +8,7 @@ use libc::{ESRCH, SIGKILL};
 use trapgate::*;
 
 cases! { death:
-    running, destroyed, destroy_dead,
+    running, destroyed,
 }
 
 fn kill_stub(subprocess: &Subprocess) -> u32 {
@@ -69,13 +69,4 @@ fn destroyed(backend: Backend) {
     assert!(!host::is_alive(pid));
     assert_eq!(platform.stats().unwrap().deaths, 0);
     check_context_lives(&platform, &mut completion.context);
-}
-
-fn destroy_dead(backend: Backend) {
-    let mut guest = Guest::open(backend, "call_loop");
-    guest.run_to_call();
-    let pid = kill_stub(&guest.subprocess);
-    drop(guest.subprocess);
-    assert_eq!(host::process_state(pid), None);
-    check_context_lives(&guest.platform, &mut guest.context);
 }

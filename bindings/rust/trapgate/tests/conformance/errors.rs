@@ -4,38 +4,11 @@
 use crate::cases::cases;
 use crate::host;
 use crate::support::*;
-use libc::{EFAULT, EINVAL, EMFILE};
-use std::thread;
+use libc::EMFILE;
 use trapgate::*;
 
-const ROUNDS: u32 = 25_000;
-
 cases! { error:
-    sentences, no_descriptors,
-}
-
-fn sentences(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
-    let Guest { subprocess, page, .. } = &guest;
-    let mistakes: [(&str, i32, &(dyn Fn() -> Error + Sync)); 3] = [
-        ("multiple of the page size", EINVAL, &|| {
-            subprocess.map(HOLE_AT + 1, *page, RW, Mapping::zeros()).unwrap_err()
-        }),
-        ("length is 0", EINVAL, &|| subprocess.protect(HOLE_AT, 0, RW).unwrap_err()),
-        ("no access", EFAULT, &|| subprocess.read(HOLE_AT, &mut [0]).unwrap_err().error),
-    ];
-    thread::scope(|scope| {
-        for (words, errno, mistake) in &mistakes {
-            scope.spawn(move || {
-                for round in 0..ROUNDS {
-                    let error = mistake();
-                    assert_eq!(error.errno(), *errno);
-                    assert!(error.message().contains(words), "round {}: {} without {}", round, error, words);
-                }
-            });
-        }
-    });
-    assert_eq!(guest.platform.last_error(), "");
+    no_descriptors,
 }
 
 /// Not every backend needs descriptors for everything.

@@ -19,20 +19,6 @@ pub fn sleep_us(us: u64) {
     std::thread::sleep(Duration::from_micros(us));
 }
 
-/// Numbers without order that are the same in each run.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Random(seed)
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) % limit
-    }
-}
-
 #[track_caller]
 pub fn memfd(name: &str, length: u64) -> File {
     let name = CString::new(name).unwrap();
@@ -98,21 +84,6 @@ pub fn handle_signal(signal: i32, handler: extern "C" fn(libc::c_int), flags: li
     }
 }
 
-/// Handler, flags, and whether it is blocked, of each signal.
-pub fn signal_dispositions() -> Vec<(usize, i32, i32)> {
-    // SAFETY: the structs are written before they are read.
-    unsafe {
-        let mut mask: libc::sigset_t = std::mem::zeroed();
-        assert_eq!(libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut mask), 0);
-        let one = |signal| {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, std::ptr::null(), &mut action);
-            (action.sa_sigaction, action.sa_flags, libc::sigismember(&mask, signal))
-        };
-        (1..65).map(one).collect()
-    }
-}
-
 /// A child that runs the function and exits with what it returns. Only for processes with one thread.
 pub fn fork(child: impl FnOnce() -> i32) -> u32 {
     // SAFETY: the child goes on with its own copy of everything and leaves by _exit.
@@ -144,15 +115,6 @@ pub fn wait(pid: i32, flags: i32) -> Result<(i32, i32), i32> {
     }
 }
 
-/// The exit status of a child of ours.
-#[track_caller]
-pub fn exit_status(pid: u32) -> i32 {
-    let (found, status) = wait(pid as i32, 0).unwrap();
-    assert_eq!(found, pid as i32);
-    assert!(libc::WIFEXITED(status), "status {:#x}", status);
-    libc::WEXITSTATUS(status)
-}
-
 pub fn become_subreaper() {
     // SAFETY: numbers only.
     checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) });
@@ -161,15 +123,6 @@ pub fn become_subreaper() {
 #[track_caller]
 pub fn check_no_child() {
     assert_eq!(wait(-1, libc::__WALL | libc::WNOHANG), Err(libc::ECHILD));
-}
-
-pub fn pipe() -> (File, File) {
-    let mut ends = [0; 2];
-    // SAFETY: both descriptors are written and ours.
-    unsafe {
-        checked(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC));
-        (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
-    }
 }
 
 /// Does the descriptor become readable in time? None waits for ever.
@@ -256,21 +209,4 @@ fn parse_mapping(line: &str) -> HostMapping {
     let address = |text| u64::from_str_radix(text, 16).expect("an address");
     let name = words.nth(4).unwrap_or("").to_string();
     HostMapping { start: address(start), end: address(end), name }
-}
-
-/// The resident bytes of the mapping that holds the address.
-pub fn resident(pid: u32, addr: u64) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/smaps", pid)).unwrap();
-    let mut inside = false;
-    for line in text.lines() {
-        let first = line.split_whitespace().next().unwrap_or("");
-        if first.contains('-') && !first.contains(':') {
-            let mapping = parse_mapping(line);
-            inside = mapping.start <= addr && addr < mapping.end;
-        } else if let (true, Some(rest)) = (inside, line.strip_prefix("Rss:")) {
-            let kib: u64 = rest.trim().trim_end_matches(" kB").trim().parse().unwrap();
-            return kib * 1024;
-        }
-    }
-    panic!("no mapping holds {:#x}", addr);
 }

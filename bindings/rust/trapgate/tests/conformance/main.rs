@@ -21,14 +21,12 @@ mod arguments;
 mod close;
 mod death;
 mod descriptors;
-mod embedder;
 mod errors;
 mod fork;
 mod interrupts;
 mod memory;
 mod queue;
 mod switch;
-mod threads;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

@@ -2,7 +2,6 @@
 //! Guest memory: mapping, batches, and copies across edges.
 
 use crate::cases::cases;
-use crate::host;
 use crate::support::*;
 use trapgate::*;
 
@@ -10,7 +9,7 @@ const AREA: u64 = HOLE_AT;
 const MIB: usize = 1 << 20;
 
 cases! { memory:
-    copy, copy_nothing, partial_hole, noreplace, precommit, advise, batch, batch_failure, batch_checked_first,
+    copy, partial_hole, batch, batch_failure,
 }
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -43,10 +42,6 @@ fn copy(backend: Backend) {
             assert_eq!(back[length], 0xee);
         }
     }
-}
-
-fn copy_nothing(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
     guest.subprocess.read(DATA_AT, &mut []).unwrap();
     guest.subprocess.write(DATA_AT, &[]).unwrap();
 }
@@ -66,35 +61,6 @@ fn partial_hole(backend: Backend) {
     guest.subprocess.write(AREA + guest.page - 64, &bytes).unwrap();
 }
 
-fn noreplace(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
-    let map = |addr, mapping| guest.subprocess.map(addr, guest.page, RW, mapping);
-    store(&guest.subprocess, DATA_AT, 7);
-    fails(map(DATA_AT, Mapping::zeros().no_replace()), libc::EEXIST);
-    assert_eq!(load(&guest.subprocess, DATA_AT), 7);
-    map(AREA, Mapping::zeros().no_replace()).unwrap();
-    assert_eq!(load(&guest.subprocess, AREA), 0);
-    map(DATA_AT, Mapping::zeros()).unwrap();
-    assert_eq!(load(&guest.subprocess, DATA_AT), 0);
-}
-
-fn precommit(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
-    let (pid, length, other) = (guest.subprocess.pid().unwrap(), 64 * guest.page, AREA + (1 << 24));
-    guest.subprocess.map(AREA, length, RW, Mapping::zeros().populate()).unwrap();
-    assert_eq!(host::resident(pid, AREA), length);
-    guest.subprocess.map(other, length, RW, Mapping::zeros().no_reserve()).unwrap();
-    assert_eq!(host::resident(pid, other), 0);
-}
-
-fn advise(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
-    store(&guest.subprocess, DATA_AT, 5);
-    guest.subprocess.apply(&[Operation::advise(DATA_AT, guest.page, libc::MADV_DONTNEED)]).unwrap();
-    assert_eq!(load(&guest.subprocess, DATA_AT), 0);
-    guest.subprocess.apply(&[Operation::advise(DATA_AT, guest.page, libc::MADV_WILLNEED)]).unwrap();
-}
-
 fn batch(backend: Backend) {
     let mut guest = Guest::open(backend, "write_calls");
     let page = guest.page;
@@ -105,6 +71,7 @@ fn batch(backend: Backend) {
         zeros(AREA + page, page, R),
         Operation::advise(AREA, page, libc::MADV_DONTNEED),
     ];
+    guest.subprocess.apply(&[]).unwrap();
     guest.subprocess.apply(&operations).unwrap();
     guest.set_argument(0, AREA + 2 * page);
     guest.run_to_call();
@@ -128,12 +95,4 @@ fn batch_failure(backend: Backend) {
     fails(guest.subprocess.read(AREA + 2 * page, &mut [0; 8]), libc::EFAULT);
     assert!(!guest.platform.last_error().is_empty());
     fails(guest.subprocess.apply(&operations), libc::ENOMEM);
-}
-
-/// A bad argument anywhere means that nothing runs.
-fn batch_checked_first(backend: Backend) {
-    let guest = Guest::open(backend, "call_loop");
-    let operations = [zeros(AREA, guest.page, RW), zeros(AREA + guest.page + 1, guest.page, RW)];
-    assert_eq!(stopped(guest.subprocess.apply(&operations), libc::EINVAL), 0);
-    fails(guest.subprocess.read(AREA, &mut [0]), libc::EFAULT);
 }

@@ -32,6 +32,7 @@ const VERBS: &[(&str, usize, usize)] = &[
     ("map", 3, 4),
     ("unmap", 2, 2),
     ("protect", 3, 3),
+    ("advise", 3, 3),
     ("code", 2, 2),
     ("store", 2, 2),
     ("load", 2, 2),
@@ -335,6 +336,7 @@ impl Player {
             )?,
             "unmap" => self.home().unmap(n(1), n(2))?,
             "protect" => self.home().protect(n(1), n(2), rights(row, &words[3]))?,
+            "advise" => self.home().apply(&[Operation::advise(n(1), n(2), n(3) as i32)])?,
             "code" => load_code(self.home(), n(1), code::guest(&words[2])),
             "store" => self.home().write(n(1), &n(2).to_ne_bytes())?,
             "load" => {

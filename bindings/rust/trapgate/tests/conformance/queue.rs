@@ -9,27 +9,11 @@ use std::os::unix::io::AsRawFd;
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 use trapgate::*;
 
 cases! { queue:
-    one_event_per_submit, many_contexts, many_subprocesses, capacity, timeout, wake_sticky, wake, wake_signal_handler, submit_to_waiter, second_waiter, submit_threads, interrupt, interrupt_before, fd, fd_any_thread, fd_busy, waiting_thread, destroy, death,
-}
-
-fn one_event_per_submit(backend: Backend) {
-    let Guest { mut context, subprocess, platform, .. } = Guest::open(backend, "counting_calls");
-    let queue = Queue::new(&platform).unwrap();
-    context.set_user_data(0xab_cdef).unwrap();
-    for number in 1..=50 {
-        submit(&queue, context, &subprocess);
-        let completion = wait_one(&queue);
-        assert_eq!(completion.user_data, 0xab_cdef);
-        assert_eq!(call(completion.event).args[0], number);
-        context = completion.context;
-        assert_eq!(context.user_data(), 0xab_cdef);
-        wait_nothing(&queue, NO_TIME);
-        assert!(queue.is_empty());
-    }
+    many_contexts, capacity, timeout, wake, wake_signal_handler, second_waiter, submit_threads, fd, fd_any_thread,
+    fd_busy, waiting_thread,
 }
 
 /// Each context's events carry its own data and count, in its own order.
@@ -63,25 +47,6 @@ fn many_contexts(backend: Backend) {
     drive_many(&guest, &Queue::new(&guest.platform).unwrap(), 200, 10);
 }
 
-fn many_subprocesses(backend: Backend) {
-    let platform = open_platform(backend);
-    let queue = Queue::new(&platform).unwrap();
-    let subprocesses: Vec<Subprocess> = (0..20).map(|_| loaded_subprocess(&platform, "read_calls")).collect();
-    for (mark, subprocess) in (0..).zip(&subprocesses) {
-        store(subprocess, DATA_AT, 1000 + mark);
-        let mut context = marked_context(&platform, mark);
-        context.regs_mut().set_argument(0, DATA_AT);
-        submit(&queue, context, subprocess);
-    }
-    for left in (0..200).rev() {
-        let completion = wait_one(&queue);
-        assert_eq!(call(completion.event).args[1], 1000 + completion.user_data);
-        if left >= subprocesses.len() {
-            submit(&queue, completion.context, &subprocesses[completion.user_data as usize]);
-        }
-    }
-}
-
 fn capacity(backend: Backend) {
     let guest = Guest::open(backend, "counting_calls");
     let queue = Queue::new(&guest.platform).unwrap();
@@ -109,15 +74,6 @@ fn timeout(backend: Backend) {
     wait_nothing(&queue, 5 * MOMENT);
     interrupter.interrupt();
     check_interrupted(&wait_one(&queue).event);
-}
-
-fn wake_sticky(backend: Backend) {
-    let Guest { context, subprocess, platform, .. } = Guest::open(backend, "call_loop");
-    let queue = Queue::new(&platform).unwrap();
-    queue.wake();
-    assert!(queue.wait(1, None).unwrap().is_empty());
-    submit(&queue, context, &subprocess);
-    call(wait_one(&queue).event);
 }
 
 /// What a wait in a thread of its own brings, while the function does something beside it.
@@ -159,14 +115,6 @@ fn wake_signal_handler(backend: Backend) {
     assert!(wait_beside(&queue, |thread| host::signal_thread(thread, SIGUSR1)).is_empty());
 }
 
-fn submit_to_waiter(backend: Backend) {
-    let Guest { context, subprocess, platform, .. } = Guest::open(backend, "call_loop");
-    let queue = Queue::new(&platform).unwrap();
-    let mut completions = wait_beside(&queue, |_| submit(&queue, context, &subprocess));
-    assert_eq!(completions.len(), 1);
-    call(completions.remove(0).event);
-}
-
 fn second_waiter(backend: Backend) {
     let queue = Queue::new(&open_platform(backend)).unwrap();
     let completions = wait_beside(&queue, |_| {
@@ -194,35 +142,6 @@ fn submit_threads(backend: Backend) {
             assert!(!std::mem::replace(&mut seen[completion.user_data as usize], true));
         }
     });
-}
-
-fn interrupt(backend: Backend) {
-    let guest = Guest::open(backend, "spin");
-    let queue = Queue::new(&guest.platform).unwrap();
-    let mut interrupters = Vec::new();
-    for mark in 0..20 {
-        let context = marked_context(&guest.platform, mark);
-        interrupters.push((mark, context.interrupter()));
-        submit(&queue, context, &guest.subprocess);
-    }
-    // One at a time, so that each answer must be the right one.
-    for (mark, interrupter) in interrupters.into_iter().rev() {
-        interrupter.interrupt();
-        let completion = wait_one(&queue);
-        check_interrupted(&completion.event);
-        assert_eq!(completion.user_data, mark);
-    }
-}
-
-fn interrupt_before(backend: Backend) {
-    let Guest { context, subprocess, platform, .. } = Guest::open(backend, "counting_calls");
-    let queue = Queue::new(&platform).unwrap();
-    context.interrupt();
-    submit(&queue, context, &subprocess);
-    let completion = wait_one(&queue);
-    check_interrupted(&completion.event);
-    submit(&queue, completion.context, &subprocess);
-    assert_eq!(call(wait_one(&queue).event).args[0], 1);
 }
 
 fn fd(backend: Backend) {
@@ -312,49 +231,4 @@ fn waiting_thread(backend: Backend) {
     }
     interrupter.interrupt();
     check_interrupted(&wait_one(&queue).event);
-}
-
-fn destroy(backend: Backend) {
-    let guest = Guest::open(backend, "spin");
-    load_code(&guest.subprocess, OTHER_CODE_AT, code::guest("counting_calls"));
-    for look in [false, true] {
-        let queue = Queue::new(&guest.platform).unwrap();
-        for mark in 0..8 {
-            submit(&queue, marked_context(&guest.platform, mark), &guest.subprocess);
-        }
-        if look {
-            wait_nothing(&queue, Duration::from_millis(2));
-        }
-        let mut contexts = queue.into_contexts();
-        assert_eq!(contexts.len(), 8);
-        for context in &mut contexts {
-            context.start(OTHER_CODE_AT, STACK_TOP).unwrap();
-            assert_eq!(call(context.switch(&guest.subprocess).unwrap()).args[0], 1);
-        }
-    }
-}
-
-fn death(backend: Backend) {
-    let Guest { context, subprocess, platform, .. } = Guest::open(backend, "spin");
-    let healthy = loaded_subprocess(&platform, "call_loop");
-    let queue = Queue::new(&platform).unwrap();
-    for _ in 0..10 {
-        submit(&queue, marked_context(&platform, 1), &subprocess);
-    }
-    wait_nothing(&queue, MOMENT);
-    host::kill(subprocess.pid().unwrap(), libc::SIGKILL);
-    submit(&queue, marked_context(&platform, 2), &healthy);
-    let mut dead = 0;
-    for _ in 0..11 {
-        let completion = wait_one(&queue);
-        if completion.user_data == 2 {
-            call(completion.event);
-        } else {
-            check_killed(&completion.event);
-            dead += 1;
-        }
-    }
-    assert_eq!(dead, 10);
-    submit(&queue, context, &subprocess);
-    check_killed(&wait_one(&queue).event);
 }

@@ -97,7 +97,7 @@ pub fn cpu_value(name: &str) -> Option<u64> {
 /// The signal that a guest raises without the library.
 #[cfg(target_arch = "x86_64")]
 pub fn native_signal(guest: &str) -> Option<u64> {
-    Some(crate::x86_64::native::run(guest).signal as u64)
+    Some(crate::x86_64::native::run(guest) as u64)
 }
 
 #[cfg(not(target_arch = "x86_64"))]

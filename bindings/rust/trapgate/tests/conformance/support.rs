@@ -154,10 +154,6 @@ impl Guest {
         self.context.regs_mut().set_argument(index, value);
     }
 
-    pub fn ip(&self) -> u64 {
-        self.context.regs().instruction_pointer()
-    }
-
     /// Runs the context in a thread of its own while the function does something beside it.
     pub fn run_beside(&mut self, beside: impl FnOnce(&Beside<'_>)) -> Event {
         let Guest { context, subprocess, platform, .. } = self;
@@ -255,25 +251,3 @@ pub const MOMENT: Duration = Duration::from_millis(1);
 pub fn submit(queue: &Queue, context: Context, subprocess: &Subprocess) {
     queue.submit(context, subprocess).unwrap();
 }
-
-/// The general registers but instruction pointer and flags; those that a system call instruction destroys come last.
-#[cfg(target_arch = "x86_64")]
-pub fn words(context: &Context, without_clobbered: bool) -> Vec<u64> {
-    let r = context.regs();
-    let mut words =
-        vec![r.rax, r.rbx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r12, r.r13, r.r14, r.r15, r.rsp];
-    if !without_clobbered {
-        words.extend([r.rcx, r.r11]);
-    }
-    words
-}
-
-#[cfg(target_arch = "aarch64")]
-pub fn words(context: &Context, _without_clobbered: bool) -> Vec<u64> {
-    let mut words = context.regs().x.to_vec();
-    words.push(context.regs().sp);
-    words
-}
-
-#[cfg(target_arch = "aarch64")]
-pub const CALL_LENGTH: u64 = 4;

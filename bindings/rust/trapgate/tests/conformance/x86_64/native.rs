@@ -6,34 +6,16 @@ use crate::code;
 use crate::host;
 use std::arch::asm;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 const AREA_SIZE: usize = 65536;
 /// Code that never ends ends here, without a signal to report.
 const LIMIT_SECONDS: u32 = 10;
 const BREAKPOINT: u8 = 0xcc;
 
-/// What the code died of; addresses in the code are offsets.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct Signal {
-    /// 0: the code ran to its end without a signal.
-    pub signal: i32,
-    pub code: i32,
-    pub addr_in_code: bool,
-    pub addr: u64,
-    pub ip: u64,
-}
-
-/// Shared with the child, which fills in what it saw.
-#[repr(C)]
-struct Run {
-    seen: Signal,
-    code: u64,
-    length: u64,
-}
-
-static CURRENT: AtomicPtr<Run> = AtomicPtr::new(ptr::null_mut());
+/// Where the child has the code, and how long that is.
+static PLACE: AtomicU64 = AtomicU64::new(0);
+static LENGTH: AtomicU64 = AtomicU64::new(0);
 
 fn pages(length: usize, flags: i32) -> *mut u8 {
     let (rights, flags) = (libc::PROT_READ | libc::PROT_WRITE, flags | libc::MAP_ANONYMOUS);
@@ -43,23 +25,15 @@ fn pages(length: usize, flags: i32) -> *mut u8 {
     area.cast()
 }
 
-extern "C" fn record(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: in the child alone, after CURRENT was set; the kernel gives valid pointers. The alignment check flag stays
-    // set in handlers, so it goes first.
-    unsafe {
+extern "C" fn record(signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel gives valid pointers. The alignment check flag stays set in handlers, so it goes first.
+    let ip = unsafe {
         asm!("pushfq", "and qword ptr [rsp], -0x40001", "popfq");
-        let run = &mut *CURRENT.load(SeqCst);
-        let addr = (*info).si_addr() as u64;
-        let registers = &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
-        let ip = (registers[libc::REG_RIP as usize] as u64).wrapping_sub(run.code);
-        let offset = addr.wrapping_sub(run.code);
-        let addr_in_code = offset < AREA_SIZE as u64;
-        if !(signal == libc::SIGTRAP && ip > run.length && ip < AREA_SIZE as u64) {
-            let addr = if addr_in_code { offset } else { addr };
-            run.seen = Signal { signal, code: (*info).si_code, addr_in_code, addr, ip };
-        }
-    }
-    host::exit_at_once(0)
+        (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize] as u64
+    };
+    let offset = ip.wrapping_sub(PLACE.load(SeqCst));
+    let at_its_end = signal == libc::SIGTRAP && offset > LENGTH.load(SeqCst) && offset < AREA_SIZE as u64;
+    host::exit_at_once(if at_its_end { 0 } else { signal })
 }
 
 fn run_and_record(code: &[u8]) -> ! {
@@ -81,9 +55,8 @@ fn run_and_record(code: &[u8]) -> ! {
             action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
             assert_eq!(libc::sigaction(signal, &action, ptr::null_mut()), 0);
         }
-        let run = &mut *CURRENT.load(SeqCst);
-        run.code = area as u64;
-        run.length = code.len() as u64;
+        PLACE.store(area as u64, SeqCst);
+        LENGTH.store(code.len() as u64, SeqCst);
         ptr::write_bytes(area, BREAKPOINT, AREA_SIZE);
         ptr::copy_nonoverlapping(code.as_ptr(), area, code.len());
         assert_eq!(libc::mprotect(area.cast(), AREA_SIZE, libc::PROT_READ | libc::PROT_EXEC), 0);
@@ -92,20 +65,17 @@ fn run_and_record(code: &[u8]) -> ! {
     }
 }
 
-/// What a guest of that name does natively.
-pub fn run(name: &str) -> Signal {
+/// The signal that a guest of that name dies of natively; 0: it ran to its end without one.
+pub fn run(name: &str) -> i32 {
     let code = code::guest(name);
-    let shared = pages(std::mem::size_of::<Run>(), libc::MAP_SHARED).cast::<Run>();
-    CURRENT.store(shared, SeqCst);
     let child = host::fork(|| run_and_record(code));
     let (found, status) = host::wait(child as i32, 0).unwrap();
     assert_eq!(found as u32, child);
     if libc::WIFSIGNALED(status) {
-        return Signal { signal: libc::WTERMSIG(status), ..Signal::default() };
+        libc::WTERMSIG(status)
+    } else {
+        libc::WEXITSTATUS(status)
     }
-    assert_eq!(status, 0);
-    // SAFETY: zeros, or what the child has written before it ended.
-    unsafe { (*shared).seen }
 }
 
 /// What a form of code needs of the processor.
