@@ -9,8 +9,8 @@
 
 struct systrap_slot;
 
-/* What a worker said of a signal: copied out of its slot once, for a guest's other threads can write there. */
-struct arch_trap {
+/* What a worker said of its signal: copied out of its slot once, for a guest's other threads can write there. */
+struct arch_signal {
     int32_t code;
     int32_t error_number;
     uint64_t addr;
@@ -47,9 +47,9 @@ struct arch_systrap {
     void (*write_regs)(struct systrap_slot *slot, const tg_regs *regs);
     void (*set_return)(struct systrap_slot *slot, int64_t value);
     /* False: the SIGSYS stands for something else. */
-    bool (*read_syscall)(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out);
+    bool (*read_syscall)(const struct systrap_slot *slot, const struct arch_signal *details, struct arch_syscall *out);
     /* TG_ACCESS_* of a page fault by its error code; 0: it was none. */
-    uint32_t (*error_access)(const struct arch_trap *trap);
+    uint32_t (*error_access)(const struct arch_signal *details);
 };
 
 /* NULL: the backend is not ported to this processor. */

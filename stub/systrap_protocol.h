@@ -202,7 +202,7 @@ enum systrap_state {
     SLOT_COPYING,
 };
 
-#define TRAP_PATCHED 0x80 /* slot.trap: a system call through a patched site */
+#define PATCHED_CALL 0x80 /* slot.signal: a system call through a patched site */
 
 #define FIRST_LOAD_FP 1 /* the FP state in the slot is newer than the worker's */
 #define FIRST_TIME    2 /* note when it goes on, and then when it leaves an event */
@@ -214,7 +214,7 @@ struct systrap_slot {
      */
     uint32_t state;
     uint8_t waiting;                         /* the library sleeps on state */
-    uint8_t trap;                            /* the signal's number, or TRAP_PATCHED */
+    uint8_t signal;                          /* the signal's number, or PATCHED_CALL */
     uint16_t site;                           /* of a patched call: its trampoline's number */
     uint64_t call_regs[SYSTRAP_CALL_REGS];   /* those that a system call needs */
     uint64_t other_regs[SYSTRAP_OTHER_REGS]; /* all others, and what else the architecture keeps */

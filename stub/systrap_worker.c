@@ -368,10 +368,10 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
     }
 }
 
-/* The context has trapped. It stays with this worker unless others wait for one. */
-static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *slot, uint32_t trap)
+/* The context has left guest code. It stays with this worker unless others wait for one. */
+static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *slot, uint32_t signo)
 {
-    slot->trap = (uint8_t)trap;
+    slot->signal = (uint8_t)signo;
     if (work_waits(stub)) {
         forget(stub, slot);
         publish(stub, slot, SLOT_EVENT);
@@ -390,10 +390,10 @@ static void note_left(const struct stub *stub, struct systrap_slot *slot)
     stub->worker->rare &= ~(uint32_t)RARE_TIMED;
 }
 
-static struct systrap_slot *report(const struct stub *stub, struct systrap_slot *slot, uint32_t trap)
+static struct systrap_slot *report(const struct stub *stub, struct systrap_slot *slot, uint32_t signo)
 {
     note_left(stub, slot);
-    return leave(stub, slot, trap);
+    return leave(stub, slot, signo);
 }
 
 /* True: with the FP state that is in the slot. */
@@ -555,7 +555,7 @@ void tg_systrap_patched_call(struct systrap_slot *slot)
 
     if (__builtin_expect(stub.worker->rare != 0, 0))
         attend_rare(&stub, slot);
-    slot = leave(&stub, slot, TRAP_PATCHED);
+    slot = leave(&stub, slot, PATCHED_CALL);
     for (;;) {
         slot = next_slot(&stub, slot);
         if (!arch_resumable(slot))

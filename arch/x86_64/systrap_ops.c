@@ -240,19 +240,20 @@ static void read_compat(const struct systrap_slot *slot, struct arch_syscall *ou
     out->args[5] = slot->other_regs[OTHER_RBP];
 }
 
-bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out)
+bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_signal *details,
+                              struct arch_syscall *out)
 {
     /* The vsyscall page is for x86_syscall_from_signal(). */
-    if (trap->addr >= VSYSCALL_PAGE)
+    if (details->addr >= VSYSCALL_PAGE)
         return false;
-    if (trap->syscall_arch == AUDIT_ARCH_X86_64)
+    if (details->syscall_arch == AUDIT_ARCH_X86_64)
         read_native(slot, out);
-    else if (trap->syscall_arch == AUDIT_ARCH_I386)
+    else if (details->syscall_arch == AUDIT_ARCH_I386)
         read_compat(slot, out);
     else
         return false;
     out->nr = slot->call_regs[CALL_RAX];
-    out->ip = trap->addr;
+    out->ip = details->addr;
     x86_syscall_entered(out);
     return true;
 }
@@ -275,13 +276,13 @@ void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep)
         slot->resume = 0;
 }
 
-uint32_t x86_systrap_error_access(const struct arch_trap *trap)
+uint32_t x86_systrap_error_access(const struct arch_signal *details)
 {
-    if (trap->number != X86_PAGE_FAULT)
+    if (details->number != X86_PAGE_FAULT)
         return 0;
-    if (trap->error_code & X86_FAULT_FETCH)
+    if (details->error_code & X86_FAULT_FETCH)
         return TG_ACCESS_EXEC;
-    return trap->error_code & X86_FAULT_WRITE ? TG_ACCESS_WRITE : TG_ACCESS_READ;
+    return details->error_code & X86_FAULT_WRITE ? TG_ACCESS_WRITE : TG_ACCESS_READ;
 }
 
 bool x86_systrap_hides_base(const struct systrap_slot *slot)

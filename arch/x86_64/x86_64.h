@@ -75,12 +75,13 @@ void x86_systrap_fp_repair(void *image, const void *initial, size_t size);
 void x86_systrap_read_regs(const struct systrap_slot *slot, tg_regs *regs);
 void x86_systrap_write_regs(struct systrap_slot *slot, const tg_regs *regs);
 void x86_systrap_set_return(struct systrap_slot *slot, int64_t value);
-bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_trap *trap, struct arch_syscall *out);
+bool x86_systrap_read_syscall(const struct systrap_slot *slot, const struct arch_signal *details,
+                              struct arch_syscall *out);
 void x86_systrap_read_patched(const struct systrap_slot *slot, uint64_t ip, struct arch_syscall *out);
 void x86_systrap_keep_resume(struct systrap_slot *slot, bool keep);
 bool x86_systrap_hides_base(const struct systrap_slot *slot);
 bool x86_systrap_fp_from_frame(void *image, size_t size, const uint8_t *frame_fp, size_t room);
-uint32_t x86_systrap_error_access(const struct arch_trap *trap);
+uint32_t x86_systrap_error_access(const struct arch_signal *details);
 
 /* patching/patching_ops.c */
 enum patch_refusal x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch,

@@ -6,8 +6,8 @@
 // # The words
 //
 // A [Platform] is one opened backend: ptrace or systrap. A [Subprocess] is a guest address space. A [Context] is the
-// machine state of one guest thread. A switch runs a context in a subprocess until it traps; the [Event] says why it
-// came back. A [Queue] runs many contexts for one goroutine, and a [Runner] runs many contexts for many goroutines.
+// machine state of one guest thread. A switch runs a context in a subprocess until there is an [Event], which says why
+// it came back. A [Queue] runs many contexts for one goroutine, and a [Runner] runs many contexts for many goroutines.
 //
 // # Which call to use
 //

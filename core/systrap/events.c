@@ -71,37 +71,37 @@ static void syscall_event(struct systrap_context *context, struct tg_event *even
     event_syscall(event, &context->base, &context->base.syscall);
 }
 
-static struct arch_exception exception_of(const struct arch_trap *trap)
+static struct arch_exception exception_of(const struct arch_signal *details)
 {
-    return (struct arch_exception){.number = trap->number, .flags = TG_FLAG_TRAP, .error_code = trap->error_code};
+    return (struct arch_exception){.number = details->number, .flags = TG_FLAG_TRAP, .error_code = details->error_code};
 }
 
 /* The page fault's error code says what the access was; for other faults the instruction does. */
-static void fault_event(struct systrap_context *context, const siginfo_t *info, const struct arch_trap *trap,
+static void fault_event(struct systrap_context *context, const siginfo_t *info, const struct arch_signal *details,
                         struct tg_event *event)
 {
     const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
     uint64_t addr = (uint64_t)(uintptr_t)info->si_addr;
-    const struct arch_exception exception = exception_of(trap);
-    uint32_t access = tgi_arch_systrap->error_access(trap);
+    const struct arch_exception exception = exception_of(details);
+    uint32_t access = tgi_arch_systrap->error_access(details);
 
     if (!access)
         access = tgi_arch.fault_access(&context->base.regs, addr, &guest);
     event_fault(event, &context->base, info, access, &exception);
 }
 
-static void exception_event(struct systrap_context *context, const siginfo_t *info, const struct arch_trap *trap,
+static void exception_event(struct systrap_context *context, const siginfo_t *info, const struct arch_signal *details,
                             struct tg_event *event)
 {
-    const struct arch_exception exception = exception_of(trap);
+    const struct arch_exception exception = exception_of(details);
 
     event_exception(event, &context->base, info, &exception);
 }
 
 /* All but the error number, which is in a line that a call does not need. */
-static struct arch_trap read_trap(const struct systrap_slot *slot)
+static struct arch_signal read_signal(const struct systrap_slot *slot)
 {
-    return (struct arch_trap){
+    return (struct arch_signal){
         .code = SHARED_LOAD(slot->code),
         .addr = SHARED_LOAD(slot->addr),
         .syscall = SHARED_LOAD(slot->syscall),
@@ -111,14 +111,14 @@ static struct arch_trap read_trap(const struct systrap_slot *slot)
     };
 }
 
-static siginfo_t siginfo_of(const struct arch_trap *trap, int signo)
+static siginfo_t siginfo_of(const struct arch_signal *details, int signo)
 {
-    siginfo_t info = {.si_signo = signo, .si_code = trap->code, .si_errno = trap->error_number};
+    siginfo_t info = {.si_signo = signo, .si_code = details->code, .si_errno = details->error_number};
 
-    info.si_addr = (void *)(uintptr_t)trap->addr;
+    info.si_addr = (void *)(uintptr_t)details->addr;
     if (signo == SIGSYS) {
-        info.si_syscall = (int)trap->syscall;
-        info.si_arch = trap->syscall_arch;
+        info.si_syscall = (int)details->syscall;
+        info.si_arch = details->syscall_arch;
     }
     return info;
 }
@@ -143,19 +143,20 @@ static bool met_change(struct systrap_context *context)
 }
 
 /* While code changes its page is away for a moment. Who faults there then goes on when it is back. */
-static bool met_gap(struct systrap_context *context, const struct arch_trap *trap, const siginfo_t *info)
+static bool met_gap(struct systrap_context *context, const struct arch_signal *details, const siginfo_t *info)
 {
-    return info->si_signo == SIGSEGV && tgi_arch_systrap->error_access(trap) &&
+    return info->si_signo == SIGSEGV && tgi_arch_systrap->error_access(details) &&
            patches_were_near(context->bound, (uint64_t)(uintptr_t)info->si_addr) && met_change(context);
 }
 
-/* Did the thread trap because code was patched? In a trampoline it did what the original code would have done. */
-static enum arch_patch_meaning explain(struct systrap_context *context, const struct arch_trap *trap,
+/* Did the thread get the signal because code was patched? In a trampoline it did what the original code would have
+ * done. */
+static enum arch_patch_meaning explain(struct systrap_context *context, const struct arch_signal *details,
                                        const siginfo_t *info)
 {
     struct tg_context *base = &context->base;
     bool was_in_trampoline = context_regs_place(base) == REGS_HERE;
-    bool is_page_fault = tgi_arch_systrap->error_access(trap) != 0;
+    bool is_page_fault = tgi_arch_systrap->error_access(details) != 0;
     enum arch_patch_meaning meaning;
 
     if (was_in_trampoline || is_page_fault)
@@ -200,19 +201,19 @@ static bool met_own_step(struct systrap_context *context, const siginfo_t *info)
 }
 
 /* False: nobody's business. */
-static bool signal_event(struct systrap_context *context, const struct arch_trap *trap, int signo,
+static bool signal_event(struct systrap_context *context, const struct arch_signal *details, int signo,
                          struct tg_event *event)
 {
     const struct arch_guest guest = {.read = read_guest, .executable = guest_executable, .arg = context->bound};
-    const siginfo_t info = siginfo_of(trap, signo);
+    const siginfo_t info = siginfo_of(details, signo);
     struct tg_context *base = &context->base;
     enum arch_patch_meaning meaning;
 
     base->in_syscall = false;
     slot_pull_regs(context);
-    if (met_own_step(context, &info) || met_gap(context, trap, &info))
+    if (met_own_step(context, &info) || met_gap(context, details, &info))
         return false;
-    meaning = explain(context, trap, &info);
+    meaning = explain(context, details, &info);
     if (meaning == ARCH_PATCH_NOT_OURS && met_hidden_base(context, &info, &guest))
         return false;
     if (meaning == ARCH_PATCH_CONTINUE) {
@@ -222,31 +223,31 @@ static bool signal_event(struct systrap_context *context, const struct arch_trap
     if (meaning == ARCH_PATCH_SYSCALL || tgi_arch.syscall_from_signal(&base->regs, &info, &guest, &base->syscall))
         other_syscall_event(context, event);
     else if (event_is_fault(&info))
-        fault_event(context, &info, trap, event);
+        fault_event(context, &info, details, event);
     else
-        exception_event(context, &info, trap, event);
+        exception_event(context, &info, details, event);
     return true;
 }
 
 /* The context is at rest with an event in its slot; false: it is to run again. */
-static bool read_event(struct systrap_context *context, struct systrap_slot *slot, uint32_t trap,
+static bool read_event(struct systrap_context *context, struct systrap_slot *slot, uint32_t signo,
                        struct tg_event *event)
 {
     struct tg_context *base = &context->base;
-    struct arch_trap details;
+    struct arch_signal details;
 
-    if (trap == TRAP_PATCHED) {
+    if (signo == PATCHED_CALL) {
         uint32_t site = SHARED_LOAD(slot->site);
 
         tgi_arch_patching->read_syscall(slot, trampoline_return_ip(&context->bound->patches, site), &base->syscall);
         syscall_event(context, event);
         return true;
     }
-    details = read_trap(slot);
-    if (trap != SIGSYS || details.code != SYS_SECCOMP_CODE ||
+    details = read_signal(slot);
+    if (signo != SIGSYS || details.code != SYS_SECCOMP_CODE ||
         !tgi_arch_systrap->read_syscall(slot, &details, &base->syscall)) {
         details.error_number = SHARED_LOAD(slot->error_number);
-        return signal_event(context, &details, (int)trap, event);
+        return signal_event(context, &details, (int)signo, event);
     }
     count(base->platform, COUNTER_UNPATCHED_CALLS);
     syscall_event(context, event);
@@ -255,11 +256,11 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
 }
 
 /* What a worker can have left an event for; anything else a guest has put there. */
-static bool is_possible_trap(uint32_t trap)
+static bool is_possible_signal(uint32_t signo)
 {
     static const uint8_t signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, INTERRUPT_KICK_SIGNAL};
 
-    return trap == TRAP_PATCHED ? tgi_arch_patching != NULL : memchr(signals, (int)trap, sizeof(signals)) != NULL;
+    return signo == PATCHED_CALL ? tgi_arch_patching != NULL : memchr(signals, (int)signo, sizeof(signals)) != NULL;
 }
 
 void systrap_lost(struct systrap_context *context, struct tg_event *event)
@@ -274,7 +275,7 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
 {
     struct tg_context *base = &context->base;
     struct systrap_slot *slot = context->slot;
-    uint32_t trap = SHARED_LOAD(slot->trap);
+    uint32_t signo = SHARED_LOAD(slot->signal);
 
     context_place_regs(base, REGS_BACKEND);
     statistics_back(context);
@@ -283,19 +284,19 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
         event_destroyed(context, event);
         return true;
     }
-    if (!is_possible_trap(trap)) {
+    if (!is_possible_signal(signo)) {
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
         systrap_lost(context, event);
         return true;
     }
-    if (trap == INTERRUPT_KICK_SIGNAL) {
+    if (signo == INTERRUPT_KICK_SIGNAL) {
         base->in_syscall = false;
         if (!interrupt_take(&base->interrupt))
             return false;
         systrap_event_interrupted(context, event);
         return true;
     }
-    if (!read_event(context, slot, trap, event)) {
+    if (!read_event(context, slot, signo, event)) {
         /* A guest could give a reason again and again. */
         if (context->ran_on++ < RUNS_ON_MAX || !interrupt_take(&base->interrupt))
             return false;

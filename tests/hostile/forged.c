@@ -243,16 +243,16 @@ void hostile_forged_gone(uint32_t backend)
     footprint_check(&before);
 }
 
-/* slot.trap: the signal's number in an event is one that a processor raises. */
-void hostile_forged_trap(uint32_t backend)
+/* slot.signal: the signal's number in an event is one that a processor raises. */
+void hostile_forged_signal(uint32_t backend)
 {
     const struct footprint before = footprint_take();
     struct forgery forgery;
     const tg_event *event = &forgery.guest.event;
     forgery_open(&forgery, backend, GUEST_CODE(call_loop), GUEST_CODE(keep_writing));
     guest_run(&forgery.guest);
-    const uint64_t trap = victim_word(&forgery, offsetof(struct systrap_slot, trap));
-    start_writing(&forgery, trap, 12345, trap, 12345);
+    const uint64_t signal = victim_word(&forgery, offsetof(struct systrap_slot, signal));
+    start_writing(&forgery, signal, 12345, signal, 12345);
     for (size_t i = 0; i < CALLS && event->kind != TG_EVENT_DEAD; i++) {
         BOUNDED_VOID(forgery.victim, guest_run(&forgery.guest));
         if (event->kind == TG_EVENT_EXCEPTION)
@@ -470,13 +470,13 @@ static bool run_kicked(struct forgery *forgery, tg_queue *queue)
 }
 
 /*
- * slot.state and slot.trap say at every moment that the context was kicked, and control.done_small names it: it leaves
- * the guest for nothing as often as somebody looks. Nobody is kept by it, and interrupts are answered.
+ * slot.state and slot.signal say at every moment that the context was kicked, and control.done_small names it: it
+ * leaves the guest for nothing as often as somebody looks. Nobody is kept by it, and interrupts are answered.
  */
 void hostile_forged_kicks(uint32_t backend)
 {
     const struct footprint before = footprint_take();
-    const uint64_t kicked = SLOT_EVENT | (uint64_t)SIGCHLD << (8 * offsetof(struct systrap_slot, trap));
+    const uint64_t kicked = SLOT_EVENT | (uint64_t)SIGCHLD << (8 * offsetof(struct systrap_slot, signal));
     struct forgery forgery;
     struct asker asker;
     tg_queue *queue;

@@ -61,7 +61,7 @@ static const struct hostile_case {
     {"cleared_waiting", hostile_cleared_waiting},
     {"forged_event_killed", hostile_forged_event_killed},
     {"forged_gone", hostile_forged_gone},
-    {"forged_trap", hostile_forged_trap},
+    {"forged_signal", hostile_forged_signal},
     {"short_waits", hostile_short_waits},
     {"forged_times", hostile_forged_times},
     {"forged_done", hostile_forged_done},

@@ -9,7 +9,7 @@
  *   platform    one opened backend: ptrace or systrap
  *   subprocess  a guest address space, held by a stub process
  *   context     the machine state of one guest thread
- *   switch      run a context in a subprocess until it traps
+ *   switch      run a context in a subprocess until there is an event
  *   event       why a switch came back
  *   queue       runs many contexts for one waiting thread
  *

@@ -7,7 +7,7 @@
 //! | [`Platform`] | one opened backend: ptrace or systrap |
 //! | [`Subprocess`] | a guest address space, held by a stub process |
 //! | [`Context`] | the machine state of one guest thread |
-//! | [`Context::switch`] | runs a context in a subprocess until it traps |
+//! | [`Context::switch`] | runs a context in a subprocess until there is an event |
 //! | [`Event`] | why a switch came back |
 //! | [`Queue`] | runs many contexts for one waiting thread |
 //!
