@@ -18,7 +18,7 @@ static int busy(const tg_context *context)
 int tg_context_create(tg_platform *platform, tg_context **out)
 {
     if (!out)
-        return platform_refuse_null(platform, __func__);
+        return platform_fail_null(platform, __func__);
     *out = NULL;
     if (!platform)
         return -EINVAL;
@@ -43,7 +43,7 @@ int tg_context_copy(tg_context *to, const tg_context *from)
     int err = -EBUSY;
 
     if (!to || !from)
-        return platform_refuse_null(to ? to->platform : from ? from->platform : NULL, __func__);
+        return platform_fail_null(to ? to->platform : from ? from->platform : NULL, __func__);
     if (to->platform != from->platform)
         return platform_fail(to->platform, -EINVAL, "copy a context: the two belong to different platforms");
     if (to == from)
@@ -145,7 +145,7 @@ int tg_context_set_fpstate(tg_context *context, const void *buffer, size_t lengt
 int tg_context_get_tls(const tg_context *context, uint64_t *out)
 {
     if (!context || !out)
-        return platform_refuse_null(context ? context->platform : NULL, __func__);
+        return platform_fail_null(context ? context->platform : NULL, __func__);
     if (!context_is_readable(context))
         return busy(context);
     *out = tgi_arch.tls(tg_context_regs(context));
@@ -197,10 +197,10 @@ int tg_context_restart_syscall(tg_context *context)
 static int take_to_copy(tg_context *context, const tg_subprocess *subprocess, const void *buffer, size_t length)
 {
     if (!context || !subprocess)
-        return platform_refuse_null(context      ? context->platform
-                                    : subprocess ? subprocess->platform
-                                                 : NULL,
-                                    "copy guest memory");
+        return platform_fail_null(context      ? context->platform
+                                  : subprocess ? subprocess->platform
+                                               : NULL,
+                                  "copy guest memory");
     if (context->platform != subprocess->platform)
         return platform_fail(context->platform, -EINVAL,
                              "copy guest memory: the subprocess belongs to another platform");
@@ -254,7 +254,7 @@ int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint6
     if (length)
         *length = 0;
     if (!length)
-        return platform_refuse_null(context ? context->platform : NULL, __func__);
+        return platform_fail_null(context ? context->platform : NULL, __func__);
     err = take_to_copy(context, subprocess, buffer, capacity);
     if (err)
         return public_error(err);
@@ -283,7 +283,7 @@ int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *
     int err;
 
     if (!context || !subprocess || !event)
-        return platform_refuse_null(context ? context->platform : subprocess ? subprocess->platform : NULL, __func__);
+        return platform_fail_null(context ? context->platform : subprocess ? subprocess->platform : NULL, __func__);
     if (context->platform != subprocess->platform)
         return platform_fail(context->platform, -EINVAL, "switch: the subprocess belongs to another platform");
     err = option_struct_check(event, offsetof(tg_event, u), sizeof(result));

@@ -82,7 +82,7 @@ int tg_platform_info(const tg_platform *platform, tg_info *out)
     int err;
 
     if (!platform || !out)
-        return platform_refuse_null(platform, __func__);
+        return platform_fail_null(platform, __func__);
     err = option_struct_check(out, sizeof(out->size), sizeof(*out));
     if (!err)
         option_struct_write(out, &platform->info, sizeof(platform->info));
@@ -95,7 +95,7 @@ int tg_platform_stats(const tg_platform *platform, tg_stats *out)
     int err;
 
     if (!platform || !out)
-        return platform_refuse_null(platform, __func__);
+        return platform_fail_null(platform, __func__);
     err = option_struct_check(out, sizeof(out->size), sizeof(stats));
     if (err)
         return err;
@@ -109,7 +109,7 @@ int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter
     NO_CANCELLATION;
 
     if (!platform || !scmp_filter_ctx)
-        return platform_refuse_null(platform, __func__);
+        return platform_fail_null(platform, __func__);
     return public_error(embedder_filter_allow(platform, scmp_filter_ctx));
 }
 

@@ -11,7 +11,7 @@
 int tg_queue_create(tg_platform *platform, tg_queue **out)
 {
     if (!out)
-        return platform_refuse_null(platform, __func__);
+        return platform_fail_null(platform, __func__);
     *out = NULL;
     if (!platform)
         return -EINVAL;
@@ -24,11 +24,11 @@ int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subproc
     int err;
 
     if (!queue || !context || !subprocess)
-        return platform_refuse_null(queue        ? queue->platform
-                                    : context    ? context->platform
-                                    : subprocess ? subprocess->platform
-                                                 : NULL,
-                                    __func__);
+        return platform_fail_null(queue        ? queue->platform
+                                  : context    ? context->platform
+                                  : subprocess ? subprocess->platform
+                                               : NULL,
+                                  __func__);
     platform = queue->platform;
     if (context->platform != platform || subprocess->platform != platform)
         return platform_fail(platform, -EINVAL, "submit: context or subprocess belong to another platform");
@@ -74,7 +74,7 @@ int tg_queue_wait(tg_queue *queue, tg_event *events, size_t capacity, int64_t ti
     if (count)
         *count = 0;
     if (!queue || !events || !count)
-        return platform_refuse_null(queue ? queue->platform : NULL, __func__);
+        return platform_fail_null(queue ? queue->platform : NULL, __func__);
     platform = queue->platform;
     if (!capacity)
         return platform_fail(platform, -EINVAL, "wait on a queue: room for no event");

@@ -14,7 +14,7 @@ int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
     NO_CANCELLATION;
 
     if (!out)
-        return platform_refuse_null(platform, __func__);
+        return platform_fail_null(platform, __func__);
     *out = NULL;
     if (!platform)
         return -EINVAL;
@@ -26,7 +26,7 @@ int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out)
     NO_CANCELLATION;
 
     if (!out)
-        return platform_refuse_null(subprocess ? subprocess->platform : NULL, __func__);
+        return platform_fail_null(subprocess ? subprocess->platform : NULL, __func__);
     *out = NULL;
     if (!subprocess)
         return -EINVAL;

@@ -9,12 +9,12 @@
 #include <sys/types.h>
 
 #include "arch/arch_cpu.h"
+#include "core/failure.h"
 #include "core/interrupt.h"
 #include "core/list.h"
 #include "core/mapping_table.h"
 #include "core/opener.h"
 #include "core/platform.h"
-#include "core/refusal.h"
 
 /*
  * Over the fields of a struct stands the rule that guards them; what differs

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "core/failure.h"
 #include "core/opener.h"
-#include "core/refusal.h"
 
 int platform_is_ours(const struct tg_platform *platform)
 {

@@ -182,23 +182,23 @@ static int find_program(struct process *process, const struct sandbox_options *o
 }
 
 /* Linux says so of no program: the host's filter does. */
-static bool is_refusal(int err)
+static bool is_denied(int err)
 {
     return err == EPERM || err == ENOSYS;
 }
 
 /* Which of the calls that open and read a program is refused, tried on the root folder; NULL: none of them. */
-static const char *refused_call(const struct sandbox *sandbox)
+static const char *denied_call(const struct sandbox *sandbox)
 {
     struct stat st;
     char byte;
 
-    if (fstat(sandbox->root_fd, &st) != 0 && is_refusal(errno))
+    if (fstat(sandbox->root_fd, &st) != 0 && is_denied(errno))
         return "newfstatat(2) or fstat(2)";
-    if (faccessat(sandbox->root_fd, ".", X_OK, 0) != 0 && is_refusal(errno))
+    if (faccessat(sandbox->root_fd, ".", X_OK, 0) != 0 && is_denied(errno))
         return "faccessat2(2)";
     /* A descriptor that only names the folder can be read by nobody: EBADF. */
-    if (pread(sandbox->root_fd, &byte, 1, 0) < 0 && is_refusal(errno))
+    if (pread(sandbox->root_fd, &byte, 1, 0) < 0 && is_denied(errno))
         return "pread64(2)";
     return NULL;
 }
@@ -206,7 +206,7 @@ static const char *refused_call(const struct sandbox *sandbox)
 static int load_failed(const struct sandbox *sandbox, int err)
 {
     const char *name = sandbox->options.arguments[0];
-    const char *call = is_refusal(-err) ? refused_call(sandbox) : NULL;
+    const char *call = is_denied(-err) ? denied_call(sandbox) : NULL;
 
     if (call)
         return fail(sandbox, err, "cannot run %s: the host refuses %s: its filter must allow it", name, call);

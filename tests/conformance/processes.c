@@ -249,7 +249,7 @@ static void refuse(const int *calls, size_t n, int error)
     CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0));
 }
 
-struct refusal {
+struct denial {
     const int *calls;
     size_t n;
     int error;
@@ -257,7 +257,7 @@ struct refusal {
 };
 
 /* A guest that computes, one at rest, a fork, and the end of all of them. */
-static void live_and_end(uint32_t backend, const struct refusal *refusal)
+static void live_and_end(uint32_t backend, const struct denial *denial)
 {
     struct guest guest;
     struct guest resting;
@@ -265,11 +265,11 @@ static void live_and_end(uint32_t backend, const struct refusal *refusal)
     pthread_t thread;
     pid_t last;
 
-    if (!refusal->when_open)
-        refuse(refusal->calls, refusal->n, refusal->error);
+    if (!denial->when_open)
+        refuse(denial->calls, denial->n, denial->error);
     guest_open(&guest, backend, GUEST_CODE(spin_counting));
-    if (refusal->when_open)
-        refuse(refusal->calls, refusal->n, refusal->error);
+    if (denial->when_open)
+        refuse(denial->calls, denial->n, denial->error);
     resting = guest;
     resting.subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(call_loop));
     resting.context = create_started_context(guest.platform);
@@ -290,13 +290,13 @@ static void live_and_end(uint32_t backend, const struct refusal *refusal)
 }
 
 /* In a child each: a filter stays for good. */
-static void check_refused(uint32_t backend, struct refusal refusal)
+static void check_refused(uint32_t backend, struct denial denial)
 {
     pid_t child = CHECK_SYSTEM(fork());
     int status;
 
     if (child == 0) {
-        live_and_end(backend, &refusal);
+        live_and_end(backend, &denial);
         _exit(0);
     }
     CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
@@ -307,8 +307,8 @@ static void kill_by_descriptor_is_refused(uint32_t backend)
 {
     static const int calls[] = {SYS_pidfd_send_signal};
 
-    check_refused(backend, (struct refusal){calls, ARRAY_SIZE(calls), EPERM, false});
-    check_refused(backend, (struct refusal){calls, ARRAY_SIZE(calls), ENOSYS, false});
+    check_refused(backend, (struct denial){calls, ARRAY_SIZE(calls), EPERM, false});
+    check_refused(backend, (struct denial){calls, ARRAY_SIZE(calls), ENOSYS, false});
 }
 
 static void each_kill_is_refused(uint32_t backend)
@@ -317,7 +317,7 @@ static void each_kill_is_refused(uint32_t backend)
 
     if (backend == TG_BACKEND_PTRACE)
         SKIP("a stub of the ptrace backend is ended and interrupted by signals alone");
-    check_refused(backend, (struct refusal){calls, ARRAY_SIZE(calls), EPERM, true});
+    check_refused(backend, (struct denial){calls, ARRAY_SIZE(calls), EPERM, true});
 }
 
 /* The keeper hears of deaths all the same, and ends. */
@@ -335,8 +335,8 @@ static void waiting_is_refused(uint32_t backend)
 
     if (backend == TG_BACKEND_PTRACE)
         SKIP("the ptrace backend waits in another way");
-    check_refused(backend, (struct refusal){descriptors, ARRAY_SIZE(descriptors), EPERM, false});
-    check_refused(backend, (struct refusal){children, ARRAY_SIZE(children), ENOSYS, false});
+    check_refused(backend, (struct denial){descriptors, ARRAY_SIZE(descriptors), EPERM, false});
+    check_refused(backend, (struct denial){children, ARRAY_SIZE(children), ENOSYS, false});
 }
 
 /* ---- no /proc ---- */

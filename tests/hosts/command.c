@@ -100,18 +100,18 @@ static void do_nothing(const struct environment *environment, long value)
     (void)value;
 }
 
-enum refusal {
+enum denied_from {
     NOTHING,
     FROM_EXEC, /* what the dynamic loader and the C library do before main(), too */
     FROM_MAIN,
 };
 
-static void run_command(struct command *command, enum refusal refusal, struct said *said)
+static void run_command(struct command *command, enum denied_from from, struct said *said)
 {
     const struct environment environment = {
-        .name = "refused", .prepare = refusal == FROM_EXEC ? refuse_call : do_nothing, .what = command->nr};
+        .name = "refused", .prepare = from == FROM_EXEC ? refuse_call : do_nothing, .what = command->nr};
     const struct apart apart = {.set_up = set_standard_streams,
-                                .run = refusal == FROM_MAIN ? become_it_and_refuse : become_the_command,
+                                .run = from == FROM_MAIN ? become_it_and_refuse : become_the_command,
                                 .argument = command};
 
     command->files[0] = CHECK_SYSTEM(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -247,11 +247,11 @@ static void try_call(uint32_t backend, int nr, long value)
     struct command doctor = {.arguments = doctor_arguments, .nr = nr, .value = value};
     struct said run_said;
     struct said doctor_said;
-    enum refusal refusal = gets_to_main(nr, value) ? FROM_EXEC : FROM_MAIN;
+    enum denied_from from = gets_to_main(nr, value) ? FROM_EXEC : FROM_MAIN;
 
-    run_command(&run, refusal, &run_said);
-    run_command(&doctor, refusal, &doctor_said);
-    printf("%sstatus %#x %s%s", refusal == FROM_MAIN ? "from main on: " : "", (unsigned)run_said.status, run_said.out,
+    run_command(&run, from, &run_said);
+    run_command(&doctor, from, &doctor_said);
+    printf("%sstatus %#x %s%s", from == FROM_MAIN ? "from main on: " : "", (unsigned)run_said.status, run_said.out,
            run_said.err);
     printf("  doctor: %s\n", says_usable(&doctor_said, backend) ? "works" : "does not work");
     if (value == KILL) {
@@ -277,7 +277,7 @@ static void record_command(uint32_t backend, bool calls[CALLS_MAX])
     take_output(command.files[1], said.out);
     take_output(command.files[2], said.err);
     if (strcmp(said.out, GUEST_DONE) != 0)
-        check_failed(CHECK_HERE, "without a refusal: %s %s", said.out, said.err);
+        check_failed(CHECK_HERE, "though no call was denied: %s %s", said.out, said.err);
     /* Made before the filter could let it pass: it is how the command begins. */
     calls[SYS_execve] = false;
 }

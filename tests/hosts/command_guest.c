@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * A guest that asks for what any program does. Where something fails it says so
- * on stdout and ends with GUEST_REFUSED: then the refusal is the guest's to see.
+ * on stdout and ends with GUEST_REFUSED: then the guest sees the error itself.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -180,7 +180,7 @@ void refuse_call(const struct environment *environment, long value)
     CHECK_EQ(filter_refuse(environment->what, value), 0);
 }
 
-static const long refusals[] = {EPERM, ENOSYS};
+static const long denials[] = {EPERM, ENOSYS};
 static const long forbidden[] = {EPERM};
 static const long missing[] = {ENOSYS};
 static const long fatal[] = {KILL};
@@ -240,25 +240,25 @@ const struct environment environments[] = {
 
     {"traced", be_traced, 0, {REFUSED, {"tracer"}}, {.expected = WORKS}, ONCE},
 
-    {"no_sigaltstack", refuse_call, SYS_sigaltstack, {.expected = WORKS}, {REFUSED, {"sigaltstack"}}, VALUES(refusals)},
-    {"no_seccomp", refuse_call, SYS_seccomp, {REFUSED, {"seccomp(2)"}}, {REFUSED, {"seccomp(2)"}}, VALUES(refusals)},
-    {"no_memfd", refuse_call, SYS_memfd_create, {.expected = WORKS}, {REFUSED, {"memfd_create"}}, VALUES(refusals)},
-    {"no_pidfd", refuse_call, SYS_pidfd_open, {EITHER, {"pidfd_open"}}, {REFUSED, {"pidfd_open"}}, VALUES(refusals)},
+    {"no_sigaltstack", refuse_call, SYS_sigaltstack, {.expected = WORKS}, {REFUSED, {"sigaltstack"}}, VALUES(denials)},
+    {"no_seccomp", refuse_call, SYS_seccomp, {REFUSED, {"seccomp(2)"}}, {REFUSED, {"seccomp(2)"}}, VALUES(denials)},
+    {"no_memfd", refuse_call, SYS_memfd_create, {.expected = WORKS}, {REFUSED, {"memfd_create"}}, VALUES(denials)},
+    {"no_pidfd", refuse_call, SYS_pidfd_open, {EITHER, {"pidfd_open"}}, {REFUSED, {"pidfd_open"}}, VALUES(denials)},
     {"no_pidfd_signal",
      refuse_call,
      SYS_pidfd_send_signal,
      {.expected = WORKS},
      {EITHER, {"pidfd_send_signal"}},
-     VALUES(refusals)},
-    {"no_eventfd", refuse_call, SYS_eventfd2, {EITHER, {"allow both"}}, {REFUSED, {"eventfd2"}}, VALUES(refusals)},
-    {"no_tgkill", refuse_call, SYS_tgkill, {REFUSED, {"tgkill(2)"}}, {REFUSED, {"tgkill(2)"}}, VALUES(refusals)},
-    {"no_sleep", refuse_call, SYS_clock_nanosleep, {.expected = WORKS}, {.expected = WORKS}, VALUES(refusals)},
-    {"no_poll", refuse_call, SYS_ppoll, {REFUSED, {"ppoll(2)"}}, {.expected = WORKS}, VALUES(refusals)},
-    {"no_random", refuse_call, SYS_getrandom, {REFUSED, {"getrandom"}}, {REFUSED, {"getrandom"}}, VALUES(refusals)},
+     VALUES(denials)},
+    {"no_eventfd", refuse_call, SYS_eventfd2, {EITHER, {"allow both"}}, {REFUSED, {"eventfd2"}}, VALUES(denials)},
+    {"no_tgkill", refuse_call, SYS_tgkill, {REFUSED, {"tgkill(2)"}}, {REFUSED, {"tgkill(2)"}}, VALUES(denials)},
+    {"no_sleep", refuse_call, SYS_clock_nanosleep, {.expected = WORKS}, {.expected = WORKS}, VALUES(denials)},
+    {"no_poll", refuse_call, SYS_ppoll, {REFUSED, {"ppoll(2)"}}, {.expected = WORKS}, VALUES(denials)},
+    {"no_random", refuse_call, SYS_getrandom, {REFUSED, {"getrandom"}}, {REFUSED, {"getrandom"}}, VALUES(denials)},
     {"no_clone3", refuse_call, SYS_clone3, {.expected = WORKS}, {.expected = WORKS}, VALUES(missing)},
     {"clone3_forbidden", refuse_call, SYS_clone3, {REFUSED, {"clone3"}}, {REFUSED, {"clone3"}}, VALUES(forbidden)},
-    {"no_copies", refuse_call, SYS_process_vm_writev, {.expected = WORKS}, {.expected = WORKS}, VALUES(refusals)},
-    {"no_limits_shown", refuse_call, SYS_prlimit64, {.expected = WORKS}, {.expected = WORKS}, VALUES(refusals)},
+    {"no_copies", refuse_call, SYS_process_vm_writev, {.expected = WORKS}, {.expected = WORKS}, VALUES(denials)},
+    {"no_limits_shown", refuse_call, SYS_prlimit64, {.expected = WORKS}, {.expected = WORKS}, VALUES(denials)},
     {"fatal_call", refuse_call, SYS_reboot, {.expected = WORKS}, {REFUSED, {"system call 169"}}, VALUES(fatal)},
     {"ended_threads", end_threads_of_stubs, 0, {EITHER, {"filter"}}, {EITHER, {"filter"}}, VALUES(calls_of_stubs)},
     {"fatal_sigaltstack", refuse_call, SYS_sigaltstack, {.expected = WORKS}, {REFUSED, {"filter"}}, VALUES(fatal)},

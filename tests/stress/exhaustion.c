@@ -32,7 +32,7 @@ size_t own_status(const char *field)
     return value;
 }
 
-void check_refusal(const tg_platform *platform, int result, const char *call)
+void check_denied(const tg_platform *platform, int result, const char *call)
 {
     if (result == 0)
         return;

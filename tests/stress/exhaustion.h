@@ -15,8 +15,8 @@ rlim_t limit_softly(int resource, rlim_t limit);
 size_t own_status(const char *field);
 
 /* The result of a call while something is used up: 0, or one of the errors that the header names for that. */
-void check_refusal(const tg_platform *platform, int result, const char *call);
-#define CHECK_REFUSAL(platform, call) check_refusal((platform), (call), #call)
+void check_denied(const tg_platform *platform, int result, const char *call);
+#define CHECK_DENIED(platform, call) check_denied((platform), (call), #call)
 
 /* Everything works: create, map, switch, fork and queue. */
 void check_all_works(tg_platform *platform);

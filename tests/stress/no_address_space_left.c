@@ -48,11 +48,11 @@ static void work_with_none(struct crowd *crowd, tg_subprocess *subprocess)
     tg_subprocess *copy = NULL;
     tg_event event = new_event();
     CHECK_OK(tg_context_start(crowd->contexts[0], GUEST_CODE_AT, GUEST_STACK_TOP));
-    CHECK_REFUSAL(crowd->platform, tg_context_switch(crowd->contexts[0], subprocess, &event));
-    CHECK_REFUSAL(crowd->platform, tg_subprocess_map(subprocess, GUEST_HOLE_AT, 4096, PROT_RW, 0, -1, 0));
-    CHECK_REFUSAL(crowd->platform, tg_queue_create(crowd->platform, &queue));
-    CHECK_REFUSAL(crowd->platform, tg_subprocess_create(crowd->platform, &created));
-    CHECK_REFUSAL(crowd->platform, tg_subprocess_fork(subprocess, &copy));
+    CHECK_DENIED(crowd->platform, tg_context_switch(crowd->contexts[0], subprocess, &event));
+    CHECK_DENIED(crowd->platform, tg_subprocess_map(subprocess, GUEST_HOLE_AT, 4096, PROT_RW, 0, -1, 0));
+    CHECK_DENIED(crowd->platform, tg_queue_create(crowd->platform, &queue));
+    CHECK_DENIED(crowd->platform, tg_subprocess_create(crowd->platform, &created));
+    CHECK_DENIED(crowd->platform, tg_subprocess_fork(subprocess, &copy));
     tg_queue_destroy(queue);
     tg_subprocess_destroy(created);
     tg_subprocess_destroy(copy);

@@ -56,12 +56,12 @@ static void work_with_none(tg_platform *platform, struct soaker *soaker, tg_subp
     CHECK_OK(tg_subprocess_map(subprocess, GUEST_HOLE_AT, 4096, PROT_RW, 0, -1, 0));
     guest_store(subprocess, GUEST_HOLE_AT, 1);
     CHECK_OK(tg_subprocess_unmap(subprocess, GUEST_HOLE_AT, 4096));
-    CHECK_REFUSAL(platform, tg_subprocess_create(platform, &created));
-    CHECK_REFUSAL(platform, tg_subprocess_fork(subprocess, &copy));
-    CHECK_REFUSAL(platform, tg_queue_create(platform, &queue));
+    CHECK_DENIED(platform, tg_subprocess_create(platform, &created));
+    CHECK_DENIED(platform, tg_subprocess_fork(subprocess, &copy));
+    CHECK_DENIED(platform, tg_queue_create(platform, &queue));
     if (queue) {
         const int descriptor = tg_queue_fd(queue);
-        CHECK_REFUSAL(platform, descriptor > 0 ? 0 : descriptor);
+        CHECK_DENIED(platform, descriptor > 0 ? 0 : descriptor);
     }
     tg_queue_destroy(queue);
     tg_subprocess_destroy(copy);

@@ -60,7 +60,7 @@ static void *switch_there(void *argument)
 {
     struct strained *strained = argument;
     tg_event event = new_event();
-    CHECK_REFUSAL(strained->platform, tg_context_switch(strained->context, strained->subprocess, &event));
+    CHECK_DENIED(strained->platform, tg_context_switch(strained->context, strained->subprocess, &event));
     return NULL;
 }
 
@@ -71,11 +71,11 @@ static void work_with_none(struct strained *strained)
     tg_context *context = NULL;
     tg_queue *queue = NULL;
     switch_there(strained);
-    CHECK_REFUSAL(strained->platform, tg_subprocess_map(strained->subprocess, GUEST_HOLE_AT, 4096, PROT_RW, 0, -1, 0));
-    CHECK_REFUSAL(strained->platform, tg_context_create(strained->platform, &context));
-    CHECK_REFUSAL(strained->platform, tg_queue_create(strained->platform, &queue));
-    CHECK_REFUSAL(strained->platform, tg_subprocess_create(strained->platform, &created));
-    CHECK_REFUSAL(strained->platform, tg_subprocess_fork(strained->subprocess, &copy));
+    CHECK_DENIED(strained->platform, tg_subprocess_map(strained->subprocess, GUEST_HOLE_AT, 4096, PROT_RW, 0, -1, 0));
+    CHECK_DENIED(strained->platform, tg_context_create(strained->platform, &context));
+    CHECK_DENIED(strained->platform, tg_queue_create(strained->platform, &queue));
+    CHECK_DENIED(strained->platform, tg_subprocess_create(strained->platform, &created));
+    CHECK_DENIED(strained->platform, tg_subprocess_fork(strained->subprocess, &copy));
     tg_queue_destroy(queue);
     tg_context_destroy(context);
     tg_subprocess_destroy(created);

@@ -57,7 +57,7 @@ struct crowding {
     size_t count;
 };
 
-/* Until the host refuses; the first refusal must be the documented one. */
+/* Until the host refuses; the first error must be the documented one. */
 static void fill(struct crowding *crowding)
 {
     const uint64_t others = platform_stats(crowding->platform).subprocesses - crowding->count;
@@ -98,7 +98,7 @@ static void *switch_late(void *argument)
     pthread_barrier_wait(late->ready);
     const tg_regs before = *tg_context_regs(late->soaker.context);
     int result = tg_context_switch(late->soaker.context, late->subprocess, &event);
-    CHECK_REFUSAL(late->crowding->platform, result);
+    CHECK_DENIED(late->crowding->platform, result);
     if (result == 0)
         soaker_answer(&late->soaker, &event);
     else

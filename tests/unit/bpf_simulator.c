@@ -78,7 +78,7 @@ static bool jump_leaves(const struct sock_filter *in, size_t behind)
 }
 
 /* `behind`: how many instructions follow. */
-static const char *instruction_refusal(const struct sock_filter *in, size_t behind)
+static const char *instruction_objection(const struct sock_filter *in, size_t behind)
 {
     if (!code_known(in->code))
         return "an unknown instruction";
@@ -123,15 +123,15 @@ static bool reads_unwritten_memory(const struct sock_fprog *program)
     return false;
 }
 
-const char *bpf_refusal(const struct sock_fprog *program)
+const char *bpf_objection(const struct sock_fprog *program)
 {
     if (!program->filter || program->len == 0 || program->len > BPF_MAXINSNS)
         return "no instructions, or too many";
     for (size_t i = 0; i < program->len; i++) {
-        const char *refusal = instruction_refusal(&program->filter[i], program->len - i - 1);
+        const char *objection = instruction_objection(&program->filter[i], program->len - i - 1);
 
-        if (refusal)
-            return refusal;
+        if (objection)
+            return objection;
     }
     if (BPF_CLASS(program->filter[program->len - 1].code) != BPF_RET)
         return "an end without a return";

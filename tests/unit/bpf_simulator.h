@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /* NULL, or why the kernel would not load this program. */
-const char *bpf_refusal(const struct sock_fprog *program);
+const char *bpf_objection(const struct sock_fprog *program);
 
-/* What a program that bpf_refusal() has nothing against returns for this call. */
+/* What a program that bpf_objection() has nothing against returns for this call. */
 uint32_t bpf_run(const struct sock_fprog *program, const struct seccomp_data *call);
 
 /* Of several programs on one thread, the oldest first: the answer that the kernel acts on. */

@@ -21,11 +21,11 @@ static struct {
     struct backend_ops ops;
     struct tg_platform platform;
     struct tg_queue queue;
-    int next;    /* the number that the descriptor is going to have */
-    int result;  /* of making the thread */
-    int refusal; /* of handing over */
-    bool ready;  /* an event is */
-    bool wakes;  /* while the thread is made */
+    int next;      /* the number that the descriptor is going to have */
+    int result;    /* of making the thread */
+    int hand_over; /* what handing over gives */
+    bool ready;    /* an event is */
+    bool wakes;    /* while the thread is made */
     bool notified_early;
     pthread_t other; /* comes while the thread is made */
     void *(*other_main)(void *arg);
@@ -60,7 +60,7 @@ static int make_thread(pthread_t *thread, void *(*main)(void *arg), void *arg)
 static int hand_over(struct tg_queue *queue)
 {
     (void)queue;
-    return world.refusal;
+    return world.hand_over;
 }
 
 static void rouse(struct tg_queue *queue)
@@ -173,7 +173,7 @@ static void what_was_ready_before_makes_it_readable(void **state)
 static void a_backend_may_refuse(void **state)
 {
     (void)state;
-    world.refusal = -EBUSY;
+    world.hand_over = -EBUSY;
     assert_int_equal(queue_fd(&world.queue), -EBUSY);
     assert_int_equal(world.threads, 0);
     assert_int_equal(atomic_load(&world.queue.use), QUEUE_FREE);

@@ -264,8 +264,8 @@ static void as_the_table_says(void **state)
         struct programs programs;
 
         build(&programs, layouts[i][0], layouts[i][1]);
-        assert_null(bpf_refusal(&programs.stack[BASE]));
-        assert_null(bpf_refusal(&programs.stack[GUEST]));
+        assert_null(bpf_objection(&programs.stack[BASE]));
+        assert_null(bpf_objection(&programs.stack[GUEST]));
         if (i == 0)
             compare_numbers(&programs);
         compare_arguments(&programs);
@@ -310,7 +310,7 @@ static bool refused(struct sock_filter first, struct sock_filter second)
 {
     struct sock_filter instructions[] = {first, second, BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     const struct sock_fprog program = {.len = COUNT(instructions), .filter = instructions};
-    return bpf_refusal(&program) != NULL;
+    return bpf_objection(&program) != NULL;
 }
 
 static void simulator_refuses(void **state)
@@ -334,8 +334,8 @@ static void simulator_refuses(void **state)
     assert_true(refused((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0), nothing));
     assert_true(refused((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2), nothing));
     assert_true(refused((struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 2), nothing));
-    assert_non_null(bpf_refusal(&(struct sock_fprog){.len = 1, .filter = endless}));
-    assert_non_null(bpf_refusal(&(struct sock_fprog){0}));
+    assert_non_null(bpf_objection(&(struct sock_fprog){.len = 1, .filter = endless}));
+    assert_non_null(bpf_objection(&(struct sock_fprog){0}));
 }
 
 static void strictest_wins(void **state)

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 
 #include "core/last_error.h"
-#include "core/refusal.h"
+#include "core/failure.h"
 
 int platform_fail(struct tg_platform *platform, int err, const char *format, ...)
 {
@@ -15,7 +15,7 @@ int platform_fail(struct tg_platform *platform, int err, const char *format, ...
     return err;
 }
 
-int platform_refuse_null(const struct tg_platform *platform, const char *function)
+int platform_fail_null(const struct tg_platform *platform, const char *function)
 {
     if (!platform)
         return -EINVAL;
