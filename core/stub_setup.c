@@ -49,7 +49,8 @@ static const struct {
     [STEP_FILTER] = {"load the stub's seccomp filter", "prctl(PR_SET_SECCOMP)"},
 };
 
-struct stub_setup_report {
+/* How far the new process has come, in memory that both share. */
+struct stub_setup_progress {
     _Atomic int step; /* where it failed */
     _Atomic int err;
     _Atomic uint64_t vdso; /* where guests have it; 0: nowhere */
@@ -59,8 +60,8 @@ struct stub_setup_report {
 
 static int fail(const struct stub_setup *setup, enum setup_step step, int err)
 {
-    atomic_store(&setup->report->step, (int)step);
-    atomic_store(&setup->report->err, err);
+    atomic_store(&setup->progress->step, (int)step);
+    atomic_store(&setup->progress->err, err);
     return err;
 }
 
@@ -93,12 +94,12 @@ static int give_vdso(const struct stub_setup *setup)
         /* A filter that kills for one of these calls leaves nobody to say so. */
         fail(setup, STEP_VDSO, -EPERM);
         err = stub_vdso_move(setup->platform->host_vdso, room, page, &moved);
-        atomic_store(&setup->report->step, STEP_NONE);
+        atomic_store(&setup->progress->step, STEP_NONE);
     }
     if (err)
         return fail(setup, STEP_VDSO, err);
     stub_process_seal(room, room + STUB_VDSO_PAGES * page);
-    atomic_store(&setup->report->vdso, moved);
+    atomic_store(&setup->progress->vdso, moved);
     return 0;
 }
 
@@ -155,27 +156,27 @@ int stub_setup_run(const struct stub_setup *setup)
 
 int stub_setup_open(struct stub_setup *setup, struct open_report *report)
 {
-    setup->report = mmap(NULL, sizeof(*setup->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (setup->report != MAP_FAILED)
+    setup->progress = mmap(NULL, sizeof(*setup->progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (setup->progress != MAP_FAILED)
         return 0;
     return open_report_call(report, "allocate", "mmap(2)", -errno);
 }
 
 void stub_setup_reset(const struct stub_setup *setup)
 {
-    atomic_store(&setup->report->step, STEP_NONE);
-    atomic_store(&setup->report->vdso, 0);
+    atomic_store(&setup->progress->step, STEP_NONE);
+    atomic_store(&setup->progress->vdso, 0);
 }
 
 void stub_setup_learn(const struct stub_setup *setup)
 {
-    setup->platform->info.vdso = atomic_load(&setup->report->vdso);
+    setup->platform->info.vdso = atomic_load(&setup->progress->vdso);
 }
 
 void stub_setup_close(struct stub_setup *setup)
 {
-    munmap(setup->report, sizeof(*setup->report));
-    setup->report = NULL;
+    munmap(setup->progress, sizeof(*setup->progress));
+    setup->progress = NULL;
 }
 
 static int filter_failed(struct open_report *report, int err)
@@ -192,8 +193,8 @@ static int filter_failed(struct open_report *report, int err)
 
 int stub_setup_failed(const struct stub_setup *setup, struct open_report *report)
 {
-    int step = atomic_load(&setup->report->step);
-    int err = atomic_load(&setup->report->err);
+    int step = atomic_load(&setup->progress->step);
+    int err = atomic_load(&setup->progress->err);
 
     if (step == STEP_NONE)
         return 0;

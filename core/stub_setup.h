@@ -11,7 +11,7 @@
 
 #include "core/backend.h"
 
-struct stub_setup_report;
+struct stub_setup_progress;
 
 /* A step that backends do each in their own way, in the new process. 0 or -errno. */
 typedef int stub_setup_step(const struct tg_platform *platform);
@@ -27,10 +27,10 @@ struct stub_setup {
     stub_setup_step *install_handlers; /* NULL: it has none */
     stub_setup_step *try_sleep;        /* NULL: its stubs sleep in another way */
     stub_setup_place *vdso_room;       /* for stub_vdso_move() */
-    struct stub_setup_report *report;
+    struct stub_setup_progress *progress;
 };
 
-/* Makes the report, which the new process writes and unmaps with the rest. 0 or -errno. */
+/* Makes the memory in which the new process says how far it has come; that unmaps it with the rest. 0 or -errno. */
 int stub_setup_open(struct stub_setup *setup, struct open_report *report);
 /* Before another try: nothing has failed. */
 void stub_setup_reset(const struct stub_setup *setup);

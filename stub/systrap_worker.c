@@ -390,7 +390,7 @@ static void note_left(const struct stub *stub, struct systrap_slot *slot)
     stub->worker->rare &= ~(uint32_t)RARE_TIMED;
 }
 
-static struct systrap_slot *report(const struct stub *stub, struct systrap_slot *slot, uint32_t signo)
+static struct systrap_slot *note_and_leave(const struct stub *stub, struct systrap_slot *slot, uint32_t signo)
 {
     note_left(stub, slot);
     return leave(stub, slot, signo);
@@ -449,7 +449,7 @@ static void enter_next(const struct stub *stub, struct systrap_slot *held)
         enter(stub, slot);
         if (!SWAP(slot->kick, 0))
             return;
-        held = report(stub, slot, SIGCHLD);
+        held = note_and_leave(stub, slot, SIGCHLD);
     }
 }
 
@@ -466,7 +466,7 @@ static void enter_from_patched_call(const struct stub *stub)
     stub->worker->entering = 0;
     enter(stub, slot);
     if (SWAP(slot->kick, 0))
-        enter_next(stub, report(stub, slot, SIGCHLD));
+        enter_next(stub, note_and_leave(stub, slot, SIGCHLD));
 }
 
 /* A signal in the middle of a patched call. True: nothing else is to be done. */
@@ -485,7 +485,7 @@ static bool in_patched_call(const struct stub *stub, struct systrap_slot *slot, 
         return false;
     /* On its way out: the slot has all that there is. Elsewhere the call looks for kicks itself. */
     if (ip >= (uint64_t)tg_systrap_exit && ip < (uint64_t)tg_systrap_exit_end && SWAP(slot->kick, 0))
-        enter_next(stub, report(stub, slot, SIGCHLD));
+        enter_next(stub, note_and_leave(stub, slot, SIGCHLD));
     return true;
 }
 
@@ -528,7 +528,7 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
         arch_make_syscall(slot);
         signo = SIGSYS;
     }
-    enter_next(&stub, report(&stub, slot, (uint32_t)signo));
+    enter_next(&stub, note_and_leave(&stub, slot, (uint32_t)signo));
 }
 
 /* ---- in a patched call ---- */
@@ -567,6 +567,6 @@ void tg_systrap_patched_call(struct systrap_slot *slot)
         /* Comes back when there is a kick. */
         tg_systrap_exit(slot);
         SWAP(slot->kick, 0);
-        slot = report(&stub, slot, SIGCHLD);
+        slot = note_and_leave(&stub, slot, SIGCHLD);
     }
 }

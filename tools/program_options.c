@@ -230,7 +230,7 @@ static void print_failure(const struct program_options *options, int err)
     fprintf(stderr, "trapgate: %s\n", options->message[0] ? options->message : tg_strerror(err));
 }
 
-int program_options_run(struct program_options *options, void (*report)(const struct sandbox *sandbox))
+int program_options_run(struct program_options *options, void (*at_end)(const struct sandbox *sandbox))
 {
     struct sandbox *sandbox;
     int status, err;
@@ -253,8 +253,8 @@ int program_options_run(struct program_options *options, void (*report)(const st
                 options->message[0] ? options->message : tg_platform_last_error(sandbox->platform));
     else if (options->message[0])
         fprintf(stderr, "trapgate: %s\n", options->message);
-    if (report)
-        report(sandbox);
+    if (at_end)
+        at_end(sandbox);
     sandbox_destroy(sandbox);
     if (err)
         return EXIT_TRAPGATE_FAILED;

@@ -33,8 +33,8 @@ enum parse_result program_options_parse(struct program_options *options, int arg
 /* The help lines of the common options. */
 extern const char program_options_help[];
 
-/* Runs the program; the exit status. report, if not NULL, is called once it has ended. */
-int program_options_run(struct program_options *options, void (*report)(const struct sandbox *sandbox));
+/* Runs the program; the exit status. at_end, if not NULL, is called once it has ended. */
+int program_options_run(struct program_options *options, void (*at_end)(const struct sandbox *sandbox));
 
 void program_options_free(struct program_options *options);
 

@@ -33,7 +33,7 @@ static int inherit_standard_files(const struct sandbox_options *options, struct 
     return 0;
 }
 
-static int report(const struct sandbox *sandbox, int error, const char *reason)
+static int load_fails(const struct sandbox *sandbox, int error, const char *reason)
 {
     if (sandbox->options.message != NULL)
         snprintf(sandbox->options.message, sandbox->options.message_capacity, "%s", reason);
@@ -57,7 +57,7 @@ int files_init(struct process *process, const char *cwd)
     int result = root_folder_create(process->sandbox->root_fd, &root, &reason);
 
     if (result != 0)
-        return report(process->sandbox, result, reason);
+        return load_fails(process->sandbox, result, reason);
     process->paths = path_context_create(root, cwd);
     process->fd_table = fd_table_create();
     if (process->paths == NULL || process->fd_table == NULL)

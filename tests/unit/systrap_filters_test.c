@@ -378,14 +378,14 @@ struct kernel_action {
 };
 
 /* What the child tells its parent; it cannot speak otherwise. */
-struct report {
+struct seen {
     volatile int step; /* the step that was wrong, or DONE */
     volatile int traps;
 };
 
 #define DONE (-1)
 
-static struct report *report;
+static struct seen *seen;
 static stub_call *inside;
 
 /* No call is made here, and the way back is a call of stub code. */
@@ -393,7 +393,7 @@ static void count_trap(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
     (void)context;
-    report->traps += info->si_code == 1 && info->si_arch == NATIVE;
+    seen->traps += info->si_code == 1 && info->si_arch == NATIVE;
 }
 
 static uint64_t map_stub(void)
@@ -414,22 +414,22 @@ static void fill_stub(const struct stub_filter_layout *at, const struct sock_fpr
 /* Was the call trapped, or did it give what is wanted? */
 static bool traps(long nr, long a, long b, long c)
 {
-    const int before = report->traps;
+    const int before = seen->traps;
     inside(nr, (const long[6]){a, b, c});
-    return report->traps == before + 1;
+    return seen->traps == before + 1;
 }
 
 static bool gives(long result, long nr, long a, long b, long c)
 {
-    const int before = report->traps;
-    return inside(nr, (const long[6]){a, b, c}) == result && report->traps == before;
+    const int before = seen->traps;
+    return inside(nr, (const long[6]){a, b, c}) == result && seen->traps == before;
 }
 
 static bool outside_traps(void)
 {
-    const int before = report->traps;
+    const int before = seen->traps;
     syscall(SYS_getppid);
-    return report->traps == before + 1;
+    return seen->traps == before + 1;
 }
 
 static int run_stub(const struct stub_filter_layout *at, const struct sock_fprog *base, pid_t parent)
@@ -484,21 +484,21 @@ static void loaded_by_the_kernel(void **state)
     at.guest_program = at.region_start + 3 * 4096;
     assert_int_equal(stub_filters_build(&at, &base, &guest), 0);
     fill_stub(&at, &guest);
-    report = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(report, MAP_FAILED);
+    seen = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(seen, MAP_FAILED);
     inside = (stub_call *)at.text_start;
 
     const pid_t child = fork();
     assert_int_not_equal(child, -1);
     if (child == 0) {
-        report->step = run_stub(&at, &base, parent);
+        seen->step = run_stub(&at, &base, parent);
         /* The only way to end that GUEST leaves; sanitizers make calls before __builtin_trap(). */
         for (;;)
             __asm__ volatile("ud2");
     }
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(report->step, DONE);
-    assert_int_equal(report->traps, 8);
+    assert_int_equal(seen->step, DONE);
+    assert_int_equal(seen->traps, 8);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGILL);
     free(base.filter);
