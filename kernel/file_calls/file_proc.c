@@ -92,13 +92,13 @@ static bool is_descriptor_folder(const struct task *task, const char *path, bool
  * The texts
  */
 
-static const char *region_name(const struct memory_region *region)
+static const char *vma_name(const struct vma *vma)
 {
-    if ((region->flags & REGION_HEAP) != 0)
+    if ((vma->flags & VMA_HEAP) != 0)
         return "[heap]";
-    if ((region->flags & REGION_STACK) != 0)
+    if ((vma->flags & VMA_STACK) != 0)
         return "[stack]";
-    return region->object != NULL && region->object->name != NULL ? region->object->name : "";
+    return vma->object != NULL && vma->object->name != NULL ? vma->object->name : "";
 }
 
 static void write_maps(const struct task *task, FILE *out)
@@ -106,15 +106,14 @@ static void write_maps(const struct task *task, FILE *out)
     const struct memory_map *map = &task->process->space->map;
 
     for (size_t i = 0; i < map->count; i++) {
-        const struct memory_region *region = &map->regions[i];
+        const struct vma *vma = &map->vmas[i];
 
-        if ((region->flags & REGION_RESERVED) != 0)
+        if ((vma->flags & VMA_RESERVED) != 0)
             continue;
-        fprintf(out, "%08llx-%08llx %c%c%c%c %08llx 00:00 0%26s%s\n", (unsigned long long)region->start,
-                (unsigned long long)region->end, (region->prot & TG_PROT_READ) != 0 ? 'r' : '-',
-                (region->prot & TG_PROT_WRITE) != 0 ? 'w' : '-', (region->prot & TG_PROT_EXEC) != 0 ? 'x' : '-',
-                (region->flags & REGION_SHARED) != 0 ? 's' : 'p', (unsigned long long)region->offset, "",
-                region_name(region));
+        fprintf(out, "%08llx-%08llx %c%c%c%c %08llx 00:00 0%26s%s\n", (unsigned long long)vma->start,
+                (unsigned long long)vma->end, (vma->prot & TG_PROT_READ) != 0 ? 'r' : '-',
+                (vma->prot & TG_PROT_WRITE) != 0 ? 'w' : '-', (vma->prot & TG_PROT_EXEC) != 0 ? 'x' : '-',
+                (vma->flags & VMA_SHARED) != 0 ? 's' : 'p', (unsigned long long)vma->offset, "", vma_name(vma));
     }
 }
 

@@ -12,12 +12,11 @@
 static int add_reserved_ranges(struct memory_map *map, const tg_info *info)
 {
     for (uint32_t i = 0; i < info->reserved_count && i < TG_RESERVED_MAX; i++) {
-        struct memory_region region = {
-            .start = info->reserved[i].start, .end = info->reserved[i].end, .flags = REGION_RESERVED};
+        struct vma vma = {.start = info->reserved[i].start, .end = info->reserved[i].end, .flags = VMA_RESERVED};
         int err = memory_map_reserve(map);
         if (err)
             return err;
-        memory_map_insert(map, &region);
+        memory_map_insert(map, &vma);
     }
     return 0;
 }
@@ -103,22 +102,22 @@ void address_space_release(struct address_space *space)
     free(space);
 }
 
-int address_space_map(struct address_space *space, const struct memory_region *region, uint32_t map_flags, int fd)
+int address_space_map(struct address_space *space, const struct vma *vma, uint32_t map_flags, int fd)
 {
     int err = memory_map_reserve(&space->map);
 
     if (err)
         return err;
-    if (memory_map_is_reserved(&space->map, region->start, region->end))
+    if (memory_map_is_reserved(&space->map, vma->start, vma->end))
         return -ENOMEM;
-    if (region->flags & REGION_SHARED)
+    if (vma->flags & VMA_SHARED)
         map_flags |= TG_MAP_SHARED;
     if (fd >= 0)
         map_flags |= TG_MAP_FD;
-    err = tg_subprocess_map(space->subprocess, region->start, region->end - region->start, region->prot, map_flags, fd,
-                            region->offset);
+    err =
+        tg_subprocess_map(space->subprocess, vma->start, vma->end - vma->start, vma->prot, map_flags, fd, vma->offset);
     if (!err)
-        memory_map_insert(&space->map, region);
+        memory_map_insert(&space->map, vma);
     return err;
 }
 

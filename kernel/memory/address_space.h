@@ -41,7 +41,7 @@ void address_space_release(struct address_space *space);
  * they were. Ranges are whole pages inside the map's limits, and are refused
  * when they touch the library's own. 0 or -errno.
  */
-int address_space_map(struct address_space *space, const struct memory_region *region, uint32_t map_flags, int fd);
+int address_space_map(struct address_space *space, const struct vma *vma, uint32_t map_flags, int fd);
 int address_space_unmap(struct address_space *space, uint64_t start, uint64_t end);
 int address_space_protect(struct address_space *space, uint64_t start, uint64_t end, uint32_t prot);
 

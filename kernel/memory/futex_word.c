@@ -18,10 +18,10 @@
 static struct futex_key make_key(const struct task *task, uint64_t addr)
 {
     const struct address_space *space = task->process->space;
-    const struct memory_region *region = memory_map_find(&space->map, addr);
+    const struct vma *vma = memory_map_find(&space->map, addr);
 
-    if (region && region->start <= addr && (region->flags & REGION_SHARED) && region->object)
-        return (struct futex_key){region->object->id, region->offset + (addr - region->start)};
+    if (vma && vma->start <= addr && (vma->flags & VMA_SHARED) && vma->object)
+        return (struct futex_key){vma->object->id, vma->offset + (addr - vma->start)};
     return (struct futex_key){space->id, addr};
 }
 

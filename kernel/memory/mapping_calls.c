@@ -144,7 +144,7 @@ static int64_t do_mmap(struct task *task, const uint64_t args[6])
 {
     uint64_t addr = args[0], flags = args[3];
     uint64_t length = page_up(task, args[1]);
-    struct memory_region region = {.prot = (uint32_t)args[2]};
+    struct vma vma = {.prot = (uint32_t)args[2]};
     int fd, err = mmap_arguments_error(task, args);
 
     if (err)
@@ -158,15 +158,15 @@ static int64_t do_mmap(struct task *task, const uint64_t args[6])
         if (!addr)
             return -ENOMEM;
     }
-    err = make_object(task, flags, (int)args[4], length, &region.object, &fd);
+    err = make_object(task, flags, (int)args[4], length, &vma.object, &fd);
     if (err)
         return err;
-    region.start = addr;
-    region.end = addr + length;
-    region.offset = (flags & MAP_ANONYMOUS) ? 0 : args[5];
-    region.flags = (flags & MAP_TYPE) != MAP_PRIVATE ? REGION_SHARED : 0;
-    err = address_space_map(task->process->space, &region, library_flags(flags), fd);
-    memory_object_put(region.object);
+    vma.start = addr;
+    vma.end = addr + length;
+    vma.offset = (flags & MAP_ANONYMOUS) ? 0 : args[5];
+    vma.flags = (flags & MAP_TYPE) != MAP_PRIVATE ? VMA_SHARED : 0;
+    err = address_space_map(task->process->space, &vma, library_flags(flags), fd);
+    memory_object_put(vma.object);
     return err ? err : (int64_t)addr;
 }
 
@@ -194,8 +194,7 @@ static int64_t do_mprotect(struct task *task, const uint64_t args[6])
 static int move_break(struct task *task, uint64_t old_end, uint64_t new_end)
 {
     struct address_space *space = task->process->space;
-    struct memory_region heap = {
-        .start = old_end, .end = new_end, .prot = TG_PROT_READ | TG_PROT_WRITE, .flags = REGION_HEAP};
+    struct vma heap = {.start = old_end, .end = new_end, .prot = TG_PROT_READ | TG_PROT_WRITE, .flags = VMA_HEAP};
 
     if (new_end == old_end)
         return 0;

@@ -9,7 +9,7 @@
 /* Linux's default for vm.max_map_count; the host refuses more of them anyway. */
 #define REGIONS_MAX 65530
 
-/* A change splits at most two regions, or one region into three. */
+/* A change splits at most two vmas, or one vma into three. */
 #define GROWTH_PER_CHANGE 2
 
 struct memory_object *memory_object_create(int fd, uint64_t id, const char *name)
@@ -56,23 +56,23 @@ void memory_map_init(struct memory_map *map, uint64_t lowest, uint64_t highest)
 void memory_map_free(struct memory_map *map)
 {
     for (size_t i = 0; i < map->count; i++)
-        memory_object_put(map->regions[i].object);
-    free(map->regions);
-    map->regions = NULL;
+        memory_object_put(map->vmas[i].object);
+    free(map->vmas);
+    map->vmas = NULL;
     map->count = map->capacity = 0;
 }
 
 int memory_map_copy(struct memory_map *to, const struct memory_map *from)
 {
-    struct memory_region *regions = calloc(from->count + GROWTH_PER_CHANGE, sizeof(*regions));
+    struct vma *vmas = calloc(from->count + GROWTH_PER_CHANGE, sizeof(*vmas));
 
-    if (!regions)
+    if (!vmas)
         return -ENOMEM;
-    memcpy(regions, from->regions, from->count * sizeof(*regions));
+    memcpy(vmas, from->vmas, from->count * sizeof(*vmas));
     for (size_t i = 0; i < from->count; i++)
-        memory_object_get(regions[i].object);
+        memory_object_get(vmas[i].object);
     *to = *from;
-    to->regions = regions;
+    to->vmas = vmas;
     to->capacity = from->count + GROWTH_PER_CHANGE;
     return 0;
 }
@@ -81,7 +81,7 @@ int memory_map_reserve(struct memory_map *map)
 {
     size_t needed = map->count + GROWTH_PER_CHANGE;
     size_t capacity = map->capacity ? map->capacity : 32;
-    struct memory_region *regions;
+    struct vma *vmas;
 
     if (needed <= map->capacity)
         return 0;
@@ -89,22 +89,22 @@ int memory_map_reserve(struct memory_map *map)
         return -ENOMEM;
     while (capacity < needed)
         capacity *= 2;
-    regions = reallocarray(map->regions, capacity, sizeof(*regions));
-    if (!regions)
+    vmas = reallocarray(map->vmas, capacity, sizeof(*vmas));
+    if (!vmas)
         return -ENOMEM;
-    map->regions = regions;
+    map->vmas = vmas;
     map->capacity = capacity;
     return 0;
 }
 
-/* The index of the first region that ends behind the address. */
+/* The index of the first vma that ends behind the address. */
 static size_t index_of(const struct memory_map *map, uint64_t addr)
 {
     size_t low = 0, high = map->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (map->regions[middle].end > addr)
+        if (map->vmas[middle].end > addr)
             high = middle;
         else
             low = middle + 1;
@@ -112,11 +112,11 @@ static size_t index_of(const struct memory_map *map, uint64_t addr)
     return low;
 }
 
-const struct memory_region *memory_map_find(const struct memory_map *map, uint64_t addr)
+const struct vma *memory_map_find(const struct memory_map *map, uint64_t addr)
 {
     size_t i = index_of(map, addr);
 
-    return i < map->count ? &map->regions[i] : NULL;
+    return i < map->count ? &map->vmas[i] : NULL;
 }
 
 bool memory_map_is_free(const struct memory_map *map, uint64_t start, uint64_t end)
@@ -125,24 +125,24 @@ bool memory_map_is_free(const struct memory_map *map, uint64_t start, uint64_t e
 
     if (start < map->lowest || end > map->highest || start >= end)
         return false;
-    return i == map->count || map->regions[i].start >= end;
+    return i == map->count || map->vmas[i].start >= end;
 }
 
 bool memory_map_is_covered(const struct memory_map *map, uint64_t start, uint64_t end)
 {
     for (size_t i = index_of(map, start); start < end; i++) {
-        const struct memory_region *region = &map->regions[i];
-        if (i == map->count || region->start > start || (region->flags & REGION_RESERVED))
+        const struct vma *vma = &map->vmas[i];
+        if (i == map->count || vma->start > start || (vma->flags & VMA_RESERVED))
             return false;
-        start = region->end;
+        start = vma->end;
     }
     return true;
 }
 
 bool memory_map_is_reserved(const struct memory_map *map, uint64_t start, uint64_t end)
 {
-    for (size_t i = index_of(map, start); i < map->count && map->regions[i].start < end; i++)
-        if (map->regions[i].flags & REGION_RESERVED)
+    for (size_t i = index_of(map, start); i < map->count && map->vmas[i].start < end; i++)
+        if (map->vmas[i].flags & VMA_RESERVED)
             return true;
     return false;
 }
@@ -152,63 +152,63 @@ uint64_t memory_map_search(const struct memory_map *map, uint64_t length, uint64
     size_t i = index_of(map, top);
     uint64_t hole_end = top;
 
-    /* The region at index i may begin below top and reach over it. */
-    if (i < map->count && map->regions[i].start < hole_end)
-        hole_end = map->regions[i].start;
+    /* The vma at index i may begin below top and reach over it. */
+    if (i < map->count && map->vmas[i].start < hole_end)
+        hole_end = map->vmas[i].start;
     while (i-- > 0) {
-        if (map->regions[i].end <= hole_end && hole_end - map->regions[i].end >= length)
+        if (map->vmas[i].end <= hole_end && hole_end - map->vmas[i].end >= length)
             return hole_end - length;
-        hole_end = map->regions[i].start;
+        hole_end = map->vmas[i].start;
     }
     if (hole_end > map->lowest && hole_end - map->lowest >= length)
         return hole_end - length;
     return 0;
 }
 
-static uint64_t offset_at(const struct memory_region *region, uint64_t addr)
+static uint64_t offset_at(const struct vma *vma, uint64_t addr)
 {
-    return region->object ? region->offset + (addr - region->start) : 0;
+    return vma->object ? vma->offset + (addr - vma->start) : 0;
 }
 
-static void insert_at(struct memory_map *map, size_t i, const struct memory_region *region)
+static void insert_at(struct memory_map *map, size_t i, const struct vma *vma)
 {
-    memmove(&map->regions[i + 1], &map->regions[i], (map->count - i) * sizeof(*region));
-    map->regions[i] = *region;
+    memmove(&map->vmas[i + 1], &map->vmas[i], (map->count - i) * sizeof(*vma));
+    map->vmas[i] = *vma;
     map->count++;
 }
 
 static void erase(struct memory_map *map, size_t first, size_t last)
 {
     for (size_t i = first; i < last; i++)
-        memory_object_put(map->regions[i].object);
-    memmove(&map->regions[first], &map->regions[last], (map->count - last) * sizeof(*map->regions));
+        memory_object_put(map->vmas[i].object);
+    memmove(&map->vmas[first], &map->vmas[last], (map->count - last) * sizeof(*map->vmas));
     map->count -= last - first;
 }
 
-/* Makes the address a border between two regions when it lies inside one. Returns the index of what follows it. */
+/* Makes the address a border between two vmas when it lies inside one. Returns the index of what follows it. */
 static size_t split_at(struct memory_map *map, uint64_t addr)
 {
     size_t i = index_of(map, addr);
-    struct memory_region upper;
+    struct vma upper;
 
-    if (i == map->count || map->regions[i].start >= addr)
+    if (i == map->count || map->vmas[i].start >= addr)
         return i;
-    upper = map->regions[i];
+    upper = map->vmas[i];
     upper.offset = offset_at(&upper, addr);
     upper.start = addr;
     memory_object_get(upper.object);
-    map->regions[i].end = addr;
+    map->vmas[i].end = addr;
     insert_at(map, i + 1, &upper);
     return i + 1;
 }
 
-static bool continues(const struct memory_region *lower, const struct memory_region *upper)
+static bool continues(const struct vma *lower, const struct vma *upper)
 {
     return lower->end == upper->start && lower->prot == upper->prot && lower->flags == upper->flags &&
            lower->object == upper->object && offset_at(lower, lower->end) == upper->offset;
 }
 
-/* Joins what continues each other among the regions first..last, both included, and their neighbours. */
+/* Joins what continues each other among the vmas first..last, both included, and their neighbours. */
 static void join(struct memory_map *map, size_t first, size_t last)
 {
     size_t kept = first > 0 ? first - 1 : 0;
@@ -216,23 +216,23 @@ static void join(struct memory_map *map, size_t first, size_t last)
     size_t next = kept + 1;
 
     for (; next < stop; next++) {
-        if (continues(&map->regions[kept], &map->regions[next])) {
-            map->regions[kept].end = map->regions[next].end;
-            memory_object_put(map->regions[next].object);
+        if (continues(&map->vmas[kept], &map->vmas[next])) {
+            map->vmas[kept].end = map->vmas[next].end;
+            memory_object_put(map->vmas[next].object);
         } else {
-            map->regions[++kept] = map->regions[next];
+            map->vmas[++kept] = map->vmas[next];
         }
     }
     if (kept + 1 < stop) {
-        memmove(&map->regions[kept + 1], &map->regions[stop], (map->count - stop) * sizeof(*map->regions));
+        memmove(&map->vmas[kept + 1], &map->vmas[stop], (map->count - stop) * sizeof(*map->vmas));
         map->count -= stop - (kept + 1);
     }
 }
 
-static void count_bytes(struct memory_map *map, const struct memory_region *region, int sign)
+static void count_bytes(struct memory_map *map, const struct vma *vma, int sign)
 {
-    if (!(region->flags & REGION_RESERVED))
-        map->mapped_bytes += sign * (region->end - region->start);
+    if (!(vma->flags & VMA_RESERVED))
+        map->mapped_bytes += sign * (vma->end - vma->start);
 }
 
 void memory_map_remove(struct memory_map *map, uint64_t start, uint64_t end)
@@ -241,19 +241,19 @@ void memory_map_remove(struct memory_map *map, uint64_t start, uint64_t end)
     size_t last = split_at(map, end);
 
     for (size_t i = first; i < last; i++)
-        count_bytes(map, &map->regions[i], -1);
+        count_bytes(map, &map->vmas[i], -1);
     erase(map, first, last);
 }
 
-void memory_map_insert(struct memory_map *map, const struct memory_region *region)
+void memory_map_insert(struct memory_map *map, const struct vma *vma)
 {
     size_t i;
 
-    memory_map_remove(map, region->start, region->end);
-    i = index_of(map, region->start);
-    insert_at(map, i, region);
-    memory_object_get(region->object);
-    count_bytes(map, region, 1);
+    memory_map_remove(map, vma->start, vma->end);
+    i = index_of(map, vma->start);
+    insert_at(map, i, vma);
+    memory_object_get(vma->object);
+    count_bytes(map, vma, 1);
     join(map, i, i);
 }
 
@@ -263,7 +263,7 @@ void memory_map_protect(struct memory_map *map, uint64_t start, uint64_t end, ui
     size_t last = split_at(map, end);
 
     for (size_t i = first; i < last; i++)
-        map->regions[i].prot = prot;
+        map->vmas[i].prot = prot;
     if (first < last)
         join(map, first, last - 1);
 }

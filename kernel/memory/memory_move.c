@@ -12,10 +12,9 @@
 #define COPY_CHUNK (UINT64_C(256) << 10)
 
 /* Growing in place needs the free room behind the mapping, and something to map there. */
-static int grow_in_place(struct address_space *space, const struct memory_region *old, uint64_t old_end,
-                         uint64_t new_end)
+static int grow_in_place(struct address_space *space, const struct vma *old, uint64_t old_end, uint64_t new_end)
 {
-    struct memory_region more = *old;
+    struct vma more = *old;
 
     if (old_end != old->end || new_end > space->map.highest || !memory_map_is_free(&space->map, old_end, new_end))
         return -ENOMEM;
@@ -47,7 +46,7 @@ static int copy_content(tg_subprocess *subprocess, uint64_t to, uint64_t from, u
 }
 
 /* Copies between mappings whose protections may forbid the guest to read or write them. */
-static int copy_protected(struct address_space *space, const struct memory_region *old, uint64_t to, uint64_t from,
+static int copy_protected(struct address_space *space, const struct vma *old, uint64_t to, uint64_t from,
                           uint64_t length)
 {
     int err = 0;
@@ -62,8 +61,8 @@ static int copy_protected(struct address_space *space, const struct memory_regio
 }
 
 /* What is private moves by copy, into memory of its own. */
-static int move_private(struct address_space *space, const struct memory_region *old, struct memory_region *new,
-                        uint64_t from, uint64_t length)
+static int move_private(struct address_space *space, const struct vma *old, struct vma *new, uint64_t from,
+                        uint64_t length)
 {
     uint32_t prot = new->prot;
     int err;
@@ -80,17 +79,17 @@ static int move_private(struct address_space *space, const struct memory_region 
     return err;
 }
 
-static int64_t move_region(struct address_space *space, const struct memory_region *old, const struct memory_move *move,
-                           uint64_t new_start)
+static int64_t move_vma(struct address_space *space, const struct vma *old, const struct memory_move *move,
+                        uint64_t new_start)
 {
     uint64_t kept = move->old_length < move->new_length ? move->old_length : move->new_length;
-    struct memory_region new = {.start = new_start,
-                                .end = new_start + move->new_length,
-                                .prot = old->prot,
-                                .flags = old->flags & ~(uint32_t)REGION_HEAP};
+    struct vma new = {.start = new_start,
+                      .end = new_start + move->new_length,
+                      .prot = old->prot,
+                      .flags = old->flags & ~(uint32_t)VMA_HEAP};
     int err;
 
-    if (old->flags & REGION_SHARED) {
+    if (old->flags & VMA_SHARED) {
         new.object = old->object;
         new.offset = old->offset + (move->old_start - old->start);
         err = address_space_map(space, &new, 0, new.object->fd);
@@ -102,8 +101,7 @@ static int64_t move_region(struct address_space *space, const struct memory_regi
     return err ? err : (int64_t)new_start;
 }
 
-static int64_t move_to_fixed(struct address_space *space, const struct memory_region *old,
-                             const struct memory_move *move)
+static int64_t move_to_fixed(struct address_space *space, const struct vma *old, const struct memory_move *move)
 {
     uint64_t start = move->new_start;
     int err;
@@ -113,7 +111,7 @@ static int64_t move_to_fixed(struct address_space *space, const struct memory_re
     if (start < move->old_start + move->old_length && move->old_start < start + move->new_length)
         return -EINVAL;
     err = address_space_unmap(space, start, start + move->new_length);
-    return err ? err : move_region(space, old, move, start);
+    return err ? err : move_vma(space, old, move, start);
 }
 
 /*
@@ -131,14 +129,14 @@ static uint64_t choose_new_place(const struct memory_map *map, uint64_t length)
 int64_t memory_move(struct address_space *space, const struct memory_move *move)
 {
     uint64_t old_end = move->old_start + move->old_length;
-    const struct memory_region *found = memory_map_find(&space->map, move->old_start);
-    struct memory_region old;
+    const struct vma *found = memory_map_find(&space->map, move->old_start);
+    struct vma old;
     int64_t result;
 
-    if (!found || found->start > move->old_start || found->end < old_end || (found->flags & REGION_RESERVED))
+    if (!found || found->start > move->old_start || found->end < old_end || (found->flags & VMA_RESERVED))
         return -EFAULT;
     /*
-     * The map changes below, so the region is copied, and its object kept.
+     * The map changes below, so the vma is copied, and its object kept.
      * What a private file mapping would show when it grows is in a file that
      * nobody holds open.
      */
@@ -155,7 +153,7 @@ int64_t memory_move(struct address_space *space, const struct memory_move *move)
         result = (int64_t)move->old_start;
     } else {
         uint64_t start = (move->flags & MREMAP_MAYMOVE) ? choose_new_place(&space->map, move->new_length) : 0;
-        result = start ? move_region(space, &old, move, start) : -ENOMEM;
+        result = start ? move_vma(space, &old, move, start) : -ENOMEM;
     }
     memory_object_put(old.object);
     return result;

@@ -155,10 +155,10 @@ static int write_stack(struct address_space *space, const struct program *progra
 int first_stack_build(struct process *process, struct address_space *space, const struct program *program,
                       const struct program_image *image, uint64_t *stack_pointer)
 {
-    struct memory_region stack = {.start = space->stack_top - STACK_SIZE,
-                                  .end = space->stack_top,
-                                  .prot = TG_PROT_READ | TG_PROT_WRITE,
-                                  .flags = REGION_STACK};
+    struct vma stack = {.start = space->stack_top - STACK_SIZE,
+                        .end = space->stack_top,
+                        .prot = TG_PROT_READ | TG_PROT_WRITE,
+                        .flags = VMA_STACK};
     struct stack_plan plan = plan_stack(space->stack_top, program);
     struct aux_vector aux = {.count = 0};
     int err;

@@ -141,12 +141,12 @@ static int map_segment(struct address_space *space, const struct elf_segment *se
                        struct memory_object *object, uint64_t page_size)
 {
     uint64_t file_pages = (segment->file_end + page_size - 1) & ~(page_size - 1);
-    struct memory_region from_file = {.start = base + segment->start,
-                                      .end = base + file_pages,
-                                      .prot = segment->prot,
-                                      .object = object,
-                                      .offset = segment->file_offset};
-    struct memory_region zeros = {.start = base + file_pages, .end = base + segment->end, .prot = segment->prot};
+    struct vma from_file = {.start = base + segment->start,
+                            .end = base + file_pages,
+                            .prot = segment->prot,
+                            .object = object,
+                            .offset = segment->file_offset};
+    struct vma zeros = {.start = base + file_pages, .end = base + segment->end, .prot = segment->prot};
     int err = 0;
 
     if (segment->file_end == segment->start)

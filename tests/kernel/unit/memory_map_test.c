@@ -29,42 +29,42 @@ static uint64_t address(unsigned page)
     return LOWEST + page * PAGE;
 }
 
-static void model_insert(struct page *model, unsigned first, unsigned last, const struct memory_region *region)
+static void model_insert(struct page *model, unsigned first, unsigned last, const struct vma *vma)
 {
     for (unsigned i = first; i < last; i++)
-        model[i] = (struct page){true, region->prot, region->flags, region->object,
-                                 region->object ? region->offset + (i - first) * PAGE : 0};
+        model[i] =
+            (struct page){true, vma->prot, vma->flags, vma->object, vma->object ? vma->offset + (i - first) * PAGE : 0};
 }
 
-/* The map says the same as the model about every page, is sorted, and has no two regions that could be one. */
+/* The map says the same as the model about every page, is sorted, and has no two vmas that could be one. */
 static void check(const struct memory_map *map, const struct page *model)
 {
     uint64_t bytes = 0;
 
     for (unsigned i = 0; i < PAGES; i++) {
-        const struct memory_region *region = memory_map_find(map, address(i));
-        bool mapped = region && region->start <= address(i);
+        const struct vma *vma = memory_map_find(map, address(i));
+        bool mapped = vma && vma->start <= address(i);
         assert_int_equal(mapped, model[i].mapped);
         if (!mapped)
             continue;
         bytes += PAGE;
-        assert_int_equal(region->prot, model[i].prot);
-        assert_int_equal(region->flags, model[i].flags);
-        assert_ptr_equal(region->object, model[i].object);
-        if (region->object)
-            assert_int_equal(region->offset + (address(i) - region->start), model[i].offset);
+        assert_int_equal(vma->prot, model[i].prot);
+        assert_int_equal(vma->flags, model[i].flags);
+        assert_ptr_equal(vma->object, model[i].object);
+        if (vma->object)
+            assert_int_equal(vma->offset + (address(i) - vma->start), model[i].offset);
     }
     assert_int_equal(map->mapped_bytes, bytes);
     for (size_t i = 0; i < map->count; i++) {
-        const struct memory_region *region = &map->regions[i];
-        const struct memory_region *next = region + 1;
-        assert_true(region->start < region->end);
+        const struct vma *vma = &map->vmas[i];
+        const struct vma *next = vma + 1;
+        assert_true(vma->start < vma->end);
         if (i + 1 == map->count)
             break;
-        assert_true(region->end <= next->start);
-        assert_false(region->end == next->start && region->prot == next->prot && region->flags == next->flags &&
-                     region->object == next->object &&
-                     (!region->object || region->offset + (region->end - region->start) == next->offset));
+        assert_true(vma->end <= next->start);
+        assert_false(vma->end == next->start && vma->prot == next->prot && vma->flags == next->flags &&
+                     vma->object == next->object &&
+                     (!vma->object || vma->offset + (vma->end - vma->start) == next->offset));
     }
 }
 
@@ -96,30 +96,30 @@ static uint64_t model_search(const struct page *model, unsigned pages, unsigned 
 static void one_change(struct memory_map *map, struct page *model, struct memory_object *const objects[2])
 {
     unsigned first = (unsigned)rand() % PAGES, last = first + 1 + (unsigned)rand() % (PAGES - first);
-    struct memory_region region = {.start = address(first), .end = address(last), .prot = (uint32_t)rand() % 3};
+    struct vma vma = {.start = address(first), .end = address(last), .prot = (uint32_t)rand() % 3};
 
     assert_int_equal(memory_map_reserve(map), 0);
     check_ranges(map, model, first, last);
     switch (rand() % 4) {
     case 0:
-        memory_map_remove(map, region.start, region.end);
+        memory_map_remove(map, vma.start, vma.end);
         memset(model + first, 0, (last - first) * sizeof(*model));
         break;
     case 1:
-        memory_map_protect(map, region.start, region.end, region.prot);
+        memory_map_protect(map, vma.start, vma.end, vma.prot);
         for (unsigned i = first; i < last; i++)
             if (model[i].mapped)
-                model[i].prot = region.prot;
+                model[i].prot = vma.prot;
         break;
     case 2:
-        region.object = objects[rand() % 2];
+        vma.object = objects[rand() % 2];
         /* Offsets that often continue the neighbour's. */
-        region.offset = first * PAGE;
-        region.flags = (uint32_t)(rand() % 2) * REGION_SHARED;
+        vma.offset = first * PAGE;
+        vma.flags = (uint32_t)(rand() % 2) * VMA_SHARED;
         /* fall through */
     default:
-        memory_map_insert(map, &region);
-        model_insert(model, first, last, &region);
+        memory_map_insert(map, &vma);
+        model_insert(model, first, last, &vma);
         break;
     }
 }
@@ -149,7 +149,7 @@ static void random_changes_agree_with_the_model(void **state)
 static void reserved_ranges_are_nobodys(void **state)
 {
     struct memory_map map;
-    struct memory_region reserved = {.start = address(4), .end = address(6), .flags = REGION_RESERVED};
+    struct vma reserved = {.start = address(4), .end = address(6), .flags = VMA_RESERVED};
 
     (void)state;
     memory_map_init(&map, LOWEST, address(PAGES));
@@ -168,12 +168,12 @@ static void copies_hold_their_own_references(void **state)
 {
     struct memory_map map, copy;
     struct memory_object *object = memory_object_create(-1, 1, NULL);
-    struct memory_region region = {.start = address(1), .end = address(3), .object = object};
+    struct vma vma = {.start = address(1), .end = address(3), .object = object};
 
     (void)state;
     memory_map_init(&map, LOWEST, address(PAGES));
     assert_int_equal(memory_map_reserve(&map), 0);
-    memory_map_insert(&map, &region);
+    memory_map_insert(&map, &vma);
     assert_int_equal(memory_map_copy(&copy, &map), 0);
     assert_int_equal(object->references, 3);
     memory_map_free(&map);
