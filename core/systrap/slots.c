@@ -27,9 +27,9 @@ static uint8_t *slot_fp(const struct systrap_context *context)
 
 /* ---- giving out ---- */
 
-static int grow_owners(struct systrap_subprocess *subprocess)
+static int grow_slot_contexts(struct systrap_subprocess *subprocess)
 {
-    uint32_t size = subprocess->owners_size ? 2 * subprocess->owners_size : 16;
+    uint32_t size = subprocess->slot_contexts_size ? 2 * subprocess->slot_contexts_size : 16;
     void *slot_contexts = realloc(subprocess->slot_contexts, size * sizeof(subprocess->slot_contexts[0]));
     void *free_slots;
 
@@ -40,7 +40,7 @@ static int grow_owners(struct systrap_subprocess *subprocess)
     if (!free_slots)
         return -ENOMEM;
     subprocess->free_slots = free_slots;
-    subprocess->owners_size = size;
+    subprocess->slot_contexts_size = size;
     return 0;
 }
 
@@ -52,7 +52,7 @@ static int take_number(struct systrap_subprocess *subprocess, uint32_t *number)
     }
     if (subprocess->next_slot == systrap_platform(subprocess->base.platform)->slots_max)
         return -EAGAIN;
-    if (subprocess->next_slot == subprocess->owners_size && grow_owners(subprocess))
+    if (subprocess->next_slot == subprocess->slot_contexts_size && grow_slot_contexts(subprocess))
         return -ENOMEM;
     if (stub_memory_reach(subprocess, subprocess->next_slot + 1))
         return -ENOMEM;

@@ -91,7 +91,7 @@ struct systrap_subprocess {
     /* lock */
     pthread_mutex_t lock;                   /* also: who claims a context in flight */
     struct systrap_context **slot_contexts; /* by slot */
-    uint32_t owners_size;
+    uint32_t slot_contexts_size;
     uint32_t *free_slots;
     uint32_t free_count;
     uint32_t next_slot;    /* none above was ever used */
