@@ -18,11 +18,11 @@
 #define PROCESS_CLOCK(pid) ((clockid_t)(~(uint32_t)(pid) << 3 | 2))
 
 /*
- * Until let_go() nobody reaps it. 0: it has been reaped, or there never was
- * one, or it is no child of this process, which was forked from its parent and
- * would not know when it is reaped there. The partner is child_reap(): it takes
- * the number away and then waits for whoever has counted himself in; who comes
- * later finds none.
+ * The stub's number, and until let_go() nobody reaps the stub. 0: it has been
+ * reaped, or there never was one, or it is no child of this process, which was
+ * forked from its parent and would not know when it is reaped there. Pairs with
+ * child_reap(), which takes the number away and then waits for whoever has
+ * counted himself in here; who comes later finds no number.
  */
 static pid_t hold(struct systrap_subprocess *subprocess)
 {
@@ -70,7 +70,7 @@ void child_kick(struct systrap_subprocess *subprocess, pid_t thread)
     errno = saved_errno;
 }
 
-/* The number of one that is not the first may be another's when it has ended, and then not in this process. */
+/* Once a thread has ended, the host may give its number to one of another process: then this process has none such. */
 static bool is_gone(pid_t pid, pid_t thread)
 {
     return thread_has_ended(thread) || (syscall(SYS_tgkill, pid, thread, 0) && errno == ESRCH);
@@ -86,9 +86,10 @@ bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread)
 }
 
 /*
- * 0 or -errno; info->si_pid is 0 where nothing of that has happened. What there
- * is stays to be waited for. The C library's function is a point of
- * cancellation, and a switch that asks may hold locks: no_cancel.h.
+ * Asks the host what has become of a child, and leaves it to be waited for. 0 or
+ * -errno; info->si_pid is 0 when nothing of what was asked for has happened. The
+ * C library's function is a point of cancellation, and a switch that asks may
+ * hold locks: no_cancel.h.
  */
 static int ask(pid_t pid, int what, siginfo_t *info)
 {
@@ -131,7 +132,7 @@ static bool is_readable(int fd)
     return fd >= 0 && ppoll(&poll, 1, &now, NULL) == 1 && poll.revents & POLLIN;
 }
 
-/* Where the host refuses to tell, the descriptor may: else nobody would ever hear of a death. */
+/* Where the host refuses waitid(2) the pidfd may tell: else nobody would ever hear of a death. */
 static enum child_state state_of(const struct systrap_subprocess *subprocess, pid_t pid, int err, const siginfo_t *info)
 {
     if (!pid || err == -ECHILD)
@@ -165,7 +166,7 @@ bool child_wait(struct systrap_subprocess *subprocess, int64_t until_ns)
     int32_t reason;
     int32_t status;
 
-    /* The descriptor first: mostly the process is on its way. */
+    /* The pidfd first: mostly the process was killed just now, and is about to end. */
     while (!descriptor_wait(subprocess->pidfd, until_ns)) {
         if (child_look(subprocess, &reason, &status) != CHILD_LIVES)
             return true;

@@ -19,14 +19,14 @@
 
 /* The process exists, and is the subprocess's. */
 void child_set(struct systrap_subprocess *subprocess, pid_t pid);
-/* A descriptor of it, or -errno. */
+/* A pidfd of the process, or -errno. */
 int child_open(const struct systrap_subprocess *subprocess);
 
-/* False: the host refuses each way there is. */
+/* Kills the process. False: the host has refused each call that could. */
 bool child_kill(struct systrap_subprocess *subprocess);
-/* Any thread, any signal handler. */
+/* Kicks one of its threads. Any thread and any signal handler may call it. */
 void child_kick(struct systrap_subprocess *subprocess, pid_t thread);
-/* False: that thread of it has ended. 0: its first one, the syscall thread. True also when the host does not say. */
+/* False: that thread of the process has ended; 0: the syscall thread. True also when the host does not say. */
 bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread);
 /* Somebody has stopped it by a signal. False also when the host does not say. */
 bool child_is_stopped(struct systrap_subprocess *subprocess);
@@ -40,20 +40,21 @@ enum child_state {
 };
 
 /*
- * What it ended with: TG_DEAD_* and a status. Where the host refuses to tell,
- * the descriptor says whether it has ended; then it is taken for killed. The
- * caller has keeper_lock, or is the one who buries it.
+ * Whether the process has ended, and of what: TG_DEAD_* and a status. Where the
+ * host refuses to tell, the pidfd says whether it has ended, and it is taken for
+ * killed. The caller has keeper_lock, or is the one who buries it.
  */
 enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reason, int32_t *status);
-/* Until it has ended, but not for ever: the host may have refused the kill, or put off a death. True: it has. */
+/* Waits for the process to end, but no longer than that: the host may have refused the kill. True: it has ended. */
 bool child_wait(struct systrap_subprocess *subprocess, int64_t until_ns);
-/* It has ended. keeper_lock is held. */
+/* Reaps the process, which has ended. keeper_lock is held. */
 void child_reap(struct systrap_subprocess *subprocess);
 
 /*
- * A number that a guest may have made up. If it is that of a child in the
- * group, which is that of an unreaped process, and has ended, it is reaped.
- * False: not yet. keeper_lock is held: whatever is reaped is reaped under it.
+ * Reaps a process whose number a guest may have made up: only if that is the
+ * number of a child of this process, in a process group whose leader nobody has
+ * reaped, so that the group is the platform's. False: that child has not ended
+ * yet. keeper_lock is held: whatever is reaped is reaped under it.
  */
 bool child_reap_stranger(pid_t pid, pid_t group);
 

@@ -11,9 +11,10 @@
 #include "core/systrap/shared_words.h"
 
 /*
- * Who sleeps on the state has looked at death before, and maybe too early: futex(2) finds the state changed. A switch
- * has stored its state and then changed waiting; so does this, before it looks, and by that one word it sees what the
- * switch has stored, or the switch sees the death. Pairs with sleep_until_arrived() and wait_for_drop().
+ * Wakes who sleeps on the slot's state. Who has looked at death too early finds the state changed when it calls
+ * futex(2). A switch stores the state and then changes waiting; this changes waiting and then looks at the state:
+ * through that one word it sees what the switch has stored, or the switch sees the death. Pairs with
+ * sleep_until_arrived() and wait_for_drop().
  */
 static void wake_slot(struct systrap_slot *slot)
 {
@@ -47,13 +48,13 @@ static void wake_everybody(struct systrap_subprocess *subprocess)
 void systrap_subprocess_die(struct systrap_subprocess *subprocess, int32_t reason, int32_t status)
 {
     if (subprocess_begin_death(&subprocess->base, reason, status)) {
-        /* By this thread alone: once it is dead its descriptor may be closed. */
+        /* Killed by this thread alone, before the subprocess is marked dead: after that its pidfd may be closed. */
         if (platform_is_ours(subprocess->base.platform))
             subprocess->kill_refused = !child_kill(subprocess);
         atomic_store(&subprocess->base.pid, 0);
         subprocess_end_death(&subprocess->base);
     }
-    /* Whoever came second may read why at once. */
+    /* Who was not the first to find out reads the reason when this returns, so it has to be there. */
     while (!subprocess_is_dead(&subprocess->base))
         sched_yield();
     wake_everybody(subprocess);

@@ -24,7 +24,7 @@
 
 #define STOP_ID        0                     /* no subprocess has it */
 #define LOOK_NS        (NS_PER_SECOND / 100) /* where the host refuses to wait for deaths */
-#define STRANGER_NS    NS_PER_SECOND         /* it only has to see that it is to go */
+#define STRANGER_NS    NS_PER_SECOND         /* a stub without a mother only has to see that it is to end */
 #define STRANGER_PAUSE 1000000
 
 struct start {
@@ -35,7 +35,7 @@ struct start {
     _Atomic uint32_t done;
 };
 
-/* A child that the embedder has forked may have a copy of the descriptor: closing alone would not do. */
+/* A process that the embedder has forked may have a copy of the pidfd, so closing it would not take it out of epoll. */
 static void forget(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
 {
     list_remove(&subprocess->kept);
@@ -53,7 +53,7 @@ static void bury(struct systrap_platform *sp, struct systrap_subprocess *subproc
     forget(sp, subprocess);
 }
 
-/* keeper_lock is held. Not yet, while threads of it are on their way out: the descriptor stays readable. */
+/* keeper_lock is held. A process is not dead while some of its threads still end; its pidfd stays readable. */
 static void look_at(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
 {
     int32_t reason;
@@ -61,7 +61,7 @@ static void look_at(struct systrap_platform *sp, struct systrap_subprocess *subp
 
     if (child_look(subprocess, &reason, &status) == CHILD_LIVES)
         return;
-    /* It was destroyed before its process would end. */
+    /* The subprocess was destroyed while its process had not ended yet. */
     if (subprocess->left_behind) {
         bury(sp, subprocess);
         subprocess_release(&subprocess->base);
@@ -88,7 +88,7 @@ static void notice_death(struct systrap_platform *sp, uint64_t id)
     pthread_mutex_unlock(&sp->keeper_lock);
 }
 
-/* The embedder's filter lets nobody wait for descriptors. */
+/* epoll_wait(2) does not work, for a filter of the embedder's forbids it: looks at all of them by the clock. */
 static void look_at_all(struct systrap_platform *sp)
 {
     struct list *node;
@@ -109,7 +109,7 @@ static void *keeper_main(void *arg)
     start->result = start->make(start->arg);
     atomic_store(&start->done, 1);
     futex_wake_all(&start->done);
-    /* What started it is the opener's and gone from here on. */
+    /* `start` is on the opener's stack, and gone from here on. */
     while (!atomic_load(&sp->stopping)) {
         int found = epoll_wait(sp->keeper_epoll, &event, 1, -1);
 
@@ -172,7 +172,7 @@ int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg,
     return start.result ? open_report_call(report, "start the stub process", "clone(2)", start.result) : 0;
 }
 
-/* Killed, and not yet ended: the host has frozen them, or refuses. Whoever reaps the embedder's children reaps them. */
+/* Killed, and not ended: the host has frozen them, or refused. Who reaps the embedder's children reaps them too. */
 static void abandon(struct systrap_platform *sp)
 {
     while (!list_empty(&sp->kept)) {
@@ -239,7 +239,7 @@ static void reap_stranger(struct systrap_platform *sp, const struct systrap_subp
 
     for (;;) {
         pthread_mutex_lock(&sp->keeper_lock);
-        /* Without the template nobody holds the group's number. */
+        /* Once the template has been reaped, the group's number may be another's. */
         done = !is_known(sp, sp->group) || is_known(sp, pid) || child_reap_stranger(pid, sp->group);
         pthread_mutex_unlock(&sp->keeper_lock);
         if (done || clock_monotonic_ns() >= until)

@@ -5,20 +5,20 @@
 
 #include "core/systrap/systrap_types.h"
 
-/* Runs make(arg) in the keeper's thread when that starts, and returns what it returned. */
+/* Starts the keeper, whose thread first calls make(arg) to make the template. 0, or an error with the report filled. */
 int keeper_start(struct systrap_platform *sp, int (*make)(void *arg), void *arg, struct open_report *report);
 void keeper_stop(struct systrap_platform *sp);
 /* In a process that was forked from the opener's: its copies of the descriptors. */
 void keeper_close_copies(struct systrap_platform *sp);
-/* After an error too the keeper has it, until it is buried. */
+/* Gives a new stub process to the keeper. Also after an error, it is the keeper's until it is buried. 0 or -errno. */
 int keeper_watch(struct systrap_subprocess *subprocess);
 /*
- * It was killed, and nobody uses it any more: reaps it. False: it has not ended
- * in WATCHDOG_TEARDOWN; then the keeper reaps it when it does, and has the
- * caller's reference.
+ * Reaps a stub process that was killed and that nobody uses any more. False: it
+ * has not ended within WATCHDOG_TEARDOWN; then the keeper reaps it when it does,
+ * and has the caller's reference.
  */
 bool keeper_bury(struct systrap_subprocess *subprocess);
-/* Nobody reaps it. */
+/* The keeper knows it no more, and nobody reaps it. */
 void keeper_forget(struct systrap_subprocess *subprocess);
 
 #endif

@@ -5,9 +5,9 @@
 
 #include "core/systrap/systrap_types.h"
 
-/* 0 or -errno, and then *call names what failed. */
+/* Fills the record of a new subprocess. 0 or -errno, and then *call names the host's call that failed. */
 int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **call);
-/* All that it has made, and what came since. */
+/* Frees all that systrap_subprocess_init() has made, and what the record got since. */
 void systrap_subprocess_empty(struct tg_subprocess *subprocess);
 
 #endif

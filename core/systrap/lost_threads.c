@@ -9,9 +9,9 @@
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
 
 /*
- * Some have ended and some have not: where all have, the process is ending,
- * however long its memory takes. A new one has a worker whose number nobody
- * knows before its syscall thread has given its first answer.
+ * Have some threads ended and others not? Where all have, the process is ending,
+ * however long its memory takes. In a new process there is a worker whose number
+ * the library does not know before the syscall thread has given its first answer.
  */
 static bool has_lost_some(struct systrap_subprocess *subprocess)
 {
@@ -29,8 +29,8 @@ static bool has_lost_some(struct systrap_subprocess *subprocess)
 }
 
 /*
- * A process that is on its way out has lost some, too, but not for so long:
- * those that are killed end as soon as they have a processor.
+ * A process that was killed has lost some threads too, but not for so long: the
+ * others end as soon as they have a processor.
  */
 bool lost_threads_look(struct systrap_subprocess *subprocess, int64_t now_ns)
 {

@@ -10,9 +10,9 @@
 #include "core/systrap/systrap_types.h"
 
 /*
- * By who waits for a worker or for the syscall thread, once in a while. True:
- * the subprocess has had only some of its threads for five rounds, and has died
- * of it.
+ * Called once in a while by who waits for a worker or for the syscall thread.
+ * True: some threads of the stub have been gone for five rounds while others
+ * lived, so the subprocess was killed.
  */
 bool lost_threads_look(struct systrap_subprocess *subprocess, int64_t now_ns);
 

@@ -24,7 +24,7 @@
 #define SPIN_NS  20000
 #define FIRST    1
 #define LEFT_MAX 0x7f
-#define HINT_NS  (NS_PER_SECOND / 500) /* a look costs a system call; most orders are answered long before */
+#define HINT_NS  (NS_PER_SECOND / 500) /* between looks at the answer, each a system call; most come long before */
 #define LOOK_NS  (WATCHDOG_ROUND_NS / 10)
 
 static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t sequence)
@@ -52,7 +52,7 @@ static bool is_answered(const struct systrap_subprocess *subprocess, uint32_t se
     return offset >= 0 && (uint64_t)offset >> ANSWER_SEQUENCE_SHIFT == (sequence & ANSWER_SEQUENCE_MASK);
 }
 
-/* The syscall thread may have been ended while it made a call. Then nobody would ever answer. */
+/* A filter may have ended the syscall thread at a call that it made. Then nobody would ever answer. */
 static void look_for_thread(struct systrap_subprocess *subprocess, int64_t *look_at)
 {
     int64_t now = clock_monotonic_ns();
@@ -106,7 +106,7 @@ static int read_answer(struct systrap_subprocess *subprocess, uint32_t sequence,
     return 0;
 }
 
-/* Of the next order. */
+/* The number of the next order, by which its answer is known. */
 static uint32_t next_sequence(struct systrap_subprocess *subprocess)
 {
     subprocess->sequence++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Calls by the syscall thread. */
+/* Host calls that a stub's syscall thread makes for the library. */
 #ifndef CORE_SYSTRAP_ORDERS_H
 #define CORE_SYSTRAP_ORDERS_H
 
@@ -10,11 +10,11 @@ struct answer {
     uint32_t left;  /* calls that were not made or failed */
 };
 
-/* order_lock is held. 0 or -ESRCH. */
+/* Has the syscall thread make the first n calls of the order's memory, and waits. order_lock is held. 0 or -ESRCH. */
 int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *answer);
 /* Waits for the answer to the subprocess's first order, which it was made with. */
 int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *answer);
-/* The stub, which is dead for everybody else, is to end by itself: the host lets nobody kill it. */
+/* Tells a stub to end by itself: its subprocess is dead, and the host lets nobody kill the process. */
 void orders_leave(struct systrap_subprocess *subprocess);
 
 #endif

@@ -10,7 +10,7 @@
 #include "core/systrap/shared_words.h"
 #include "core/systrap/systrap_run.h"
 
-#define PASSES_MAX 16 /* of a context that leaves nothing, for one look at it */
+#define PASSES_MAX 16 /* how often a context that leaves no event is run again in one look at it */
 
 static void put_event(struct sink *sink, const struct tg_event *event)
 {
@@ -38,7 +38,7 @@ void systrap_queue_make_ready(struct systrap_context *context)
     list_add_last(&seat->ready, &context->of_queue);
     atomic_fetch_add(&seat->ready_count, 1);
     atomic_fetch_add(&queue->ready_count, 1);
-    /* With the lock: once the event can be taken, the queue can be destroyed. */
+    /* With the lock: once another thread can take the event, it can destroy the queue. */
     if (queue_has_fd(&queue->base))
         queue_outlet_notify(&queue->base);
     else
@@ -80,11 +80,12 @@ void systrap_queue_take_ready(struct systrap_queue *queue, size_t max, struct si
 }
 
 /*
- * The caller has the context. With the lock, under which others claim: neither
- * they nor a death, after which somebody scans, come between the look and what
- * follows from it. True: its subprocess has died, or look is set and it has left
- * something, and it stays the caller's. False: it is in flight, and nothing of
- * the caller's; what it has left without a look is for a scan to find.
+ * The caller has the context, and puts it in flight or keeps it. With the lock,
+ * under which others claim: neither a claim nor a death, after which somebody
+ * scans, comes between the look and what follows from it. True: its subprocess
+ * has died, or look is set and it has left something, and it stays the caller's.
+ * False: it is in flight, and the caller must not touch it; without a look a scan
+ * has to find what it has left.
  */
 static bool keep(struct systrap_context *context, bool look)
 {
@@ -102,8 +103,7 @@ bool systrap_queue_take_off(struct systrap_context *context)
 {
     uint32_t flight = STARTING;
 
-    /* Death is looked at first: who scans after it finds the context in flight, or leaves a note. Pairs with claim().
-     */
+    /* Death first: who scans after that finds the context in flight, or leaves ASKED_FOR. Pairs with claim(). */
     if (!subprocess_is_dead(&context->bound->base) &&
         atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
         return false;
@@ -116,8 +116,9 @@ bool systrap_queue_is_down(struct systrap_context *context)
 }
 
 /*
- * It may be another queue's, whose waiter sleeps: if no worker has time for it, that waiter has to see to it. It is
- * told before anybody can claim the context, for then its queue can be destroyed. Pairs with sleep_until().
+ * The context may be in another queue, whose waiter sleeps, and if no worker has time for the context that waiter has
+ * to make one. It is woken before anybody can claim the context, for then its queue can be destroyed. Pairs with
+ * sleep_until().
  */
 static void run_again(struct systrap_context *context)
 {
@@ -128,9 +129,9 @@ static void run_again(struct systrap_context *context)
 }
 
 /*
- * What the context has left is an event. False: it runs on, and is nobody's to
- * deliver. A guest can leave what is no event as often as somebody looks; then
- * it has to wait for the next scan.
+ * True: what the context has left is an event. False: it runs on, and nobody may
+ * deliver it. A guest can leave what is no event each time that somebody looks;
+ * after some of these the context has to wait for the next scan.
  */
 static bool collect_or_run(struct systrap_context *context, struct tg_event *event)
 {
@@ -151,7 +152,7 @@ static bool collect_or_run(struct systrap_context *context, struct tg_event *eve
 
 void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue *queue, struct sink *sink)
 {
-    /* Not the context's own: a thousand of them would not stay in the cache. */
+    /* Here rather than in the context: the events of a thousand contexts would not stay in the cache. */
     struct tg_event event;
 
     if (!collect_or_run(context, &event))
@@ -167,7 +168,7 @@ void systrap_queue_deliver(struct systrap_context *context, struct systrap_queue
     }
 }
 
-/* lock is held. A slot's number plus one from the ring, 0: none. */
+/* lock is held. Takes an entry out of a done ring: a slot's number plus one, 0: the ring is empty. */
 static uint32_t pop_done(struct systrap_subprocess *subprocess, unsigned int ring)
 {
     struct systrap_control *control = control_of(subprocess);
@@ -183,7 +184,7 @@ static uint32_t pop_done(struct systrap_subprocess *subprocess, unsigned int rin
     return number;
 }
 
-/* True: it is the caller's to deliver. Who starts it hears that somebody came too early: systrap_queue_take_off(). */
+/* True: the caller is to deliver it. Whoever still starts it finds ASKED_FOR instead: systrap_queue_take_off(). */
 static bool claim(struct systrap_context *context)
 {
     for (;;) {
@@ -196,7 +197,7 @@ static bool claim(struct systrap_context *context)
     }
 }
 
-/* The context that a guest's number names; a number that names none is a guest's nonsense. */
+/* Claims the context whose slot has that number. A guest can write any: NULL if it names no context with an event. */
 static struct systrap_context *claim_number(struct systrap_subprocess *subprocess, uint32_t number)
 {
     struct systrap_context *context = NULL;
@@ -206,7 +207,7 @@ static struct systrap_context *claim_number(struct systrap_subprocess *subproces
     return context && systrap_left_something(context) && claim(context) ? context : NULL;
 }
 
-/* Looks at no more numbers than that: a guest could fill the rings with nonsense for ever. */
+/* Looks at max numbers at most, for a guest can fill the rings with nonsense for ever. */
 static size_t drain(struct systrap_subprocess *subprocess, struct systrap_context **out, size_t max)
 {
     size_t n = 0;
@@ -273,7 +274,7 @@ static void visit_seat(struct systrap_queue *queue, struct queue_seat *seat, str
     walk->dead |= subprocess_is_dead(&seat->subprocess->base);
 }
 
-/* Once around, from where the last walk ended for want of room. */
+/* Once over all seats, beginning where the last walk ended because the caller's room was full. */
 static void walk_seats(struct systrap_queue *queue, struct walk *walk, struct sink *sink)
 {
     struct queue_seat *const first = queue->turn ? queue->turn : atomic_load(&queue->seats);
@@ -297,7 +298,7 @@ static void remove_dead_seats(struct systrap_queue *queue)
     pthread_mutex_unlock(&queue->lock);
 }
 
-/* As many parts are expected to have something as the last time; a wrong guess is put right by the second walk. */
+/* Shares out the room as if as many seats had events as the last time; a second walk puts right what was wrong. */
 void systrap_queue_collect(struct systrap_queue *queue, struct sink *sink)
 {
     const bool ready = sink->next && atomic_load(&queue->ready_count);

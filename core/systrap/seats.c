@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* The subprocesses in which contexts of a queue run. */
+/* A queue's seats: the subprocesses in which its contexts run, with counts of these. */
 #include <stdlib.h>
 
 #include "core/subprocess_life.h"
@@ -15,7 +15,7 @@ static void release_seat(struct queue_seat *seat)
     free(seat);
 }
 
-/* lock is held. */
+/* lock is held. The seat of the queue in the subprocess; makes one if there is none. */
 static struct queue_seat *find_seat(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
     struct queue_seat *seat;
@@ -59,15 +59,15 @@ struct queue_seat *systrap_seat_take(struct systrap_queue *queue, struct systrap
         pthread_mutex_unlock(&queue->lock);
         context->seat = seat;
     }
-    /* Pairs with systrap_seats_remove(), and with sleep_until(), which covers the doorbells of those that have some. */
+    /* Pairs with systrap_seats_remove(), and with sleep_until(), which sleeps on doorbells where something runs. */
     if (seat)
         atomic_fetch_add(&seat->running, 1);
     return seat;
 }
 
 /*
- * Death is looked at first: who takes a seat counts itself and then looks at that, so that one of the two sees the
- * other. Pairs with systrap_seat_take() and the look of systrap_start().
+ * Looks at death and then at running: who takes a seat adds to running and then looks at death, so that one of the two
+ * sees the other. Pairs with systrap_seat_take() and the look of systrap_start().
  */
 void systrap_seats_remove(struct systrap_queue *queue, bool all)
 {

@@ -8,20 +8,20 @@
 #include "core/systrap/systrap_queue_types.h"
 
 /*
- * The seat of a context that is about to run, which counts as running. A
- * context keeps its seat for the next time. One of a dead subprocess may be in
- * no list any more: nothing runs there. NULL: no memory.
+ * The seat of a context that is about to run; the context counts as running
+ * there. It keeps its seat for the next time. The seat of a dead subprocess may
+ * have been taken out of the queue's list: nothing runs there. NULL: no memory.
  */
 struct queue_seat *systrap_seat_take(struct systrap_queue *queue, struct systrap_context *context,
                                      struct systrap_subprocess *subprocess);
-/* By the collecting thread; lock is held. Those that nobody uses, of the dead or of all. */
+/* Called by the collecting thread, lock is held: removes seats that nobody uses, of dead subprocesses or of all. */
 void systrap_seats_remove(struct systrap_queue *queue, bool all);
-/* By the collecting thread: ends subprocesses in which a context is stuck for good. */
+/* Called by the collecting thread: kills subprocesses in which a context is stuck for good. */
 void systrap_seats_watch(struct systrap_queue *queue, int64_t now);
 
 /*
- * For the collecting thread, to which such as nobody has found the event of are of interest. running is read first: who
- * fetches an event takes it from ready_count before. One that is submitted after that is told of by its submitter.
+ * Does a context run there whose event nobody has found yet? For the collecting thread. running is read first, because
+ * who fetches an event counts down ready_count before running. Who submits a context after that wakes this thread.
  */
 static inline bool systrap_seat_runs(const struct queue_seat *seat)
 {
@@ -30,7 +30,7 @@ static inline bool systrap_seat_runs(const struct queue_seat *seat)
     return running > atomic_load_explicit(&seat->ready_count, memory_order_relaxed);
 }
 
-/* For the collecting thread. */
+/* Does one run in any seat? For the collecting thread. */
 static inline bool systrap_seats_any_running(const struct systrap_queue *queue)
 {
     for (const struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
@@ -51,7 +51,7 @@ static inline bool systrap_seat_has_events(const struct queue_seat *seat)
            subprocess_is_dead(&subprocess->base);
 }
 
-/* Before the context loses its slot. */
+/* Called before the context loses its slot: gives its seat up. */
 void systrap_queue_leave_seat(struct systrap_context *context);
 
 #endif
