@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Waiting for words of shared memory. until_ns: CLOCK_MONOTONIC, INT64_MAX: no end. */
+/* Sleeping on words that the library and a stub share. until_ns: of CLOCK_MONOTONIC, INT64_MAX: without limit. */
 #ifndef CORE_SYSTRAP_SHARED_FUTEX_H
 #define CORE_SYSTRAP_SHARED_FUTEX_H
 

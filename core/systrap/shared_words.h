@@ -21,9 +21,9 @@ static inline bool shared_change(uint32_t *word, uint32_t from, uint32_t to)
 }
 
 /*
- * Takes a slot from the worker that holds it, which may fall asleep or wake up
- * meanwhile. What its state was: HELD or ASLEEP, or another, and then it is
- * unchanged.
+ * Gives a slot the state `to` if a worker holds it (HELD or ASLEEP); that worker
+ * may fall asleep or wake up meanwhile. Returns the state before, and has changed
+ * nothing if that was another one.
  */
 static inline uint32_t shared_take_held(uint32_t *state, uint32_t to)
 {

@@ -60,7 +60,7 @@ static int take_number(struct systrap_subprocess *subprocess, uint32_t *number)
     return 0;
 }
 
-/* 0; -ESRCH: the stub is dead; -EIO: the worker does not answer. Pairs with drop_held() of the worker. */
+/* Waits for a worker to drop the context. 0; -ESRCH: the stub is dead; -EIO: no answer. Pairs with its drop_held(). */
 static int wait_for_drop(struct systrap_subprocess *subprocess, struct systrap_slot *slot, int64_t stopped_ns)
 {
     struct watchdog_wait wait = {.look_at = 0};
@@ -75,7 +75,7 @@ static int wait_for_drop(struct systrap_subprocess *subprocess, struct systrap_s
     return SHARED_LOAD(slot->state) == SLOT_EVENT ? 0 : -ESRCH;
 }
 
-/* A worker may not have let go yet of the context that had the slot before: slot_unbind(). */
+/* First waits until no worker holds the context that had the slot before: slot_unbind() did not wait for that. */
 static void prepare_slot(struct systrap_context *context)
 {
     struct systrap_slot *slot = context->slot;
@@ -84,7 +84,7 @@ static void prepare_slot(struct systrap_context *context)
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
     slot->number = context->number;
     slot->queued = 0;
-    SHARED_STORE(slot->kick, 0); /* preempt() may think of who had the slot before */
+    SHARED_STORE(slot->kick, 0); /* preempt() may have meant the context that had the slot before */
     context->queued = false;
     slot->resume = 0;
     slot->fp_at = 0;
@@ -120,14 +120,15 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
 }
 
 /*
- * What the state was. HELD or ASLEEP: the worker that holds the context is to
- * save what only it has, and forget it. DROP: it was asked before.
+ * Asks the worker that holds the context to save the FP state, which only the
+ * worker has, and to forget the context. Returns the slot's state before: HELD or
+ * ASLEEP if there is such a worker, DROP if it was asked already.
  */
 static uint32_t ask_to_drop(struct systrap_subprocess *subprocess, struct systrap_slot *slot)
 {
     uint32_t before;
 
-    /* The worker is the parent's, which may go on with the context. */
+    /* This process was forked: the worker belongs to its parent, which may go on with the context. */
     if (!platform_may_be_ours(subprocess->base.platform))
         return SLOT_EVENT;
     before = shared_take_held(&slot->state, SLOT_DROP);
@@ -176,8 +177,7 @@ void slot_unbind(struct systrap_context *context)
 
 /* ---- before the subprocess goes ---- */
 
-/* False: some copy guest memory and can be asked when that is done: worker_copy.c. *n: up to which slot there are any.
- */
+/* False: some workers copy guest memory (worker_copy.c) and must be asked again after that. *n: slots there are. */
 static bool ask_all_to_drop(struct systrap_subprocess *subprocess, uint32_t *n)
 {
     bool asked = true;
@@ -192,7 +192,7 @@ static bool ask_all_to_drop(struct systrap_subprocess *subprocess, uint32_t *n)
     return asked;
 }
 
-/* A guest can say for ever that it copies. */
+/* Not for ever: a guest can write COPYING into its slots again and again. */
 static uint32_t ask_until_asked(struct systrap_subprocess *subprocess)
 {
     const int64_t until = clock_monotonic_ns() + WATCHDOG_DESTROY;
@@ -207,8 +207,8 @@ static uint32_t ask_until_asked(struct systrap_subprocess *subprocess)
 }
 
 /*
- * Waits without the lock, which whoever finds out that the stub is dead needs to say so. A guest can make each slow.
- * The door is shut before. Pairs with systrap_collect().
+ * Waits without the lock, which whoever finds the stub dead takes to wake the others. A guest can make each wait long,
+ * so there is a limit for all. The door was shut before. Pairs with systrap_collect().
  */
 void slots_rescue(struct systrap_subprocess *subprocess)
 {
@@ -234,7 +234,7 @@ void slot_pull_regs(struct systrap_context *context)
     context_place_regs(base, patched_thread_leave_trampoline(context->bound, &base->regs) ? REGS_HERE : REGS_BOTH);
 }
 
-/* A stub that died held the context: its worker's signal frame is still there. False: it is in the slot. */
+/* The FP state from the signal frame of the worker that held the context when the stub died. False: the slot has it. */
 static bool pull_fp_left_behind(struct systrap_context *context, size_t size)
 {
     uint32_t at = SHARED_LOAD(context->slot->fp_at);
@@ -262,7 +262,7 @@ int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns)
 
 /* ---- bringing ---- */
 
-/* A worker that holds the context may be saving its FP state to the same place at this moment, to be rid of it. */
+/* Recalls the context first, for the worker that holds it may be saving its FP state to the same place right now. */
 static void push_fp(struct systrap_context *context, struct systrap_slot *slot)
 {
     if (recall(context, WATCHDOG_OPERATION) == -EIO)
@@ -279,7 +279,7 @@ static bool goes_on_behind_patched_call(const struct tg_context *base)
            !tgi_arch.single_stepping(&base->regs);
 }
 
-/* Whether what is in the slot goes on behind a patched call. */
+/* keep: the registers in the slot go on behind the patched call they come from, so that the short way back is right. */
 static void keep_resume(struct systrap_slot *slot, bool keep)
 {
     if (tgi_arch_patching)
@@ -290,7 +290,7 @@ void slot_push_state(struct systrap_context *context)
 {
     struct systrap_slot *slot = context->slot;
     const uint32_t undoings = patches_undoings(&context->bound->patches);
-    /* Behind a call through a site that was undone since there may be other code than in its trampoline. */
+    /* Where a site was undone since, the code behind the call may differ from what its trampoline goes back to. */
     const bool code_is_unchanged = undoings == context->undoings_at_start;
 
     if (context_regs_place(&context->base) == REGS_HERE) {

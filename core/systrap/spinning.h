@@ -22,7 +22,7 @@ static inline bool spin_is_worth_it(const struct systrap_platform *sp, uint32_t 
 
 /* One more thread spins; false: it must not, there are enough. spin_end() follows in any case. */
 bool spin_begin(struct systrap_platform *sp);
-/* After some pauses: is there time for another? until_ns: 0 before the first. */
+/* Asked after each SPIN_CHECK_EVERY pauses: may the thread spin on? until_ns: 0 before the first time. */
 bool spin_goes_on(const struct systrap_platform *sp, int64_t *until_ns);
 void spin_end(struct tg_platform *platform, uint32_t *futile, bool found);
 

@@ -47,7 +47,7 @@ void statistics_note_given(struct systrap_context *context)
     context->given_at = tgi_arch_systrap->ticks();
 }
 
-/* A guest may have written it, or its processor's clock be a little off. */
+/* A guest may have written the ticks, or the clock of the worker's processor may be a little off. */
 static uint64_t clamp(uint64_t ticks, uint64_t least, uint64_t most)
 {
     if (ticks < least)

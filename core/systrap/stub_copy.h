@@ -5,7 +5,7 @@
 
 #include "core/systrap/systrap_types.h"
 
-/* What is there at this moment, jumps of patched calls and all. How many bytes, or -errno. The caller is inside. */
+/* Copies the bytes as they are, with the jumps of patched calls. How many, or -errno. The caller is inside the door. */
 ssize_t stub_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length);
 
 #endif

@@ -11,9 +11,9 @@
 
 /* The file and its mapping. 0 or -errno, and then *call names what failed. */
 int stub_memory_create(struct systrap_subprocess *subprocess, const char **call);
-/* The stub has mapped its parts: nobody else can write, whoever holds the descriptor. 0 or -errno. */
+/* Called once the stub has mapped its parts: seals the file, so that nobody else can write to it. 0 or -errno. */
 int stub_memory_seal(const struct systrap_subprocess *subprocess);
-/* Room for that many slots. lock is held. 0 or -errno. */
+/* Grows the file to have room for that many slots. lock is held. 0 or -errno. */
 int stub_memory_reach(struct systrap_subprocess *subprocess, uint32_t slots);
 /* Makes window and window_file, if there are none. order_lock is held. 0 or -errno. */
 int stub_memory_make_window(struct systrap_subprocess *subprocess);

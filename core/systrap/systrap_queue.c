@@ -45,8 +45,8 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
         return err;
     }
     /*
-     * A sleeper must look after what it did not know of. Once the event can be taken, the queue can be destroyed. Pairs
-     * with sleep_until().
+     * The thread that sleeps for the queue does not know of this context yet, and must look again. Woken before others
+     * can take the event, for then they can destroy the queue. Pairs with sleep_until().
      */
     if (atomic_load(&queue->sleeping))
         systrap_queue_rouse(base);
@@ -81,7 +81,7 @@ int systrap_queue_create(struct tg_queue *base)
     return 0;
 }
 
-/* lock of the subprocess is held. Makes those of the queue leave the guest. */
+/* The subprocess's lock is held. Makes the queue's contexts that run there leave guest code. */
 static void kick_running(const struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
     for (uint32_t i = 0; i < subprocess->next_slot; i++) {
@@ -108,7 +108,7 @@ static void discard(struct systrap_context *context)
     systrap_queue_finish(context);
 }
 
-/* Those of the queue are discarded, others' events go where they belong. How many there were. */
+/* Scans: discards what the queue's contexts have left, delivers what those of other queues have. How many in all. */
 static size_t discard_found(struct systrap_queue *queue, struct systrap_subprocess *subprocess)
 {
     struct systrap_context *contexts[DRAIN_MAX];
@@ -125,7 +125,7 @@ static size_t discard_found(struct systrap_queue *queue, struct systrap_subproce
     return n;
 }
 
-/* Events that were waiting already, or that another queue's waiter has found. How many. */
+/* Discards events that are ready, also those that another queue's waiter has put there. How many. */
 static size_t discard_ready(struct systrap_queue *queue)
 {
     struct systrap_context *context;
@@ -140,7 +140,7 @@ static size_t discard_ready(struct systrap_queue *queue)
     return n;
 }
 
-/* Until no context of the queue runs there, nor is in the hands of another thread on its way back to the queue. */
+/* Goes on until no context of the queue runs there, and none is in the hands of another thread that delivers it. */
 static void stop_seat(struct systrap_queue *queue, struct queue_seat *seat)
 {
     struct systrap_subprocess *subprocess = seat->subprocess;
@@ -156,7 +156,7 @@ static void stop_seat(struct systrap_queue *queue, struct queue_seat *seat)
         if (watchdog_waits_in_vain(subprocess, &wait, WATCHDOG_TEARDOWN))
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
         if (n == 0) {
-            /* They may have to wait until those who run let them. */
+            /* Contexts of the queue may wait in the run ring for workers that run others. */
             systrap_make_way(subprocess);
             usleep(20);
         }

@@ -32,7 +32,7 @@ struct waitv {
     uint32_t reserved;
 };
 
-/* For the thread that collects. Inlined: it is what a waiter looks at without a pause. */
+/* Is there an event to collect, or does somebody end the wait? Inlined: a spinning waiter calls it without a pause. */
 __attribute__((always_inline)) static inline bool something_there(const struct systrap_queue *queue)
 {
     if (queue->served ? atomic_load(&queue->base.stopping)
@@ -45,7 +45,7 @@ __attribute__((always_inline)) static inline bool something_there(const struct s
     return false;
 }
 
-/* A patched call is there before a pause would be over. */
+/* Looks without pauses first: the next patched call is mostly there before one pause would be over. */
 static bool look_quickly(const struct systrap_queue *queue)
 {
     for (int i = 0; i < QUICK_LOOKS; i++) {
@@ -86,7 +86,7 @@ static void wait_for_words(struct waitv *words, size_t n, bool all, int64_t unti
         shared_futex_wait((uint32_t *)(uintptr_t)words[0].address, (uint32_t)words[0].value, until_ns);
         return;
     }
-    /* Anything else is a host that does not know or not allow it. */
+    /* Any other error: the host does not know futex_waitv(2), or a filter forbids it. */
     if (all && (syscall(SYS_futex_waitv, words, n, 0, until_ns == INT64_MAX ? NULL : &until, CLOCK_MONOTONIC) >= 0 ||
                 errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT))
         return;
@@ -100,7 +100,7 @@ static struct waitv waitv_of(const uint32_t *word)
     return (struct waitv){.value = SHARED_LOAD(*word), .address = (uint64_t)(uintptr_t)word, .flags = WAITV_32};
 }
 
-/* From one and the same seat on before and after a sleep: others may have been put in front of it meanwhile. */
+/* Begins at the same seat before and after a sleep: submits may have put other seats in front of it meanwhile. */
 static void add_sleepers(struct queue_seat *first, uint32_t sleepers)
 {
     for (struct queue_seat *seat = first; seat; seat = seat->next)
@@ -108,8 +108,8 @@ static void add_sleepers(struct queue_seat *first, uint32_t sleepers)
 }
 
 /*
- * The words that end a sleep; false: they are not all. Read before the look that follows. Pairs with
- * systrap_queue_rouse(), push_done() of the workers and wake_everybody().
+ * The words whose change ends a sleep, with what they are now, read before the look for events that follows. False:
+ * there are more than fit. Pairs with systrap_queue_rouse(), push_done() of the workers and wake_everybody().
  */
 static bool fill_words(const struct systrap_queue *queue, struct queue_seat *first, struct waitv words[WAITV_MAX],
                        size_t *n)
@@ -128,7 +128,7 @@ static bool fill_words(const struct systrap_queue *queue, struct queue_seat *fir
     return all;
 }
 
-/* Sleeps until one of the seats' doorbells or somebody else wakes it. A seat that comes meanwhile wakes it too. */
+/* Sleeps until a seat's doorbell or systrap_queue_rouse() wakes it, which a submit that adds a seat calls too. */
 static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
 {
     struct queue_seat *first = queue->seats;
@@ -160,7 +160,7 @@ bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int
         systrap_queue_upkeep_at_times(queue);
         return true;
     }
-    /* Also when something was found that was nothing: a guest can fill its ring with nonsense for ever. */
+    /* Also when what was found turned out to be no event: a guest can fill its ring with nonsense for ever. */
     now = clock_monotonic_ns();
     systrap_queue_upkeep(queue, now);
     if (now >= until) {
@@ -187,7 +187,7 @@ static void wait_for_events(struct systrap_queue *queue, struct sink *sink, int6
     }
     if (timeout_ns == 0) {
         systrap_queue_upkeep(queue, clock_monotonic_ns());
-        /* Who never sleeps sees to it here. */
+        /* An embedder that only polls never comes to the sleep that would see to this. */
         systrap_queue_find_workers(queue, 0);
         systrap_queue_take_ready(queue, sink->left, sink);
         return;

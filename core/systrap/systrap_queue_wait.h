@@ -5,7 +5,7 @@
 
 #include "core/systrap/systrap_queue_types.h"
 
-/* One pass: spin, sleep, collect. False: the time is over. */
+/* One pass of a wait: spins, sleeps, collects. False: the time is over. */
 bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until);
 int systrap_queue_wait(struct tg_queue *queue, void *events, size_t stride, size_t capacity, int64_t timeout_ns,
                        size_t *count);

@@ -32,7 +32,7 @@ static void hand_over(struct systrap_context *context)
     unsigned int ring = context->number < RING_SMALL ? 0 : 1;
     uint32_t position;
 
-    /* The worker spins on it; it is the one word that its processor has to fetch. */
+    /* The worker that holds the context spins on this word, the only one that its processor then has to fetch. */
     if (SHARED_LOAD(slot->state) == SLOT_HELD && shared_change(&slot->state, SLOT_HELD, SLOT_RUNNING))
         return;
     switch (shared_take_held(&slot->state, SLOT_RESUMED)) {
@@ -138,7 +138,7 @@ static void preempt(struct systrap_subprocess *subprocess)
     count(subprocess->base.platform, COUNTER_PREEMPTIONS);
 }
 
-/* There is a backlog. True: it has not moved for so long that those who run must let others. */
+/* Contexts wait in the run ring. True: for so long has no worker taken one that those that run must give way. */
 static bool backlog_is_stuck(struct systrap_subprocess *subprocess, int64_t now)
 {
     uint32_t head;
@@ -183,7 +183,7 @@ void systrap_make_way(struct systrap_subprocess *subprocess)
         preempt(subprocess);
 }
 
-/* A patched call is there before a pause would be over. */
+/* Looks without pauses first: the next patched call is mostly there before one pause would be over. */
 static bool look_quickly(const struct systrap_slot *slot)
 {
     for (int i = 0; i < QUICK_LOOKS; i++) {
@@ -213,7 +213,7 @@ static bool spin(struct systrap_context *context, const struct systrap_slot *slo
     return spin_until(platform, &context->futile_spins, slot_has_arrived, slot);
 }
 
-/* One sleep, with a look after those that should end it. */
+/* One sleep, and before it a look whether the workers that should end it do what they have to. */
 static void sleep_for_event(struct systrap_context *context, struct systrap_slot *slot, int64_t *look_at)
 {
     struct systrap_subprocess *subprocess = context->bound;

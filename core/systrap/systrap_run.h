@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Contexts run: one thread waits for one of them. */
+/* Running a context: starting it in a subprocess, and the switch, in which one thread waits for one context. */
 #ifndef CORE_SYSTRAP_RUN_H
 #define CORE_SYSTRAP_RUN_H
 
@@ -8,7 +8,7 @@
 /* 0: it runs. 1: the event is written. <0: an error, nothing has changed. */
 int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, bool queued,
                   struct tg_event *event);
-/* Lets a context go on that left the guest for nothing. */
+/* Starts a context again that has left guest code for no event. */
 void systrap_run_again(struct systrap_context *context);
 int systrap_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
 void systrap_context_create(struct tg_context *context);
@@ -18,9 +18,9 @@ void systrap_context_pull_regs(struct tg_context *context);
 void systrap_context_set_return(struct tg_context *context, int64_t value);
 void systrap_context_fp_changes(struct tg_context *context);
 void systrap_context_destroy(struct tg_context *context);
-/* Before it sleeps, a waiter sees to it that the guests can go on; until when it may sleep. */
+/* Called by a waiter before it sleeps: has contexts in the run ring get workers. Until when it may sleep. */
 int64_t systrap_before_sleep(struct systrap_subprocess *subprocess);
-/* The same for who wants nothing but that they stop: without a new worker, which a stopped stub would not make. */
+/* The same for who only wants contexts to stop: makes no new worker, for which a stopped stub would keep it waiting. */
 void systrap_make_way(struct systrap_subprocess *subprocess);
 
 #endif

@@ -43,7 +43,7 @@ int systrap_subprocess_adopt(struct systrap_subprocess *subprocess, pid_t pid)
     return err;
 }
 
-/* It is dead, and nobody uses it any more. False: the keeper waits for its process, and has the caller's reference. */
+/* Reaps a dead subprocess that nobody uses. False: the keeper does when it can, and has the caller's reference. */
 static bool bury(struct systrap_subprocess *subprocess)
 {
     if (subprocess->kill_refused)
@@ -67,7 +67,7 @@ static bool is_switched_to(struct systrap_subprocess *subprocess)
     return found;
 }
 
-/* They are awake: the subprocess is dead. Pairs with go_in(). */
+/* Waits for switches to return; none of them sleeps any more, for the subprocess is dead. Pairs with go_in(). */
 static void wait_for_switches(struct systrap_subprocess *subprocess)
 {
     for (unsigned int i = 0; is_switched_to(subprocess); i++)
@@ -81,13 +81,13 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
     bool buried;
 
     subprocess_shut(base);
-    /* Contexts stay usable elsewhere: what workers hold of them comes home while there are workers. */
+    /* Its contexts stay usable in other subprocesses: fetches what workers hold of them while there are workers. */
     slots_rescue(subprocess);
     systrap_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
     systrap_queue_subprocess_dead(subprocess);
     subprocess_drain(base);
     wait_for_switches(subprocess);
-    /* The keeper may release at once what it has got. */
+    /* If bury() gives the keeper the caller's reference, the keeper may release it at once. */
     subprocess_hold(base);
     buried = bury(subprocess);
     statistics_keep(subprocess);
@@ -98,7 +98,7 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
         subprocess_release(base);
 }
 
-/* Contexts that have a place in its memory can still be asked for their registers. */
+/* Keeps the memory while contexts have slots in it, which can still be asked for their registers. */
 void systrap_subprocess_forget(struct tg_subprocess *base, bool last)
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);
@@ -140,8 +140,9 @@ static int create_failed(struct systrap_subprocess *child, const struct tg_subpr
 }
 
 /*
- * The child finds the same orders in its own memory once the first of them has
- * put that in the place of its mother's.
+ * The order: clone(2), then the calls by which the child maps its own memory.
+ * The child's memory gets a copy of it, for the child reads on there once the
+ * first of those calls has put its own memory in the place of its mother's.
  */
 static int order_clone(struct systrap_subprocess *mother, struct systrap_subprocess *child, pid_t *pid)
 {
@@ -179,13 +180,13 @@ static void tell_child(struct systrap_subprocess *mother, uint32_t go)
     shared_futex_wake(&orders_of(mother)->go);
 }
 
-/* A mother who was killed before she could answer may have a child nevertheless: it ends, and is reaped when she is. */
+/* If the mother is killed before she answers there may be a child nevertheless: it ends, and is reaped with her. */
 static int give_birth(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {
     pid_t pid = 0;
     int err;
 
-    /* What she has left behind must stay: who is told to go, and its number. */
+    /* A dead mother's memory tells a child that she left behind to end, and has its number: both must stay there. */
     if (subprocess_is_dead(&mother->base))
         return -ESRCH;
     orders_of(mother)->go = mother->sequence;
@@ -199,7 +200,7 @@ static int give_birth(struct systrap_subprocess *child, struct systrap_subproces
     return err;
 }
 
-/* It has memory of its own, and with it came the first worker: what can be had too little of is had now or never. */
+/* Lets the child map its own memory and make its first worker: what the host is short of shows here, or never. */
 static int begin_life(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {
     struct answer answer;
@@ -213,7 +214,7 @@ static int begin_life(struct systrap_subprocess *child, struct systrap_subproces
         err = stub_memory_seal(child);
     for (uint32_t threads = err ? atomic_load(&child->worker_count) + 1 : 0; threads; threads--)
         uncount(child->base.platform, COUNTER_STUB_THREADS);
-    /* She would say so herself. */
+    /* -ESRCH would mean the mother to the caller, and she lives. */
     return err == -ESRCH && !subprocess_is_dead(&mother->base) ? -EIO : err;
 }
 
@@ -226,7 +227,7 @@ static int make_process(struct systrap_subprocess *child, struct systrap_subproc
         err = begin_life(child, mother);
     if (err) {
         systrap_subprocess_die(child, TG_DEAD_DESTROYED, 0);
-        /* Its handle goes in any case, and by the caller alone: whatever the keeper releases before it forgets. */
+        /* The caller frees the handle, not the keeper: this reference is for what the keeper may release meanwhile. */
         subprocess_hold(&child->base);
         if (!bury(child))
             keeper_forget(child);
@@ -258,7 +259,7 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
 
 /* ---- memory operations ---- */
 
-/* Only those before the first that must not be made. */
+/* *n: how many come before the first operation that must not be made. */
 static int prepare_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t *n)
 {
     for (size_t i = 0; i < *n; i++) {

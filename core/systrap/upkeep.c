@@ -12,7 +12,7 @@
 #include "core/systrap/watchdog.h"
 
 #define WORKERS_NS (NS_PER_SECOND / 100)
-/* As many passes cost less than the clock; if they took longer than that each is long enough to read it. */
+/* The clock is read once in so many passes of a wait; at each where these took longer than PASSES_NS. */
 #define PASSES     16
 #define PASSES_NS  (NS_PER_SECOND / 1000)
 

@@ -8,18 +8,18 @@
 #include "core/systrap/shared_words.h"
 #include "core/systrap/workers.h"
 
-#define LOOK_NS     (WATCHDOG_ROUND_NS / 2) /* in less a stub that was woken may not get a processor */
+#define LOOK_NS     (WATCHDOG_ROUND_NS / 2) /* between looks: time for a stub that one has woken to get a processor */
 #define PATIENCE_NS (5 * WATCHDOG_ROUND_NS)
 #define ANSWER_NS   (2 * WATCHDOG_ROUND_NS)
-/* However it comes about: a guest can make its ring seem to move each time that somebody looks. */
+/* The limit for any reason: a guest can make its ring seem to move each time that somebody looks. */
 #define OVERDUE_NS  (300 * WATCHDOG_ROUND_NS)
 
 /* ---- looking at a stub ---- */
 
 /*
- * Has the host given the stub a processor since the last look? Whatever its
- * guests do: that look has woken the syscall thread, which cannot but see
- * that there is no order. False also when the host does not say.
+ * Has the host given the stub a processor since the last look? The last look has
+ * woken the syscall thread, which runs to see that there is no order, whatever
+ * the guests do. False also when the host does not say.
  */
 static bool has_run(struct systrap_subprocess *subprocess)
 {
@@ -28,7 +28,7 @@ static bool has_run(struct systrap_subprocess *subprocess)
     return child_run_time(subprocess, &subprocess->watch.run_ns) && subprocess->watch.run_ns != before;
 }
 
-/* Whose turn it is to look. What nobody watched counts as one round at most. */
+/* Called with `looking` set. Time in which nobody looked counts as one round at most. */
 static void take_look(struct systrap_subprocess *subprocess, int64_t now_ns)
 {
     struct systrap_watch *watch = &subprocess->watch;
@@ -46,8 +46,9 @@ static void take_look(struct systrap_subprocess *subprocess, int64_t now_ns)
 }
 
 /*
- * Whoever comes first in half a round takes the look for all. False: somebody
- * does, and what he finds is of a time before this: no measurement may begin.
+ * Whoever comes first in half a round looks for all. False: another thread is
+ * looking, and counts time before this call too, so that the caller must not
+ * begin to measure now.
  */
 static bool look(struct systrap_subprocess *subprocess, int64_t now_ns)
 {
@@ -76,7 +77,7 @@ bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchd
     if (now < wait->look_at)
         return false;
     wait->look_at = now + LOOK_NS;
-    /* Most are answered in microseconds. */
+    /* Not at the first call: most waits end within microseconds. */
     if (is_new)
         return false;
     if (!look(subprocess, now) && !wait->begun)
@@ -100,7 +101,7 @@ static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
     case SLOT_RUNNING:
         return interrupt_pending(&context->base.interrupt);
     case SLOT_READY:
-        /* In a queue that moves it only has to wait. */
+        /* While workers take contexts out of the run ring this one only has to wait its turn. */
         moved = atomic_load(&subprocess->backlog_moved);
         return !workers_backlog(subprocess) || (moved && now_ns - moved >= WATCHDOG_ROUND_NS);
     case SLOT_HELD:
@@ -114,7 +115,7 @@ static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
     }
 }
 
-/* What workers are to be told, once for all contexts: a guest can make all of them seem stuck. */
+/* What is done to all workers, once for all contexts: a guest can make each context seem stuck. */
 struct rousing {
     bool wake;
     bool kick;
@@ -129,7 +130,7 @@ static void ask_to_rouse(struct systrap_context *context, struct rousing *rousin
     }
 }
 
-/* In case that a wake-up or a kick went to the wrong worker. */
+/* Wakes or kicks every worker, in case that an earlier wake-up or kick went to the wrong one. */
 static void rouse(struct systrap_subprocess *subprocess, const struct rousing *rousing)
 {
     uint32_t n = rousing->wake ? atomic_load(&subprocess->worker_count) : 0;
@@ -141,7 +142,7 @@ static void rouse(struct systrap_subprocess *subprocess, const struct rousing *r
     }
 }
 
-/* False: all is well with it, and what was is forgotten. */
+/* False: all is well with the context, and earlier trouble is forgotten. */
 static bool is_in_trouble(struct systrap_context *context, int64_t now_ns, bool *stuck)
 {
     bool has_event = state_has_event(SHARED_LOAD(context->slot->state));
@@ -155,7 +156,7 @@ static bool is_in_trouble(struct systrap_context *context, int64_t now_ns, bool 
     return false;
 }
 
-/* The times are those after a look. */
+/* True: the context has been in trouble for too long, by the times after a look. */
 static bool is_hopeless(struct systrap_context *context, int64_t now_ns, const struct watchdog_times *times,
                         struct rousing *rousing)
 {
@@ -191,7 +192,7 @@ bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns)
     return hopeless;
 }
 
-/* Without times: is one in trouble? */
+/* Is a queue's context there hopeless, by these times? times NULL: is one in trouble? */
 static bool is_any_queued(struct systrap_subprocess *subprocess, int64_t now_ns, const struct watchdog_times *times)
 {
     struct rousing rousing = {0};

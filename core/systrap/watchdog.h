@@ -12,14 +12,14 @@
 #include "core/clock.h"
 #include "core/systrap/systrap_types.h"
 
-/* A waiter looks this often after what it waits for; the tests have a library with shorter ones. */
+/* How often a waiter looks after what it waits for; one of the tests' libraries has shorter rounds. */
 #ifndef WATCHDOG_ROUND_NS
 #define WATCHDOG_ROUND_NS NS_PER_SECOND
 #endif
 
-/* How long a stub that is held up may keep somebody from what he wants. */
+/* For how long a stub that gets no processor may keep a caller waiting, by what the caller does. */
 #define WATCHDOG_OPERATION INT64_MAX                /* until it goes on, or another thread destroys it */
-#define WATCHDOG_TEARDOWN  (10 * WATCHDOG_ROUND_NS) /* he has no more use for it, but others may */
+#define WATCHDOG_TEARDOWN  (10 * WATCHDOG_ROUND_NS) /* the caller does not need the stub any more, others may */
 #define WATCHDOG_DESTROY   (2 * WATCHDOG_ROUND_NS)  /* it is about to be killed */
 
 /*
@@ -31,20 +31,20 @@ bool watchdog_gives_up(struct systrap_context *context, int64_t now_ns);
 /* The same for all contexts of queues in the subprocess, whose lock is not held. */
 bool watchdog_gives_up_queued(struct systrap_subprocess *subprocess, int64_t now_ns);
 
-/* Time that passed while somebody looked: a look decides for all that since the one before. */
+/* Time that passed while somebody looked: each look counts all time since the look before as one or the other. */
 struct watchdog_times {
     int64_t lived;   /* the host gave the stub a processor in it */
     int64_t held_up; /* it did not, or does not say */
 };
 
-/* Somebody waits for workers to let go of something. Starts as zero. */
+/* What a thread keeps that waits for workers to let go of something. Starts as zero. */
 struct watchdog_wait {
     int64_t look_at; /* then it is to be asked again */
     bool begun;
     struct watchdog_times since;
 };
 
-/* True: for two rounds the workers could have done it, or the stub was held up for that long. */
+/* True: the workers have had a processor for two rounds without doing it, or the stub none for held_up_ns. */
 bool watchdog_waits_in_vain(struct systrap_subprocess *subprocess, struct watchdog_wait *wait, int64_t held_up_ns);
 
 #endif

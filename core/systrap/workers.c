@@ -40,8 +40,8 @@ void workers_wake_one(struct systrap_subprocess *subprocess)
     uint32_t usual = systrap_platform(subprocess->base.platform)->workers_usual;
 
     /*
-     * One that looks for work will find it. While the caller is awake it needs a processor too. Pairs with
-     * sleep_until_woken() of the worker.
+     * A worker that spins will find the entry. Without one, wakes no more workers than processors, less the one that
+     * the caller needs. Pairs with sleep_until_woken() of the worker.
      */
     if (!SHARED_LOOK(control->spinning) && SHARED_LOOK(control->awake) < usual)
         workers_wake_a_sleeper(subprocess);
@@ -77,7 +77,7 @@ int workers_note(struct systrap_subprocess *subprocess, const struct answer *ans
     return 0;
 }
 
-/* order_lock is held. */
+/* order_lock is held. Has the syscall thread make one more worker. 0 or -errno. */
 static int make_worker(struct systrap_subprocess *subprocess)
 {
     struct answer answer;
@@ -89,9 +89,9 @@ static int make_worker(struct systrap_subprocess *subprocess)
 }
 
 /*
- * None sleeps. One that has no context is about to take what waits, such as one
- * that was just made and has not begun yet. A guest that claims so has no more
- * workers made for itself.
+ * No worker sleeps. Is there one without a context, such as one that was just
+ * made and has not begun yet? It is about to take what waits. A guest that writes
+ * so falsely gets no more workers made for itself.
  */
 static bool one_is_coming(const struct systrap_subprocess *subprocess)
 {
@@ -105,9 +105,9 @@ static bool one_is_coming(const struct systrap_subprocess *subprocess)
 }
 
 /*
- * For who waits for events, which may be those of other stubs, and for as long
- * as he likes: one that is stopped does not keep him, nor does somebody who
- * needs something of it.
+ * Called by a thread that waits for events, perhaps of other stubs, and with a
+ * time limit of its own: it is kept waiting neither by a stub that is stopped nor
+ * by a thread that holds order_lock.
  */
 bool workers_add(struct systrap_subprocess *subprocess)
 {
