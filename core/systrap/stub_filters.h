@@ -33,8 +33,8 @@ struct stub_filter_layout {
 };
 
 /*
- * 0 or -errno; -EINVAL: not such a layout. Free both with
- * free(program->filter); on an error there is nothing to free.
+ * Builds both programs. 0 or -errno; -EINVAL: the layout breaks one of the rules
+ * above. Free both with free(program->filter); on an error there is nothing to free.
  */
 int stub_filters_build(const struct stub_filter_layout *layout, struct sock_fprog *base, struct sock_fprog *guest);
 

@@ -25,7 +25,7 @@ static uint64_t size_for(const struct tg_platform *platform, uint32_t slots)
     return (sp->slots + slots * sp->slot_size + page - 1) & ~(page - 1);
 }
 
-/* Of the mapping. */
+/* The size of the embedder's mapping of the file, with room for all slots. */
 static uint64_t memory_size(const struct tg_platform *platform)
 {
     return size_for(platform, systrap_platform(platform)->slots_max);
@@ -41,7 +41,7 @@ static void *map_file(int file, uint64_t size)
     return memory;
 }
 
-/* The file, and a mapping that may be larger. On an error neither. */
+/* Makes a file of that size, and a mapping of it that may be larger. On an error there is neither. */
 static int make_file(const char *name, uint64_t size, uint64_t mapped, int *file, uint8_t **memory, const char **call)
 {
     *file = memory_file_create(name, size, call);

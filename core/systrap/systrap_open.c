@@ -76,7 +76,7 @@ static uint32_t pauses_for(int64_t ns)
     return (uint32_t)(ns * CALIBRATE_ROUND / (best > 0 ? best : 1)) + 1;
 }
 
-/* wanted_ns: 0: the default. */
+/* wanted_ns: for how long a waiter spins before it sleeps; 0: the default. */
 static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
 {
     int64_t spin_ns = wanted_ns == 0 ? SPIN_NS : wanted_ns < SPIN_NS_MAX ? (int64_t)wanted_ns : SPIN_NS_MAX;
@@ -142,7 +142,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
     learn_processors(sp, options->spin_ns);
     sp->config.patching = tgi_arch_patching && !(options->flags & TG_OPEN_NO_PATCHING) &&
                           lowest_address(platform->info.page_size) <= tgi_arch_patching->table_start;
-    /* A stub whose guests must not read that clock cannot do so either. */
+    /* Where guests must not read the processor's clock the stub, which runs in the same threads, cannot either. */
     measure = platform->measures_latency && !(options->flags & TG_OPEN_TRAP_TSC);
     if (measure)
         before = statistics_read_clocks();
@@ -151,7 +151,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
         return err;
     if (sp->config.patching && !page_orders_register(sp->template)) {
         sp->config.patching = false;
-        /* What subprocesses inherit. */
+        /* In the template, from which all subprocesses inherit it. */
         patches_turn_off(sp->template);
     }
     if (measure)

@@ -23,10 +23,10 @@ struct sink {
 /* upkeep.c: when the collecting thread is to look again. */
 struct systrap_upkeep {
     /* The collecting thread. */
-    uint32_t passes;    /* that find something until it reads the clock */
-    int64_t read_at;    /* the clock, then */
-    int64_t workers_at; /* whether contexts find workers */
-    int64_t scan_at;    /* for events that no ring names, and contexts that are stuck; 0: not yet */
+    uint32_t passes;    /* passes of a wait that are left before it reads the clock */
+    int64_t read_at;    /* what the clock said when it read it last */
+    int64_t workers_at; /* when to look next whether contexts find workers */
+    int64_t scan_at;    /* when to look next for events that no ring names, and stuck contexts; 0: not yet */
 };
 
 /* A subprocess in which contexts of a queue run. */

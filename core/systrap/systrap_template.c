@@ -81,7 +81,7 @@ static uint64_t vdso_room(const struct tg_platform *platform)
     return systrap_platform(platform)->region + SYSTRAP_VDSO;
 }
 
-/* What a processor raises, and the kick: one handler, on the worker's own stack, all of them blocked meanwhile. */
+/* One handler for what a processor raises and for the kick, on the worker's signal stack, with all of these blocked. */
 static int install_handlers(const struct tg_platform *platform)
 {
     const struct systrap_platform *sp = systrap_platform(platform);
@@ -115,7 +115,7 @@ __attribute__((noreturn)) static void stub_process(const struct stub_setup *setu
 static int make_process(void *arg)
 {
     struct start *start = arg;
-    /* No CLONE_VM: a copy. CLONE_FILES: the embedder's descriptors are to be mapped. No exit signal. */
+    /* No CLONE_VM: a copy. CLONE_FILES: it maps the embedder's descriptors. No exit signal. */
     long pid = syscall(SYS_clone, (unsigned long)CLONE_FILES, NULL, NULL, NULL, NULL);
 
     if (pid == 0)
@@ -180,7 +180,7 @@ static int fill_config(struct systrap_platform *sp, struct sock_fprog *base)
 
 static const char start_step[] = "start the stub process";
 
-/* It ended before its first answer. */
+/* Fills the report: the new process has ended before its first answer. Returns the error. */
 static int start_failed(const struct stub_setup *setup, struct open_report *report)
 {
     const struct systrap_subprocess *template = systrap_platform(setup->platform)->template;
@@ -250,7 +250,7 @@ static int new_template(struct tg_platform *platform, struct open_report *report
     return 0;
 }
 
-/* One try at one address; -EEXIST: something else is there. */
+/* One try to start the template with the region at sp->region; -EEXIST: something else is there. */
 static int start_at(struct stub_setup *setup, struct open_report *report)
 {
     struct systrap_platform *sp = systrap_platform(setup->platform);

@@ -36,7 +36,7 @@ struct systrap_queue;
 struct systrap_watch {
     /* Atomic, any thread. */
     _Atomic int64_t lost_at; /* when a thread was first seen to have ended alone; 0: none has */
-    _Atomic bool looking;    /* somebody does */
+    _Atomic bool looking;    /* a thread looks just now */
 
     /* Whoever has set looking. */
     int64_t looked_at;
@@ -55,7 +55,7 @@ struct systrap_subprocess {
     struct tg_subprocess base;
     uint64_t id; /* never changes, and is never used again */
 
-    /* Atomic, any thread. child.c: the process's number until it is reaped, 0 then; how many are where they use it. */
+    /* Atomic, any thread. child.c: the process's number until it is reaped, 0 then; how many threads are using it. */
     _Atomic pid_t child;
     _Atomic uint32_t child_users;
 
