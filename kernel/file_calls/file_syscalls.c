@@ -62,7 +62,7 @@ const struct syscall_entry file_syscalls[] = {
     {SYS_linkat, "linkat", call_linkat},
     {SYS_unlinkat, "unlinkat", call_unlinkat},
     {SYS_renameat2, "renameat2", call_renameat2},
-    {SYS_renameat, "renameat", call_renameat},
+    {SYSCALL_NR_OLDER, "renameat", call_renameat},
     {SYS_chdir, "chdir", call_chdir},
     {SYS_fchdir, "fchdir", call_fchdir},
     {SYS_getcwd, "getcwd", call_getcwd},

@@ -29,6 +29,7 @@ const struct older_call arch_older_calls[] = {
     {"poll", SYS_poll},
     {"readlink", SYS_readlink},
     {"rename", SYS_rename},
+    {"renameat", SYS_renameat},
     {"rmdir", SYS_rmdir},
     {"select", SYS_select},
     {"setrlimit", SYS_setrlimit},
