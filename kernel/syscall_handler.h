@@ -68,6 +68,8 @@ extern const struct syscall_entry identity_syscalls[];
 extern const size_t identity_syscalls_count;
 extern const struct syscall_entry limit_syscalls[];
 extern const size_t limit_syscalls_count;
+extern const struct syscall_entry nice_syscalls[];
+extern const size_t nice_syscalls_count;
 extern const struct syscall_entry clone_syscalls[];
 extern const size_t clone_syscalls_count;
 extern const struct syscall_entry exec_syscalls[];

@@ -220,6 +220,16 @@ static int load_failed(const struct sandbox *sandbox, int err)
                 err == -ENOEXEC ? "it is not a program for this machine" : strerror(-err));
 }
 
+/* 0 where the host does not say. */
+static int own_nice(void)
+{
+    int nice;
+
+    errno = 0;
+    nice = getpriority(PRIO_PROCESS, 0);
+    return errno ? 0 : nice;
+}
+
 int sandbox_load(struct sandbox *sandbox)
 {
     struct process *process = sandbox->init;
@@ -227,6 +237,8 @@ int sandbox_load(struct sandbox *sandbox)
     struct task *task;
     int err = task_create(process, process->pid, &task);
 
+    if (!err)
+        task->nice = own_nice();
     if (!err)
         err = fill_program(&sandbox->options, &program);
     if (!err)

@@ -34,6 +34,7 @@ void syscall_table_init(struct syscall_table *table)
     add(table, interval_timer_syscalls, interval_timer_syscalls_count);
     add(table, identity_syscalls, identity_syscalls_count);
     add(table, limit_syscalls, limit_syscalls_count);
+    add(table, nice_syscalls, nice_syscalls_count);
     add(table, clone_syscalls, clone_syscalls_count);
     add(table, exec_syscalls, exec_syscalls_count);
     add(table, exit_wait_syscalls, exit_wait_syscalls_count);

@@ -140,13 +140,6 @@ static int64_t do_sched_get_priority_min(struct task *task, const uint64_t args[
     return result < 0 ? -errno : result;
 }
 
-/* A nice value of 0, as the raw call gives it. */
-static int64_t do_getpriority(struct task *task, const uint64_t args[6])
-{
-    (void)task;
-    return args[0] <= PRIO_USER ? 20 : -EINVAL;
-}
-
 static int64_t do_getcpu(struct task *task, const uint64_t args[6])
 {
     int err = 0;
@@ -170,7 +163,6 @@ const struct syscall_entry limit_syscalls[] = {
     {SYS_sched_setscheduler, "sched_setscheduler", do_sched_setscheduler},
     {SYS_sched_get_priority_max, "sched_get_priority_max", do_sched_get_priority_max},
     {SYS_sched_get_priority_min, "sched_get_priority_min", do_sched_get_priority_min},
-    {SYS_getpriority, "getpriority", do_getpriority},
     {SYS_getcpu, "getcpu", do_getcpu},
 };
 const size_t limit_syscalls_count = sizeof(limit_syscalls) / sizeof(limit_syscalls[0]);

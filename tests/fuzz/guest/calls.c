@@ -159,6 +159,7 @@ static const struct known_call known_calls[] = {
     {SYS_sched_getparam, "wa"},
     {SYS_sched_get_priority_max, "x"},
     {SYS_getpriority, "iw"},
+    {SYS_setpriority, "iwi"},
     {SYS_getcpu, "aaa"},
 #ifdef SYS_open
     {SYS_open, "pfx"},

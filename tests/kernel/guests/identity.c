@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Ids, names, limits, clocks and randomness: what does not depend on pids and on the hour. */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/time.h>
 #include <sys/times.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,7 +92,57 @@ static void check_scheduling(void)
     printf("%d processors, %ld online\n", CPU_COUNT(&set), sysconf(_SC_NPROCESSORS_ONLN));
     REPORT(sched_getscheduler(0) == SCHED_OTHER);
     printf("%d %d\n", sched_get_priority_max(SCHED_FIFO), sched_get_priority_min(SCHED_FIFO));
-    REPORT(getpriority(PRIO_PROCESS, 0) == 0);
+}
+
+static void *nicer_thread(void *own)
+{
+    *(int *)own = getpriority(PRIO_PROCESS, 0);
+    REPORT(setpriority(PRIO_PROCESS, 0, *(int *)own + 1) == 0);
+    REPORT(getpriority(PRIO_PROCESS, 0) == *(int *)own + 1);
+    return NULL;
+}
+
+/* Whether a child has the value and keeps it when it is told a higher one, which ends at 19. */
+static int child_is_told(int expected)
+{
+    int status, told, to_child[2];
+    char byte;
+    pid_t child;
+
+    if (pipe(to_child) || (child = fork()) < 0)
+        return 0;
+    if (child == 0) {
+        close(to_child[1]);
+        _exit(read(to_child[0], &byte, 1) != 0 || getpriority(PRIO_PROCESS, 0) != 19);
+    }
+    told = getpriority(PRIO_PROCESS, (id_t)child) == expected && setpriority(PRIO_PROCESS, (id_t)child, 4711) == 0 &&
+           getpriority(PRIO_PROCESS, (id_t)child) == 19;
+    close(to_child[0]);
+    close(to_child[1]);
+    return waitpid(child, &status, 0) == child && status == 0 && told;
+}
+
+/* Only upwards: who may go back is the host's decision. What the program starts with is its parent's. */
+static void check_nice(void)
+{
+    int before = getpriority(PRIO_PROCESS, 0), of_thread = 4711;
+    pthread_t thread;
+
+    printf("nice %d\n", before);
+    REPORT(syscall(SYS_getpriority, PRIO_PROCESS, 0) == 20 - before);
+    REPORT(setpriority(PRIO_PROCESS, 0, before + 2) == 0 && getpriority(PRIO_PROCESS, getpid()) == before + 2);
+    REPORT(pthread_create(&thread, NULL, nicer_thread, &of_thread) == 0 && pthread_join(thread, NULL) == 0);
+    REPORT(of_thread == before + 2 && getpriority(PRIO_PROCESS, 0) == before + 2);
+    REPORT(child_is_told(before + 2));
+    REPORT(setsid() >= 0 || getpgrp() == getpid());
+    REPORT(setpriority(PRIO_PGRP, 0, before + 3) == 0 && getpriority(PRIO_PGRP, getpgrp()) == before + 3);
+    REPORT(setpriority(PRIO_PROCESS, 0, -4711) == 0 || errno == EACCES);
+    REPORT(getpriority(PRIO_USER, 0) <= before + 3);
+    REPORT(getpriority(3, 0) == -1 && errno == EINVAL);
+    REPORT(setpriority(-1, 0, 0) == -1 && errno == EINVAL);
+    REPORT(getpriority(PRIO_PROCESS, 0x3fffffff) == -1 && errno == ESRCH);
+    REPORT(setpriority(PRIO_PGRP, 0x3fffffff, 0) == -1 && errno == ESRCH);
+    REPORT(setpriority(PRIO_USER, 4711, 0) == -1 && errno == ESRCH);
 }
 
 static void check_randomness(void)
@@ -110,6 +162,7 @@ int main(void)
     check_limits();
     check_clocks();
     check_scheduling();
+    check_nice();
     check_randomness();
     REPORT(syscall(499) == -1 && errno == ENOSYS);
     REPORT(syscall(100000) == -1 && errno == ENOSYS);
