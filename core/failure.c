@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
-#include "core/last_error.h"
 #include "core/failure.h"
+#include "core/last_error.h"
 
 int platform_fail(struct tg_platform *platform, int err, const char *format, ...)
 {
