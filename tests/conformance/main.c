@@ -2,6 +2,7 @@
 /*
  * conformance BACKEND CASE   runs one case in this process: 0 right, 1 wrong, 77 skipped
  * conformance BACKEND all    runs every case in a process of its own and counts
+ * conformance BACKEND each CASE...   the same with these alone
  * conformance --list         the names
  * conformance --readme       the table of README.md
  */
@@ -27,6 +28,7 @@
 
 struct run_all {
     uint32_t backend;
+    char **names; /* with a NULL at their end; NULL: all */
     int limit_ms;
     unsigned int passed;
     unsigned int failed;
@@ -102,12 +104,22 @@ static void count_result(struct run_all *run, const struct test_case *test, int 
     fflush(stdout);
 }
 
+static bool is_named(char *const *names, const char *name)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
 static int run_in_child(const struct test_case *test, void *argument)
 {
     struct run_all *run = argument;
-    pid_t child = CHECK_SYSTEM(fork());
+    pid_t child;
     int status;
 
+    if (run->names && !is_named(run->names, test->name))
+        return 1;
+    child = CHECK_SYSTEM(fork());
     if (child == 0) {
         run_case(test, run->backend);
         exit(0);
@@ -117,9 +129,9 @@ static int run_in_child(const struct test_case *test, void *argument)
     return 1;
 }
 
-static int run_every_case(uint32_t backend)
+static int run_cases(uint32_t backend, char **names)
 {
-    struct run_all run = {.backend = backend, .limit_ms = limit_ms()};
+    struct run_all run = {.backend = backend, .names = names, .limit_ms = limit_ms()};
 
     CHECK_SYSTEM(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
     fflush(stdout);
@@ -167,14 +179,14 @@ static int print_row(const struct test_case *test, void *argument)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: conformance ptrace|systrap CASE|all\n"
+    fprintf(stderr, "usage: conformance ptrace|systrap CASE|all|each CASE...\n"
                     "       conformance --list|--readme\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    const uint32_t backend = argc == 3 ? backend_by_name(argv[1]) : TG_BACKEND_AUTO;
+    const uint32_t backend = argc >= 3 ? backend_by_name(argv[1]) : TG_BACKEND_AUTO;
 
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         for_each_case(print_name, NULL);
@@ -184,7 +196,9 @@ int main(int argc, char **argv)
         for_each_case(print_row, NULL);
         return 0;
     }
-    if (backend == TG_BACKEND_AUTO)
+    if (backend != TG_BACKEND_AUTO && strcmp(argv[2], "each") == 0)
+        return run_cases(backend, argv + 3);
+    if (backend == TG_BACKEND_AUTO || argc != 3)
         return usage();
-    return strcmp(argv[2], "all") == 0 ? run_every_case(backend) : run_one_case(backend, argv[2]);
+    return strcmp(argv[2], "all") == 0 ? run_cases(backend, NULL) : run_one_case(backend, argv[2]);
 }
