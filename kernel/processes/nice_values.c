@@ -16,28 +16,28 @@
 #define RAW(nice) (20 - (nice)) /* above 0, as the raw call and RLIMIT_NICE have it */
 
 /* who: 0 is the caller's own. */
-static bool is_meant(const struct task *caller, int which, uint32_t who, const struct task *task)
+static bool is_meant(const struct task *caller, int which, uint32_t who, const struct task *other)
 {
     switch (which) {
     case PRIO_PROCESS:
-        return (uint32_t)task->tid == (who ? who : (uint32_t)caller->tid);
+        return (uint32_t)other->tid == (who ? who : (uint32_t)caller->tid);
     case PRIO_PGRP:
-        return (uint32_t)task->process->pgid == (who ? who : (uint32_t)caller->process->pgid);
+        return (uint32_t)other->process->pgid == (who ? who : (uint32_t)caller->process->pgid);
     default:
-        return task->process->credentials.uid == (who ? who : caller->process->credentials.uid);
+        return other->process->credentials.uid == (who ? who : caller->process->credentials.uid);
     }
 }
 
-static int set_nice(const struct task *caller, struct task *task, int nice)
+static int set_nice(const struct task *caller, struct task *other, int nice)
 {
-    const struct process *process = task->process;
+    const struct process *process = other->process;
     uint32_t euid = caller->process->credentials.euid;
 
     if (euid != 0 && euid != process->credentials.uid && euid != process->credentials.euid)
         return -EPERM;
-    if (nice < task->nice && euid != 0 && (rlim_t)RAW(nice) > process->limits[RLIMIT_NICE].rlim_cur)
+    if (nice < other->nice && euid != 0 && (rlim_t)RAW(nice) > process->limits[RLIMIT_NICE].rlim_cur)
         return -EACCES;
-    task->nice = nice;
+    other->nice = nice;
     return 0;
 }
 
