@@ -4,7 +4,9 @@
 
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
+#include "core/attached.h"
 #include "core/backend.h"
+#include "core/brought.h"
 #include "core/event.h"
 #include "core/no_cancel.h"
 
@@ -262,6 +264,47 @@ int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint6
         err = context_read_string(context, subprocess, addr, buffer, capacity, &found);
     context_give_back(context);
     *length = found;
+    return public_error(err);
+}
+
+/* ---- bytes with the event, bytes with the answer ---- */
+
+int tg_context_brought(tg_context *context, tg_subprocess *subprocess, uint32_t piece, const void **bytes,
+                       size_t *length)
+{
+    NO_CANCELLATION;
+    int err;
+
+    if (bytes)
+        *bytes = NULL;
+    if (length)
+        *length = 0;
+    if (!context || !subprocess || !bytes || !length)
+        return platform_fail_null(context ? context->platform : subprocess ? subprocess->platform : NULL, __func__);
+    if (context->platform != subprocess->platform)
+        return platform_fail(context->platform, -EINVAL,
+                             "take what a call has brought: the subprocess belongs to another platform");
+    if (platform_is_copy(context->platform))
+        return public_error(platform_refuse_fork(context->platform, "take what a call has brought"));
+    if (!context_take(context))
+        return busy(context);
+    err = context_brought(context, subprocess, piece, bytes, length);
+    context_give_back(context);
+    return public_error(err);
+}
+
+int tg_context_attach(tg_context *context, uint64_t addr, const void *bytes, size_t length)
+{
+    int err;
+
+    if (!context)
+        return -EINVAL;
+    if (length && !bytes)
+        return platform_fail(context->platform, -EINVAL, "attach bytes to an answer: bytes is NULL");
+    if (!context_take(context))
+        return busy(context);
+    err = context_attach(context, addr, bytes, length);
+    context_give_back(context);
     return public_error(err);
 }
 

@@ -7,6 +7,7 @@
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/backend.h"
+#include "core/brought.h"
 #include "core/no_cancel.h"
 
 int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
@@ -33,23 +34,24 @@ int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out)
     return public_error(subprocess_create(subprocess->platform, subprocess, out));
 }
 
-/* The caller's array in our layout. Elements are its first one's size apart. */
-static int read_ops(tg_platform *platform, const tg_mem_op *ops, size_t n, tg_mem_op *copies)
+/* The caller's array in our layout, size bytes each. Elements are its first one's size apart. */
+static int read_array(tg_platform *platform, const char *what, const void *callers, size_t n, void *copies, size_t size)
 {
-    size_t stride = ops->size;
+    uint32_t stride;
 
+    memcpy(&stride, callers, sizeof(stride));
     for (size_t i = 0; i < n; i++) {
-        const char *op = (const char *)ops + i * stride;
-        uint32_t size;
+        const char *element = (const char *)callers + i * stride;
+        uint32_t stated;
         int err;
 
-        memcpy(&size, op, sizeof(size));
-        err = size == stride ? option_struct_read(&copies[i], sizeof(copies[i]), op) : -EINVAL;
+        memcpy(&stated, element, sizeof(stated));
+        err = stated == stride ? option_struct_read((char *)copies + i * size, size, element) : -EINVAL;
         if (err)
             return platform_fail(platform, err,
-                                 err == -E2BIG ? "memory operation %zu: a field that this library does not know is set"
-                                               : "memory operation %zu: a wrong size",
-                                 i);
+                                 err == -E2BIG ? "%s %zu: a field that this library does not know is set"
+                                               : "%s %zu: a wrong size",
+                                 what, i);
     }
     return 0;
 }
@@ -65,7 +67,7 @@ static int apply_copies(tg_subprocess *subprocess, const tg_mem_op *ops, size_t 
         if (!copies)
             return platform_fail(subprocess->platform, -ENOMEM, "memory operations: no memory for %zu of them", n);
     }
-    err = read_ops(subprocess->platform, ops, n, copies);
+    err = read_array(subprocess->platform, "memory operation", ops, n, copies, sizeof(*copies));
     if (!err)
         err = subprocess_check_ops(subprocess, copies, n);
     if (!err)
@@ -134,6 +136,30 @@ int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint64_t len
     };
 
     return apply_one(subprocess, &op);
+}
+
+int tg_subprocess_set_brings(tg_subprocess *subprocess, const tg_bring *pieces, size_t n)
+{
+    NO_CANCELLATION;
+    tg_bring *copies;
+    int err;
+
+    if (!subprocess)
+        return -EINVAL;
+    if (n && !pieces)
+        return platform_fail(subprocess->platform, -EINVAL, "declare what calls bring: pieces is NULL");
+    if (n > TG_BRING_CALLS * TG_BRING_PIECES)
+        return platform_fail(subprocess->platform, -EINVAL, "declare what calls bring: more pieces than there can be");
+    if (!n)
+        return public_error(brought_declare(subprocess, NULL, 0));
+    copies = calloc(n, sizeof(*copies));
+    if (!copies)
+        return platform_fail(subprocess->platform, -ENOMEM, "declare what calls bring: no memory");
+    err = read_array(subprocess->platform, "declare what calls bring: piece", pieces, n, copies, sizeof(*copies));
+    if (!err)
+        err = brought_declare(subprocess, copies, n);
+    free(copies);
+    return public_error(err);
 }
 
 int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)

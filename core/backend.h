@@ -9,6 +9,9 @@
 
 typedef void *thread_main(void *arg);
 
+struct bring_piece;
+struct bring_table;
+
 struct backend_ops {
     uint32_t backend; /* TG_BACKEND_* */
     const char *name;
@@ -62,6 +65,18 @@ struct backend_ops {
      */
     ssize_t (*context_copy)(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
                             void *buffer, size_t length);
+
+    /*
+     * What calls bring along is what the table says now: whoever runs contexts may bring it with their events
+     * (tg_context.is_brought). By one thread at a time. NULL: nobody does.
+     */
+    void (*subprocess_brings)(struct tg_subprocess *subprocess, const struct bring_table *table);
+    /*
+     * That piece of the context's last event, wanted bytes or a string's with its 0: how many there are in the buffer
+     * now. 0: it was not brought, or is not there any more. The caller has taken the context. NULL: nothing is brought.
+     */
+    size_t (*context_bring)(struct tg_context *context, struct tg_subprocess *subprocess,
+                            const struct bring_piece *piece, size_t wanted, uint8_t *buffer);
 
     /* Once, before anybody else knows the context; then context_reset(). NULL: nothing to be done. */
     void (*context_create)(struct tg_context *context);

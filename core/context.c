@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/attached.h"
 #include "core/backend.h"
+#include "core/brought.h"
 #include "core/clock.h"
 
 void context_read_clock(struct tg_context *context)
@@ -21,8 +23,16 @@ void context_stop_clock(struct tg_context *context)
     count_latency(context->platform, COUNTER_SWITCH_LATENCY, took);
 }
 
+/* Its last event is not there any more, nor the answer to it. */
+static void forget_call(struct tg_context *context)
+{
+    context_forget_brought(context);
+    context_drop_attached(context);
+}
+
 static void reset(struct tg_context *context)
 {
+    forget_call(context);
     context->platform->ops->context_reset(context);
     context->in_syscall = false;
     context_place_regs(context, REGS_HERE);
@@ -87,16 +97,21 @@ tg_regs *context_regs_mut(struct tg_context *context)
     return &context->regs;
 }
 
+void context_answer(struct tg_context *context, int64_t value)
+{
+    if (context_regs_place(context) == REGS_HERE)
+        tgi_arch.set_return(&context->regs, value);
+    else
+        context->platform->ops->context_set_return(context, value);
+}
+
 int context_set_return(struct tg_context *context, int64_t value)
 {
     if (!context->in_syscall)
         return platform_fail(context->platform, -EINVAL,
                              "set a result: the context's last event was not a SYSCALL; to change what its guest "
                              "computes with, write its registers");
-    if (context_regs_place(context) == REGS_HERE)
-        tgi_arch.set_return(&context->regs, value);
-    else
-        context->platform->ops->context_set_return(context, value);
+    context_answer(context, value);
     return 0;
 }
 
@@ -107,6 +122,7 @@ int context_copy(struct tg_context *to, struct tg_context *from)
 
     if (err)
         return err;
+    forget_call(to);
     platform->ops->context_fp_changes(to);
     memcpy(to->fp, from->fp, platform->info.fpstate_size);
     *context_regs_mut(to) = *context_regs(from);
@@ -148,6 +164,7 @@ int context_restart_syscall(struct tg_context *context)
         return platform_fail(context->platform, err,
                              "restart a system call: the context is not where the call left it any more");
     context->in_syscall = false;
+    forget_call(context);
     return 0;
 }
 
@@ -182,6 +199,8 @@ void context_free(struct tg_context *context)
         count_many(platform, context_counters[i], context_counted(context, i));
     platform_unlock(platform);
     uncount(platform, COUNTER_CONTEXTS);
+    free(context->attached);
+    free(context->brought);
     free(context->fp);
     free(context);
 }

@@ -47,6 +47,10 @@ struct tg_subprocess {
     /* Whoever has made death SUBPROCESS_DYING writes them; read when it is SUBPROCESS_DEAD. */
     int32_t death_reason; /* TG_DEAD_* */
     int32_t death_status;
+
+    /* Atomic, any thread: brought.c. Odd while what calls bring is declared anew; the table stays once it is there. */
+    _Atomic uint32_t bring_generation;
+    struct bring_table *_Atomic brings;
 };
 
 #define SUBPROCESS_SHUT (1u << 31) /* in tg_subprocess.use */
@@ -85,6 +89,8 @@ struct tg_context {
     int64_t started_ns;                         /* TG_OPEN_LATENCY, while it runs; else 0 */
     struct interrupt interrupt;                 /* atomic, any thread and any signal handler: interrupt.h */
     bool in_syscall;                            /* the last event was a SYSCALL, kept in syscall */
+    bool is_brought;                            /* somebody has what that call brings: backend_ops.context_bring */
+    uint8_t attached_state;                     /* enum attached_state */
     struct arch_syscall syscall;
     uint8_t *fp; /* image of info.fpstate_size bytes; never moves */
 
@@ -94,6 +100,10 @@ struct tg_context {
      */
     _Atomic uint32_t regs_place; /* enum regs_place; regs is written before what says that it is up to date */
     tg_regs regs;
+
+    /* Whoever has taken the context; NULL until they are used. */
+    struct brought *brought;
+    struct attached *attached;
 };
 
 enum queue_use {
@@ -225,6 +235,8 @@ const tg_regs *context_regs(struct tg_context *context);
 /* The same; from now on these are the ones that count. */
 tg_regs *context_regs_mut(struct tg_context *context);
 int context_set_return(struct tg_context *context, int64_t value);
+/* The same, whatever the last event was. */
+void context_answer(struct tg_context *context, int64_t value);
 int context_get_fpstate(struct tg_context *context, void *buffer);
 int context_set_fpstate(struct tg_context *context, const void *image);
 int context_restart_syscall(struct tg_context *context);
@@ -244,6 +256,8 @@ int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_o
 int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
 int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
 int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done);
+/* For a caller who is inside. */
+int subprocess_write_inside(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length);
 /* The same by way of a context, which the caller has taken. */
 int context_copy_memory(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
                         void *buffer, size_t length, size_t *done);

@@ -272,6 +272,14 @@ int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void
     return enter_and_copy(&(struct guest_copying){NULL, subprocess, true, addr, bytes, length}, done);
 }
 
+int subprocess_write_inside(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length)
+{
+    const struct guest_copying copying = {NULL, subprocess, true, addr, (char *)(uintptr_t)buffer, length};
+    size_t done = 0;
+
+    return copy_memory(&copying, &done);
+}
+
 int context_copy_memory(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
                         void *buffer, size_t length, size_t *done)
 {

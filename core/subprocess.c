@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/backend.h"
+#include "core/brought.h"
 #include "core/futex.h"
 #include "core/subprocess_life.h"
 
@@ -81,13 +82,17 @@ int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, 
     if (!platform_is_ours(platform))
         return platform_refuse_fork(platform, "create a subprocess");
     subprocess = subprocess_new(platform);
-    if (!subprocess)
+    if (!subprocess || brought_inherit(subprocess, from)) {
+        if (subprocess)
+            subprocess_free(subprocess);
         return platform_fail(platform, -ENOMEM, "create a subprocess: no memory for its handle");
+    }
     err = platform->ops->subprocess_create(subprocess, from);
     if (err) {
         subprocess_free(subprocess);
         return err;
     }
+    brought_tell_backend(subprocess);
     count(platform, COUNTER_SUBPROCESSES);
     platform_lock(platform);
     list_add_last(&platform->subprocesses, &subprocess->node);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/backend.h"
+#include "core/bring_table.h"
 #include "core/subprocess_life.h"
 
 struct tg_subprocess *subprocess_new(struct tg_platform *platform)
@@ -18,6 +19,7 @@ struct tg_subprocess *subprocess_new(struct tg_platform *platform)
 
 void subprocess_free(struct tg_subprocess *subprocess)
 {
+    bring_table_free(atomic_load(&subprocess->brings));
     mapping_table_destroy(&subprocess->mappings);
     free(subprocess);
 }

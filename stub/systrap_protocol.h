@@ -11,6 +11,7 @@
  *   text        the blob: read and execute
  *   orders      what the syscall thread is to do: read only for the stub
  *   config      numbers that never change, the workers' filter: read only
+ *   brings      what system calls bring along: read only
  *   vDSO        the host's, where the embedder wants guests to have it: no memory of the file's
  *   table       pointers to trampolines: read only, not here but at the bottom of the
  *               address space, where an absolute jump reaches it
@@ -28,7 +29,8 @@
 #define SYSTRAP_TEXT_MAX     0x10000
 #define SYSTRAP_ORDERS       0x10000
 #define SYSTRAP_CONFIG       0x11000
-#define SYSTRAP_READONLY_END 0x14000
+#define SYSTRAP_BRINGS       0x18000
+#define SYSTRAP_READONLY_END 0x1a000
 #define SYSTRAP_VDSO         0x80000
 #define SYSTRAP_TABLE        0x100000
 #define SYSTRAP_TRAMPOLINES  0x200000
@@ -58,9 +60,14 @@
 #define CONTROL_REPLY         0
 #define CONTROL_REPLY_WAITING 4
 
-/* A worker's memory: the signal stack, struct systrap_copy, the stack for patched calls, struct systrap_worker. */
+/*
+ * A worker's memory: the signal stack, struct systrap_copy or systrap_attached, what calls have brought, the stack for
+ * patched calls, struct systrap_worker.
+ */
 #define WORKER_SIGNAL_STACK 0xc000
 #define WORKER_COPY         0xc000
+#define WORKER_BROUGHT      0xd100
+#define WORKER_BROUGHT_END  0xe200
 #define WORKER_STRUCT_SIZE  1024
 #define WORKER_SLOT         0
 
@@ -90,7 +97,8 @@ struct systrap_orders {
 
 struct systrap_config {
     uint16_t program_length; /* a struct sock_fprog */
-    uint16_t program_pad[3];
+    uint16_t brings;         /* calls may bring something: in the line that each patched call reads */
+    uint16_t program_pad[2];
     uint64_t program;
     uint64_t signal_mask; /* of a worker while it runs a guest */
     uint64_t begin_mask;  /* of a worker until then; the syscall thread blocks all signals */
@@ -175,6 +183,35 @@ struct systrap_copy {
 };
 
 /*
+ * What the library attached to the answer of a call: pieces, each behind the one before. They lie where struct
+ * systrap_copy does.
+ */
+struct systrap_attached {
+    uint64_t addr;
+    uint32_t length;
+    uint32_t more; /* another one follows, behind the bytes of this one */
+    uint8_t bytes[];
+};
+
+#define ATTACHED_ALIGNMENT 8 /* of each piece */
+
+/* What a call brings along: by its number; kind 0: nothing. Where each piece lies from WORKER_BROUGHT on is at. */
+#define BRING_NUMBERS 512
+#define BRING_PIECES  2
+#define BRING_BYTES   1 /* max bytes at argument arg */
+#define BRING_COUNTED 2 /* as many as argument length_arg says, at most max */
+#define BRING_STRING  3 /* up to the 0 byte, at most max */
+
+struct systrap_bring {
+    uint8_t kind;
+    uint8_t arg;
+    uint8_t length_arg;
+    uint8_t pad;
+    uint16_t max;
+    uint16_t at;
+};
+
+/*
  * Who has a slot, and what is in it:
  *   FREE      the library
  *   READY     any worker may take it out of the run ring
@@ -185,6 +222,7 @@ struct systrap_copy {
  *   RESUMED   the worker that held it and slept is to run it
  *   COPY      as HELD, and the worker is to copy guest memory
  *   COPYING   it does, and it is HELD again afterwards
+ *   ATTACHED  as RUNNING, but first that worker is to write what is attached to the answer
  *   DROP      the worker that holds it is to save the FP state and forget it
  *   GONE      the stub is dead
  */
@@ -200,9 +238,14 @@ enum systrap_state {
     SLOT_GONE,
     SLOT_COPY,
     SLOT_COPYING,
+    SLOT_ATTACHED,
 };
 
-#define PATCHED_CALL 0x80 /* slot.signal: a system call through a patched site */
+/* slot.signal, besides the numbers of signals */
+#define ANSWER_UNWRITTEN 0x40 /* no event: the worker could not write all that is attached to the answer */
+#define PATCHED_CALL     0x80 /* a system call through a patched site */
+#define PATCHED_BROUGHT  0x40 /* besides it: the worker has what it brings */
+#define PATCHED_WORKER   0x3f /* besides it: the worker's number */
 
 #define FIRST_LOAD_FP 1 /* the FP state in the slot is newer than the worker's */
 #define FIRST_TIME    2 /* note when it goes on, and then when it leaves an event */
@@ -214,7 +257,7 @@ struct systrap_slot {
      */
     uint32_t state;
     uint8_t waiting;                         /* the library sleeps on state */
-    uint8_t signal;                          /* the signal's number, or PATCHED_CALL */
+    uint8_t signal;                          /* its number, PATCHED_* or ANSWER_UNWRITTEN */
     uint16_t site;                           /* of a patched call: its trampoline's number */
     uint64_t call_regs[SYSTRAP_CALL_REGS];   /* those that a system call needs */
     uint64_t other_regs[SYSTRAP_OTHER_REGS]; /* all others, and what else the architecture keeps */

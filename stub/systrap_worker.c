@@ -75,9 +75,15 @@ static struct systrap_slot *slot_at(const struct stub *stub, uint32_t number)
     return (struct systrap_slot *)(stub->region + SYSTRAP_SLOTS + number * stub->config->slot_size);
 }
 
+/* In this worker's own memory. */
+static uint8_t *place_of(const struct stub *stub, uint32_t offset)
+{
+    return (uint8_t *)stub->worker + WORKER_STRUCT_SIZE - SYSTRAP_WORKER_SIZE + offset;
+}
+
 static struct systrap_copy *copy_of(const struct stub *stub)
 {
-    return (struct systrap_copy *)((uint8_t *)stub->worker + WORKER_STRUCT_SIZE - SYSTRAP_WORKER_SIZE + WORKER_COPY);
+    return (struct systrap_copy *)place_of(stub, WORKER_COPY);
 }
 
 static uint8_t *slot_fp(const struct stub *stub, struct systrap_slot *slot)
@@ -222,12 +228,58 @@ static void copy_for_library(const struct stub *stub, struct systrap_slot *held)
     STORE(held->state, SLOT_HELD);
 }
 
+/* The context has left guest code. It stays with this worker unless others wait for one. */
+static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *slot, uint32_t signo)
+{
+    slot->signal = (uint8_t)signo;
+    if (work_waits(stub)) {
+        forget(stub, slot);
+        publish(stub, slot, SLOT_EVENT);
+        wake_waiter(slot);
+        return NULL;
+    }
+    slot->fp_at = stub->frame ? (uint32_t)(arch_frame_fp(stub->frame) - stub->region) : 0;
+    publish(stub, slot, SLOT_HELD);
+    return slot;
+}
+
+/* ---- bytes with the answer ---- */
+
+/* False: not all, and the library is to find out why. In the signal handler faults are blocked, as above. */
+static bool write_attached(const struct stub *stub)
+{
+    const struct systrap_attached *piece = (const struct systrap_attached *)place_of(stub, WORKER_COPY);
+
+    if (stub->frame)
+        return false;
+    for (;;) {
+        const uint64_t length = piece->length;
+        const uint64_t room = (length + ATTACHED_ALIGNMENT - 1) & ~(uint64_t)(ATTACHED_ALIGNMENT - 1);
+        const bool more = piece->more;
+
+        if (tg_systrap_copy((void *)piece->addr, piece->bytes, length))
+            return false;
+        if (!more)
+            return true;
+        piece = (const struct systrap_attached *)(piece->bytes + room);
+    }
+}
+
+/* True: the context goes on. Else its slot says why not, and *held is what is left of it here. */
+static bool go_on_with_attached(const struct stub *stub, struct systrap_slot **held)
+{
+    if (write_attached(stub))
+        return change(&(*held)->state, SLOT_ATTACHED, SLOT_RUNNING);
+    *held = leave(stub, *held, ANSWER_UNWRITTEN);
+    return false;
+}
+
 /* ---- looking for work ---- */
 
 static bool still_ours(uint32_t state)
 {
     return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_RESUMED || state == SLOT_RUNNING ||
-           state == SLOT_DROP || state == SLOT_COPY;
+           state == SLOT_DROP || state == SLOT_COPY || state == SLOT_ATTACHED;
 }
 
 static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
@@ -235,7 +287,7 @@ static bool something_to_do(const struct stub *stub, const struct systrap_slot *
     uint32_t state = held ? LOOK(held->state) : SLOT_HELD;
 
     return state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP || state == SLOT_COPY ||
-           work_waits(stub);
+           state == SLOT_ATTACHED || work_waits(stub);
 }
 
 /* The answer to a patched call is often there before a pause would be over. */
@@ -339,7 +391,10 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
         if (state == SLOT_RUNNING || (state == SLOT_RESUMED && change(&held->state, SLOT_RESUMED, SLOT_RUNNING))) {
             return held;
         }
-        if (held && !still_ours(state)) {
+        if (state == SLOT_ATTACHED) {
+            if (go_on_with_attached(stub, &held))
+                return held;
+        } else if (held && !still_ours(state)) {
             stub->worker->running = 0;
             held = NULL;
         } else if (state == SLOT_DROP) {
@@ -366,21 +421,6 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
             sleep_until_woken(stub, held);
         }
     }
-}
-
-/* The context has left guest code. It stays with this worker unless others wait for one. */
-static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *slot, uint32_t signo)
-{
-    slot->signal = (uint8_t)signo;
-    if (work_waits(stub)) {
-        forget(stub, slot);
-        publish(stub, slot, SLOT_EVENT);
-        wake_waiter(slot);
-        return NULL;
-    }
-    slot->fp_at = stub->frame ? (uint32_t)(arch_frame_fp(stub->frame) - stub->region) : 0;
-    publish(stub, slot, SLOT_HELD);
-    return slot;
 }
 
 static void note_left(const struct stub *stub, struct systrap_slot *slot)
@@ -531,6 +571,58 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
     enter_next(&stub, note_and_leave(&stub, slot, (uint32_t)signo));
 }
 
+/* ---- bytes with the event ---- */
+
+#define STRING_PART 64 /* no part reaches into another page */
+
+/* True: up to the 0 byte, or as many as there may be. */
+static bool bring_string(uint8_t *to, const uint8_t *from, uint64_t max)
+{
+    for (uint64_t done = 0; done < max;) {
+        const uint64_t in_part = STRING_PART - ((uint64_t)(from + done) & (STRING_PART - 1));
+        const uint64_t end = max - done < in_part ? max : done + in_part;
+
+        if (tg_systrap_copy(to + done, from + done, end - done))
+            return false;
+        for (; done < end; done++) {
+            if (!to[done])
+                return true;
+        }
+    }
+    return true;
+}
+
+/* True: all of it. Where that is how many bytes, the library knows. */
+static bool bring_piece(const struct stub *stub, const struct systrap_slot *slot, const struct systrap_bring *piece)
+{
+    const uint8_t *from = (const uint8_t *)arch_patched_argument(slot, piece->arg);
+    uint8_t *to = place_of(stub, WORKER_BROUGHT) + piece->at;
+    uint64_t length = piece->max;
+
+    if (piece->kind == BRING_STRING)
+        return bring_string(to, from, length);
+    if (piece->kind == BRING_COUNTED && arch_patched_argument(slot, piece->length_arg) < length)
+        length = arch_patched_argument(slot, piece->length_arg);
+    return !tg_systrap_copy(to, from, length);
+}
+
+/* For slot.signal. Whatever is not brought, the library reads when it is asked for that. */
+static uint32_t bring(const struct stub *stub, const struct systrap_slot *slot)
+{
+    const uint64_t number = arch_patched_number(slot);
+    const struct systrap_bring *piece = (const struct systrap_bring *)(stub->region + SYSTRAP_BRINGS);
+    uint32_t n = 0;
+
+    /* Whoever waits takes the place where it would lie. */
+    if (number >= BRING_NUMBERS || work_waits(stub))
+        return 0;
+    for (piece += number * BRING_PIECES; n < BRING_PIECES && piece->kind; n++, piece++) {
+        if (!bring_piece(stub, slot, piece))
+            return 0;
+    }
+    return n ? PATCHED_BROUGHT : 0;
+}
+
 /* ---- in a patched call ---- */
 
 static void leave_through_handler(const struct stub *stub, const struct systrap_slot *slot)
@@ -550,12 +642,14 @@ static void attend_rare(const struct stub *stub, struct systrap_slot *slot)
 void tg_systrap_patched_call(struct systrap_slot *slot)
 {
     const struct stub stub = locate((uint64_t)__builtin_frame_address(0));
-
+    uint32_t signo = PATCHED_CALL | (stub.worker->index & PATCHED_WORKER);
     uint64_t in_processor = arch_save_patched(slot, (uint64_t)stub.region + SYSTRAP_TRAMPOLINES);
 
     if (__builtin_expect(stub.worker->rare != 0, 0))
         attend_rare(&stub, slot);
-    slot = leave(&stub, slot, PATCHED_CALL);
+    if (__builtin_expect(stub.config->brings != 0, 0))
+        signo |= bring(&stub, slot);
+    slot = leave(&stub, slot, signo);
     for (;;) {
         slot = next_slot(&stub, slot);
         if (!arch_resumable(slot))

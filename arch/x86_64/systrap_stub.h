@@ -227,6 +227,21 @@ static inline uint64_t arch_save_patched(struct systrap_slot *slot, uint64_t tra
     return fs_base;
 }
 
+/* A patched call's. */
+static inline uint64_t arch_patched_number(const struct systrap_slot *slot)
+{
+    return slot->call_regs[CALL_RAX];
+}
+
+_Static_assert(CALL_RSI == CALL_RDI + 1 && CALL_RDX == CALL_RDI + 2 && CALL_R10 == CALL_RDI + 3 &&
+                   CALL_R8 == CALL_RDI + 4 && CALL_R9 == CALL_RDI + 5,
+               "in the order of a call's arguments");
+
+static inline uint64_t arch_patched_argument(const struct systrap_slot *slot, uint32_t index)
+{
+    return slot->call_regs[CALL_RDI + index];
+}
+
 /* May the context go on as after a patched call? */
 static inline bool arch_resumable(const struct systrap_slot *slot)
 {

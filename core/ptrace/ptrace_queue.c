@@ -4,6 +4,7 @@
  * ptrace_queue_types.h says how it works.
  */
 #include "core/ptrace/ptrace_queue.h"
+#include "core/attached.h"
 #include "core/no_cancel.h"
 #include "core/ptrace/ptrace_queue_wait.h"
 #include "core/ptrace/queue_run.h"
@@ -27,11 +28,17 @@ int ptrace_queue_submit(struct tg_queue *base, struct tg_context *base_context, 
     struct ptrace_queue *queue = to_ptrace_queue(base);
     struct ptrace_context *context = to_ptrace_context(base_context);
     const struct tracer *tracer = tracer_find(base->platform);
-    int err;
+    int err = 0;
 
     if (!platform_may_be_ours(base->platform)) {
         subprocess_leave(subprocess);
         return platform_refuse_fork(base->platform, "submit");
+    }
+    if (base_context->attached_state)
+        err = context_write_attached(base_context, subprocess);
+    if (err) {
+        subprocess_leave(subprocess);
+        return err;
     }
     context->subprocess = to_ptrace_subprocess(subprocess);
     context->queue = queue;

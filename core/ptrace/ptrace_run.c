@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "core/attached.h"
 #include "core/event.h"
 #include "core/no_cancel.h"
 #include "core/ptrace/guest_memory.h"
@@ -296,7 +297,9 @@ int ptrace_context_switch(struct tg_context *context, struct tg_subprocess *subp
         event_dead(event, context, TG_DEAD_DESTROYED, 0);
         return 0;
     }
-    err = switch_in(to_ptrace_context(context), to_ptrace_subprocess(subprocess), event);
+    err = context->attached_state ? context_write_attached(context, subprocess) : 0;
+    if (!err)
+        err = switch_in(to_ptrace_context(context), to_ptrace_subprocess(subprocess), event);
     subprocess_leave(subprocess);
     return err;
 }

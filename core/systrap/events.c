@@ -14,6 +14,7 @@
 #include "core/systrap/shared_words.h"
 #include "core/systrap/slots.h"
 #include "core/systrap/statistics.h"
+#include "core/systrap/worker_bytes.h"
 
 #define RUNS_ON_MAX      1024 /* stops in a row that are nobody's business, before an interrupt is answered there */
 #define SYS_SECCOMP_CODE 1
@@ -68,6 +69,7 @@ static void syscall_event(struct systrap_context *context, struct tg_event *even
 {
     context_count(&context->base, CONTEXT_SYSCALLS);
     context->base.in_syscall = true;
+    context->base.is_brought = false;
     event_syscall(event, &context->base, &context->base.syscall);
 }
 
@@ -236,11 +238,12 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
     struct tg_context *base = &context->base;
     struct arch_signal details;
 
-    if (signo == PATCHED_CALL) {
+    if (signo & PATCHED_CALL) {
         uint32_t site = SHARED_LOAD(slot->site);
 
         tgi_arch_patching->read_syscall(slot, trampoline_return_ip(&context->bound->patches, site), &base->syscall);
         syscall_event(context, event);
+        base->is_brought = signo & PATCHED_BROUGHT;
         return true;
     }
     details = read_signal(slot);
@@ -260,7 +263,9 @@ static bool is_possible_signal(uint32_t signo)
 {
     static const uint8_t signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, INTERRUPT_KICK_SIGNAL};
 
-    return signo == PATCHED_CALL ? tgi_arch_patching != NULL : memchr(signals, (int)signo, sizeof(signals)) != NULL;
+    if (signo & PATCHED_CALL)
+        return tgi_arch_patching;
+    return memchr(signals, (int)signo, sizeof(signals)) != NULL;
 }
 
 void systrap_lost(struct systrap_context *context, struct tg_event *event)
@@ -278,12 +283,15 @@ bool systrap_collect(struct systrap_context *context, struct tg_event *event)
     uint32_t signo = SHARED_LOAD(slot->signal);
 
     context_place_regs(base, REGS_BACKEND);
+    context->held_by = signo & PATCHED_CALL ? signo & PATCHED_WORKER : HELD_BY_NONE;
     statistics_back(context);
     /* After the look at the slot. Pairs with slots_rescue(). */
     if (subprocess_is_shut(&context->bound->base)) {
         event_destroyed(context, event);
         return true;
     }
+    if (signo == ANSWER_UNWRITTEN && systrap_attached_settle(context))
+        return false;
     if (!is_possible_signal(signo)) {
         systrap_subprocess_die(context->bound, TG_DEAD_CORRUPT, 0);
         systrap_lost(context, event);

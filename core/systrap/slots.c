@@ -301,6 +301,7 @@ void slot_push_state(struct systrap_context *context)
         keep_resume(slot, false);
     }
     context->undoings_at_start = undoings;
+    context->brings_at_start = atomic_load_explicit(&context->bound->base.bring_generation, memory_order_acquire);
     if (context->fp_place == FP_BASE)
         push_fp(context, slot);
     if (context->return_set) {

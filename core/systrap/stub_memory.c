@@ -11,7 +11,9 @@
 
 #define SLOTS_STEP 32 /* the file grows by so many: what its guest can touch of it is memory */
 
-_Static_assert(sizeof(struct systrap_config) <= SYSTRAP_READONLY_END - SYSTRAP_CONFIG, "the config fits");
+_Static_assert(sizeof(struct systrap_config) <= SYSTRAP_BRINGS - SYSTRAP_CONFIG, "the config fits");
+_Static_assert(BRING_NUMBERS *BRING_PIECES * sizeof(struct systrap_bring) <= SYSTRAP_READONLY_END - SYSTRAP_BRINGS,
+               "what calls bring fits");
 _Static_assert(sizeof(struct systrap_orders) <= SYSTRAP_CONFIG - SYSTRAP_ORDERS, "the orders fit");
 _Static_assert(sizeof(struct systrap_control) <= SYSTRAP_WORKERS - SYSTRAP_CONTROL, "the control words fit");
 _Static_assert(SYSTRAP_WORKERS + SYSTRAP_WORKERS_MAX * SYSTRAP_WORKER_SIZE <= SYSTRAP_SLOTS, "the workers fit");

@@ -21,6 +21,7 @@
 #include "core/systrap/systrap_run.h"
 #include "core/systrap/systrap_subprocess.h"
 #include "core/systrap/systrap_template.h"
+#include "core/systrap/worker_bytes.h"
 #include "core/systrap/worker_copy.h"
 
 #define FP_SIZE_MAX     ((size_t)64 * 1024)
@@ -241,6 +242,8 @@ const struct backend_ops systrap_backend = {
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
     .context_copy = systrap_context_copy,
+    .subprocess_brings = systrap_subprocess_brings,
+    .context_bring = systrap_context_bring,
     .context_create = systrap_context_create,
     .context_reset = systrap_context_reset,
     .context_pull_regs = systrap_context_pull_regs,

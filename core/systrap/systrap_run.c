@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/attached.h"
 #include "core/clock.h"
 #include "core/event.h"
 #include "core/no_cancel.h"
@@ -17,6 +18,7 @@
 #include "core/systrap/spinning.h"
 #include "core/systrap/systrap_run.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/worker_bytes.h"
 #include "core/systrap/workers.h"
 #include "stub/systrap_run_ring.h"
 
@@ -88,6 +90,11 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         systrap_event_dead(context, event);
         return 1;
     }
+    if (base->attached_state) {
+        err = systrap_attached_before_start(context);
+        if (err)
+            return err;
+    }
     slot = context->slot;
     /* One that comes later finds the context running and kicks it. Pairs with kick(). */
     if (atomic_load_explicit(&context->kicked, memory_order_relaxed)) {
@@ -95,6 +102,8 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         SHARED_SWAP(slot->kick, 0);
     }
     if (interrupt_pending(&base->interrupt) && interrupt_take(&base->interrupt)) {
+        if (base->attached_state)
+            context_settle_attached(base, &subprocess->base);
         systrap_event_interrupted(context, event);
         return 1;
     }
@@ -110,7 +119,8 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
     if (queued)
         atomic_store_explicit(&context->flight, STARTING, memory_order_release);
     context_count(base, CONTEXT_SWITCHES);
-    hand_over(context);
+    if (!base->attached_state || !systrap_attached_hand_over(context))
+        hand_over(context);
     return 0;
 }
 

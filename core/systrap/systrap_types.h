@@ -103,7 +103,7 @@ struct systrap_subprocess {
     _Atomic int64_t backlog_moved;     /* when the run ring was seen to move last; changed under lock */
     _Atomic uint32_t done_head[RINGS]; /* changed under lock */
     _Atomic uint32_t run_tail[RINGS];
-    _Atomic uint64_t copying; /* a bit for each worker whose struct systrap_copy a thread of the embedder has */
+    _Atomic uint64_t copying; /* a bit for each worker whose WORKER_COPY a thread of the embedder has */
 };
 
 /* ---- context ---- */
@@ -120,6 +120,8 @@ enum flight {
     IN_FLIGHT,     /* whoever claims it: only one can */
     ASKED_FOR,     /* as STARTING, and somebody has come for it meanwhile */
 };
+
+#define HELD_BY_NONE UINT8_MAX /* no number of a worker */
 
 /* Fields stay where they are: which of them share a cache line is part of what a switch costs. */
 struct systrap_context {
@@ -140,6 +142,8 @@ struct systrap_context {
     uint32_t undoings_at_start; /* systrap_patches.undoings, when it was given to the stub last */
     uint32_t gaps_met;          /* since it was started: what patches_gaps() said when it last trapped for that; 0 */
     uint32_t ran_on;            /* since it was started: how often it ran on after a stop that was nobody's business */
+    uint32_t brings_at_start;   /* tg_subprocess.bring_generation, when it was given to the stub last */
+    uint8_t held_by;            /* the worker that left its last event, a patched call; else HELD_BY_NONE */
     bool met_hidden_base;       /* since it was started: patches were turned off for it */
     int64_t overdue_since;      /* watchdog.c, by its subprocess's clock; 0: it is not. While in flight: lock of that */
     uint32_t futile_spins;      /* waits in a row for which spinning was too short */

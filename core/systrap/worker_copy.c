@@ -11,37 +11,23 @@
 #include "core/systrap/systrap_subprocess.h"
 #include "core/systrap/watchdog.h"
 #include "core/systrap/worker_copy.h"
+#include "core/systrap/worker_place.h"
 
-#define LOOKS_MAX     1500 /* as long as a copy by the host takes, or less */
-#define FUTILE_MAX    4    /* so many in a row that no worker took up, and only each ... */
-#define RETRY_EACH    32   /* ... of these is tried */
-#define MEASURE_EACH  32   /* copies of a context; every other one of these goes the way that seemed dearer */
-#define COST_WEIGHT   8    /* of what was known so far, less one */
-#define COST_GROWTH   4    /* a time may be so many times as long: whoever had no processor says nothing of the way */
-#define WORKER_BIT(n) (UINT64_C(1) << (n))
+#define LOOKS_MAX    1500 /* as long as a copy by the host takes, or less */
+#define FUTILE_MAX   4    /* so many in a row that no worker took up, and only each ... */
+#define RETRY_EACH   32   /* ... of these is tried */
+#define MEASURE_EACH 32   /* copies of a context; every other one of these goes the way that seemed dearer */
+#define COST_WEIGHT  8    /* of what was known so far, less one */
+#define COST_GROWTH  4    /* a time may be so many times as long: whoever had no processor says nothing of the way */
 
-_Static_assert(WORKER_COPY + sizeof(struct systrap_copy) <= SYSTRAP_WORKER_SIZE - WORKER_STRUCT_SIZE - 0x1000,
-               "the stack for patched calls has room beside it");
-_Static_assert(SYSTRAP_WORKERS_MAX <= 64, "a bit for each worker");
-
-/* A worker that has slept, or that is in its signal handler, takes up nothing. */
 static bool is_worth_it(const struct systrap_context *context, size_t length)
 {
-    const struct tg_context *base = &context->base;
-
-    return length <= COPY_MAX && base->in_syscall && base->syscall.flags & TG_FLAG_PATCHED &&
-           systrap_platform(base->platform)->spin_ns && SHARED_LOAD(context->slot->state) == SLOT_HELD;
+    return length <= COPY_MAX && worker_waits_for_answer(context);
 }
 
 static bool is_tried(struct systrap_context *context)
 {
     return context->futile_copies < FUTILE_MAX || context->futile_copies++ % RETRY_EACH == 0;
-}
-
-static struct systrap_copy *copy_of(const struct systrap_subprocess *subprocess, uint32_t index)
-{
-    return (struct systrap_copy *)(subprocess->memory + SYSTRAP_WORKERS + (size_t)index * SYSTRAP_WORKER_SIZE +
-                                   WORKER_COPY);
 }
 
 /* It has begun, and ends when its pages are there: a guest can see to it that they never are. */
@@ -141,22 +127,18 @@ static void note_cost(struct copy_cost *cost, enum copy_way way, int64_t ns)
 
 /* ---- one copy ---- */
 
-/*
- * Which worker it is a guest can make up: two threads that copy for two
- * contexts could be sent to the same place, so each takes it first.
- */
 static size_t copy_by_worker(struct systrap_context *context, bool to_guest, uint64_t addr, void *buffer, size_t length)
 {
     struct systrap_subprocess *subprocess = context->bound;
-    const uint32_t index = SHARED_LOAD(context->slot->worker);
+    struct systrap_copy *copy;
+    uint32_t index;
     size_t copied;
 
-    if (index >= atomic_load(&subprocess->worker_count))
+    if (!worker_place_take(context, &index))
         return 0;
-    if (atomic_fetch_or(&subprocess->copying, WORKER_BIT(index)) & WORKER_BIT(index))
-        return 0;
-    copied = ask(context, copy_of(subprocess, index), to_guest, addr, buffer, length);
-    atomic_fetch_and(&subprocess->copying, ~WORKER_BIT(index));
+    copy = (struct systrap_copy *)worker_place(subprocess, index, WORKER_COPY);
+    copied = ask(context, copy, to_guest, addr, buffer, length);
+    worker_place_give_back(subprocess, index);
     if (copied)
         count(context->base.platform, COUNTER_WORKER_COPIES);
     return copied;

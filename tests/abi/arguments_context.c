@@ -102,6 +102,26 @@ static void arguments_of_copies(struct fixture *fixture)
     HOLDS(fixture, tg_context_read_string(context, subprocess, DATA_ADDRESS, buffer, 1, &done) == 0 && done == 0);
 }
 
+static void arguments_of_call_bytes(struct fixture *fixture)
+{
+    tg_context *context = fixture->context;
+    tg_subprocess *subprocess = fixture->subprocess;
+    const void *bytes = &context;
+    size_t length = 99;
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_brought(NULL, NULL, 0, &bytes, &length));
+    HOLDS(fixture, bytes == NULL && length == 0);
+    REFUSED(fixture, -EINVAL, tg_context_brought(NULL, subprocess, 0, &bytes, &length));
+    REFUSED(fixture, -EINVAL, tg_context_brought(context, NULL, 0, &bytes, &length));
+    REFUSED(fixture, -EINVAL, tg_context_brought(context, subprocess, 0, NULL, &length));
+    REFUSED(fixture, -EINVAL, tg_context_brought(context, subprocess, 0, &bytes, NULL));
+    REFUSED(fixture, -EINVAL, tg_context_brought(context, subprocess, 0, &bytes, &length));
+    REFUSED(fixture, -EINVAL, tg_context_brought(context, fixture->dead, UINT32_MAX, &bytes, &length));
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_attach(NULL, DATA_ADDRESS, "x", 1));
+    REFUSED(fixture, -EINVAL, tg_context_attach(context, DATA_ADDRESS, NULL, 1));
+    REFUSED(fixture, -EINVAL, tg_context_attach(context, DATA_ADDRESS, "x", 1));
+    REFUSED(fixture, -EINVAL, tg_context_attach(context, DATA_ADDRESS, NULL, 0));
+}
+
 void arguments_of_context(struct fixture *fixture)
 {
     tg_context *out = (tg_context *)&not_null;
@@ -116,6 +136,7 @@ void arguments_of_context(struct fixture *fixture)
     REFUSED(fixture, -EINVAL, tg_context_set_flags(fixture->context, 0x80000001));
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_user_data(NULL, 1));
     arguments_of_copies(fixture);
+    arguments_of_call_bytes(fixture);
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_return(NULL, 0));
     REFUSED_MUTE(fixture, -EINVAL, tg_context_restart_syscall(NULL));
     REFUSED(fixture, -EINVAL, tg_context_restart_syscall(fixture->context));
@@ -186,6 +207,7 @@ void arguments_of_busy_context(struct fixture *fixture)
     tg_event event = {.size = sizeof(event)};
     tg_context *busy = NULL;
     void *state = malloc(size);
+    const void *bytes;
     size_t length;
     char byte = 0;
     HOLDS(fixture, state != NULL && tg_context_get_fpstate(fixture->context, state, size) == 0);
@@ -204,6 +226,8 @@ void arguments_of_busy_context(struct fixture *fixture)
     REFUSED(fixture, -EBUSY, tg_context_read(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, NULL));
     REFUSED(fixture, -EBUSY, tg_context_write(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, NULL));
     REFUSED(fixture, -EBUSY, tg_context_read_string(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, &length));
+    REFUSED(fixture, -EBUSY, tg_context_brought(busy, fixture->subprocess, 0, &bytes, &length));
+    REFUSED(fixture, -EBUSY, tg_context_attach(busy, DATA_ADDRESS, &byte, 1));
     REFUSED(fixture, -EBUSY, tg_context_restart_syscall(busy));
     HOLDS(fixture, tg_context_regs_mut(busy) == NULL);
 

@@ -71,6 +71,15 @@ static int call_apply(struct fixture *fixture, void *memory)
     return tg_subprocess_apply(fixture->subprocess, op, 1, NULL);
 }
 
+static int call_set_brings(struct fixture *fixture, void *memory)
+{
+    tg_bring *piece = memory;
+    piece->kind = TG_BRING_BYTES;
+    piece->nr = 1;
+    piece->max = 8;
+    return tg_subprocess_set_brings(fixture->subprocess, piece, 1);
+}
+
 static const struct sized_call sized_calls[] = {
     {"tg_probe", sizeof(tg_probe), sizeof(uint32_t), call_probe, true},
     {"tg_info", sizeof(tg_info), sizeof(uint32_t), call_info, true},
@@ -78,6 +87,7 @@ static const struct sized_call sized_calls[] = {
     {"tg_event of a switch", sizeof(tg_event), offsetof(tg_event, u), call_switch, true},
     {"tg_event of a wait", sizeof(tg_event), offsetof(tg_event, u), call_wait, true},
     {"tg_platform_options", sizeof(tg_platform_options), sizeof(uint32_t), call_open, false},
+    {"tg_bring", sizeof(tg_bring), offsetof(tg_bring, max) + sizeof(uint32_t), call_set_brings, false},
     {"tg_mem_op", sizeof(tg_mem_op), offsetof(tg_mem_op, length) + sizeof(uint32_t), call_apply, false},
 };
 

@@ -68,6 +68,45 @@ static void stub_is_read_only(struct fixture *fixture)
                        tg_subprocess_write(fixture->subprocess, fixture->info.reserved[i].start, &byte, 1, NULL));
 }
 
+static void piece_refused(struct fixture *fixture, int error, tg_bring bad)
+{
+    const tg_bring good = {.size = sizeof(good), .kind = TG_BRING_BYTES, .nr = 1, .max = 8};
+    const tg_bring pieces[] = {good, bad};
+    REFUSED(fixture, error, tg_subprocess_set_brings(fixture->subprocess, pieces, 2));
+    HOLDS(fixture, tg_subprocess_set_brings(fixture->subprocess, &good, 1) == 0);
+}
+
+#define BRING(...) ((tg_bring){.size = sizeof(tg_bring), __VA_ARGS__})
+
+void arguments_of_brings(struct fixture *fixture)
+{
+    tg_subprocess *subprocess = fixture->subprocess;
+    const tg_bring three[3] = {
+        BRING(.kind = TG_BRING_BYTES, .max = 8),
+        BRING(.kind = TG_BRING_BYTES, .max = 8),
+        BRING(.kind = TG_BRING_BYTES, .max = 8),
+    };
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_set_brings(NULL, three, 1));
+    REFUSED(fixture, -EINVAL, tg_subprocess_set_brings(subprocess, NULL, 1));
+    REFUSED(fixture, -EINVAL, tg_subprocess_set_brings(subprocess, three, 3));
+    REFUSED(fixture, -EINVAL, tg_subprocess_set_brings(subprocess, three, SIZE_MAX));
+    HOLDS(fixture, tg_subprocess_set_brings(subprocess, three, 2) == 0);
+    HOLDS(fixture, tg_subprocess_set_brings(fixture->dead, three, 2) == 0);
+    piece_refused(fixture, -EINVAL, BRING(.kind = 0, .max = 8));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_STRING + 1, .max = 8));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .nr = TG_BRING_CALLS, .max = 8));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .nr = UINT64_MAX, .max = 8));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .arg = 6, .max = 8));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_COUNTED, .length_arg = 6, .max = 8));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .length_arg = 1, .max = 8));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .max = 0));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .max = TG_BRING_MAX + 1));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .nr = 1, .max = TG_BRING_MAX - 7));
+    piece_refused(fixture, -EINVAL, BRING(.kind = TG_BRING_BYTES, .max = 8, .flags = 1));
+    piece_refused(fixture, -EINVAL, (tg_bring){.size = sizeof(tg_bring) + 8, .kind = TG_BRING_BYTES, .max = 8});
+    HOLDS(fixture, tg_subprocess_set_brings(subprocess, NULL, 0) == 0);
+}
+
 void arguments_of_memory_access(struct fixture *fixture)
 {
     arguments_of_read(fixture);

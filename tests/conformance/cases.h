@@ -30,6 +30,7 @@ extern const struct test_case fault_cases[];
 extern const struct test_case fork_cases[];
 extern const struct test_case interrupt_cases[];
 extern const struct test_case isolation_cases[];
+extern const struct test_case call_bytes_cases[];
 extern const struct test_case context_copy_cases[];
 extern const struct test_case memory_cases[];
 extern const struct test_case opening_cases[];

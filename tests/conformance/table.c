@@ -17,6 +17,7 @@ static const struct test_case *const areas[] = {
     fault_cases,
     memory_cases,
     context_copy_cases,
+    call_bytes_cases,
     descriptor_cases,
     fork_cases,
     interrupt_cases,

@@ -51,6 +51,10 @@ void hostile_sigreturn_blocks_kick_closed(uint32_t backend);
 void hostile_sigreturn_moves_stack(uint32_t backend);
 void hostile_sigreturn_moves_stack_destroyed(uint32_t backend);
 
+void hostile_carried_unmapped(uint32_t backend);
+void hostile_carried_forged(uint32_t backend);
+void hostile_carried_lies(uint32_t backend);
+void hostile_carried_elsewhere(uint32_t backend);
 void hostile_copied_unmapped(uint32_t backend);
 void hostile_copied_lies(uint32_t backend);
 void hostile_copied_for_ever(uint32_t backend);

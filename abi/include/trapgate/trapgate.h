@@ -276,7 +276,8 @@ typedef struct tg_stats {
      */
     uint64_t resume_latency[TG_LATENCY_BUCKETS];
     uint64_t event_latency[TG_LATENCY_BUCKETS];
-    uint64_t worker_copies; /* systrap: copies of guest memory that a stub's thread made: tg_context_read() and write */
+    uint64_t worker_copies; /* systrap: copies of guest memory that a stub's thread made: tg_context_read() and write,
+                               pieces brought, answers with bytes attached */
 } tg_stats;
 
 /* Counters since opening; any thread; each is read atomically, not all together. Errors: -EINVAL, -E2BIG. */
@@ -401,6 +402,35 @@ TG_API int tg_subprocess_read(tg_subprocess *subprocess, uint64_t addr, void *bu
 TG_API int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length,
                                size_t *done);
 
+#define TG_BRING_BYTES   1 /* max bytes at argument arg */
+#define TG_BRING_COUNTED 2 /* as many as argument length_arg says, at most max */
+#define TG_BRING_STRING  3 /* a string: up to its 0 byte, at most max */
+
+#define TG_BRING_CALLS  512  /* numbers of calls are below */
+#define TG_BRING_PIECES 2    /* that a call can bring */
+#define TG_BRING_MAX    4096 /* bytes, of all pieces of a call */
+
+/* A piece of guest memory that a system call brings along. */
+typedef struct tg_bring {
+    uint32_t size;       /* sizeof(tg_bring), at least 4; the same in all elements of an array */
+    uint32_t kind;       /* TG_BRING_* */
+    uint64_t nr;         /* of the call, in the native table */
+    uint32_t arg;        /* 0 to 5: the argument that is its address */
+    uint32_t length_arg; /* COUNTED: the argument that is its length; else 0 */
+    uint32_t max;        /* bytes, 1 to TG_BRING_MAX */
+    uint32_t flags;      /* 0 */
+} tg_bring;
+
+/*
+ * Declares what the subprocess's calls bring along, in place of all that was
+ * declared before; n may be 0. A call's pieces are numbered as they stand in
+ * the array. tg_context_brought() gives them. A fork inherits them. Calls whose
+ * event was there already bring what was declared when the first of their
+ * pieces was asked for.
+ * Errors: -EINVAL, -E2BIG, -ENOMEM, -ESRCH (the subprocess is being destroyed).
+ */
+TG_API int tg_subprocess_set_brings(tg_subprocess *subprocess, const tg_bring *pieces, size_t n);
+
 /*
  * The process id of the stub, for operators and tests (ps, /proc). Do not
  * signal or trace it. Returns 0 when the subprocess is dead.
@@ -502,6 +532,46 @@ TG_API int tg_context_write(tg_context *context, tg_subprocess *subprocess, uint
  */
 TG_API int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint64_t addr, char *buffer,
                                   size_t capacity, size_t *length);
+
+/*
+ * What the system call of the context's last event, made in that subprocess,
+ * has brought along: the library's own copy of the piece with that number of
+ * those declared for the call (tg_subprocess_set_brings()), made once: what is
+ * checked is what is used. *bytes is valid until the context runs again or is
+ * destroyed, and the same until then; behind the *length bytes is a 0. On
+ * systrap patched calls bring their pieces with the event; elsewhere the first
+ * who asks reads them, and then they are what the memory holds at that moment.
+ *   BYTES, COUNTED  *length is less than was asked for where memory ends
+ *   STRING          *length is how many bytes are in front of the 0, and max
+ *                   where there is no 0 among so many
+ * Errors: -EFAULT (nothing can be read, or no 0 byte before memory ends),
+ * -EINVAL (also when the last event was not a SYSCALL, or no such piece is
+ * declared), -EBUSY, -ENOMEM, and those of tg_context_read(). On an error *bytes
+ * is NULL and *length 0.
+ */
+TG_API int tg_context_brought(tg_context *context, tg_subprocess *subprocess, uint32_t piece, const void **bytes,
+                              size_t *length);
+
+#define TG_ATTACH_PIECES 8    /* that an answer can have attached */
+#define TG_ATTACH_MAX    4096 /* bytes, in all */
+
+/*
+ * Attaches bytes to the answer to the context's system call, which are copied
+ * at once: when the context is switched or submitted next, they are in the
+ * memory of the subprocess where it runs then, at addr, before it goes on, and
+ * at no earlier moment: until then copies of guest memory, forks and other
+ * guest threads do not see them. Pieces are written in the order of the calls.
+ * Where memory refuses a byte, those in front of it are written and no more,
+ * and the call's result is -EFAULT in place of what was set. On systrap the
+ * thread of the stub that waits for the answer to a patched call writes them;
+ * elsewhere the library does.
+ * They are dropped by tg_context_start(), tg_context_copy() to the context,
+ * tg_context_restart_syscall(), and with the context. An error of the switch or
+ * the submit leaves them attached.
+ * Errors: -EINVAL (also when the last event was not a SYSCALL; more than
+ * TG_ATTACH_PIECES or TG_ATTACH_MAX: use tg_context_write()), -EBUSY, -ENOMEM.
+ */
+TG_API int tg_context_attach(tg_context *context, uint64_t addr, const void *bytes, size_t length);
 
 /*
  * Sets the result of the system call that the context came back with, or the

@@ -378,6 +378,45 @@ static void copy_memory(struct thread *thread, struct platform *platform)
     handle_leave(&context->handle, TAKE);
 }
 
+/* Nobody else runs it: the bytes stay. What another thread declares meanwhile is no matter. */
+static void take_brought(struct thread *thread, struct platform *platform)
+{
+    struct context *context = any(thread, platform);
+    struct subprocess *subprocess = &platform->subprocesses[random_below(thread, SUBPROCESSES)];
+    const uint32_t piece = (uint32_t)random_below(thread, TG_BRING_PIECES + 1);
+    const unsigned char *bytes = NULL;
+    size_t length = 99;
+    int result;
+
+    if (!handle_use(&context->handle, ALONE))
+        return;
+    if (handle_use(&subprocess->handle, TAKE)) {
+        result = CALL(thread, tg_context_brought(context->handle.object, subprocess->handle.object, piece,
+                                                 (const void **)&bytes, &length));
+        check_allowed(platform, "tg_context_brought", result,
+                      (const int[]){-EBUSY, -EFAULT, -ESRCH, -EINVAL, -ENOMEM, 0});
+        if (result ? bytes || length : !bytes || length > TG_BRING_MAX || bytes[length])
+            wrong("tg_context_brought: %d, %zu bytes at %p", result, length, (const void *)bytes);
+        handle_leave(&subprocess->handle, TAKE);
+    }
+    handle_leave(&context->handle, ALONE);
+}
+
+static void attach(struct thread *thread, struct platform *platform)
+{
+    struct context *context = any(thread, platform);
+    const uint64_t addr = guests_arena_at + random_below(thread, COPY_RANGE);
+    const char bytes[512] = {0};
+    const size_t n = random_below(thread, sizeof(bytes));
+    int result;
+
+    if (!handle_use(&context->handle, TAKE))
+        return;
+    result = CALL(thread, tg_context_attach(context->handle.object, addr, bytes, n));
+    check_allowed(platform, "tg_context_attach", result, (const int[]){-EBUSY, -EINVAL, -ENOMEM, 0});
+    handle_leave(&context->handle, TAKE);
+}
+
 /* Several threads at once: one runs it, the others hear that it is busy. */
 static void run_shared(struct thread *thread, struct platform *platform)
 {
@@ -398,7 +437,7 @@ static void run_shared(struct thread *thread, struct platform *platform)
 }
 
 const struct random_call context_calls[] = {
-    {6, create},      {1, destroy},    {6, start},         {2, copy},       {6, read_state},  {3, get_fpstate},
-    {3, set_fpstate}, {1, set_flags},  {4, set_something}, {6, set_return}, {3, change_regs}, {3, interrupt},
-    {40, run},        {8, run_shared}, {8, copy_memory},   {0, NULL},
+    {6, create},      {1, destroy},    {6, start},         {2, copy},         {6, read_state},  {3, get_fpstate},
+    {3, set_fpstate}, {1, set_flags},  {4, set_something}, {6, set_return},   {3, change_regs}, {3, interrupt},
+    {40, run},        {8, run_shared}, {8, copy_memory},   {8, take_brought}, {8, attach},      {0, NULL},
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 
 #include "model.h"
 
@@ -196,7 +197,30 @@ static void read_write(struct thread *thread, struct platform *platform)
     handle_leave(&subprocess->handle, TAKE);
 }
 
+/* Of the call that guests make, and of others. */
+static void set_brings(struct thread *thread, struct platform *platform)
+{
+    struct subprocess *subprocess = any(thread, platform);
+    const size_t n = random_below(thread, 4);
+    tg_bring pieces[3];
+    int result;
+
+    for (size_t i = 0; i < n; i++)
+        pieces[i] = (tg_bring){
+            .size = sizeof(pieces[i]),
+            .kind = (uint32_t)(TG_BRING_BYTES + random_below(thread, 3)),
+            .nr = random_below(thread, 8) ? SYS_getpid : random_below(thread, TG_BRING_CALLS),
+            .arg = (uint32_t)random_below(thread, 6),
+            .max = (uint32_t)(1 + random_below(thread, random_below(thread, 4) ? 64 : TG_BRING_MAX)),
+        };
+    if (!handle_use(&subprocess->handle, TAKE))
+        return;
+    result = CALL(thread, tg_subprocess_set_brings(subprocess->handle.object, pieces, n));
+    check_allowed(platform, "tg_subprocess_set_brings", result, (const int[]){-EINVAL, -ESRCH, -ENOMEM, 0});
+    handle_leave(&subprocess->handle, TAKE);
+}
+
 const struct random_call subprocess_calls[] = {
-    {12, create},           {3, copy},   {3, destroy},    {2, kill_stub}, {2, stop_stub}, {8, apply},
-    {8, map_unmap_protect}, {3, reload}, {8, read_write}, {0, NULL},
+    {12, create},           {3, copy},   {3, destroy},    {2, kill_stub},  {2, stop_stub}, {8, apply},
+    {8, map_unmap_protect}, {3, reload}, {8, read_write}, {4, set_brings}, {0, NULL},
 };
