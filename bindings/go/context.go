@@ -317,6 +317,53 @@ func (c *Context) ReadString(s *Subprocess, addr uint64, buffer []byte) (int, er
 	})
 }
 
+// Brought gives what the system call of the last event, made in that subprocess, has brought along: the piece with that
+// number of those that Subprocess.SetBrings declared for it, copied once, so that what is checked is what is used. It is
+// shorter than asked for where guest memory ends; of a string it is what is in front of its 0 byte, or as many bytes as
+// were declared where there is none. EFAULT when nothing can be read, or no 0 byte before memory ends; EINVAL when the
+// last event was not a Syscall or no such piece is declared.
+func (c *Context) Brought(s *Subprocess, piece int) ([]byte, error) {
+	const op = "take what a call has brought"
+	if err := c.acquire(op, contextUsed); err != nil {
+		return nil, err
+	}
+	defer c.release()
+	if err := s.enter(op); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var bytes unsafe.Pointer
+	var length C.size_t
+	err := c.call(op, func() C.int {
+		return C.tg_context_brought(c.h.ptr, s.h.ptr, C.uint32_t(piece), &bytes, &length)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return C.GoBytes(bytes, C.int(length)), nil
+}
+
+// Attach attaches bytes to the answer to the system call of the last event: they are in guest memory when the context
+// goes on, and not before. Where that cannot be, the call's result is -EFAULT. Start, CopyFrom and RestartSyscall drop
+// them. EINVAL when the last event was not a Syscall, and for more than AttachPieces pieces or AttachMax bytes, which
+// WriteMemory writes.
+func (c *Context) Attach(addr uint64, data []byte) error {
+	const op = "attach bytes to an answer"
+	if err := c.acquire(op, contextUsed); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.call(op, func() C.int {
+		return C.tg_context_attach(c.h.ptr, C.uint64_t(addr), bytesOf(data), C.size_t(len(data)))
+	})
+}
+
+// What an answer can have attached.
+const (
+	AttachPieces = C.TG_ATTACH_PIECES
+	AttachMax    = C.TG_ATTACH_MAX // bytes, in all
+)
+
 // SetReturn sets the result of the system call that the context came back with, or the one that it was copied from: a
 // value, or the negative of an error number. Any value passes as it is. EINVAL when the last event was not a Syscall, the
 // call is to be raised once more, or the context was started since.

@@ -49,3 +49,58 @@ func TestContextCopies(t *testing.T) {
 		}
 	})
 }
+
+// What a call brings and what its answer takes.
+func TestCallBytes(t *testing.T) {
+	const data = 0x200000
+	onEach(t, func(t *testing.T, p *trapgate.Platform) {
+		s := newSubprocess(t, p)
+		if err := s.Map(data, 4096, trapgate.ProtRead|trapgate.ProtWrite, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.WriteMemory(data+4090, []byte("path\x00x")); err != nil {
+			t.Fatal(err)
+		}
+		c := newContext(t, p, codeAt)
+		event, err := c.Switch(background, s)
+		wantCall(t, &event, err, 0)
+		_, err = c.Brought(s, 0)
+		wantError(t, err, syscall.EINVAL)
+		brings := []trapgate.Bring{
+			trapgate.BringString(guestCall, 5, 64), trapgate.BringCounted(guestCall, 5, 4, 64),
+		}
+		if err := s.SetBrings(brings); err != nil {
+			t.Fatal(err)
+		}
+		regs, err := c.Registers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		regs.SetArg(5, data+4090)
+		regs.SetArg(4, 16)
+		if err := c.SetRegisters(&regs); err != nil {
+			t.Fatal(err)
+		}
+		event, err = c.Switch(background, s)
+		wantCall(t, &event, err, 0)
+		for piece, want := range []string{"path", "path\x00x"} {
+			if got, err := c.Brought(s, piece); err != nil || string(got) != want {
+				t.Fatalf("piece %d: %q, %v", piece, got, err)
+			}
+		}
+		if err := c.Attach(data, []byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, c.Attach(data, make([]byte, trapgate.AttachMax)), syscall.EINVAL)
+		event, err = c.Switch(background, s)
+		wantCall(t, &event, err, 0)
+		buffer := make([]byte, 6)
+		if _, err := s.ReadMemory(data, buffer); err != nil || string(buffer) != "answer" {
+			t.Fatalf("%q, %v", buffer, err)
+		}
+		wantError(t, s.SetBrings([]trapgate.Bring{trapgate.BringBytes(trapgate.BringCalls, 0, 8)}), syscall.EINVAL)
+		if err := s.SetBrings(nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

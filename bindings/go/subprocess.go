@@ -89,6 +89,39 @@ func AdviseOp(addr, length uint64, advice int) MemOp {
 	return op
 }
 
+// Bring is a piece of guest memory that a system call brings along, for Subprocess.SetBrings. BringBytes, BringCounted and
+// BringString make them; the zero value is none and is refused.
+type Bring struct {
+	bring C.tg_bring
+}
+
+// What calls can bring.
+const (
+	BringCalls  = C.TG_BRING_CALLS  // numbers of calls are below
+	BringPieces = C.TG_BRING_PIECES // of a call
+	BringMax    = C.TG_BRING_MAX    // bytes, of all pieces of a call
+)
+
+func newBring(kind C.uint32_t, nr uint64, arg, max int) Bring {
+	var bring C.tg_bring
+	bring.size = C.uint32_t(unsafe.Sizeof(bring))
+	bring.kind, bring.nr, bring.arg, bring.max = kind, C.uint64_t(nr), C.uint32_t(arg), C.uint32_t(max)
+	return Bring{bring}
+}
+
+// BringBytes is max bytes at the address that is argument arg, 0 to 5, of the call with that number.
+func BringBytes(nr uint64, arg, max int) Bring { return newBring(C.TG_BRING_BYTES, nr, arg, max) }
+
+// BringCounted is as many bytes as argument lengthArg says, at most max.
+func BringCounted(nr uint64, arg, lengthArg, max int) Bring {
+	bring := newBring(C.TG_BRING_COUNTED, nr, arg, max)
+	bring.bring.length_arg = C.uint32_t(lengthArg)
+	return bring
+}
+
+// BringString is a string, at most max bytes of it.
+func BringString(nr uint64, arg, max int) Bring { return newBring(C.TG_BRING_STRING, nr, arg, max) }
+
 // Subprocess is a guest address space, held by a stub process.
 type Subprocess struct {
 	h        *subprocessHandle
@@ -214,6 +247,23 @@ func (s *Subprocess) Protect(addr, length uint64, prot Prot) error {
 	defer s.leave()
 	return s.call("protect", func() C.int {
 		return C.tg_subprocess_protect(s.h.ptr, C.uint64_t(addr), C.uint64_t(length), C.uint32_t(prot))
+	})
+}
+
+// SetBrings declares what the subprocess's system calls bring along, in place of all that was declared before:
+// Context.Brought gives it, by the piece's place among those of its call. Forks have the same.
+func (s *Subprocess) SetBrings(brings []Bring) error {
+	const op = "declare what calls bring"
+	if err := s.enter(op); err != nil {
+		return err
+	}
+	defer s.leave()
+	var first *C.tg_bring
+	if len(brings) > 0 {
+		first = &brings[0].bring
+	}
+	return s.call(op, func() C.int {
+		return C.tg_subprocess_set_brings(s.h.ptr, first, C.size_t(len(brings)))
 	})
 }
 

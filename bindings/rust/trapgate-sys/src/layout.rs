@@ -134,6 +134,15 @@ layout! {
         advice 36 4,
         offset 40 8,
     }
+    tg_bring 32 {
+        size 0 4,
+        kind 4 4,
+        nr 8 8,
+        arg 16 4,
+        length_arg 20 4,
+        max 24 4,
+        flags 28 4,
+    }
     tg_event_syscall 64 {
         nr 0 8,
         args 8 48,

@@ -328,12 +328,50 @@ pub struct tg_mem_op {
     pub offset: u64,
 }
 
+/// max bytes at argument arg.
+pub const TG_BRING_BYTES: u32 = 1;
+/// As many as argument length_arg says, at most max.
+pub const TG_BRING_COUNTED: u32 = 2;
+/// Up to the 0 byte, at most max.
+pub const TG_BRING_STRING: u32 = 3;
+/// Numbers of calls are below.
+pub const TG_BRING_CALLS: u32 = 512;
+/// Pieces that a call can bring.
+pub const TG_BRING_PIECES: u32 = 2;
+/// Bytes, of all pieces of a call.
+pub const TG_BRING_MAX: u32 = 4096;
+
+/// A piece of guest memory that a system call brings along.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tg_bring {
+    /// The size of this struct; the same in all elements of an array.
+    pub size: u32,
+    /// `TG_BRING_*`
+    pub kind: u32,
+    /// Of the call, in the native table.
+    pub nr: u64,
+    /// The argument that is its address.
+    pub arg: u32,
+    /// COUNTED: the argument that is its length; else 0.
+    pub length_arg: u32,
+    /// Bytes, 1 to [`TG_BRING_MAX`].
+    pub max: u32,
+    /// 0
+    pub flags: u32,
+}
+
 // ---------------------------------------------------------------------------
 // Context
 // ---------------------------------------------------------------------------
 
 /// Only one thread switches the context: its FP state stays in the stub (ptrace).
 pub const TG_CONTEXT_ONE_THREAD: u32 = 0x1;
+
+/// Pieces that an answer can have attached.
+pub const TG_ATTACH_PIECES: u32 = 8;
+/// Bytes that an answer can have attached, in all.
+pub const TG_ATTACH_MAX: u32 = 4096;
 
 /// The general registers of an x86-64 guest thread.
 #[cfg(target_arch = "x86_64")]
@@ -582,7 +620,7 @@ macro_rules! zeros_with_size {
         }
     )*};
 }
-zeros_with_size!(tg_platform_options, tg_probe, tg_info, tg_stats, tg_mem_op, tg_event, tg_regs);
+zeros_with_size!(tg_platform_options, tg_probe, tg_info, tg_stats, tg_mem_op, tg_bring, tg_event, tg_regs);
 
 // ---------------------------------------------------------------------------
 // Functions
@@ -637,6 +675,12 @@ extern "C" {
     pub fn tg_subprocess_unmap(subprocess: *mut tg_subprocess, addr: u64, length: u64) -> c_int;
     /// One [`TG_MEM_PROTECT`].
     pub fn tg_subprocess_protect(subprocess: *mut tg_subprocess, addr: u64, length: u64, prot: u32) -> c_int;
+    /// Declares what the calls of a subprocess bring along, in place of all that was declared.
+    pub fn tg_subprocess_set_brings(
+        subprocess: *mut tg_subprocess,
+        pieces: *const tg_bring,
+        n: usize,
+    ) -> c_int;
     /// Copies out of guest memory.
     pub fn tg_subprocess_read(
         subprocess: *mut tg_subprocess,
@@ -699,6 +743,21 @@ extern "C" {
         buffer: *const c_void,
         length: usize,
         done: *mut usize,
+    ) -> c_int;
+    /// What the call of the last event has brought: valid until the context runs again or is destroyed.
+    pub fn tg_context_brought(
+        context: *mut tg_context,
+        subprocess: *mut tg_subprocess,
+        piece: u32,
+        bytes: *mut *const c_void,
+        length: *mut usize,
+    ) -> c_int;
+    /// Attaches bytes to the answer to the call of the last event.
+    pub fn tg_context_attach(
+        context: *mut tg_context,
+        addr: u64,
+        bytes: *const c_void,
+        length: usize,
     ) -> c_int;
     /// Copies a string with its 0 byte out of guest memory, by way of a context that is at rest.
     pub fn tg_context_read_string(

@@ -166,6 +166,30 @@ impl Context {
         partial((length, result)).map(|()| length)
     }
 
+    /// What the system call of the last event, made in that subprocess, has brought along: the piece with that number of
+    /// those that [`Subprocess::set_brings`] declared for it, copied once, so that what is checked is what is used.
+    /// Shorter than asked for where guest memory ends; of a string what is in front of its 0 byte, or as many bytes as
+    /// were declared where there is none.
+    ///
+    /// # Errors
+    /// `Fault` when nothing can be read, or no 0 byte before memory ends; `Invalid` when the last event was not a
+    /// [`Syscall`](crate::Syscall) or no such piece is declared; `NoMemory` and those of [`Subprocess::read`].
+    pub fn brought(&mut self, subprocess: &Subprocess, piece: u32) -> Result<&[u8]> {
+        self.handle.brought(&subprocess.handle, piece)
+    }
+
+    /// Attaches bytes to the answer to the system call of the last event: they are in guest memory when the context goes
+    /// on, and not before. Where that cannot be, the call's result is -EFAULT. [`Context::start`],
+    /// [`Context::copy_from`] and [`Context::restart_syscall`] drop them.
+    ///
+    /// # Errors
+    /// `Invalid` when the last event was not a [`Syscall`](crate::Syscall), or for more than
+    /// [`TG_ATTACH_PIECES`](sys::TG_ATTACH_PIECES) pieces or [`TG_ATTACH_MAX`](sys::TG_ATTACH_MAX) bytes, which
+    /// [`Context::write_memory`] writes; `NoMemory`.
+    pub fn attach(&mut self, addr: u64, bytes: &[u8]) -> Result<()> {
+        self.handle.attach(addr, bytes)
+    }
+
     /// Sets the result of the system call that the context came back with, or the one that it was copied from: any
     /// value, or a negative errno.
     ///

@@ -212,6 +212,13 @@ impl SubprocessHandle {
         self.platform.check(unsafe { sys::tg_subprocess_protect(self.raw.as_ptr(), addr, length, prot) })
     }
 
+    pub(crate) fn set_brings(&self, brings: &[sys::tg_bring]) -> Result<()> {
+        // SAFETY: the handle exists until it is dropped; `brings` may be read for their number.
+        let result =
+            unsafe { sys::tg_subprocess_set_brings(self.raw.as_ptr(), brings.as_ptr(), brings.len()) };
+        self.platform.check(result)
+    }
+
     pub(crate) fn read(&self, addr: u64, buffer: &mut [u8]) -> (usize, Result<()>) {
         let mut done = 0;
         // SAFETY: `buffer` may be written for its length.
@@ -443,6 +450,31 @@ impl ContextHandle {
             )
         };
         (length, self.check(result))
+    }
+
+    pub(crate) fn brought(&mut self, subprocess: &SubprocessHandle, piece: u32) -> Result<&[u8]> {
+        let mut bytes = std::ptr::null();
+        let mut length = 0;
+        // SAFETY: as for `read`; `bytes` and `length` are written.
+        self.check(unsafe {
+            sys::tg_context_brought(
+                self.raw.as_ptr(),
+                subprocess.raw.as_ptr(),
+                piece,
+                &mut bytes,
+                &mut length,
+            )
+        })?;
+        // SAFETY: after 0 there are so many bytes of the context's own, which stay until it is switched, submitted or
+        // dropped, or asked again: all of these want this handle mutably, and it is borrowed as long as the bytes are.
+        Ok(unsafe { std::slice::from_raw_parts(bytes.cast(), length) })
+    }
+
+    pub(crate) fn attach(&mut self, addr: u64, bytes: &[u8]) -> Result<()> {
+        // SAFETY: as for `start`; `bytes` may be read for their length.
+        self.check(unsafe {
+            sys::tg_context_attach(self.raw.as_ptr(), addr, bytes.as_ptr().cast(), bytes.len())
+        })
     }
 
     pub(crate) fn restart_syscall(&mut self) -> Result<()> {

@@ -153,6 +153,36 @@ impl fmt::Debug for Operation<'_> {
     }
 }
 
+/// A piece of guest memory that a system call brings along, for [`Subprocess::set_brings`].
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Bring {
+    raw: sys::tg_bring,
+}
+
+impl Bring {
+    fn of(kind: u32, nr: u64, arg: u32, max: u32) -> Self {
+        Bring { raw: sys::tg_bring { kind, nr, arg, max, ..Default::default() } }
+    }
+
+    /// `max` bytes at the address that is argument `arg`.
+    pub fn bytes(nr: u64, arg: u32, max: u32) -> Self {
+        Self::of(sys::TG_BRING_BYTES, nr, arg, max)
+    }
+
+    /// As many as argument `length_arg` says, at most `max`.
+    pub fn counted(nr: u64, arg: u32, length_arg: u32, max: u32) -> Self {
+        let mut bring = Self::of(sys::TG_BRING_COUNTED, nr, arg, max);
+        bring.raw.length_arg = length_arg;
+        bring
+    }
+
+    /// A string, at most `max` bytes of it.
+    pub fn string(nr: u64, arg: u32, max: u32) -> Self {
+        Self::of(sys::TG_BRING_STRING, nr, arg, max)
+    }
+}
+
 /// A guest address space, held by a stub process. All of it may be used by several threads at once; share it in an
 /// [`Arc`].
 ///
@@ -231,6 +261,18 @@ impl Subprocess {
     /// As [`Subprocess::map`].
     pub fn protect(&self, addr: u64, length: u64, protection: Protection) -> Result<()> {
         self.handle.protect(addr, length, protection.0)
+    }
+
+    /// Declares what the subprocess's system calls bring along, in place of all that was declared before:
+    /// [`Context::brought`](crate::Context::brought) gives it, by the piece's place among those of its call. Forks have
+    /// the same.
+    ///
+    /// # Errors
+    /// `Invalid` for pieces that cannot be, and for more than [`TG_BRING_PIECES`](sys::TG_BRING_PIECES) pieces or
+    /// [`TG_BRING_MAX`](sys::TG_BRING_MAX) bytes of a call; `NoMemory`.
+    pub fn set_brings(&self, brings: &[Bring]) -> Result<()> {
+        let raw: Vec<sys::tg_bring> = brings.iter().map(|bring| bring.raw).collect();
+        self.handle.set_brings(&raw)
     }
 
     /// Copies guest memory, which a guest that runs may change meanwhile: read a thing once, then check it.

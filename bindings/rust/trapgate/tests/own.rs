@@ -399,3 +399,33 @@ fn a_context_copies_what_its_calls_point_to() {
         check_call(context.switch(&subprocess).unwrap());
     }
 }
+
+#[test]
+fn a_call_brings_bytes_and_its_answer_takes_some() {
+    const DATA_AT: u64 = 0x20_0000;
+    for platform in backends() {
+        let subprocess = subprocess(&platform, CALLS);
+        subprocess.map(DATA_AT, 4096, Protection::READ | Protection::WRITE, Mapping::zeros()).unwrap();
+        subprocess.write(DATA_AT + 4090, b"path\0x").unwrap();
+        let mut context = context(&platform);
+        check_call(context.switch(&subprocess).unwrap());
+        assert_eq!(context.brought(&subprocess, 0).unwrap_err().errno(), libc::EINVAL);
+        subprocess.set_brings(&[Bring::string(CALL, 5, 64), Bring::counted(CALL, 5, 4, 64)]).unwrap();
+        context.regs_mut().set_argument(5, DATA_AT + 4090);
+        context.regs_mut().set_argument(4, 16);
+        check_call(context.switch(&subprocess).unwrap());
+        assert_eq!(context.brought(&subprocess, 0).unwrap(), b"path");
+        assert_eq!(context.brought(&subprocess, 1).unwrap(), b"path\0x");
+        assert_eq!(context.brought(&subprocess, 2).unwrap_err().errno(), libc::EINVAL);
+        context.attach(DATA_AT, b"answer").unwrap();
+        let mut buffer = [0; 6];
+        subprocess.read(DATA_AT, &mut buffer).unwrap();
+        assert_eq!(&buffer, &[0; 6]);
+        check_call(context.switch(&subprocess).unwrap());
+        subprocess.read(DATA_AT, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"answer");
+        assert_eq!(context.attach(DATA_AT, &[0; 4097]).unwrap_err().errno(), libc::EINVAL);
+        assert_eq!(subprocess.set_brings(&[Bring::bytes(512, 0, 8)]).unwrap_err().errno(), libc::EINVAL);
+        subprocess.set_brings(&[]).unwrap();
+    }
+}
