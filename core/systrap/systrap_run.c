@@ -96,7 +96,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
             return err;
     }
     slot = context->slot;
-    /* One that comes later finds the context running and kicks it. Pairs with kick(). */
+    /* An interrupt that comes after this finds the context running, and kicks it. Pairs with kick(). */
     if (atomic_load_explicit(&context->kicked, memory_order_relaxed)) {
         atomic_store(&context->kicked, false);
         SHARED_SWAP(slot->kick, 0);

@@ -140,7 +140,7 @@ struct systrap_context {
     int64_t return_value;
     struct queue_seat *seat;    /* in the queue that it was submitted to last, while it has its slot */
     uint32_t undoings_at_start; /* systrap_patches.undoings, when it was given to the stub last */
-    uint32_t gaps_met;          /* since it was started: what patches_gaps() said when it last trapped for that; 0 */
+    uint32_t gaps_met;          /* since it was started: what patches_gaps() was when it last faulted in a gap; 0 */
     uint32_t ran_on;            /* since it was started: how often it ran on after a stop that was nobody's business */
     uint32_t brings_at_start;   /* tg_subprocess.bring_generation, when it was given to the stub last */
     uint8_t held_by;            /* the worker that left its last event, a patched call; else HELD_BY_NONE */
@@ -149,8 +149,8 @@ struct systrap_context {
     uint32_t futile_spins;      /* waits in a row for which spinning was too short */
     int64_t stuck_since;        /* as overdue_since: since when it has been stuck */
 
-    uint32_t futile_copies; /* worker_copy.c: in a row, and then also those that were not tried */
-    uint32_t copies;        /* the same: for which there was a choice */
+    uint32_t futile_copies; /* worker_copy.c: in a row that no worker took up, and then those not tried too */
+    uint32_t copies;        /* worker_copy.c: for which there was a choice of two ways */
 
     /* While submitted to a queue: */
     struct list of_queue;                /* systrap_queue.lock */

@@ -30,7 +30,7 @@ static bool is_tried(struct systrap_context *context)
     return context->futile_copies < FUTILE_MAX || context->futile_copies++ % RETRY_EACH == 0;
 }
 
-/* It has begun, and ends when its pages are there: a guest can see to it that they never are. */
+/* The worker copies already, and is done when the host has brought the pages: a guest can make that last for ever. */
 static void wait_for_end(struct systrap_context *context)
 {
     struct systrap_subprocess *subprocess = context->bound;
@@ -95,7 +95,7 @@ static struct copy_cost *cost_of(const struct systrap_context *context, size_t l
     return &costs[length <= COPY_SHORT ? 0 : length <= COPY_MEDIUM ? 1 : 2];
 }
 
-/* Machines differ by a factor of three in what a cache line costs, and in what a copy by the host does. */
+/* By measuring: what a cache line costs differs by a factor of three, and so does a copy by the host. */
 static enum copy_way choose_way(struct systrap_context *context, const struct copy_cost *cost, bool *measured)
 {
     const uint32_t turn = context->copies++;
@@ -112,7 +112,7 @@ static enum copy_way choose_way(struct systrap_context *context, const struct co
     return host_is_better ? COPY_BY_HOST : COPY_BY_WORKER;
 }
 
-/* Other threads may note theirs: one of the two is lost, which does no harm. */
+/* Two threads may note costs at once: one of the two is lost, which does no harm. */
 static void note_cost(struct copy_cost *cost, enum copy_way way, int64_t ns)
 {
     const int64_t known = atomic_load_explicit(&cost->ns[way], memory_order_relaxed);
