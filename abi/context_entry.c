@@ -170,6 +170,15 @@ int tg_context_set_tls(tg_context *context, uint64_t tls)
     return public_error(err);
 }
 
+int tg_context_set_word(tg_context *context, uint32_t index, uint64_t value)
+{
+    if (!context)
+        return -EINVAL;
+    if (index >= TG_CONTEXT_WORDS)
+        return platform_fail(context->platform, -EINVAL, "set a word: a context has %d", TG_CONTEXT_WORDS);
+    return public_error(context_set_word(context, index, value));
+}
+
 int tg_context_set_return(tg_context *context, int64_t value)
 {
     if (!context)

@@ -39,7 +39,7 @@ _Static_assert(offsetof(tg_info, pad) == 52, "tg_info.pad");
 _Static_assert(offsetof(tg_info, reserved) == 56, "tg_info.reserved");
 _Static_assert(offsetof(tg_info, user_end_min) == 120, "tg_info.user_end_min");
 _Static_assert(offsetof(tg_info, vdso) == 128, "tg_info.vdso");
-_Static_assert(sizeof(tg_stats) == 1120, "tg_stats");
+_Static_assert(sizeof(tg_stats) == 1128, "tg_stats");
 _Static_assert(offsetof(tg_stats, size) == 0, "tg_stats.size");
 _Static_assert(offsetof(tg_stats, pad) == 4, "tg_stats.pad");
 _Static_assert(offsetof(tg_stats, subprocesses) == 8, "tg_stats.subprocesses");
@@ -73,6 +73,7 @@ _Static_assert(offsetof(tg_stats, switch_latency) == 344, "tg_stats.switch_laten
 _Static_assert(offsetof(tg_stats, resume_latency) == 600, "tg_stats.resume_latency");
 _Static_assert(offsetof(tg_stats, event_latency) == 856, "tg_stats.event_latency");
 _Static_assert(offsetof(tg_stats, worker_copies) == 1112, "tg_stats.worker_copies");
+_Static_assert(offsetof(tg_stats, answered_calls) == 1120, "tg_stats.answered_calls");
 _Static_assert(sizeof(tg_mem_op) == 48, "tg_mem_op");
 _Static_assert(offsetof(tg_mem_op, size) == 0, "tg_mem_op.size");
 _Static_assert(offsetof(tg_mem_op, kind) == 4, "tg_mem_op.kind");

@@ -200,6 +200,20 @@ int tg_subprocess_write(tg_subprocess *subprocess, uint64_t addr, const void *bu
     return public_error(err);
 }
 
+int tg_subprocess_answer(tg_subprocess *subprocess, uint32_t nr, uint32_t kind, uint64_t value)
+{
+    if (!subprocess)
+        return -EINVAL;
+    if (nr >= TG_ANSWER_CALLS)
+        return platform_fail(subprocess->platform, -EINVAL, "answer calls: %u is not below %d, TG_ANSWER_CALLS", nr,
+                             TG_ANSWER_CALLS);
+    if (kind > TG_ANSWER_CONTEXT_WORD)
+        return platform_fail(subprocess->platform, -EINVAL, "answer calls: %u is no TG_ANSWER_ kind", kind);
+    if (kind == TG_ANSWER_CONTEXT_WORD && value >= TG_CONTEXT_WORDS)
+        return platform_fail(subprocess->platform, -EINVAL, "answer calls: a context has %d words", TG_CONTEXT_WORDS);
+    return public_error(subprocess_answer(subprocess, nr, kind, value));
+}
+
 int32_t tg_subprocess_pid(const tg_subprocess *subprocess)
 {
     return subprocess ? atomic_load(&subprocess->pid) : 0;

@@ -99,9 +99,10 @@ static inline void arch_make_syscall(struct systrap_slot *slot);
 /* What the entry has not saved; gives what only the guest changes and arch_restore_patched() takes again. */
 static inline uint64_t arch_save_patched(struct systrap_slot *slot, uint64_t trampolines);
 static inline uint64_t arch_restore_patched(const struct systrap_slot *slot, uint64_t in_processor);
-/* The call's number as the guest gave it, and its arguments. */
+/* The call's number as the guest gave it, its arguments, and the result that it goes on with. */
 static inline uint64_t arch_patched_number(const struct systrap_slot *slot);
 static inline uint64_t arch_patched_argument(const struct systrap_slot *slot, uint32_t index);
+static inline void arch_answer_patched(struct systrap_slot *slot, uint64_t result);
 /* May the context go on as after a patched call? */
 static inline bool arch_resumable(const struct systrap_slot *slot);
 /* The last jump, to tg_systrap_slow. Does not return. */

@@ -55,6 +55,7 @@ extern const struct benchmark_family subprocess_family;
 extern const struct benchmark_family memory_family;
 extern const struct benchmark_family call_bytes_family;
 extern const struct benchmark_family context_copy_family;
+extern const struct benchmark_family answer_family;
 extern const struct benchmark_family vdso_family;
 extern const struct benchmark_family coverage_family;
 extern const struct benchmark_family binding_family;

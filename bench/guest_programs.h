@@ -11,10 +11,15 @@
 /* How often bench_clock_loop looks at the clock between two calls of getppid. */
 #define LOOKS_AT_ONCE 100000
 
+/* How often bench_ask_loop calls gettid between two calls of getppid, and what it wants to hear. */
+#define ASKED_AT_ONCE 100000
+#define GETTID_ANSWER 43
+
 void bench_syscall_loop(uint64_t unused);
 void bench_fault_loop(uint64_t unused);
 void bench_compute(uint64_t rounds);
 void bench_clock_loop(uint64_t look);
+void bench_ask_loop(uint64_t unused);
 void bench_injection_site(uint64_t unused);
 void bench_restorer(void);
 
@@ -22,6 +27,7 @@ extern const char bench_syscall_loop_end[];
 extern const char bench_fault_loop_end[];
 extern const char bench_compute_end[];
 extern const char bench_clock_loop_end[];
+extern const char bench_ask_loop_end[];
 extern const char bench_restorer_end[];
 
 #endif

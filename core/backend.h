@@ -43,8 +43,8 @@ struct backend_ops {
     void (*end_guests)(struct tg_platform *platform);
 
     void (*close)(struct tg_platform *platform);
-    /* What living stubs say of themselves; NULL: nothing. */
-    void (*add_stub_numbers)(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
+    /* Adds what living stubs say of themselves; NULL: nothing. */
+    void (*add_stub_numbers)(const struct tg_platform *platform, uint64_t numbers[COUNTERS]);
 
     int (*subprocess_create)(struct tg_subprocess *subprocess, struct tg_subprocess *from);
     /* Kills and reaps, and releases the struct: subprocess_life.h. */
@@ -60,8 +60,15 @@ struct backend_ops {
                                size_t length);
 
     /*
-     * The same for a context that the caller has taken, and that may have run there last: perhaps its place in the
-     * subprocess is the shorter way. NULL: there is none.
+     * Calls of this number that need not become events, TG_ANSWER_*; the caller is inside. And the word of a context
+     * that is such an answer: any thread, whatever the context does. Both NULL: all calls become events.
+     */
+    void (*subprocess_answer)(struct tg_subprocess *subprocess, uint32_t nr, uint32_t kind, uint64_t value);
+    void (*context_set_word)(struct tg_context *context, uint32_t index, uint64_t value);
+
+    /*
+     * As subprocess_copy() for a context that the caller has taken, and that may have run there last: perhaps its place
+     * in the subprocess is the shorter way. NULL: there is none.
      */
     ssize_t (*context_copy)(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
                             void *buffer, size_t length);

@@ -43,7 +43,7 @@ void platform_stats(const struct tg_platform *platform, struct tg_stats *out)
     divide_calls(platform, numbers);
     numbers[COUNTER_PATCH_SITES] = numbers[COUNTER_PATCH_SITES_BEFORE] + numbers[COUNTER_PATCH_SITES_AFTER];
     if (platform->ops->add_stub_numbers)
-        platform->ops->add_stub_numbers(platform, &numbers[COUNTER_STUB_SPINS], &numbers[COUNTER_STUB_SLEEPS]);
+        platform->ops->add_stub_numbers(platform, numbers);
     memset(out, 0, sizeof(*out));
     out->size = sizeof(*out);
     memcpy((char *)out + COUNTERS_START, numbers, sizeof(numbers));

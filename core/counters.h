@@ -47,6 +47,7 @@ enum counter {
     COUNTER_RESUME_LATENCY = COUNTER(resume_latency), /* the same */
     COUNTER_EVENT_LATENCY = COUNTER(event_latency),   /* the same */
     COUNTER_WORKER_COPIES = COUNTER(worker_copies),
+    COUNTER_ANSWERED_CALLS = COUNTER(answered_calls), /* as stub_spins */
     COUNTERS = (sizeof(struct tg_stats) - COUNTERS_START) / sizeof(uint64_t)
 };
 

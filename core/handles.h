@@ -251,6 +251,10 @@ void queue_destroy(struct tg_queue *queue);
 void queue_forget(struct tg_queue *queue);
 void subprocess_forget(struct tg_subprocess *subprocess, bool last);
 
+/* Calls that need not become events: answers.c. The arguments were checked. */
+int subprocess_answer(struct tg_subprocess *subprocess, uint32_t nr, uint32_t kind, uint64_t value);
+int context_set_word(struct tg_context *context, uint32_t index, uint64_t value);
+
 /* Memory of a guest. */
 int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n);
 int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);

@@ -10,15 +10,17 @@
  *
  *   text        the blob: read and execute
  *   orders      what the syscall thread is to do: read only for the stub
- *   config      numbers that never change, the workers' filter: read only
+ *   config      numbers that do not change, the workers' filter: read only
+ *   answers     calls that the stub answers itself, and the words of contexts: read only
  *   brings      what system calls bring along: read only
- *   vDSO        the host's, where the embedder wants guests to have it: no memory of the file's
- *   table       pointers to trampolines: read only, not here but at the bottom of the
+ *   table       pointers to trampolines: read only, here and at the bottom of the
  *               address space, where an absolute jump reaches it
  *   trampolines of patched system calls: read and execute
  *   control     rings and wake-up words      } the guest can write these: the
  *   workers     signal stacks                } library believes nothing in them
  *   slots       states of contexts           }
+ *   vDSO        between the last two: the host's, where the embedder wants guests to have it,
+ *               no memory of the file's
  */
 #ifndef SYSTRAP_PROTOCOL_H
 #define SYSTRAP_PROTOCOL_H
@@ -29,16 +31,19 @@
 #define SYSTRAP_TEXT_MAX     0x10000
 #define SYSTRAP_ORDERS       0x10000
 #define SYSTRAP_CONFIG       0x11000
+#define SYSTRAP_ANSWERS      0x14000
 #define SYSTRAP_BRINGS       0x18000
-#define SYSTRAP_READONLY_END 0x1a000
-#define SYSTRAP_VDSO         0x80000
 #define SYSTRAP_TABLE        0x100000
-#define SYSTRAP_TRAMPOLINES  0x200000
+#define SYSTRAP_WORDS        0x200000 /* one struct systrap_words for each slot */
+#define SYSTRAP_READONLY_END 0x600000
+#define SYSTRAP_TRAMPOLINES  0x600000
 #define SYSTRAP_TRAMPOLINE   128 /* bytes of each */
-#define SYSTRAP_CONTROL      0x400000
+#define SYSTRAP_CONTROL      0x800000
 #define SYSTRAP_WORKERS      0x1000000
 #define SYSTRAP_WORKER_SIZE  0x10000
 #define SYSTRAP_WORKERS_MAX  64
+#define SYSTRAP_WORKERS_END  0x1400000
+#define SYSTRAP_VDSO         0x1800000
 #define SYSTRAP_SLOTS        0x2000000
 
 /* struct systrap_orders */
@@ -98,7 +103,8 @@ struct systrap_orders {
 struct systrap_config {
     uint16_t program_length; /* a struct sock_fprog */
     uint16_t brings;         /* calls may bring something: in the line that each patched call reads */
-    uint16_t program_pad[2];
+    uint16_t answers;        /* calls are answered, or were: in the same line */
+    uint16_t program_pad;
     uint64_t program;
     uint64_t signal_mask; /* of a worker while it runs a guest */
     uint64_t begin_mask;  /* of a worker until then; the syscall thread blocks all signals */
@@ -117,6 +123,22 @@ struct systrap_config {
         uint64_t size;
     } stacks[SYSTRAP_WORKERS_MAX];
     uint64_t filter[1024]; /* of struct sock_filter */
+};
+
+#define ANSWER_CALLS  512 /* TG_ANSWER_CALLS */
+#define ANSWER_EVENT  0   /* it is handed over */
+#define ANSWER_VALUE  1   /* its own, in values */
+#define ANSWER_WORDS  2   /* and above: minus this, which word of the context */
+#define CONTEXT_WORDS 8   /* TG_CONTEXT_WORDS */
+
+/* By the call's number. A value is the answer to no other call, so that the two may change one after the other. */
+struct systrap_answers {
+    uint8_t how[ANSWER_CALLS]; /* ANSWER_* */
+    uint64_t values[ANSWER_CALLS];
+};
+
+struct systrap_words {
+    uint64_t words[CONTEXT_WORDS];
 };
 
 #ifndef RING_SMALL
@@ -168,6 +190,7 @@ struct systrap_worker {
     /* Statistics: for whoever wants to believe them. */
     uint64_t spins;
     uint64_t sleeps;
+    uint64_t answered;
 };
 
 #define COPY_MAX 4096

@@ -639,17 +639,58 @@ static void attend_rare(const struct stub *stub, struct systrap_slot *slot)
     stub->worker->rare = 0;
 }
 
+static struct systrap_slot *leave_patched(const struct stub *stub, struct systrap_slot *slot)
+{
+    uint32_t signo = PATCHED_CALL | (stub->worker->index & PATCHED_WORKER);
+
+    if (__builtin_expect(stub->worker->rare != 0, 0))
+        attend_rare(stub, slot);
+    if (__builtin_expect(stub->config->brings != 0, 0))
+        signo |= bring(stub, slot);
+    return leave(stub, slot, signo);
+}
+
+static uint64_t word_of_context(const struct stub *stub, unsigned int index)
+{
+    const struct systrap_words *words = (const struct systrap_words *)(stub->region + SYSTRAP_WORDS);
+
+    return LOAD(words[(stub->worker->running - 1) % RING_LARGE].words[index]);
+}
+
+/* As the embedder has said beforehand. False: it is to hear of the call, as of each that is stepped into. */
+static bool answer(const struct stub *stub, struct systrap_slot *slot)
+{
+    const struct systrap_answers *answers = (const struct systrap_answers *)(stub->region + SYSTRAP_ANSWERS);
+    const uint64_t number = arch_patched_number(slot);
+    const uint8_t how = number < ANSWER_CALLS ? LOAD(answers->how[number]) : ANSWER_EVENT;
+
+    if (how == ANSWER_EVENT || stub->worker->rare & RARE_STEPPED)
+        return false;
+    if (how == ANSWER_VALUE)
+        arch_answer_patched(slot, LOAD(answers->values[number]));
+    else
+        arch_answer_patched(slot, word_of_context(stub, how - ANSWER_WORDS));
+    stub->worker->answered++;
+    return true;
+}
+
+/* Out to the guest, and back when there is a kick. */
+static struct systrap_slot *run_until_kick(const struct stub *stub, struct systrap_slot *slot)
+{
+    tg_systrap_exit(slot);
+    SWAP(slot->kick, 0);
+    return note_and_leave(stub, slot, SIGCHLD);
+}
+
 void tg_systrap_patched_call(struct systrap_slot *slot)
 {
     const struct stub stub = locate((uint64_t)__builtin_frame_address(0));
-    uint32_t signo = PATCHED_CALL | (stub.worker->index & PATCHED_WORKER);
     uint64_t in_processor = arch_save_patched(slot, (uint64_t)stub.region + SYSTRAP_TRAMPOLINES);
 
-    if (__builtin_expect(stub.worker->rare != 0, 0))
-        attend_rare(&stub, slot);
-    if (__builtin_expect(stub.config->brings != 0, 0))
-        signo |= bring(&stub, slot);
-    slot = leave(&stub, slot, signo);
+    if (__builtin_expect(LOAD(stub.config->answers) != 0, 0) && answer(&stub, slot))
+        slot = run_until_kick(&stub, slot);
+    else
+        slot = leave_patched(&stub, slot);
     for (;;) {
         slot = next_slot(&stub, slot);
         if (!arch_resumable(slot))
@@ -658,9 +699,6 @@ void tg_systrap_patched_call(struct systrap_slot *slot)
         if (attend_first(&stub, slot))
             arch_load_live_fp(slot_fp(&stub, slot), stub.config->fp_features);
         in_processor = arch_restore_patched(slot, in_processor);
-        /* Comes back when there is a kick. */
-        tg_systrap_exit(slot);
-        SWAP(slot->kick, 0);
-        slot = note_and_leave(&stub, slot, SIGCHLD);
+        slot = run_until_kick(&stub, slot);
     }
 }

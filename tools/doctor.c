@@ -177,6 +177,7 @@ static const struct {
     {TG_CAP_PATCHING, "patched system calls"},
     {TG_CAP_SYSCALL_ARCH, "compat calls told apart"},
     {TG_CAP_VSYSCALL, "vsyscall"},
+    {TG_CAP_ANSWERS, "calls answered in the stub"},
 };
 
 static void print_platform_capabilities(uint32_t backend)

@@ -62,6 +62,7 @@ static void print_platform_facts(const tg_stats *stats)
     print_fact("switches", stats->switches);
     print_fact("calls through patched sites", stats->patched_calls);
     print_fact("other calls", stats->unpatched_calls);
+    print_fact("calls answered in stubs (they say)", stats->answered_calls);
     print_fact("copies by stubs", stats->worker_copies);
     print_fact("sites patched with what is before", stats->patch_sites_before);
     print_fact("sites patched with what is behind", stats->patch_sites_after);

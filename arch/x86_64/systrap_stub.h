@@ -242,6 +242,12 @@ static inline uint64_t arch_patched_argument(const struct systrap_slot *slot, ui
     return slot->call_regs[CALL_RDI + index];
 }
 
+/* What it is answered with. */
+static inline void arch_answer_patched(struct systrap_slot *slot, uint64_t result)
+{
+    slot->call_regs[CALL_RAX] = result;
+}
+
 /* May the context go on as after a patched call? */
 static inline bool arch_resumable(const struct systrap_slot *slot)
 {

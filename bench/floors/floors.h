@@ -35,6 +35,10 @@ sample_function floor_map_injected;
 sample_function floor_read;
 sample_function floor_write;
 
+/* floors/answers.c: ns for all registers stored and loaded again by one thread; ns for gettid. */
+sample_function floor_registers;
+sample_function floor_native_call;
+
 /* floors/clock.c: ns for one look at the clock through the vDSO. */
 sample_function floor_clock;
 

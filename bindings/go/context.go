@@ -453,6 +453,24 @@ func (c *Context) switchInside(ctx context.Context, s *subprocessHandle, event *
 	}
 }
 
+// SetWord sets a word for AnswerContextWord, 0 at first: the context's own, wherever it runs. Any goroutine, also while
+// it runs. Copies do not have it.
+func (c *Context) SetWord(index uint32, value uint64) error {
+	if c == nil {
+		return errClosed("set word")
+	}
+	defer runtime.KeepAlive(c)
+	i := &c.h.interrupts
+	i.Lock()
+	defer i.Unlock()
+	if !i.alive || c.h.closing.Load() {
+		return errClosed("set word")
+	}
+	return c.call("set word", func() C.int {
+		return C.tg_context_set_word(c.h.ptr, C.uint32_t(index), C.uint64_t(value))
+	})
+}
+
 // Interrupt makes the switch that runs now, or else the next one, return an Interrupted event with the registers of
 // where the guest was. Several calls before that count as one. When the switch meets another event first, that one is
 // returned with FlagInterruptPending, and the next switch returns Interrupted at once. Any goroutine; it does not block.

@@ -69,6 +69,7 @@ const (
 	CapPatching    Capabilities = C.TG_CAP_PATCHING     // system call sites are patched
 	CapSyscallArch Capabilities = C.TG_CAP_SYSCALL_ARCH // compat entries are told apart
 	CapVsyscall    Capabilities = C.TG_CAP_VSYSCALL     // vsyscall page calls come as Syscall events
+	CapAnswers     Capabilities = C.TG_CAP_ANSWERS      // Subprocess.Answer has an effect
 )
 
 // Range is a range of guest addresses.
@@ -153,6 +154,7 @@ type Stats struct {
 	ResumeLatency    [LatencyBuckets]uint64 // a hint: the guest can write the stub's times
 	EventLatency     [LatencyBuckets]uint64 // the same
 	WorkerCopies     uint64                 // copies of guest memory that a stub's thread made: Context.ReadMemory
+	AnsweredCalls    uint64                 // calls that were no events: Subprocess.Answer. A guest can write it
 }
 
 // Stats is laid out as tg_stats.

@@ -267,6 +267,35 @@ func (s *Subprocess) SetBrings(brings []Bring) error {
 	})
 }
 
+// AnswerKind says what a call is answered with that need not become an event: Subprocess.Answer.
+type AnswerKind uint32
+
+// The kinds.
+const (
+	AnswerNone        AnswerKind = C.TG_ANSWER_NONE         // an event, as each call at first
+	AnswerValue       AnswerKind = C.TG_ANSWER_VALUE        // the value, or the negative of an error number
+	AnswerContextWord AnswerKind = C.TG_ANSWER_CONTEXT_WORD // the word with this index of the context: Context.SetWord
+)
+
+// Numbers of calls that can be answered, and words of a context, are below these.
+const (
+	AnswerCalls  = C.TG_ANSWER_CALLS
+	ContextWords = C.TG_CONTEXT_WORDS
+)
+
+// Answer says that system calls with this number need not become events: the guest goes on at once with a result that
+// is known beforehand. It may be changed at any time; copies of the subprocess begin with the same answers. Only patched
+// calls are answered so, and only with CapAnswers: the event remains what a handler must be there for.
+func (s *Subprocess) Answer(nr uint32, kind AnswerKind, value int64) error {
+	if err := s.enter("answer"); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.call("answer", func() C.int {
+		return C.tg_subprocess_answer(s.h.ptr, C.uint32_t(nr), C.uint32_t(kind), C.uint64_t(value))
+	})
+}
+
 // ReadMemory copies guest memory into buffer, which respects the rights of the guest's mappings. It returns how many
 // bytes were copied, exact to the byte up to the first page that cannot be accessed; fewer than asked for come with an
 // error, EFAULT. The copy is not atomic: a guest thread that runs may change the memory meanwhile. Read a thing once,

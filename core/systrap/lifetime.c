@@ -2,6 +2,7 @@
 /* What the record of a subprocess has in it. */
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/systrap/lifetime.h"
 #include "core/systrap/patching/patches.h"
 #include "core/systrap/stub_memory.h"
@@ -27,6 +28,7 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **
     err = stub_memory_create(subprocess, call);
     if (err)
         return err;
+    subprocess->made_at = clock_monotonic_ns();
     subprocess->id = atomic_fetch_add(&systrap_platform(subprocess->base.platform)->next_id, 1);
     patches_init(subprocess);
     init_recursive(&subprocess->order_lock);

@@ -15,6 +15,7 @@
 #include "core/systrap/statistics.h"
 #include "core/systrap/stub_memory.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/worker_answers.h"
 #include "core/systrap/workers.h"
 
 #define RESCUE_NS           (10 * NS_PER_SECOND)
@@ -116,6 +117,7 @@ int slot_move(struct systrap_context *context, struct systrap_subprocess *subpro
             "run a context: no memory for its state, or RLIMIT_FSIZE is below what the stub's memory needs");
     subprocess_hold(&subprocess->base);
     prepare_slot(context);
+    words_bring(context);
     return 0;
 }
 
@@ -165,6 +167,7 @@ void slot_unbind(struct systrap_context *context)
     context_place_regs(&context->base, REGS_HERE);
     if (slot_pull_fp(context, WATCHDOG_TEARDOWN) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+    words_take_away(context);
     /* Nobody needs what a worker still has of it: who gets the slot next waits for that. */
     ask_to_drop(subprocess, context->slot);
     pthread_mutex_lock(&subprocess->lock);
@@ -239,8 +242,9 @@ static bool pull_fp_left_behind(struct systrap_context *context, size_t size)
 {
     uint32_t at = SHARED_LOAD(context->slot->fp_at);
 
-    return at >= SYSTRAP_WORKERS && at < SYSTRAP_SLOTS &&
-           tgi_arch_systrap->fp_from_frame(context->base.fp, size, context->bound->memory + at, SYSTRAP_SLOTS - at);
+    return at >= SYSTRAP_WORKERS && at < SYSTRAP_WORKERS_END &&
+           tgi_arch_systrap->fp_from_frame(context->base.fp, size, context->bound->memory + at,
+                                           SYSTRAP_WORKERS_END - at);
 }
 
 int slot_pull_fp(struct systrap_context *context, int64_t stopped_ns)

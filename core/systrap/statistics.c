@@ -79,19 +79,27 @@ void statistics_count_handoffs(struct systrap_context *context)
 
 /* ---- what workers say ---- */
 
-static void add_workers(const struct systrap_subprocess *subprocess, uint64_t *spins, uint64_t *sleeps)
+/* A worker answers no more than a call each nanosecond, whatever its guest has written. */
+static uint64_t answered_by(const struct systrap_worker *worker, int64_t lived)
 {
+    return clamp(__atomic_load_n(&worker->answered, __ATOMIC_RELAXED), 0, (uint64_t)lived);
+}
+
+static void add_workers(const struct systrap_subprocess *subprocess, uint64_t numbers[COUNTERS])
+{
+    const int64_t lived = clock_monotonic_ns() - subprocess->made_at;
     uint32_t n = atomic_load(&subprocess->worker_count);
 
     for (uint32_t i = 0; i < n; i++) {
         const struct systrap_worker *worker = worker_of(subprocess, i);
 
-        *spins += __atomic_load_n(&worker->spins, __ATOMIC_RELAXED);
-        *sleeps += __atomic_load_n(&worker->sleeps, __ATOMIC_RELAXED);
+        numbers[COUNTER_STUB_SPINS] += __atomic_load_n(&worker->spins, __ATOMIC_RELAXED);
+        numbers[COUNTER_STUB_SLEEPS] += __atomic_load_n(&worker->sleeps, __ATOMIC_RELAXED);
+        numbers[COUNTER_ANSWERED_CALLS] += answered_by(worker, lived);
     }
 }
 
-void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps)
+void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t numbers[COUNTERS])
 {
     struct tg_platform *locked = (struct tg_platform *)(uintptr_t)platform;
     struct list *node;
@@ -99,17 +107,17 @@ void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t *spin
     platform_lock(locked);
     list_for_each(node, &platform->subprocesses)
     {
-        add_workers(to_systrap_subprocess(container_of(node, struct tg_subprocess, node)), spins, sleeps);
+        add_workers(to_systrap_subprocess(container_of(node, struct tg_subprocess, node)), numbers);
     }
     platform_unlock(locked);
 }
 
 void statistics_keep(struct systrap_subprocess *subprocess)
 {
-    uint64_t spins = 0;
-    uint64_t sleeps = 0;
+    uint64_t numbers[COUNTERS] = {0};
 
-    add_workers(subprocess, &spins, &sleeps);
-    count_many(subprocess->base.platform, COUNTER_STUB_SPINS, spins);
-    count_many(subprocess->base.platform, COUNTER_STUB_SLEEPS, sleeps);
+    add_workers(subprocess, numbers);
+    count_many(subprocess->base.platform, COUNTER_STUB_SPINS, numbers[COUNTER_STUB_SPINS]);
+    count_many(subprocess->base.platform, COUNTER_STUB_SLEEPS, numbers[COUNTER_STUB_SLEEPS]);
+    count_many(subprocess->base.platform, COUNTER_ANSWERED_CALLS, numbers[COUNTER_ANSWERED_CALLS]);
 }

@@ -31,7 +31,7 @@ static inline void statistics_back(struct systrap_context *context)
         statistics_count_handoffs(context);
 }
 
-void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t *spins, uint64_t *sleeps);
+void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t numbers[COUNTERS]);
 /* The subprocess is about to go: its numbers become the platform's. */
 void statistics_keep(struct systrap_subprocess *subprocess);
 

@@ -11,12 +11,14 @@
 
 #define SLOTS_STEP 32 /* the file grows by so many: what its guest can touch of it is memory */
 
-_Static_assert(sizeof(struct systrap_config) <= SYSTRAP_BRINGS - SYSTRAP_CONFIG, "the config fits");
-_Static_assert(BRING_NUMBERS *BRING_PIECES * sizeof(struct systrap_bring) <= SYSTRAP_READONLY_END - SYSTRAP_BRINGS,
+_Static_assert(sizeof(struct systrap_config) <= SYSTRAP_ANSWERS - SYSTRAP_CONFIG, "the config fits");
+_Static_assert(sizeof(struct systrap_answers) <= SYSTRAP_BRINGS - SYSTRAP_ANSWERS, "the answers fit");
+_Static_assert(BRING_NUMBERS *BRING_PIECES * sizeof(struct systrap_bring) <= SYSTRAP_TABLE - SYSTRAP_BRINGS,
                "what calls bring fits");
+_Static_assert(RING_LARGE * sizeof(struct systrap_words) <= SYSTRAP_READONLY_END - SYSTRAP_WORDS, "the words fit");
 _Static_assert(sizeof(struct systrap_orders) <= SYSTRAP_CONFIG - SYSTRAP_ORDERS, "the orders fit");
 _Static_assert(sizeof(struct systrap_control) <= SYSTRAP_WORKERS - SYSTRAP_CONTROL, "the control words fit");
-_Static_assert(SYSTRAP_WORKERS + SYSTRAP_WORKERS_MAX * SYSTRAP_WORKER_SIZE <= SYSTRAP_SLOTS, "the workers fit");
+_Static_assert(SYSTRAP_WORKERS + SYSTRAP_WORKERS_MAX * SYSTRAP_WORKER_SIZE <= SYSTRAP_WORKERS_END, "the workers fit");
 _Static_assert(sizeof(struct systrap_worker) <= WORKER_STRUCT_SIZE, "a worker fits");
 
 static uint64_t size_for(const struct tg_platform *platform, uint32_t slots)
@@ -148,7 +150,7 @@ size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stu
     } parts[] = {
         {SYSTRAP_ORDERS, SYSTRAP_READONLY_END, SYSTRAP_ORDERS, PROT_READ},
         {SYSTRAP_TRAMPOLINES, SYSTRAP_CONTROL, SYSTRAP_TRAMPOLINES, PROT_READ | PROT_EXEC},
-        {SYSTRAP_CONTROL, SYSTRAP_SLOTS, SYSTRAP_CONTROL, PROT_READ | PROT_WRITE},
+        {SYSTRAP_CONTROL, SYSTRAP_WORKERS_END, SYSTRAP_CONTROL, PROT_READ | PROT_WRITE},
         {SYSTRAP_SLOTS, sp->aside_pages, sp->slots, PROT_READ | PROT_WRITE},
     };
     const size_t n = sizeof(parts) / sizeof(parts[0]);

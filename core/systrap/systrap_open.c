@@ -21,6 +21,7 @@
 #include "core/systrap/systrap_run.h"
 #include "core/systrap/systrap_subprocess.h"
 #include "core/systrap/systrap_template.h"
+#include "core/systrap/worker_answers.h"
 #include "core/systrap/worker_bytes.h"
 #include "core/systrap/worker_copy.h"
 
@@ -115,7 +116,7 @@ static void free_platform(struct systrap_platform *sp)
 
 static void promise_patching(struct tg_info *info)
 {
-    info->capabilities |= TG_CAP_PATCHING;
+    info->capabilities |= TG_CAP_PATCHING | TG_CAP_ANSWERS;
     info->reserved[info->reserved_count++] = (struct tg_range){
         .start = tgi_arch_patching->table_start,
         .end = tgi_arch_patching->table_start + tgi_arch_patching->table_size,
@@ -241,6 +242,8 @@ const struct backend_ops systrap_backend = {
     .subprocess_empty = systrap_subprocess_empty,
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
+    .subprocess_answer = systrap_subprocess_answer,
+    .context_set_word = systrap_context_set_word,
     .context_copy = systrap_context_copy,
     .subprocess_brings = systrap_subprocess_brings,
     .context_bring = systrap_context_bring,

@@ -18,6 +18,7 @@
 #include "core/systrap/spinning.h"
 #include "core/systrap/systrap_run.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/worker_answers.h"
 #include "core/systrap/worker_bytes.h"
 #include "core/systrap/workers.h"
 #include "stub/systrap_run_ring.h"
@@ -330,6 +331,7 @@ static void kick(struct interrupt *interrupt)
 void systrap_context_create(struct tg_context *base)
 {
     base->interrupt.kick = kick;
+    words_init(&to_systrap_context(base)->words);
 }
 
 void systrap_context_reset(struct tg_context *base)
@@ -374,4 +376,5 @@ void systrap_context_destroy(struct tg_context *base)
     context->fp_place = FP_BASE;
     context_place_regs(base, REGS_HERE);
     slot_unbind(context);
+    words_destroy(&context->words);
 }

@@ -28,6 +28,7 @@
 #include "core/systrap/stub_memory.h"
 #include "core/systrap/systrap_subprocess.h"
 #include "core/systrap/watchdog.h"
+#include "core/systrap/worker_answers.h"
 #include "core/systrap/workers.h"
 
 /* ---- life ---- */
@@ -155,6 +156,7 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
         err = patches_inherit(child, mother);
     if (err)
         return err;
+    answers_inherit(child, mother);
     orders->calls[0] = (struct stub_call){
         .nr = tgi_arch.syscalls.clone,
         .args = {SYSTRAP_CLONE_PROCESS_FLAGS, 0,

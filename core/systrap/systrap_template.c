@@ -32,7 +32,7 @@
 #define KERNEL_SIGSET_SIZE 8
 #define KERNEL_SA_RESTORER 0x04000000
 
-_Static_assert(SYSTRAP_VDSO + STUB_VDSO_PAGES * 0x4000 <= SYSTRAP_TABLE, "the vDSO fits, with pages up to 16 KiB");
+_Static_assert(SYSTRAP_VDSO + STUB_VDSO_PAGES * 0x4000 <= SYSTRAP_SLOTS, "the vDSO fits, with pages up to 16 KiB");
 
 /* One try to make the process. */
 struct start {

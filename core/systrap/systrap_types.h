@@ -104,6 +104,9 @@ struct systrap_subprocess {
     _Atomic uint32_t done_head[RINGS]; /* changed under lock */
     _Atomic uint32_t run_tail[RINGS];
     _Atomic uint64_t copying; /* a bit for each worker whose WORKER_COPY a thread of the embedder has */
+    _Atomic bool words_used;  /* a context with words has had a slot; never false again */
+
+    int64_t made_at; /* never changes: by the monotonic clock */
 };
 
 /* ---- context ---- */
@@ -122,6 +125,14 @@ enum flight {
 };
 
 #define HELD_BY_NONE UINT8_MAX /* no number of a worker */
+
+/* worker_answers.c: lock. The slot changes only while place is NULL. */
+struct systrap_context_words {
+    pthread_mutex_t lock; /* taken while nothing else is locked */
+    struct systrap_words own;
+    bool set;                    /* some are not zero, or were not */
+    struct systrap_words *place; /* where its worker finds them, while it has a slot */
+};
 
 /* Fields stay where they are: which of them share a cache line is part of what a switch costs. */
 struct systrap_context {
@@ -160,6 +171,8 @@ struct systrap_context {
 
     /* Whoever has taken the context, or claimed its event. */
     uint64_t given_at; /* statistics.c: ticks when it was given to the stub */
+
+    struct systrap_context_words words; /* has a rule of its own */
 };
 
 /* ---- platform ---- */

@@ -137,6 +137,10 @@ void arguments_of_context(struct fixture *fixture)
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_user_data(NULL, 1));
     arguments_of_copies(fixture);
     arguments_of_call_bytes(fixture);
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_set_word(NULL, 0, 0));
+    REFUSED(fixture, -EINVAL, tg_context_set_word(fixture->context, TG_CONTEXT_WORDS, 0));
+    REFUSED(fixture, -EINVAL, tg_context_set_word(fixture->context, UINT32_MAX, 0));
+    HOLDS(fixture, tg_context_set_word(fixture->context, TG_CONTEXT_WORDS - 1, UINT64_MAX) == 0);
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_return(NULL, 0));
     REFUSED_MUTE(fixture, -EINVAL, tg_context_restart_syscall(NULL));
     REFUSED(fixture, -EINVAL, tg_context_restart_syscall(fixture->context));

@@ -7,6 +7,20 @@
 static char not_null;
 #define NOT_NULL ((tg_subprocess *)&not_null)
 
+static void arguments_of_answers(struct fixture *fixture)
+{
+    tg_subprocess *subprocess = fixture->subprocess;
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_answer(NULL, 1, TG_ANSWER_VALUE, 1));
+    REFUSED(fixture, -EINVAL, tg_subprocess_answer(subprocess, TG_ANSWER_CALLS, TG_ANSWER_VALUE, 1));
+    REFUSED(fixture, -EINVAL, tg_subprocess_answer(subprocess, UINT32_MAX, TG_ANSWER_NONE, 0));
+    REFUSED(fixture, -EINVAL, tg_subprocess_answer(subprocess, 1, TG_ANSWER_CONTEXT_WORD + 1, 0));
+    REFUSED(fixture, -EINVAL, tg_subprocess_answer(subprocess, 1, UINT32_MAX, 0));
+    REFUSED(fixture, -EINVAL, tg_subprocess_answer(subprocess, 1, TG_ANSWER_CONTEXT_WORD, TG_CONTEXT_WORDS));
+    REFUSED(fixture, -EINVAL, tg_subprocess_answer(subprocess, 1, TG_ANSWER_CONTEXT_WORD, UINT64_MAX));
+    HOLDS(fixture, tg_subprocess_answer(subprocess, TG_ANSWER_CALLS - 1, TG_ANSWER_VALUE, UINT64_MAX) == 0);
+    HOLDS(fixture, tg_subprocess_answer(subprocess, TG_ANSWER_CALLS - 1, TG_ANSWER_NONE, UINT64_MAX) == 0);
+}
+
 void arguments_of_subprocess(struct fixture *fixture)
 {
     tg_subprocess *out = NOT_NULL;
@@ -20,6 +34,7 @@ void arguments_of_subprocess(struct fixture *fixture)
     out = NOT_NULL;
     REFUSED(fixture, -ESRCH, tg_subprocess_fork(fixture->dead, &out));
     HOLDS(fixture, out == NULL);
+    arguments_of_answers(fixture);
     HOLDS(fixture, tg_subprocess_pid(NULL) == 0);
     HOLDS(fixture, tg_subprocess_pid(fixture->dead) == 0);
     HOLDS(fixture, tg_subprocess_pid(fixture->subprocess) > 0);

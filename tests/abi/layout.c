@@ -84,6 +84,7 @@ static const struct field fields[] = {
     FIELD(tg_stats, resume_latency),
     FIELD(tg_stats, event_latency),
     FIELD(tg_stats, worker_copies),
+    FIELD(tg_stats, answered_calls),
     FIELD(tg_mem_op, size),
     FIELD(tg_mem_op, kind),
     FIELD(tg_mem_op, addr),

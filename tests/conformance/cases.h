@@ -18,6 +18,7 @@ struct test_case {
 void run_case(const struct test_case *test, uint32_t backend);
 
 /* Each area ends with an entry without a name. */
+extern const struct test_case answer_cases[];
 extern const struct test_case argument_cases[];
 extern const struct test_case close_cases[];
 extern const struct test_case context_cases[];

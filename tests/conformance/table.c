@@ -18,6 +18,7 @@ static const struct test_case *const areas[] = {
     memory_cases,
     context_copy_cases,
     call_bytes_cases,
+    answer_cases,
     descriptor_cases,
     fork_cases,
     interrupt_cases,

@@ -55,6 +55,9 @@ void hostile_carried_unmapped(uint32_t backend);
 void hostile_carried_forged(uint32_t backend);
 void hostile_carried_lies(uint32_t backend);
 void hostile_carried_elsewhere(uint32_t backend);
+void hostile_answers_change(uint32_t backend);
+void hostile_answers_forged(uint32_t backend);
+
 void hostile_copied_unmapped(uint32_t backend);
 void hostile_copied_lies(uint32_t backend);
 void hostile_copied_for_ever(uint32_t backend);

@@ -40,6 +40,8 @@ static const struct hostile_case {
     {"carried_lies", hostile_carried_lies},
     {"carried_elsewhere", hostile_carried_elsewhere},
     {"copied_unmapped", hostile_copied_unmapped},
+    {"answers_change", hostile_answers_change},
+    {"answers_forged", hostile_answers_forged},
     {"copied_lies", hostile_copied_lies},
     {"copied_for_ever", hostile_copied_for_ever},
     {"killed_unfetched", hostile_killed_unfetched},

@@ -72,6 +72,7 @@ static const struct word {
     IN_WORKER(next_done),
     IN_WORKER(spins),
     IN_WORKER(sleeps),
+    IN_WORKER(answered),
 #define IN_SLOT(member)                                                                                                \
     {                                                                                                                  \
         "slot." #member, SLOT, offsetof(struct systrap_slot, member), sizeof(((struct systrap_slot *)0)->member)       \

@@ -171,6 +171,7 @@ TG_API int tg_platform_open(const tg_platform_options *opts, tg_platform **out);
 #define TG_CAP_PATCHING     0x10 /* system call sites are patched */
 #define TG_CAP_SYSCALL_ARCH 0x20 /* compat entries are told apart (PTRACE_GET_SYSCALL_INFO) */
 #define TG_CAP_VSYSCALL     0x40 /* vsyscall page calls come as SYSCALL events */
+#define TG_CAP_ANSWERS      0x80 /* tg_subprocess_answer() has an effect */
 
 #define TG_RESERVED_MAX 4
 
@@ -278,6 +279,12 @@ typedef struct tg_stats {
     uint64_t event_latency[TG_LATENCY_BUCKETS];
     uint64_t worker_copies; /* systrap: copies of guest memory that a stub's thread made: tg_context_read() and write,
                                pieces brought, answers with bytes attached */
+    /*
+     * systrap: calls that were no events, by tg_subprocess_answer(). The stub
+     * counts them where a guest can write: a hint. At most one for each worker
+     * and nanosecond of its subprocess's life.
+     */
+    uint64_t answered_calls;
 } tg_stats;
 
 /* Counters since opening; any thread; each is read atomically, not all together. Errors: -EINVAL, -E2BIG. */
@@ -431,6 +438,31 @@ typedef struct tg_bring {
  */
 TG_API int tg_subprocess_set_brings(tg_subprocess *subprocess, const tg_bring *pieces, size_t n);
 
+#define TG_ANSWER_NONE         0 /* an event, as each call at first; value is not looked at */
+#define TG_ANSWER_VALUE        1 /* the value */
+#define TG_ANSWER_CONTEXT_WORD 2 /* the word with this index of the context that makes the call */
+
+#define TG_ANSWER_CALLS  512 /* calls with lower numbers can be answered */
+#define TG_CONTEXT_WORDS 8
+
+/*
+ * System calls of the guest with this number, of the native table, need not
+ * become events: their result is known beforehand, whatever their arguments,
+ * and the guest goes on with it at once. It may be changed at any time, by any
+ * thread, in one store: what a thread of the guest calls after that has the new
+ * answer. A copy of the subprocess begins with the same answers. Guests cannot
+ * write them.
+ *
+ * The event remains what a handler must be there for: only patched calls are
+ * answered so (TG_CAP_ANSWERS, TG_FLAG_PATCHED), so each site makes some events
+ * first, and some always do. Calls that the guest steps through are events too.
+ * A guest that makes nothing but such calls leaves no event, as one that
+ * computes: tg_context_interrupt() reaches it.
+ * Accepted and without effect where TG_CAP_ANSWERS is not set.
+ * Errors: -EINVAL (nr, kind, the index of a word), -ESRCH, -EPERM.
+ */
+TG_API int tg_subprocess_answer(tg_subprocess *subprocess, uint32_t nr, uint32_t kind, uint64_t value);
+
 /*
  * The process id of the stub, for operators and tests (ps, /proc). Do not
  * signal or trace it. Returns 0 when the subprocess is dead.
@@ -581,6 +613,14 @@ TG_API int tg_context_attach(tg_context *context, uint64_t addr, const void *byt
  * -EBUSY.
  */
 TG_API int tg_context_set_return(tg_context *context, int64_t value);
+
+/*
+ * A word for TG_ANSWER_CONTEXT_WORD, 0 at first: the context's own, wherever it
+ * runs, until it is destroyed. Any thread, also while it runs: what its guest
+ * calls after that is answered with the new value. Copies do not have it.
+ * Errors: -EINVAL (index), -EPERM.
+ */
+TG_API int tg_context_set_word(tg_context *context, uint32_t index, uint64_t value);
 
 /*
  * Makes the next switch raise the system call of the last event once more,

@@ -69,6 +69,27 @@ bench_clock_loop:
 bench_clock_loop_end:
         .size   bench_clock_loop, . - bench_clock_loop
 
+/* Calls gettid a hundred thousand times and then getppid, for ever; dies when the last answer is not the expected one. */
+        .globl  bench_ask_loop
+        .globl  bench_ask_loop_end
+        .type   bench_ask_loop, @function
+        .p2align 6
+bench_ask_loop:
+1:      mov     $100000, %ebp
+        mov     %rdi, %rbx      /* which cannot be taken for the begin of a longer instruction */
+2:      mov     $186, %eax
+        syscall
+        dec     %ebp
+        jnz     2b
+        cmp     $43, %eax
+        jne     3f
+        mov     $110, %eax
+        syscall
+        jmp     1b
+3:      ud2
+bench_ask_loop_end:
+        .size   bench_ask_loop, . - bench_ask_loop
+
 /* Where a bare tracee makes a system call that its tracer wants. */
         .globl  bench_injection_site
         .globl  bench_injection_site_end

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../cases.h"
+#include "answers.h"
 #include "patching.h"
 
 /* ---- patterns ---- */
@@ -179,6 +180,29 @@ static void flags_survive(uint32_t backend)
     flags_through(backend, GUEST_CODE(patch_flags_behind));
 }
 
+/* The same for a call that is answered without an event. */
+static void flags_survive_answers(uint32_t backend)
+{
+    uint64_t random = 1;
+    struct guest guest;
+
+    guest_open(&guest, backend, GUEST_CODE(ask_flags));
+    CHECK_OK(tg_subprocess_answer(guest.subprocess, ASKED_CALL, TG_ANSWER_VALUE, 1));
+    tg_context_regs_mut(guest.context)->rbx = GUEST_DATA_AT;
+    for (int i = 0; i < MANY_CALLS; i++) {
+        random = random * 6364136223846793005 + 1442695040888963407;
+        const uint64_t flags = (random >> 32 & FLAGS_WATCHED) | 0x202;
+        guest_store(guest.subprocess, GUEST_DATA_AT, flags);
+        guest_run(&guest);
+        if (guest.event.u.syscall.nr == ASKED_CALL)
+            guest_run(&guest);
+        CHECK_CALL(&guest.event, GUEST_CALL);
+        CHECK_EQ(guest_load(guest.subprocess, GUEST_DATA_AT + 8) & FLAGS_WATCHED, flags & FLAGS_WATCHED);
+    }
+    CHECK_EQ(platform_stats(guest.platform).answered_calls != 0, can_patch(&guest));
+    guest_close(&guest);
+}
+
 static void check_fp(const struct guest *guest, uint64_t data, uint64_t calls)
 {
     CHECK_EQ(guest->event.u.syscall.args[0], calls);
@@ -342,6 +366,7 @@ const struct test_case patch_cases[] = {
     {"patch.counted", "Patched calls are flagged and counted, each once", calls_are_counted},
     {"patch.not_wanted", "With TG_OPEN_NO_PATCHING no byte of any guest changes", not_wanted},
     {"patch.flags", "Every flag survives patched calls", flags_survive},
+    {"patch.answered_flags", "Flags survive a call that is answered without an event", flags_survive_answers},
     {"patch.fp", "Vector and x87 registers survive patched calls of two contexts that take turns", fp_survives},
     {"patch.guest_jumps_inside", "A guest that jumps to the call or behind it does what the original code would do",
      guest_jumps_inside},

@@ -261,6 +261,20 @@ static void interrupt(struct thread *thread, struct platform *platform)
     handle_leave(&context->handle, PROD);
 }
 
+static void set_word(struct thread *thread, struct platform *platform)
+{
+    struct context *context = any(thread, platform);
+    const uint32_t index = (uint32_t)random_below(thread, TG_CONTEXT_WORDS + 1);
+    int result;
+
+    if (!handle_use(&context->handle, PROD))
+        return;
+    result = CALL(thread, tg_context_set_word(context->handle.object, index, thread->calls));
+    if (result != (index < TG_CONTEXT_WORDS ? 0 : -EINVAL))
+        wrong("tg_context_set_word: %d", result);
+    handle_leave(&context->handle, PROD);
+}
+
 /* ---- running ---- */
 
 /* A call that came twice, or not at all, shows in the next one's argument. */
@@ -437,7 +451,8 @@ static void run_shared(struct thread *thread, struct platform *platform)
 }
 
 const struct random_call context_calls[] = {
-    {6, create},      {1, destroy},    {6, start},         {2, copy},         {6, read_state},  {3, get_fpstate},
-    {3, set_fpstate}, {1, set_flags},  {4, set_something}, {6, set_return},   {3, change_regs}, {3, interrupt},
-    {40, run},        {8, run_shared}, {8, copy_memory},   {8, take_brought}, {8, attach},      {0, NULL},
+    {6, create},       {1, destroy},     {6, start},     {2, copy},          {6, read_state},
+    {3, get_fpstate},  {3, set_fpstate}, {1, set_flags}, {4, set_something}, {6, set_return},
+    {3, change_regs},  {3, interrupt},   {40, run},      {8, run_shared},    {8, copy_memory},
+    {8, take_brought}, {8, attach},      {4, set_word},  {0, NULL},
 };

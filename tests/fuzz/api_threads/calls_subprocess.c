@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 
+#include "answers.h"
 #include "model.h"
 
 #define PAGE 4096
@@ -220,7 +221,24 @@ static void set_brings(struct thread *thread, struct platform *platform)
     handle_leave(&subprocess->handle, TAKE);
 }
 
+/* The one call that guests make besides those by which they leave. */
+static void answer(struct thread *thread, struct platform *platform)
+{
+    struct subprocess *subprocess = any(thread, platform);
+    const uint32_t nr = random_below(thread, 8) ? ASKED_CALL : TG_ANSWER_CALLS;
+    const uint32_t kind = (uint32_t)random_below(thread, TG_ANSWER_CONTEXT_WORD + 2);
+    const uint64_t value = random_below(thread, TG_CONTEXT_WORDS);
+    int result;
+
+    if (!handle_use(&subprocess->handle, TAKE))
+        return;
+    result = CALL(thread, tg_subprocess_answer(subprocess->handle.object, nr, kind, value));
+    if (result != (nr < TG_ANSWER_CALLS && kind <= TG_ANSWER_CONTEXT_WORD ? 0 : -EINVAL))
+        wrong("tg_subprocess_answer: %d", result);
+    handle_leave(&subprocess->handle, TAKE);
+}
+
 const struct random_call subprocess_calls[] = {
     {12, create},           {3, copy},   {3, destroy},    {2, kill_stub},  {2, stop_stub}, {8, apply},
-    {8, map_unmap_protect}, {3, reload}, {8, read_write}, {4, set_brings}, {0, NULL},
+    {8, map_unmap_protect}, {3, reload}, {8, read_write}, {4, set_brings}, {6, answer},    {0, NULL},
 };

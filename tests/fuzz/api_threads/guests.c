@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "answers.h"
 #include "guest.h"
 #include "guests.h"
 #include "model.h"
@@ -22,6 +23,7 @@ static const struct guest_code codes[] = {
     GUEST_INIT(counting_calls), GUEST_INIT(spin_counting), GUEST_INIT(call_loop),         GUEST_INIT(read_calls),
     GUEST_INIT(write_calls),    GUEST_INIT(steps),         GUEST_INIT(invert_then_fault), GUEST_INIT(invert_then_call),
     GUEST_INIT(jump),           GUEST_INIT(raw_call_loop), GUEST_INIT(spin_registers),    GUEST_INIT(read_then_write),
+    GUEST_INIT(ask_and_tell),
 };
 
 #define CODES (sizeof(codes) / sizeof(codes[0]))

@@ -88,7 +88,7 @@ layout! {
         user_end_min 120 8,
         vdso 128 8,
     }
-    tg_stats 1120 {
+    tg_stats 1128 {
         size 0 4,
         pad 4 4,
         subprocesses 8 8,
@@ -122,6 +122,7 @@ layout! {
         resume_latency 600 256,
         event_latency 856 256,
         worker_copies 1112 8,
+        answered_calls 1120 8,
     }
     tg_mem_op 48 {
         size 0 4,

@@ -113,6 +113,19 @@ pub const TG_CAP_PATCHING: u64 = 0x10;
 pub const TG_CAP_SYSCALL_ARCH: u64 = 0x20;
 /// Calls into the vsyscall page come as SYSCALL events.
 pub const TG_CAP_VSYSCALL: u64 = 0x40;
+/// [`tg_subprocess_answer`] has an effect.
+pub const TG_CAP_ANSWERS: u64 = 0x80;
+
+/// An event, as each call at first.
+pub const TG_ANSWER_NONE: u32 = 0;
+/// The value.
+pub const TG_ANSWER_VALUE: u32 = 1;
+/// The word with this index of the context that makes the call.
+pub const TG_ANSWER_CONTEXT_WORD: u32 = 2;
+/// Calls with lower numbers can be answered.
+pub const TG_ANSWER_CALLS: u32 = 512;
+/// Words of a context.
+pub const TG_CONTEXT_WORDS: u32 = 8;
 
 /// Elements of [`tg_info::reserved`].
 pub const TG_RESERVED_MAX: usize = 4;
@@ -267,6 +280,8 @@ pub struct tg_stats {
     pub event_latency: [u64; 32],
     /// Copies of guest memory that a thread of a stub made: [`tg_context_read`] and its like.
     pub worker_copies: u64,
+    /// Calls that were no events, by [`tg_subprocess_answer`]. A guest can write this number: a hint.
+    pub answered_calls: u64,
 }
 
 // ---------------------------------------------------------------------------
@@ -697,6 +712,8 @@ extern "C" {
         length: usize,
         done: *mut usize,
     ) -> c_int;
+    /// Calls of this number need not become events: [`TG_ANSWER_VALUE`] and its like. At any time, from any thread.
+    pub fn tg_subprocess_answer(subprocess: *mut tg_subprocess, nr: u32, kind: u32, value: u64) -> c_int;
     /// The process id of the stub, 0 when the subprocess is dead.
     pub fn tg_subprocess_pid(subprocess: *const tg_subprocess) -> i32;
     /// Kills the stub process and reaps it. Null is allowed.
@@ -770,6 +787,8 @@ extern "C" {
     ) -> c_int;
     /// Sets the result of the system call that the context came back with.
     pub fn tg_context_set_return(context: *mut tg_context, value: i64) -> c_int;
+    /// A word for [`TG_ANSWER_CONTEXT_WORD`], 0 at first. Any thread, also while the context runs.
+    pub fn tg_context_set_word(context: *mut tg_context, index: u32, value: u64) -> c_int;
     /// Makes the next switch raise the system call of the last event once more.
     pub fn tg_context_restart_syscall(context: *mut tg_context) -> c_int;
     /// Runs the context in the subprocess until an event.

@@ -190,6 +190,15 @@ impl Context {
         self.handle.attach(addr, bytes)
     }
 
+    /// A word for [`Answer::ContextWord`](crate::Answer::ContextWord), 0 at first: the context's own, wherever it runs.
+    /// Copies do not have it.
+    ///
+    /// # Errors
+    /// `Invalid` for an index that is not below [`sys::TG_CONTEXT_WORDS`](crate::sys::TG_CONTEXT_WORDS).
+    pub fn set_word(&self, index: u32, value: u64) -> Result<()> {
+        self.handle.set_word(index, value)
+    }
+
     /// Sets the result of the system call that the context came back with, or the one that it was copied from: any
     /// value, or a negative errno.
     ///

@@ -219,6 +219,11 @@ impl SubprocessHandle {
         self.platform.check(result)
     }
 
+    pub(crate) fn answer(&self, nr: u32, kind: u32, value: u64) -> Result<()> {
+        // SAFETY: as for `map`.
+        self.platform.check(unsafe { sys::tg_subprocess_answer(self.raw.as_ptr(), nr, kind, value) })
+    }
+
     pub(crate) fn read(&self, addr: u64, buffer: &mut [u8]) -> (usize, Result<()>) {
         let mut done = 0;
         // SAFETY: `buffer` may be written for its length.
@@ -334,6 +339,11 @@ impl ContextHandle {
     pub(crate) fn set_user_data(&mut self, user_data: u64) -> Result<()> {
         // SAFETY: as for `start`.
         self.check(unsafe { sys::tg_context_set_user_data(self.raw.as_ptr(), user_data) })
+    }
+
+    pub(crate) fn set_word(&self, index: u32, value: u64) -> Result<()> {
+        // SAFETY: as for `start`; any thread, whatever the context does.
+        self.check(unsafe { sys::tg_context_set_word(self.raw.as_ptr(), index, value) })
     }
 
     pub(crate) fn user_data(&self) -> u64 {

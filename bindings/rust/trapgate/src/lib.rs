@@ -122,7 +122,7 @@ pub use event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, I
 pub use platform::{Backend, Capabilities, Info, Options, PatchRefusal, Platform, Probe, Stats};
 pub use queue::{Completion, Queue, Refused};
 pub use registers::Registers;
-pub use subprocess::{Bring, Mapping, Operation, Protection, Subprocess};
+pub use subprocess::{Answer, Bring, Mapping, Operation, Protection, Subprocess};
 
 pub use trapgate_sys as sys;
 

@@ -304,6 +304,11 @@ impl Capabilities {
     pub fn vsyscall(self) -> bool {
         self.0 & sys::TG_CAP_VSYSCALL != 0
     }
+
+    /// [`Subprocess::answer`](crate::Subprocess::answer) has an effect.
+    pub fn answers(self) -> bool {
+        self.0 & sys::TG_CAP_ANSWERS != 0
+    }
 }
 
 macro_rules! stats {
@@ -386,6 +391,8 @@ stats! {
     event_latency: [u64; sys::TG_LATENCY_BUCKETS],
     /// systrap: copies of guest memory that a stub's thread made, [`Context::read_memory`](crate::Context::read_memory).
     worker_copies: u64,
+    /// systrap: calls that were no events, by [`Subprocess::answer`](crate::Subprocess::answer). A guest can write it.
+    answered_calls: u64,
 }
 
 impl Stats {

@@ -99,6 +99,28 @@ impl<'fd> Mapping<'fd> {
     }
 }
 
+/// The result of a call that need not become an event: [`Subprocess::answer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// An event, as each call at first.
+    Event,
+    /// This value, or a negative errno.
+    Value(i64),
+    /// The word with this index of the context that makes the call: [`Context::set_word`](crate::Context::set_word).
+    ContextWord(u32),
+}
+
+impl Answer {
+    fn raw(self) -> (u32, u64) {
+        match self {
+            Answer::Event => (sys::TG_ANSWER_NONE, 0),
+            Answer::Value(value) => (sys::TG_ANSWER_VALUE, value as u64),
+            Answer::ContextWord(index) => (sys::TG_ANSWER_CONTEXT_WORD, index.into()),
+        }
+    }
+}
+
 /// A memory operation, for [`Subprocess::apply`].
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -273,6 +295,19 @@ impl Subprocess {
     pub fn set_brings(&self, brings: &[Bring]) -> Result<()> {
         let raw: Vec<sys::tg_bring> = brings.iter().map(|bring| bring.raw).collect();
         self.handle.set_brings(&raw)
+    }
+
+    /// System calls with this number need not become events: the guest goes on at once with a result that is known
+    /// beforehand. It may be changed at any time; copies of the subprocess begin with the same answers. Only patched
+    /// calls are answered so, and only where [`Capabilities::answers`](crate::Capabilities::answers) says that they can
+    /// be: the event remains what a handler must be there for.
+    ///
+    /// # Errors
+    /// `Invalid` for a number that is not below [`sys::TG_ANSWER_CALLS`], or a word that is not below
+    /// [`sys::TG_CONTEXT_WORDS`].
+    pub fn answer(&self, nr: u32, answer: Answer) -> Result<()> {
+        let (kind, value) = answer.raw();
+        self.handle.answer(nr, kind, value)
     }
 
     /// Copies guest memory, which a guest that runs may change meanwhile: read a thing once, then check it.

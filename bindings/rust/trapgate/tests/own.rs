@@ -380,6 +380,38 @@ mod awaited {
 }
 
 #[test]
+fn calls_with_known_results_need_no_event() {
+    for platform in backends() {
+        let subprocess = subprocess(&platform, CALLS);
+        let mut context = context(&platform);
+        let invalid = |result: trapgate::Result<()>| assert_eq!(result.unwrap_err().errno(), libc::EINVAL);
+        invalid(subprocess.answer(sys::TG_ANSWER_CALLS, Answer::Value(1)));
+        invalid(subprocess.answer(1, Answer::ContextWord(sys::TG_CONTEXT_WORDS)));
+        invalid(context.set_word(sys::TG_CONTEXT_WORDS, 1));
+        for _ in 0..64 {
+            check_call(context.switch(&subprocess).unwrap());
+        }
+        // From now on the guest makes no events where the backend answers, and is interrupted.
+        context.set_word(2, 5).unwrap();
+        subprocess.answer(CALL as u32, Answer::ContextWord(2)).unwrap();
+        subprocess.answer(CALL as u32, Answer::Value(-1)).unwrap();
+        let interrupter = context.interrupter();
+        let interruption = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            interrupter.interrupt();
+        });
+        while !matches!(context.switch(&subprocess).unwrap(), Event::Interrupted(_)) {}
+        interruption.join().unwrap();
+        assert_eq!(
+            platform.stats().unwrap().answered_calls != 0,
+            platform.info().unwrap().capabilities.answers()
+        );
+        subprocess.answer(CALL as u32, Answer::Event).unwrap();
+        check_call(context.switch(&subprocess).unwrap());
+    }
+}
+
+#[test]
 fn a_context_copies_what_its_calls_point_to() {
     const DATA_AT: u64 = 0x20_0000;
     for platform in backends() {
