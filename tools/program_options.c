@@ -31,6 +31,7 @@ enum option_code {
     OPTION_LATENCY,
     OPTION_NO_PATCHING,
     OPTION_NO_VDSO,
+    OPTION_NO_ANSWERS,
     OPTION_OUTPUT
 };
 
@@ -44,6 +45,7 @@ static const struct option long_options[] = {
     {"latency", no_argument, NULL, OPTION_LATENCY},
     {"no-patching", no_argument, NULL, OPTION_NO_PATCHING},
     {"no-vdso", no_argument, NULL, OPTION_NO_VDSO},
+    {"no-answers", no_argument, NULL, OPTION_NO_ANSWERS},
     {"output", required_argument, NULL, OPTION_OUTPUT},
     {NULL, 0, NULL, 0},
 };
@@ -146,6 +148,9 @@ static int apply_option(struct program_options *options, int code, const char *c
     case OPTION_NO_VDSO:
         options->no_vdso = true;
         return refuse_foreign_option("no-vdso", extra);
+    case OPTION_NO_ANSWERS:
+        options->no_answers = true;
+        return refuse_foreign_option("no-answers", extra);
     case OPTION_OUTPUT:
         options->output = optarg;
         return refuse_foreign_option("output", extra);

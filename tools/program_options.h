@@ -13,6 +13,7 @@ struct program_options {
     struct sandbox_options sandbox;
     bool stats;
     bool no_vdso;       /* run: clocks are looked at by calls */
+    bool no_answers;    /* run: every call is served by the kernel */
     const char *output; /* trace: where the lines go, or NULL */
     char **environment; /* owned: what sandbox.environment points to */
     size_t environment_count;

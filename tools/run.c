@@ -13,6 +13,7 @@ static void print_help(void)
            "root folder, and there is no network.\n\n"
            "Options:\n%s"
            "  --no-vdso        let the program look at clocks by calls, which cost an event each\n"
+           "  --no-answers     serve getpid and its like here too, which cost an event each then\n"
            "  --stats          print what was served, and how fast, to stderr at the end\n"
            "  --latency        the same, and how long the program's switches and their handoffs took\n"
            "  --help           this text\n\n"
@@ -23,7 +24,7 @@ static void print_help(void)
 
 int command_run(int argc, char **argv)
 {
-    static const char *const extra[] = {"stats", "latency", "no-vdso", NULL};
+    static const char *const extra[] = {"stats", "latency", "no-vdso", "no-answers", NULL};
     struct program_options options;
     int status = EXIT_TRAPGATE_FAILED;
 
@@ -31,6 +32,7 @@ int command_run(int argc, char **argv)
     case PARSE_RUN:
         if (!options.no_vdso)
             options.sandbox.platform_flags |= TG_OPEN_VDSO;
+        options.sandbox.answers = !options.no_answers;
         status = program_options_run(&options, options.stats ? stats_table_print : NULL);
         break;
     case PARSE_HELP:

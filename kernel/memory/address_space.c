@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
 
 /* Kept free below the top of user space for the first stack: see loader.c. */
@@ -62,6 +63,7 @@ int address_space_create(struct sandbox *sandbox, struct address_space **out)
         address_space_release(space);
         return err;
     }
+    identity_words_offer(sandbox, space->subprocess);
     *out = space;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "memory/task_memory.h"
 #include "processes/process_files.h"
 #include "signals/signals.h"
+#include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
 #include "tasks/vfork.h"
@@ -97,6 +98,7 @@ static void orphan_children(struct process *process)
         process_leave_parent(child);
         if (heir && heir != process && !heir->ended)
             process_adopt(heir, child);
+        identity_words_tell_all(child);
         child->exit_signal = SIGCHLD;
         if (child->ended)
             announce_zombie(child);

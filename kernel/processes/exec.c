@@ -14,6 +14,7 @@
 #include "processes/process_files.h"
 #include "programs/loader.h"
 #include "signals/signals.h"
+#include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
 #include "tasks/vfork.h"
@@ -71,6 +72,7 @@ int exec_program(struct task *task, struct program *program)
     /* As on Linux: what the parent asked for was meant for its own child, not for another program. */
     process->exit_signal = SIGCHLD;
     task->tid = process->pid;
+    identity_words_tell(task);
     forget_old_memory(task);
     set_name(task, program->path);
     vfork_release_parent(process);

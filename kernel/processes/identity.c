@@ -11,49 +11,50 @@
 #include "arch.h"
 #include "memory/guest_copy.h"
 #include "memory/task_memory.h"
+#include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
 
 static int64_t do_getpid(struct task *task, const uint64_t args[6])
 {
     (void)args;
-    return task->process->pid;
+    return identity_word(task, IDENTITY_PID);
 }
 
 static int64_t do_getppid(struct task *task, const uint64_t args[6])
 {
     (void)args;
-    return task->process->parent ? task->process->parent->pid : 0;
+    return identity_word(task, IDENTITY_PPID);
 }
 
 static int64_t do_gettid(struct task *task, const uint64_t args[6])
 {
     (void)args;
-    return task->tid;
+    return identity_word(task, IDENTITY_TID);
 }
 
 static int64_t do_getuid(struct task *task, const uint64_t args[6])
 {
     (void)args;
-    return task->process->credentials.uid;
+    return identity_word(task, IDENTITY_UID);
 }
 
 static int64_t do_geteuid(struct task *task, const uint64_t args[6])
 {
     (void)args;
-    return task->process->credentials.euid;
+    return identity_word(task, IDENTITY_EUID);
 }
 
 static int64_t do_getgid(struct task *task, const uint64_t args[6])
 {
     (void)args;
-    return task->process->credentials.gid;
+    return identity_word(task, IDENTITY_GID);
 }
 
 static int64_t do_getegid(struct task *task, const uint64_t args[6])
 {
     (void)args;
-    return task->process->credentials.egid;
+    return identity_word(task, IDENTITY_EGID);
 }
 
 static int write_three(struct task *task, const uint64_t args[6], uint32_t a, uint32_t b, uint32_t c)

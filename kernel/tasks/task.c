@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/vfork.h"
 
@@ -91,6 +92,7 @@ int task_create(struct process *process, int32_t tid, struct task **out)
         return err;
     }
     append(process, task);
+    identity_words_tell(task);
     *out = task;
     return 0;
 }
