@@ -15,6 +15,7 @@
 #include "core/systrap/slots.h"
 #include "core/systrap/statistics.h"
 #include "core/systrap/worker_bytes.h"
+#include "core/systrap/worker_place.h"
 
 #define RUNS_ON_MAX      1024 /* stops in a row that are nobody's business, before an interrupt is answered there */
 #define SYS_SECCOMP_CODE 1
@@ -244,6 +245,9 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
         tgi_arch_patching->read_syscall(slot, trampoline_return_ip(&context->bound->patches, site), &base->syscall);
         syscall_event(context, event);
         base->is_brought = signo & PATCHED_BROUGHT;
+        /* It is asked for soon, and the line is with the worker's processor. */
+        if (base->is_brought)
+            __builtin_prefetch(worker_place(context->bound, context->held_by, WORKER_BROUGHT));
         return true;
     }
     details = read_signal(slot);
