@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The handles of the C library with safe functions: the only module with `unsafe`.
+//! The handles of the C library with safe functions: the only module, with the two in it, that has `unsafe`.
 //!
 //! Three facts make it sound. A handle is destroyed by `Drop` alone, so no call on it can follow. Every handle holds an
 //! `Arc` of its platform, so the platform closes behind all of them. A context that runs is owned by a queue, which
 //! stops it before it is dropped.
 
-use crate::event::{
-    Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall, Trap,
-};
+use crate::event::Event;
 use crate::{sys, Error, Platform, Registers, Result};
-use std::collections::HashMap;
 use std::ffi::CStr;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_int, c_void};
-use std::os::unix::io::{BorrowedFd, RawFd};
+use std::os::unix::io::RawFd;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+mod queue;
+mod raw_event;
+pub(crate) use queue::{QueueHandle, EVENTS_AT_ONCE};
+use raw_event::{decode, unwritten_event};
 
 pub(crate) fn abi_version() -> u32 {
     // SAFETY: no arguments, no state.
@@ -262,6 +262,16 @@ impl Drop for SubprocessHandle {
     }
 }
 
+/// `tg_context_read` and its like, with the type that C has for bytes.
+type CopyOut<T> = unsafe extern "C" fn(
+    *mut sys::tg_context,
+    *mut sys::tg_subprocess,
+    u64,
+    *mut T,
+    usize,
+    *mut usize,
+) -> c_int;
+
 /// A context that may be interrupted by anybody; all else goes through [`ContextHandle`].
 pub(crate) struct SharedContext {
     raw: NonNull<sys::tg_context>,
@@ -404,19 +414,34 @@ impl ContextHandle {
         addr: u64,
         buffer: &mut [u8],
     ) -> (usize, Result<()>) {
+        // SAFETY: it writes what `copy_out` asks for.
+        unsafe { self.copy_out(sys::tg_context_read, subprocess, addr, buffer) }
+    }
+
+    pub(crate) fn read_string(
+        &mut self,
+        subprocess: &SubprocessHandle,
+        addr: u64,
+        buffer: &mut [u8],
+    ) -> (usize, Result<()>) {
+        // SAFETY: as for `read`.
+        unsafe { self.copy_out(sys::tg_context_read_string, subprocess, addr, buffer) }
+    }
+
+    /// # Safety
+    /// `copy` takes two handles that exist until it returns, and writes a number and at most the buffer's length of bytes.
+    unsafe fn copy_out<T>(
+        &mut self,
+        copy: CopyOut<T>,
+        subprocess: &SubprocessHandle,
+        addr: u64,
+        buffer: &mut [u8],
+    ) -> (usize, Result<()>) {
+        let (context, subprocess) = (self.raw.as_ptr(), subprocess.raw.as_ptr());
         let mut done = 0;
-        // SAFETY: both handles exist until the call returns, because they are borrowed; `buffer` may be written for its
-        // length.
-        let result = unsafe {
-            sys::tg_context_read(
-                self.raw.as_ptr(),
-                subprocess.raw.as_ptr(),
-                addr,
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                &mut done,
-            )
-        };
+        // SAFETY: the handles are borrowed; `buffer` may be written for its length.
+        let result =
+            unsafe { copy(context, subprocess, addr, buffer.as_mut_ptr().cast(), buffer.len(), &mut done) };
         (done, self.check(result))
     }
 
@@ -426,40 +451,14 @@ impl ContextHandle {
         addr: u64,
         bytes: &[u8],
     ) -> (usize, Result<()>) {
+        let (context, subprocess) = (self.raw.as_ptr(), subprocess.raw.as_ptr());
         let mut done = 0;
-        // SAFETY: as for `read`; `bytes` may be read for their length.
+        // SAFETY: both handles exist until the call returns, because they are borrowed; `bytes` may be read for their
+        // length.
         let result = unsafe {
-            sys::tg_context_write(
-                self.raw.as_ptr(),
-                subprocess.raw.as_ptr(),
-                addr,
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                &mut done,
-            )
+            sys::tg_context_write(context, subprocess, addr, bytes.as_ptr().cast(), bytes.len(), &mut done)
         };
         (done, self.check(result))
-    }
-
-    pub(crate) fn read_string(
-        &mut self,
-        subprocess: &SubprocessHandle,
-        addr: u64,
-        buffer: &mut [u8],
-    ) -> (usize, Result<()>) {
-        let mut length = 0;
-        // SAFETY: as for `read`.
-        let result = unsafe {
-            sys::tg_context_read_string(
-                self.raw.as_ptr(),
-                subprocess.raw.as_ptr(),
-                addr,
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                &mut length,
-            )
-        };
-        (length, self.check(result))
     }
 
     pub(crate) fn brought(&mut self, subprocess: &SubprocessHandle, piece: u32) -> Result<&[u8]> {
@@ -505,312 +504,15 @@ impl ContextHandle {
     }
 }
 
-/// Room for an event that states its size. The rest is the library's to write.
-#[inline]
-fn unwritten_event() -> MaybeUninit<sys::tg_event> {
-    let mut event = MaybeUninit::<sys::tg_event>::uninit();
-    // SAFETY: `size` lies in the room; nothing is read.
-    unsafe {
-        ptr::addr_of_mut!((*event.as_mut_ptr()).size).write(std::mem::size_of::<sys::tg_event>() as u32)
-    };
-    event
-}
-
-#[inline]
-fn decode(raw: &sys::tg_event) -> Event {
-    let flags = EventFlags(raw.flags);
-    // SAFETY: `kind` says which member the library has written, and all members are integers.
-    unsafe {
-        match raw.kind {
-            sys::TG_EVENT_SYSCALL => {
-                let sys::tg_event_syscall { nr, args, ip } = raw.u.syscall;
-                Event::Syscall(Syscall { nr, args, ip, arch: raw.arch, flags })
-            }
-            sys::TG_EVENT_FAULT => {
-                let sys::tg_event_fault { addr, ip, access, signo, code, trap, error_code } = raw.u.fault;
-                let (access, trap) = (Access::from_raw(access), Trap::from_raw(flags, trap, error_code));
-                Event::Fault(Fault { addr, ip, access, signal: signo, code, trap, flags })
-            }
-            sys::TG_EVENT_EXCEPTION => {
-                let sys::tg_event_exception { addr, ip, signo, code, trap_errno, trap, error_code } =
-                    raw.u.exception;
-                let trap = Trap::from_raw(flags, trap, error_code);
-                Event::Exception(Exception { addr, ip, signal: signo, code, errno: trap_errno, trap, flags })
-            }
-            sys::TG_EVENT_INTERRUPTED => Event::Interrupted(Interrupted { flags }),
-            sys::TG_EVENT_DEAD => Event::Dead(Dead { cause: DeathCause::from_raw(raw.u.dead), flags }),
-            _ => Event::Dead(Dead { cause: DeathCause::Unknown, flags }), // what the header asks for
-        }
-    }
-}
-
-/// How many events one wait can bring.
-pub(crate) const EVENTS_AT_ONCE: usize = 64;
-
-/// The C queue.
-struct RawQueue {
-    raw: NonNull<sys::tg_queue>,
-    platform: Arc<PlatformHandle>,
-}
-
-// SAFETY: submit, wake and descriptor are for any thread; a second waiter is refused by the library.
-unsafe impl Send for RawQueue {}
-// SAFETY: as above; destroying is the last call because only Drop does it.
-unsafe impl Sync for RawQueue {}
-
-impl Drop for RawQueue {
-    fn drop(&mut self) {
-        // SAFETY: nobody else has the handle.
-        unsafe { sys::tg_queue_destroy(self.raw.as_ptr()) }
-    }
-}
-
-/// A queue and the contexts that it runs, each under the address by which events name it. The order of the fields is
-/// the order in which they are dropped: contexts run no more when their turn comes.
-pub(crate) struct QueueHandle {
-    queue: RawQueue,
-    running: Mutex<HashMap<usize, ContextHandle, BuildHasherDefault<AddressHasher>>>,
-}
-
-impl QueueHandle {
-    pub(crate) fn create(platform: &Arc<PlatformHandle>) -> Result<Self> {
-        let mut raw = ptr::null_mut();
-        // SAFETY: the platform is open; `raw` is written.
-        let result = unsafe { sys::tg_queue_create(platform.0.as_ptr(), &mut raw) };
-        match (result, NonNull::new(raw)) {
-            (0, Some(raw)) => {
-                let queue = RawQueue { raw, platform: Arc::clone(platform) };
-                Ok(QueueHandle { queue, running: Mutex::default() })
-            }
-            (errno, _) => Err(platform.error(errno)),
-        }
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<usize, ContextHandle, BuildHasherDefault<AddressHasher>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Starts the context and keeps it until its event comes. After an error it is given back.
-    pub(crate) fn submit(
-        &self,
-        context: ContextHandle,
-        subprocess: &SubprocessHandle,
-    ) -> Result<(), (ContextHandle, Error)> {
-        let raw = context.raw;
-        // Kept before it runs: another thread may have its event at once.
-        self.running().insert(raw.as_ptr() as usize, context);
-        // SAFETY: the context is kept until its event comes or the queue is gone, and nobody touches it meanwhile; the
-        // subprocess is borrowed, and may be destroyed while contexts run in it.
-        let result =
-            unsafe { sys::tg_queue_submit(self.queue.raw.as_ptr(), raw.as_ptr(), subprocess.raw.as_ptr()) };
-        if result == 0 {
-            return Ok(());
-        }
-        let error = self.queue.platform.error(result);
-        match self.running().remove(&(raw.as_ptr() as usize)) {
-            Some(context) => Err((context, error)),
-            None => Ok(()), // it ran all the same, and its event is on its way
-        }
-    }
-
-    /// Hands up to `limit` events to `found`, each with its context and the context's user data.
-    pub(crate) fn wait(
-        &self,
-        limit: usize,
-        timeout_ns: i64,
-        mut found: impl FnMut(ContextHandle, u64, Event),
-    ) -> Result<usize> {
-        let mut events = MaybeUninit::<[MaybeUninit<sys::tg_event>; EVENTS_AT_ONCE]>::uninit();
-        let first = events.as_mut_ptr().cast::<sys::tg_event>();
-        let mut count = 0;
-        // SAFETY: room for so many events, of which the library asks the first one for its size and no other for
-        // anything, because the size is the one it knows.
-        let result = unsafe {
-            ptr::addr_of_mut!((*first).size).write(std::mem::size_of::<sys::tg_event>() as u32);
-            let limit = limit.min(EVENTS_AT_ONCE);
-            sys::tg_queue_wait(self.queue.raw.as_ptr(), first, limit, timeout_ns, &mut count)
-        };
-        self.queue.platform.check(result)?;
-        if count == 0 {
-            return Ok(0);
-        }
-        let mut running = self.running();
-        for index in 0..count {
-            // SAFETY: the library has written so many events.
-            let event = unsafe { &*first.add(index) };
-            if let Some(context) = running.remove(&(event.context as usize)) {
-                found(context, event.user_data, decode(event));
-            }
-        }
-        Ok(count)
-    }
-
-    pub(crate) fn wake(&self) {
-        // SAFETY: the queue is not destroyed. The only error is a null handle.
-        unsafe { sys::tg_queue_wake(self.queue.raw.as_ptr()) };
-    }
-
-    pub(crate) fn fd(&self) -> Result<BorrowedFd<'_>> {
-        // SAFETY: the queue is not destroyed.
-        let fd = unsafe { sys::tg_queue_fd(self.queue.raw.as_ptr()) };
-        if fd < 0 {
-            return Err(self.queue.platform.error(fd));
-        }
-        // SAFETY: the queue keeps the descriptor open until it is destroyed.
-        Ok(unsafe { BorrowedFd::borrow_raw(fd) })
-    }
-
-    pub(crate) fn running_count(&self) -> usize {
-        self.running().len()
-    }
-
-    /// Destroys the queue; what it ran is stopped and can be used again.
-    pub(crate) fn into_contexts(self) -> Vec<ContextHandle> {
-        let QueueHandle { queue, running } = self;
-        drop(queue);
-        let running = running.into_inner().unwrap_or_else(PoisonError::into_inner);
-        running.into_values().collect()
-    }
-}
-
-/// Addresses are their own hash but for their low bits, which are always zero.
-#[derive(Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_usize(usize::from(*byte));
-        }
-    }
-
-    fn write_usize(&mut self, address: usize) {
-        // The table takes its index from the low bits and a tag from the high ones: a product spreads over both.
-        self.0 = (self.0 ^ (address as u64 >> 4)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     //! What needs no library, so that Miri can look at it, too.
     use super::*;
-
-    fn raw(kind: u32) -> sys::tg_event {
-        sys::tg_event { kind, flags: sys::TG_FLAG_INTERRUPT_PENDING, arch: 7, ..Default::default() }
-    }
-
-    #[test]
-    fn events_carry_what_their_kind_says() {
-        let mut event = raw(sys::TG_EVENT_SYSCALL);
-        event.u.syscall = sys::tg_event_syscall { nr: 1, args: [2, 3, 4, 5, 6, 7], ip: 8 };
-        match decode(&event) {
-            Event::Syscall(Syscall { nr: 1, args: [2, 3, 4, 5, 6, 7], ip: 8, arch: 7, flags }) => {
-                assert!(flags.interrupt_pending() && !flags.patched())
-            }
-            other => panic!("{:?}", other),
-        }
-        let mut event = raw(sys::TG_EVENT_FAULT);
-        event.flags = sys::TG_FLAG_TRAP;
-        event.u.fault = sys::tg_event_fault {
-            addr: 1,
-            ip: 2,
-            access: sys::TG_ACCESS_EXEC,
-            signo: 11,
-            code: 3,
-            trap: 14,
-            error_code: 0x15,
-        };
-        let trap = Some(Trap { number: 14, error_code: 0x15, derived: false });
-        match decode(&event) {
-            Event::Fault(Fault {
-                addr: 1,
-                ip: 2,
-                access: Access::Execute,
-                signal: 11,
-                code: 3,
-                trap: t,
-                ..
-            }) => {
-                assert_eq!(t, trap)
-            }
-            other => panic!("{:?}", other),
-        }
-        let mut event = raw(sys::TG_EVENT_EXCEPTION);
-        event.u.exception = sys::tg_event_exception {
-            addr: 1,
-            ip: 2,
-            signo: 4,
-            code: 5,
-            trap_errno: 6,
-            trap: 6,
-            error_code: 0,
-        };
-        match decode(&event) {
-            Event::Exception(Exception {
-                addr: 1, ip: 2, signal: 4, code: 5, errno: 6, trap: None, ..
-            }) => (),
-            other => panic!("{:?}", other),
-        }
-        event.flags = sys::TG_FLAG_TRAP | sys::TG_FLAG_TRAP_DERIVED;
-        match decode(&event) {
-            Event::Exception(Exception {
-                trap: Some(Trap { number: 6, error_code: 0, derived: true }),
-                ..
-            }) => (),
-            other => panic!("{:?}", other),
-        }
-        assert!(matches!(decode(&raw(sys::TG_EVENT_INTERRUPTED)), Event::Interrupted(_)));
-        assert!(decode(&raw(sys::TG_EVENT_INTERRUPTED)).interrupt_pending());
-    }
-
-    #[test]
-    fn deaths_are_told_apart_and_the_unknown_is_one() {
-        let cause = |kind, reason, status| {
-            let mut event = raw(kind);
-            event.u.dead = sys::tg_event_dead { reason, status };
-            match decode(&event) {
-                Event::Dead(dead) => dead.cause,
-                other => panic!("{:?}", other),
-            }
-        };
-        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_KILLED, 9), DeathCause::Killed { signal: 9 });
-        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_EXITED, 3), DeathCause::Exited { status: 3 });
-        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_DESTROYED, 0), DeathCause::Destroyed);
-        assert_eq!(cause(sys::TG_EVENT_DEAD, sys::TG_DEAD_CORRUPT, 0), DeathCause::Corrupt);
-        assert_eq!(cause(sys::TG_EVENT_DEAD, 99, 0), DeathCause::Unknown);
-        assert_eq!(cause(99, 0, 0), DeathCause::Unknown);
-    }
-
-    #[test]
-    fn an_event_begins_with_its_size() {
-        let event = unwritten_event();
-        // SAFETY: the size alone is written, and the size alone is read.
-        let size = unsafe { ptr::addr_of!((*event.as_ptr()).size).read() };
-        assert_eq!(size as usize, std::mem::size_of::<sys::tg_event>());
-    }
 
     #[test]
     fn texts_end_at_the_first_zero() {
         assert_eq!(text(&[b'a' as c_char, b'b' as c_char, 0, b'c' as c_char]), "ab");
         assert_eq!(text(&[b'a' as c_char]), "a");
         assert_eq!(text(&[]), "");
-    }
-
-    #[test]
-    fn addresses_spread_over_the_table() {
-        let hash = |address| {
-            let mut hasher = AddressHasher::default();
-            hasher.write_usize(address);
-            hasher.finish()
-        };
-        let hashes: Vec<u64> = (0..256).map(|index| hash(0x5500_0000_0000 + index * 512)).collect();
-        let distinct =
-            |part: fn(&u64) -> u64| hashes.iter().map(part).collect::<std::collections::HashSet<_>>().len();
-        assert!(distinct(|hash| hash & 0xff) > 128);
-        assert!(distinct(|hash| hash >> 57) > 64);
     }
 }
