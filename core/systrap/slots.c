@@ -168,7 +168,7 @@ void slot_unbind(struct systrap_context *context)
     if (slot_pull_fp(context, WATCHDOG_TEARDOWN) == -EIO)
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
     words_take_away(context);
-    /* Nobody needs what a worker still has of it: who gets the slot next waits for that. */
+    /* Does not wait for the worker that holds the context: nobody needs its state, and who gets the slot next waits. */
     ask_to_drop(subprocess, context->slot);
     pthread_mutex_lock(&subprocess->lock);
     subprocess->slot_contexts[context->number] = NULL;

@@ -24,7 +24,7 @@ static inline void statistics_given(struct systrap_context *context)
         statistics_note_given(context);
 }
 
-/* It is back, with something in its slot. */
+/* The context has come back, with something in its slot. */
 static inline void statistics_back(struct systrap_context *context)
 {
     if (__builtin_expect(context->base.platform->measures_latency, 0))
@@ -32,7 +32,7 @@ static inline void statistics_back(struct systrap_context *context)
 }
 
 void systrap_add_stub_numbers(const struct tg_platform *platform, uint64_t numbers[COUNTERS]);
-/* The subprocess is about to go: its numbers become the platform's. */
+/* The subprocess is about to be freed: adds its numbers to the platform's. */
 void statistics_keep(struct systrap_subprocess *subprocess);
 
 #endif

@@ -9,7 +9,7 @@
 #include "core/no_cancel.h"
 #include "core/systrap/stub_memory.h"
 
-#define SLOTS_STEP 32 /* the file grows by so many: what its guest can touch of it is memory */
+#define SLOTS_STEP 32 /* the file grows by so many slots: a guest that touches all of it costs the host that memory */
 
 _Static_assert(sizeof(struct systrap_config) <= SYSTRAP_ANSWERS - SYSTRAP_CONFIG, "the config fits");
 _Static_assert(sizeof(struct systrap_answers) <= SYSTRAP_BRINGS - SYSTRAP_ANSWERS, "the answers fit");
