@@ -4,10 +4,8 @@
 #define CORE_BRING_TABLE_H
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdint.h>
 
-#include <trapgate/trapgate.h>
+#include "core/handles.h"
 
 /* One piece; kind 0: none. Where it lies from the start of all that a call brings is at: for its max there is room. */
 struct bring_piece {
@@ -28,12 +26,17 @@ struct bring_table {
     _Atomic uint64_t pieces[TG_BRING_CALLS][TG_BRING_PIECES];
 };
 
-/* NULL: there is no memory. */
-struct bring_table *bring_table_new(void);
 void bring_table_free(struct bring_table *table);
 /* table may be NULL: nothing is declared. */
 struct bring_piece bring_table_piece(const struct bring_table *table, uint64_t nr, uint32_t index);
 void bring_table_set(struct bring_table *table, uint64_t nr, uint32_t index, struct bring_piece piece);
-void bring_table_copy(struct bring_table *to, const struct bring_table *from);
+
+/* The subprocess's: NULL: it has none yet. */
+struct bring_table *bring_table_of(const struct tg_subprocess *subprocess);
+/* That, or a new one; NULL: there is no memory. */
+struct bring_table *bring_table_for(struct tg_subprocess *subprocess);
+/* Before the child can run anything, and then for its backend. 0 or -ENOMEM. mother may be NULL. */
+int bring_table_inherit(struct tg_subprocess *child, const struct tg_subprocess *mother);
+void bring_table_tell_backend(struct tg_subprocess *subprocess);
 
 #endif

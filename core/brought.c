@@ -12,11 +12,6 @@ _Static_assert(TG_BRING_PIECES == 2 && TG_BRING_MAX + PIECE_ALIGNMENT + 2 <= BRO
 
 /* ---- declaring ---- */
 
-static struct bring_table *bring_table_of(const struct tg_subprocess *subprocess)
-{
-    return atomic_load_explicit(&subprocess->brings, memory_order_acquire);
-}
-
 static int refuse(struct tg_platform *platform, size_t index, const char *what)
 {
     return platform_fail(platform, -EINVAL, "declare what calls bring: piece %zu: %s", index, what);
@@ -82,23 +77,8 @@ static void replace(struct tg_subprocess *subprocess, struct bring_table *table,
         for (uint32_t i = 0; i < TG_BRING_PIECES; i++)
             bring_table_set(table, nr, i, wanted[nr][i]);
     }
-    brought_tell_backend(subprocess);
+    bring_table_tell_backend(subprocess);
     atomic_fetch_add(&subprocess->bring_generation, 1);
-}
-
-/* The one that there is, or a new one. */
-static struct bring_table *table_for(struct tg_subprocess *subprocess)
-{
-    struct bring_table *known = bring_table_of(subprocess);
-    struct bring_table *made;
-
-    if (known)
-        return known;
-    made = bring_table_new();
-    if (!made || atomic_compare_exchange_strong(&subprocess->brings, &known, made))
-        return made;
-    bring_table_free(made);
-    return known;
 }
 
 static int declare(struct tg_subprocess *subprocess, struct bring_piece (*wanted)[TG_BRING_PIECES])
@@ -110,7 +90,7 @@ static int declare(struct tg_subprocess *subprocess, struct bring_piece (*wanted
     if (!subprocess_enter(subprocess))
         return platform_fail(subprocess->platform, -ESRCH,
                              "declare what calls bring: the subprocess is being destroyed");
-    table = table_for(subprocess);
+    table = bring_table_for(subprocess);
     if (table) {
         pthread_mutex_lock(&table->lock);
         replace(subprocess, table, wanted);
@@ -138,28 +118,6 @@ int brought_declare(struct tg_subprocess *subprocess, const struct tg_bring *pie
         err = declare(subprocess, wanted);
     free(wanted);
     return err;
-}
-
-int brought_inherit(struct tg_subprocess *child, const struct tg_subprocess *mother)
-{
-    const struct bring_table *from = mother ? bring_table_of(mother) : NULL;
-    struct bring_table *to;
-
-    if (!from)
-        return 0;
-    to = table_for(child);
-    if (!to)
-        return -ENOMEM;
-    bring_table_copy(to, from);
-    return 0;
-}
-
-void brought_tell_backend(struct tg_subprocess *subprocess)
-{
-    const struct bring_table *table = bring_table_of(subprocess);
-
-    if (table && subprocess->platform->ops->subprocess_brings)
-        subprocess->platform->ops->subprocess_brings(subprocess, table);
 }
 
 /* ---- the present event's ---- */

@@ -27,9 +27,6 @@ struct brought {
 
 /* In place of all that was declared. The pieces are in our layout. */
 int brought_declare(struct tg_subprocess *subprocess, const struct tg_bring *pieces, size_t n);
-/* Before the child can run anything, and then for its backend. 0 or -ENOMEM. */
-int brought_inherit(struct tg_subprocess *child, const struct tg_subprocess *mother);
-void brought_tell_backend(struct tg_subprocess *subprocess);
 
 /*
  * Piece index of the context's last event, a call of that subprocess; the

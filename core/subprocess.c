@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/backend.h"
-#include "core/brought.h"
+#include "core/bring_table.h"
 #include "core/futex.h"
 #include "core/subprocess_life.h"
 
@@ -82,7 +82,7 @@ int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, 
     if (!platform_is_ours(platform))
         return platform_refuse_fork(platform, "create a subprocess");
     subprocess = subprocess_new(platform);
-    if (!subprocess || brought_inherit(subprocess, from)) {
+    if (!subprocess || bring_table_inherit(subprocess, from)) {
         if (subprocess)
             subprocess_free(subprocess);
         return platform_fail(platform, -ENOMEM, "create a subprocess: no memory for its handle");
@@ -92,7 +92,7 @@ int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, 
         subprocess_free(subprocess);
         return err;
     }
-    brought_tell_backend(subprocess);
+    bring_table_tell_backend(subprocess);
     count(platform, COUNTER_SUBPROCESSES);
     platform_lock(platform);
     list_add_last(&platform->subprocesses, &subprocess->node);
