@@ -35,8 +35,8 @@
  *   process: prctl(PR_SET_PDEATHSIG, SIGKILL); exit if getppid() != embedder
  *            if left: wait with futex(2) until orders.go == last (exit at
  *                ORDERS_GO_AWAY); last = 1; skip the clone call; goto calls
- *   answer:  lseek(file, result | left << ANSWER_LEFT_SHIFT |
- *                last << ANSWER_SEQUENCE_SHIFT)
+ *   reply:   lseek(file, result | left << REPLY_LEFT_SHIFT |
+ *                last << REPLY_SEQUENCE_SHIFT)
  *            control.reply = last, with a full barrier before the next look;
  *            if control.reply_waiting: wake all
  *   wait:    while orders.request == last: futex(2)

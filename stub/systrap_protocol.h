@@ -77,13 +77,13 @@
 #define WORKER_SLOT         0
 
 /*
- * The syscall thread's answer is the file offset of the subprocess's file: a
+ * The syscall thread's reply is the file offset of the subprocess's file: a
  * value that comes from a register and that no worker's filter lets a guest
  * set. Its bits:
  */
-#define ANSWER_LEFT_SHIFT     32 /* calls that were not made, the failed one included */
-#define ANSWER_SEQUENCE_SHIFT 39
-#define ANSWER_SEQUENCE_MASK  0xffffff
+#define REPLY_LEFT_SHIFT     32 /* calls that were not made, the failed one included */
+#define REPLY_SEQUENCE_SHIFT 39
+#define REPLY_SEQUENCE_MASK  0xffffff
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

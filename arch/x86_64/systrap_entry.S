@@ -95,7 +95,7 @@ new_process:
         jne     give_up
         xorl    %eax, %eax
         testl   %ebp, %ebp
-        jz      answer
+        jz      reply
 
 /*
  * Its mother may be killed before she can tell the library of it. Then nobody
@@ -122,17 +122,17 @@ known:
         jmp     next_call
 
 /* %rax: the last result. What becomes the file offset must be no negative number. */
-answer:
+reply:
         movl    %eax, %edx
         cmpq    $LARGEST_ERROR, %rax
         jae     1f
         andl    $0x7fffffff, %edx
 1:      movl    %r13d, %esi
-        andl    $ANSWER_SEQUENCE_MASK, %esi
-        shlq    $(ANSWER_SEQUENCE_SHIFT - ANSWER_LEFT_SHIFT), %rsi
+        andl    $REPLY_SEQUENCE_MASK, %esi
+        shlq    $(REPLY_SEQUENCE_SHIFT - REPLY_LEFT_SHIFT), %rsi
         movl    %ebp, %eax
         orq     %rax, %rsi
-        shlq    $ANSWER_LEFT_SHIFT, %rsi
+        shlq    $REPLY_LEFT_SHIFT, %rsi
         orq     %rdx, %rsi
         movl    %r14d, %edi
         xorl    %edx, %edx
@@ -166,7 +166,7 @@ take_order:
         leaq    (SYSTRAP_ORDERS + ORDERS_CALLS)(%r12), %rbx
         xorl    %eax, %eax
         testl   %ebp, %ebp
-        jz      answer
+        jz      reply
 
 next_call:
         movq    STUB_CALL_NR(%rbx), %rax
@@ -180,11 +180,11 @@ next_call:
         je      clone
         syscall
         cmpq    $LARGEST_ERROR, %rax
-        jae     answer
+        jae     reply
         addq    $STUB_CALL_SIZE, %rbx
         decl    %ebp
         jnz     next_call
-        jmp     answer
+        jmp     reply
 
 /* clone(2) has five arguments; the sixth is for the child: its descriptor, or the worker's number. */
 clone:
@@ -192,9 +192,9 @@ clone:
         testq   %rax, %rax
         jz      child
         cmpq    $LARGEST_ERROR, %rax
-        jae     answer
+        jae     reply
         xorl    %ebp, %ebp
-        jmp     answer
+        jmp     reply
 child:
         /* Its own registers only: the orders may be others by now. */
         testl   $CLONE_THREAD, %edi

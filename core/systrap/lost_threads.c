@@ -11,7 +11,7 @@
 /*
  * Have some threads ended and others not? Where all have, the process is ending,
  * however long its memory takes. In a new process there is a worker whose number
- * the library does not know before the syscall thread has given its first answer.
+ * the library does not know before the syscall thread has given its first reply.
  */
 static bool has_lost_some(struct systrap_subprocess *subprocess)
 {

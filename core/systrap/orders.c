@@ -2,11 +2,11 @@
 /*
  * Calls that a stub's syscall thread makes for the library.
  *
- * The order is in memory that the stub can only read. The answer is the offset
+ * The order is in memory that the stub can only read. The reply is the offset
  * of the subprocess's file: lseek(2) takes it from a register, and no filter of
  * a thread that runs guests lets lseek pass, so nobody but the syscall thread
- * can give one. The word that says that there is an answer is a hint that the
- * guest can write; a hint without an answer is a guest that forges.
+ * can give one. The word that says that there is a reply is a hint that the
+ * guest can write; a hint without a reply is a guest that forges.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@
 #define SPIN_NS  20000
 #define FIRST    1
 #define LEFT_MAX 0x7f
-#define HINT_NS  (NS_PER_SECOND / 500) /* between looks at the answer, each a system call; most come long before */
+#define HINT_NS  (NS_PER_SECOND / 500) /* between looks at the reply, each a system call; most come long before */
 #define LOOK_NS  (WATCHDOG_ROUND_NS / 10)
 
 static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t sequence)
@@ -45,14 +45,14 @@ static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t
     return false;
 }
 
-static bool is_answered(const struct systrap_subprocess *subprocess, uint32_t sequence)
+static bool is_replied(const struct systrap_subprocess *subprocess, uint32_t sequence)
 {
     off_t offset = lseek(subprocess->file, 0, SEEK_CUR);
 
-    return offset >= 0 && (uint64_t)offset >> ANSWER_SEQUENCE_SHIFT == (sequence & ANSWER_SEQUENCE_MASK);
+    return offset >= 0 && (uint64_t)offset >> REPLY_SEQUENCE_SHIFT == (sequence & REPLY_SEQUENCE_MASK);
 }
 
-/* A filter may have ended the syscall thread at a call that it made. Then nobody would ever answer. */
+/* A filter may have ended the syscall thread at a call that it made. Then nobody would ever reply. */
 static void look_for_thread(struct systrap_subprocess *subprocess, int64_t *look_at)
 {
     int64_t now = clock_monotonic_ns();
@@ -63,7 +63,7 @@ static void look_for_thread(struct systrap_subprocess *subprocess, int64_t *look
     lost_threads_look(subprocess, now);
 }
 
-/* A guest can spoil the hint: once in a while the answer itself is looked at. */
+/* A guest can spoil the hint: once in a while the reply itself is looked at. */
 static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequence)
 {
     struct systrap_control *control = control_of(subprocess);
@@ -71,7 +71,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
 
     if (spin_for_reply(subprocess, sequence))
         return 0;
-    /* Pairs with the syscall thread, which stores reply and then looks at this: "answer" in its entry code. */
+    /* Pairs with the syscall thread, which stores reply and then looks at this: "reply" in its entry code. */
     SHARED_SWAP(control->reply_waiting, 1);
     for (;;) {
         /* Read before the look at death: pairs with wake_everybody(), which changes it after that. */
@@ -81,7 +81,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
             break;
         count(subprocess->base.platform, COUNTER_FUTEX_SLEEPS);
         shared_futex_wait(&control->reply, reply, clock_monotonic_ns() + HINT_NS);
-        if (is_answered(subprocess, sequence))
+        if (is_replied(subprocess, sequence))
             break;
         look_for_thread(subprocess, &look_at);
     }
@@ -89,7 +89,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
     return subprocess_is_dead(&subprocess->base) ? -ESRCH : 0;
 }
 
-static int read_answer(struct systrap_subprocess *subprocess, uint32_t sequence, struct answer *answer)
+static int read_reply(struct systrap_subprocess *subprocess, uint32_t sequence, struct order_reply *reply)
 {
     int err = wait_for_reply(subprocess, sequence);
     off_t offset;
@@ -97,16 +97,16 @@ static int read_answer(struct systrap_subprocess *subprocess, uint32_t sequence,
     if (err)
         return err;
     offset = lseek(subprocess->file, 0, SEEK_CUR);
-    if (offset < 0 || ((uint64_t)offset >> ANSWER_SEQUENCE_SHIFT) != (sequence & ANSWER_SEQUENCE_MASK)) {
+    if (offset < 0 || ((uint64_t)offset >> REPLY_SEQUENCE_SHIFT) != (sequence & REPLY_SEQUENCE_MASK)) {
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
         return -ESRCH;
     }
-    answer->result = (int32_t)(uint32_t)offset;
-    answer->left = (uint32_t)((uint64_t)offset >> ANSWER_LEFT_SHIFT) & LEFT_MAX;
+    reply->result = (int32_t)(uint32_t)offset;
+    reply->left = (uint32_t)((uint64_t)offset >> REPLY_LEFT_SHIFT) & LEFT_MAX;
     return 0;
 }
 
-/* The number of the next order, by which its answer is known. */
+/* The number of the next order, by which its reply is known. */
 static uint32_t next_sequence(struct systrap_subprocess *subprocess)
 {
     subprocess->sequence++;
@@ -115,7 +115,7 @@ static uint32_t next_sequence(struct systrap_subprocess *subprocess)
     return subprocess->sequence;
 }
 
-int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *answer)
+int orders_give(struct systrap_subprocess *subprocess, size_t n, struct order_reply *reply)
 {
     struct systrap_orders *orders = orders_of(subprocess);
     const uint32_t sequence = next_sequence(subprocess);
@@ -127,12 +127,12 @@ int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *
     SHARED_SWAP(orders->request, sequence);
     count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
     shared_futex_wake(&orders->request);
-    return read_answer(subprocess, sequence, answer);
+    return read_reply(subprocess, sequence, reply);
 }
 
-int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *answer)
+int orders_first_reply(struct systrap_subprocess *subprocess, struct order_reply *reply)
 {
-    return read_answer(subprocess, FIRST, answer);
+    return read_reply(subprocess, FIRST, reply);
 }
 
 void orders_leave(struct systrap_subprocess *subprocess)

@@ -5,15 +5,15 @@
 
 #include "core/systrap/systrap_types.h"
 
-struct answer {
+struct order_reply {
     int64_t result; /* of the last call made */
     uint32_t left;  /* calls that were not made or failed */
 };
 
 /* Has the syscall thread make the first n calls of the order's memory, and waits. order_lock is held. 0 or -ESRCH. */
-int orders_give(struct systrap_subprocess *subprocess, size_t n, struct answer *answer);
-/* Waits for the answer to the subprocess's first order, which it was made with. */
-int orders_first_answer(struct systrap_subprocess *subprocess, struct answer *answer);
+int orders_give(struct systrap_subprocess *subprocess, size_t n, struct order_reply *reply);
+/* Waits for the reply to the subprocess's first order, which it was made with. */
+int orders_first_reply(struct systrap_subprocess *subprocess, struct order_reply *reply);
 /* Tells a stub to end by itself: its subprocess is dead, and the host lets nobody kill the process. */
 void orders_leave(struct systrap_subprocess *subprocess);
 

@@ -12,19 +12,19 @@
 
 static ssize_t order_copy(struct systrap_subprocess *subprocess, uint64_t nr, uint64_t addr, size_t length)
 {
-    struct answer answer;
+    struct order_reply reply;
     int err;
 
     orders_of(subprocess)->calls[0] =
         (struct stub_call){.nr = nr, .args = {(uint64_t)subprocess->window_file, addr, length, 0}};
-    err = orders_give(subprocess, 1, &answer);
+    err = orders_give(subprocess, 1, &reply);
     if (err)
         return err;
-    if (answer.result > (int64_t)length) {
+    if (reply.result > (int64_t)length) {
         systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
         return -ESRCH;
     }
-    return (ssize_t)answer.result;
+    return (ssize_t)reply.result;
 }
 
 /* Kernels before 5.16 read nothing of a part that reaches from a good page into a bad one. */

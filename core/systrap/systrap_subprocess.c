@@ -130,7 +130,7 @@ static int create_failed(struct systrap_subprocess *child, const struct tg_subpr
 
     switch (err) {
     case -EIO:
-        return platform_fail(platform, err, "create a subprocess: its process has ended before its first answer%s",
+        return platform_fail(platform, err, "create a subprocess: its process has ended before its first reply%s",
                              subprocess_death_cause(child->base.death_reason, child->base.death_status));
     case -EFBIG:
         return platform_fail(platform, -EAGAIN,
@@ -148,7 +148,7 @@ static int create_failed(struct systrap_subprocess *child, const struct tg_subpr
 static int order_clone(struct systrap_subprocess *mother, struct systrap_subprocess *child, pid_t *pid)
 {
     struct systrap_orders *orders = orders_of(mother);
-    struct answer answer;
+    struct order_reply reply;
     size_t n;
     int err = mapping_table_copy(&child->base.mappings, &mother->base.mappings);
 
@@ -169,11 +169,11 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
         orders->calls[n++] = trampolines_table_call(child);
     orders->calls[n++] = workers_call(child);
     memcpy(orders_of(child)->calls, orders->calls, n * sizeof(orders->calls[0]));
-    err = orders_give(mother, n, &answer);
+    err = orders_give(mother, n, &reply);
     if (err)
         return err;
-    *pid = (pid_t)answer.result;
-    return answer.result < 0 ? (int)answer.result : 0;
+    *pid = (pid_t)reply.result;
+    return reply.result < 0 ? (int)reply.result : 0;
 }
 
 static void tell_child(struct systrap_subprocess *mother, uint32_t go)
@@ -205,13 +205,13 @@ static int give_birth(struct systrap_subprocess *child, struct systrap_subproces
 /* Lets the child map its own memory and make its first worker: what the host is short of shows here, or never. */
 static int begin_life(struct systrap_subprocess *child, struct systrap_subprocess *mother)
 {
-    struct answer answer;
+    struct order_reply reply;
     int err;
 
     tell_child(mother, mother->sequence);
-    err = orders_first_answer(child, &answer);
+    err = orders_first_reply(child, &reply);
     if (!err)
-        err = workers_note(child, &answer);
+        err = workers_note(child, &reply);
     if (!err)
         err = stub_memory_seal(child);
     for (uint32_t threads = err ? atomic_load(&child->worker_count) + 1 : 0; threads; threads--)
@@ -275,7 +275,7 @@ static int prepare_ops(struct systrap_subprocess *subprocess, const struct tg_me
     return 0;
 }
 
-/* The stub has made n operations; result: 0, or its answer to the next one. */
+/* The stub has made n operations; result: 0, or its reply to the next one. */
 static void note_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, int64_t result)
 {
     memory_calls_made(&subprocess->base, ops, n, result);
@@ -291,22 +291,22 @@ static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_
 
     while (!err && *done < n) {
         size_t part = n - *done < ORDERS_MAX ? n - *done : ORDERS_MAX;
-        struct answer answer;
+        struct order_reply reply;
         int refused = prepare_ops(subprocess, &ops[*done], &part);
 
         for (size_t i = 0; i < part; i++)
             memory_call_fill(&orders_of(subprocess)->calls[i], &ops[*done + i]);
-        err = orders_give(subprocess, part, &answer);
+        err = orders_give(subprocess, part, &reply);
         if (err)
             return err;
-        if (answer.left > part) {
+        if (reply.left > part) {
             systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
             return -ESRCH;
         }
-        note_ops(subprocess, &ops[*done], part - answer.left, answer.left ? answer.result : 0);
-        *done += part - answer.left;
-        if (answer.left || refused)
-            return memory_call_failed(&subprocess->base, &ops[*done], *done, answer.left ? answer.result : refused);
+        note_ops(subprocess, &ops[*done], part - reply.left, reply.left ? reply.result : 0);
+        *done += part - reply.left;
+        if (reply.left || refused)
+            return memory_call_failed(&subprocess->base, &ops[*done], *done, reply.left ? reply.result : refused);
     }
     return err;
 }

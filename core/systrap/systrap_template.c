@@ -180,7 +180,7 @@ static int fill_config(struct systrap_platform *sp, struct sock_fprog *base)
 
 static const char start_step[] = "start the stub process";
 
-/* Fills the report: the new process has ended before its first answer. Returns the error. */
+/* Fills the report: the new process has ended before its first reply. Returns the error. */
 static int start_failed(const struct stub_setup *setup, struct open_report *report)
 {
     const struct systrap_subprocess *template = systrap_platform(setup->platform)->template;
@@ -193,12 +193,12 @@ static int start_failed(const struct stub_setup *setup, struct open_report *repo
 static int order_unmap(void *arg, uint64_t start, uint64_t end)
 {
     struct systrap_subprocess *template = arg;
-    struct answer answer;
+    struct order_reply reply;
     int err;
 
     orders_of(template)->calls[0] = (struct stub_call){.nr = tgi_arch.syscalls.munmap, .args = {start, end - start}};
-    err = orders_give(template, 1, &answer);
-    return err ? err : (int)answer.result;
+    err = orders_give(template, 1, &reply);
+    return err ? err : (int)reply.result;
 }
 
 static int sweep(struct systrap_subprocess *template, struct open_report *report)
@@ -218,7 +218,7 @@ static int sweep(struct systrap_subprocess *template, struct open_report *report
 static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *report)
 {
     struct systrap_platform *sp = systrap_platform(setup->platform);
-    struct answer answer;
+    struct order_reply reply;
     int err;
 
     sp->group = pid;
@@ -227,7 +227,7 @@ static int adopt(const struct stub_setup *setup, pid_t pid, struct open_report *
         return open_report_call(report, start_step, "pidfd_open(2) or epoll_ctl(2)", err);
     if (lseek(sp->template->file, 0, SEEK_CUR) < 0)
         return open_report_call(report, start_step, "lseek(2)", -errno);
-    if (orders_first_answer(sp->template, &answer))
+    if (orders_first_reply(sp->template, &reply))
         return start_failed(setup, report);
     stub_setup_learn(setup);
     err = stub_memory_seal(sp->template);

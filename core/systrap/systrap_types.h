@@ -63,7 +63,7 @@ struct systrap_subprocess {
     bool kill_refused; /* as base.death_reason: by the host */
     bool lost_child;   /* order_lock, or whoever buries it: it died while it made another one */
     bool left_behind;  /* keeper_lock: destroyed, and its process has not ended yet: the keeper's */
-    int file;          /* never changes: memory of the stub; its offset is the syscall thread's answer */
+    int file;          /* never changes: memory of the stub; its offset is the syscall thread's reply */
     /* Changed with keeper_lock. Read without by who makes it SUBPROCESS_DEAD and by who buries it: it is closed after.
      */
     int pidfd;

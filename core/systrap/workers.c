@@ -65,13 +65,13 @@ struct stub_call workers_call(struct systrap_subprocess *subprocess)
     };
 }
 
-int workers_note(struct systrap_subprocess *subprocess, const struct answer *answer)
+int workers_note(struct systrap_subprocess *subprocess, const struct order_reply *reply)
 {
     uint32_t index = atomic_load(&subprocess->worker_count);
 
-    if (answer->left || answer->result <= 0)
-        return answer->result < 0 ? (int)answer->result : -EIO;
-    subprocess->workers[index] = (pid_t)answer->result;
+    if (reply->left || reply->result <= 0)
+        return reply->result < 0 ? (int)reply->result : -EIO;
+    subprocess->workers[index] = (pid_t)reply->result;
     atomic_store(&subprocess->worker_count, index + 1);
     count(subprocess->base.platform, COUNTER_STUB_THREADS);
     return 0;
@@ -80,12 +80,12 @@ int workers_note(struct systrap_subprocess *subprocess, const struct answer *ans
 /* order_lock is held. Has the syscall thread make one more worker. 0 or -errno. */
 static int make_worker(struct systrap_subprocess *subprocess)
 {
-    struct answer answer;
+    struct order_reply reply;
     int err;
 
     orders_of(subprocess)->calls[0] = workers_call(subprocess);
-    err = orders_give(subprocess, 1, &answer);
-    return err ? err : workers_note(subprocess, &answer);
+    err = orders_give(subprocess, 1, &reply);
+    return err ? err : workers_note(subprocess, &reply);
 }
 
 /*

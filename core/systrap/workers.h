@@ -15,7 +15,7 @@ bool workers_wake_a_sleeper(struct systrap_subprocess *subprocess);
 bool workers_backlog(const struct systrap_subprocess *subprocess);
 /* The call that makes the next one, and what it gave. order_lock is held, or nobody else knows the subprocess. */
 struct stub_call workers_call(struct systrap_subprocess *subprocess);
-int workers_note(struct systrap_subprocess *subprocess, const struct answer *answer);
+int workers_note(struct systrap_subprocess *subprocess, const struct order_reply *reply);
 void worker_kick(struct systrap_subprocess *subprocess, uint32_t index);
 
 #endif

@@ -5,7 +5,7 @@
  *
  * models core/systrap/orders.c: orders_give wait_for_reply
  * models core/systrap/death.c: systrap_subprocess_die wake_everybody
- * models arch/x86_64/systrap_entry.S: wait_for_order answer
+ * models arch/x86_64/systrap_entry.S: wait_for_order reply
  */
 #define ACTORS  3
 #define REQUEST 0

@@ -15,11 +15,11 @@ struct throw_away {
 
 static void throw_away(struct systrap_subprocess *subprocess, struct throw_away *those)
 {
-    struct answer answer;
+    struct order_reply reply;
 
     memcpy(orders_of(subprocess)->calls, those->calls, those->n * sizeof(those->calls[0]));
     if (those->n)
-        orders_give(subprocess, those->n, &answer);
+        orders_give(subprocess, those->n, &reply);
     those->n = 0;
 }
 

@@ -74,15 +74,15 @@ static struct stub_call regret_call(const struct systrap_subprocess *subprocess,
 
 static int regret(struct systrap_subprocess *subprocess, const struct page_change *changes, size_t n, int err)
 {
-    struct answer answer;
+    struct order_reply reply;
 
     if (!n)
         return err;
     for (size_t i = 0; i < n; i++)
         orders_of(subprocess)->calls[i] = regret_call(subprocess, &changes[i]);
-    if (orders_give(subprocess, n, &answer))
+    if (orders_give(subprocess, n, &reply))
         return -ESRCH;
-    return answer.left ? -EIO : err;
+    return reply.left ? -EIO : err;
 }
 
 static size_t add_calls(struct systrap_subprocess *subprocess, const struct page_change *changes, size_t n)
@@ -115,31 +115,31 @@ static size_t mark_done(struct page_change *changes, size_t n, size_t calls)
 int page_orders_change(struct systrap_subprocess *subprocess, struct page_change *changes, size_t n)
 {
     const size_t all = add_calls(subprocess, changes, n);
-    struct answer answer;
+    struct order_reply reply;
     size_t made;
     size_t done;
 
-    if (orders_give(subprocess, all, &answer))
+    if (orders_give(subprocess, all, &reply))
         return -ESRCH;
-    made = answer.left < all ? all - answer.left : 0;
+    made = reply.left < all ? all - reply.left : 0;
     done = mark_done(changes, n, made > n ? made - n - 1 : 0);
     subprocess->patches.gaps++;
-    if (!answer.left)
+    if (!reply.left)
         return 0;
-    return regret(subprocess, changes + done, (made < n ? made : n) - done, (int)answer.result);
+    return regret(subprocess, changes + done, (made < n ? made : n) - done, (int)reply.result);
 }
 
 bool page_orders_register(struct systrap_subprocess *template)
 {
-    struct answer answer = {.left = 1};
+    struct order_reply reply = {.left = 1};
 
     pthread_mutex_lock(&template->order_lock);
     /* Nothing is there to be moved: but a filter that kills a stub for that call is to do so now, while opening. */
     orders_of(template)->calls[0] = move_call(template, 0, 0);
-    orders_give(template, 1, &answer);
+    orders_give(template, 1, &reply);
     orders_of(template)->calls[0] = barrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
-    if (orders_give(template, 1, &answer))
-        answer.left = 1;
+    if (orders_give(template, 1, &reply))
+        reply.left = 1;
     pthread_mutex_unlock(&template->order_lock);
-    return answer.left == 0;
+    return reply.left == 0;
 }

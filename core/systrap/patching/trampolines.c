@@ -63,17 +63,17 @@ struct stub_call trampolines_table_call(const struct systrap_subprocess *subproc
 
 static int map_table(struct systrap_subprocess *subprocess)
 {
-    struct answer answer;
+    struct order_reply reply;
     int err;
 
     if (subprocess->patches.table_mapped)
         return 0;
     orders_of(subprocess)->calls[0] = trampolines_table_call(subprocess);
-    err = orders_give(subprocess, 1, &answer);
+    err = orders_give(subprocess, 1, &reply);
     if (err)
         return err;
-    if (answer.left)
-        return (int)answer.result;
+    if (reply.left)
+        return (int)reply.result;
     subprocess->patches.table_mapped = true;
     return 0;
 }
