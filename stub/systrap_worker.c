@@ -271,6 +271,8 @@ static bool go_on_with_attached(const struct stub *stub, struct systrap_slot **h
     if (write_attached(stub))
         return change(&(*held)->state, SLOT_ATTACHED, SLOT_RUNNING);
     *held = leave(stub, *held, ANSWER_UNWRITTEN);
+    if (*held)
+        wake_waiter(*held);
     return false;
 }
 

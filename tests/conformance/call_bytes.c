@@ -507,6 +507,44 @@ static void attached_interrupted(uint32_t backend)
 }
 
 static void by_queue(uint32_t backend)
+/* Like guest_open(), with workers that look for an answer for longer. */
+static void patient_open(struct guest *guest, uint32_t backend, struct guest_code code)
+{
+    const tg_platform_options options = {.size = sizeof(options), .backend = backend, .spin_ns = 100000};
+
+    CHECK_OK(tg_platform_open(&options, &guest->platform));
+    guest->page = platform_info(guest->platform).page_size;
+    guest->subprocess = create_loaded_subprocess(guest->platform, code);
+    guest->context = create_started_context(guest->platform);
+    guest->event = new_event();
+}
+
+/*
+ * Pages that nobody has touched take so long that whoever waits sleeps by the time that the last piece is refused, and
+ * must be woken. Where nobody does that each round takes a second, and all together more than a case may.
+ */
+static void refused_late(uint32_t backend)
+{
+    enum { LATE = 2000, ENOUGH = 100, FRESH = TG_ATTACH_PIECES - 1 };
+    unsigned char bytes[500];
+    struct guest guest;
+
+    patient_open(&guest, backend, GUEST_CODE(echo_result));
+    for (int i = 0; i < WARM_CALLS; i++)
+        GUEST_RUN_TO_CALL(&guest);
+    fill(bytes, sizeof(bytes), 9);
+    for (unsigned int i = 0; i < LATE && platform_stats(guest.platform).worker_copies < ENOUGH; i++) {
+        check_context("round %u", i);
+        map_pages(guest.subprocess, AREA, FRESH * guest.page, PROT_RW);
+        GUEST_RUN_TO_CALL(&guest);
+        for (uint64_t page = 0; page < FRESH; page++)
+            attach(&guest, AREA + page * guest.page, bytes, sizeof(bytes));
+        attach(&guest, 0, bytes, 1);
+        answer(&guest, 5, -EFAULT);
+    }
+    guest_close(&guest);
+}
+
 {
     const tg_bring piece = PIECE(TG_BRING_BYTES, 1, 0, 64);
     unsigned char bytes[64];
@@ -744,3 +782,4 @@ const struct test_case call_bytes_cases[] = {
     {"call_bytes.beside_death", "Nor does a death beside them, but for what it makes -ESRCH", beside_death},
     {0},
 };
+    {"call_bytes.refused_late", "Who sleeps meanwhile is woken when they cannot be written", refused_late},
