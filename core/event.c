@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <string.h>
 
+#include "core/attached.h"
 #include "core/event.h"
 
 /* All but the union. */
@@ -71,6 +72,8 @@ void event_exception(struct tg_event *event, struct tg_context *context, const s
 
 void event_dead(struct tg_event *event, struct tg_context *context, int32_t reason, int32_t status)
 {
+    /* Meant for the one that has died: no other subprocess is to find it in its memory. */
+    context_drop_attached(context);
     event_begin(event, context, TG_EVENT_DEAD);
     event->u.dead.reason = reason;
     event->u.dead.status = status;

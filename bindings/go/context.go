@@ -344,9 +344,9 @@ func (c *Context) Brought(s *Subprocess, piece int) ([]byte, error) {
 }
 
 // Attach attaches bytes to the answer to the system call of the last event: they are in guest memory when the context
-// goes on, and not before. Where that cannot be, the call's result is -EFAULT. Start, CopyFrom and RestartSyscall drop
-// them. EINVAL when the last event was not a Syscall, and for more than AttachPieces pieces or AttachMax bytes, which
-// WriteMemory writes.
+// goes on, and not before. Where that cannot be, the call's result is -EFAULT. Start, CopyFrom, RestartSyscall and the
+// death of the subprocess drop them. EINVAL when the last event was not a Syscall, and for more than AttachPieces pieces
+// or AttachMax bytes, which WriteMemory writes.
 func (c *Context) Attach(addr uint64, data []byte) error {
 	const op = "attach bytes to an answer"
 	if err := c.acquire(op, contextUsed); err != nil {

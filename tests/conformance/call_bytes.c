@@ -640,6 +640,7 @@ static void refused_while_running(uint32_t backend)
 static void dead_ones(uint32_t backend)
 {
     const tg_bring piece = PIECE(TG_BRING_BYTES, 1, 0, 8);
+    static const unsigned char zeros[8];
     struct guest guest;
 
     caller_open(&guest, backend, GUEST_CODE(echo_result));
@@ -654,7 +655,9 @@ static void dead_ones(uint32_t backend)
     tg_subprocess_destroy(guest.subprocess);
     guest.subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(echo_result));
     GUEST_RUN_TO_CALL(&guest);
+    map_pages(guest.subprocess, AREA, guest.page, PROT_RW);
     guest_close(&guest);
+    check_memory(guest.subprocess, AREA, zeros, sizeof(zeros));
 }
 
 /* ---- beside others ---- */

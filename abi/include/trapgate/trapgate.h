@@ -598,8 +598,8 @@ TG_API int tg_context_brought(tg_context *context, tg_subprocess *subprocess, ui
  * thread of the stub that waits for the answer to a patched call writes them;
  * elsewhere the library does.
  * They are dropped by tg_context_start(), tg_context_copy() to the context,
- * tg_context_restart_syscall(), and with the context. An error of the switch or
- * the submit leaves them attached.
+ * tg_context_restart_syscall(), a DEAD event, and with the context. An error of
+ * the switch or the submit leaves them attached.
  * Errors: -EINVAL (also when the last event was not a SYSCALL; more than
  * TG_ATTACH_PIECES or TG_ATTACH_MAX: use tg_context_write()), -EBUSY, -ENOMEM.
  */

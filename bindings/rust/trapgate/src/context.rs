@@ -180,7 +180,7 @@ impl Context {
 
     /// Attaches bytes to the answer to the system call of the last event: they are in guest memory when the context goes
     /// on, and not before. Where that cannot be, the call's result is -EFAULT. [`Context::start`],
-    /// [`Context::copy_from`] and [`Context::restart_syscall`] drop them.
+    /// [`Context::copy_from`], [`Context::restart_syscall`] and the death of the subprocess drop them.
     ///
     /// # Errors
     /// `Invalid` when the last event was not a [`Syscall`](crate::Syscall), or for more than
