@@ -75,7 +75,7 @@ static void copy_all(struct bring_table *to, const struct bring_table *from)
 
 int bring_table_inherit(struct tg_subprocess *child, const struct tg_subprocess *mother)
 {
-    const struct bring_table *from = mother ? bring_table_of(mother) : NULL;
+    struct bring_table *from = mother ? bring_table_of(mother) : NULL;
     struct bring_table *to;
 
     if (!from)
@@ -83,7 +83,9 @@ int bring_table_inherit(struct tg_subprocess *child, const struct tg_subprocess 
     to = bring_table_for(child);
     if (!to)
         return -ENOMEM;
+    pthread_mutex_lock(&from->lock);
     copy_all(to, from);
+    pthread_mutex_unlock(&from->lock);
     return 0;
 }
 

@@ -128,13 +128,33 @@ static bool is_native(const struct arch_syscall *call)
     return !(call->flags & (TG_FLAG_COMPAT | TG_FLAG_X32));
 }
 
+static void read_pieces(struct brought *brought, const struct bring_table *table, uint64_t nr)
+{
+    for (uint32_t i = 0; i < TG_BRING_PIECES; i++)
+        brought->pieces[i] = (struct brought_piece){bring_table_piece(table, nr, i), false, 0, 0};
+}
+
+/* The pieces of two declarations could lie over each other. Pairs with replace(). */
+static bool read_undisturbed(struct brought *brought, const struct tg_subprocess *subprocess,
+                             const struct bring_table *table, uint64_t nr)
+{
+    const uint32_t generation = atomic_load(&subprocess->bring_generation);
+
+    read_pieces(brought, table, nr);
+    return generation % 2 == 0 && atomic_load(&subprocess->bring_generation) == generation;
+}
+
 static void begin(struct tg_context *context, const struct tg_subprocess *subprocess, struct brought *brought)
 {
-    const struct bring_table *table = is_native(&context->syscall) ? bring_table_of(subprocess) : NULL;
+    struct bring_table *table = is_native(&context->syscall) ? bring_table_of(subprocess) : NULL;
+    const uint64_t nr = context->syscall.nr;
 
     brought->of = context_counted(context, CONTEXT_SWITCHES);
-    for (uint32_t i = 0; i < TG_BRING_PIECES; i++)
-        brought->pieces[i] = (struct brought_piece){bring_table_piece(table, context->syscall.nr, i), false, 0, 0};
+    if (read_undisturbed(brought, subprocess, table, nr) || !table)
+        return;
+    pthread_mutex_lock(&table->lock);
+    read_pieces(brought, table, nr);
+    pthread_mutex_unlock(&table->lock);
 }
 
 /* NULL: there is no memory. */

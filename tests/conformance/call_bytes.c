@@ -14,12 +14,13 @@
 #include "queue_drive.h"
 #include "threads.h"
 
-#define AREA       GUEST_HOLE_AT
-#define AREA_PAGES 4
-#define WARM_CALLS 64 /* its site is patched by then, where it can be */
-#define ROUNDS     200
-#define DEATHS     20
-#define MANY       1000
+#define AREA         GUEST_HOLE_AT
+#define AREA_PAGES   4
+#define WARM_CALLS   64 /* its site is patched by then, where it can be */
+#define ROUNDS       200
+#define DEATHS       20
+#define MANY         1000
+#define DECLARATIONS 20000
 #define PIECE(kind_, arg_, length_arg_, max_)                                                                          \
     {                                                                                                                  \
         .size = sizeof(tg_bring), .kind = (kind_), .nr = GUEST_CALL, .arg = (arg_), .length_arg = (length_arg_),       \
@@ -506,7 +507,6 @@ static void attached_interrupted(uint32_t backend)
     guest_close(&guest);
 }
 
-static void by_queue(uint32_t backend)
 /* Like guest_open(), with workers that look for an answer for longer. */
 static void patient_open(struct guest *guest, uint32_t backend, struct guest_code code)
 {
@@ -545,6 +545,7 @@ static void refused_late(uint32_t backend)
     guest_close(&guest);
 }
 
+static void by_queue(uint32_t backend)
 {
     const tg_bring piece = PIECE(TG_BRING_BYTES, 1, 0, 64);
     unsigned char bytes[64];
@@ -639,8 +640,8 @@ static void refused_while_running(uint32_t backend)
 
 static void dead_ones(uint32_t backend)
 {
-    const tg_bring piece = PIECE(TG_BRING_BYTES, 1, 0, 8);
     static const unsigned char zeros[8];
+    const tg_bring piece = PIECE(TG_BRING_BYTES, 1, 0, 8);
     struct guest guest;
 
     caller_open(&guest, backend, GUEST_CODE(echo_result));
@@ -654,10 +655,10 @@ static void dead_ones(uint32_t backend)
     declare(&guest, &piece, 1);
     tg_subprocess_destroy(guest.subprocess);
     guest.subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(echo_result));
-    GUEST_RUN_TO_CALL(&guest);
     map_pages(guest.subprocess, AREA, guest.page, PROT_RW);
-    guest_close(&guest);
+    GUEST_RUN_TO_CALL(&guest);
     check_memory(guest.subprocess, AREA, zeros, sizeof(zeros));
+    guest_close(&guest);
 }
 
 /* ---- beside others ---- */
@@ -758,6 +759,55 @@ static void beside_death(uint32_t backend)
     guest_close(&guest);
 }
 
+struct declarer {
+    tg_subprocess *subprocess;
+    _Atomic bool over;
+};
+
+/* One piece, or two of which the second one lies where the first one alone does. */
+static void *declare_in_turn(void *argument)
+{
+    const tg_bring whole = PIECE(TG_BRING_BYTES, 1, 0, TG_BRING_MAX);
+    const tg_bring parts[] = {PIECE(TG_BRING_COUNTED, 1, 2, 64), PIECE(TG_BRING_COUNTED, 1, 2, TG_BRING_MAX - 64)};
+    struct declarer *declarer = argument;
+
+    for (int i = 0; i < DECLARATIONS; i++) {
+        CHECK_OK(tg_subprocess_set_brings(declarer->subprocess, parts, ARRAY_SIZE(parts)));
+        CHECK_OK(tg_subprocess_set_brings(declarer->subprocess, &whole, 1));
+    }
+    atomic_store(&declarer->over, true);
+    return NULL;
+}
+
+/* Each copy of the context asks anew. Of no bytes no memory is looked at, so that only the one piece is -EFAULT. */
+static void beside_declarations(uint32_t backend)
+{
+    struct declarer declarer = {0};
+    tg_context *copy;
+    struct guest guest;
+    pthread_t thread;
+
+    caller_open(&guest, backend, GUEST_CODE(counting_calls));
+    declare(&guest, NULL, 0);
+    call_with(&guest, 0, 0);
+    copy = create_context(guest.platform);
+    declarer.subprocess = guest.subprocess;
+    thread = start_thread(declare_in_turn, &declarer);
+    while (!atomic_load(&declarer.over)) {
+        const void *bytes;
+        size_t length;
+        int first;
+
+        CHECK_OK(tg_context_copy(copy, guest.context));
+        first = tg_context_brought(copy, guest.subprocess, 0, &bytes, &length);
+        CHECK(first == 0 || first == -EFAULT || first == -EINVAL);
+        CHECK_RESULT(tg_context_brought(copy, guest.subprocess, 1, &bytes, &length), first ? -EINVAL : 0);
+    }
+    join_thread(thread);
+    tg_context_destroy(copy);
+    guest_close(&guest);
+}
+
 const struct test_case call_bytes_cases[] = {
     {"call_bytes.brought", "Bytes come with a call: so many, or as many as an argument says", brought},
     {"call_bytes.brought_once", "They are the same as often as they are asked for, whatever guest memory becomes",
@@ -777,12 +827,13 @@ const struct test_case call_bytes_cases[] = {
      attached_ways},
     {"call_bytes.attached_interrupted", "They are there too when the start is answered by an interrupt",
      attached_interrupted},
+    {"call_bytes.refused_late", "Who sleeps meanwhile is woken when they cannot be written", refused_late},
     {"call_bytes.by_queue", "With a queue it is the same", by_queue},
     {"call_bytes.among_many", "Many contexts each get their own, and leave their own", among_many},
     {"call_bytes.running", "A context that runs is refused with -EBUSY", refused_while_running},
     {"call_bytes.dead", "A dead subprocess takes nothing, and its context goes on elsewhere", dead_ones},
     {"call_bytes.beside_interrupts", "Interrupts change nothing of either", beside_interrupts},
     {"call_bytes.beside_death", "Nor does a death beside them, but for what it makes -ESRCH", beside_death},
+    {"call_bytes.beside_declarations", "All that a call has brought is of one declaration", beside_declarations},
     {0},
 };
-    {"call_bytes.refused_late", "Who sleeps meanwhile is woken when they cannot be written", refused_late},
