@@ -108,8 +108,18 @@ static bool is_held_still(const struct systrap_context *context)
 static bool make_original(const struct systrap_context *context, uint64_t addr, uint8_t *buffer, size_t length,
                           bool ends_with_0)
 {
-    return code_read_original(&context->bound->base, addr, buffer, length, (ssize_t)length) == (ssize_t)length &&
+    struct tg_subprocess *subprocess = &context->bound->base;
+    bool made;
+
+    if (!patched_pages_maybe(&context->bound->patches.sites.pages, addr, length))
+        return true;
+    /* That asks the host for memory of the stub, by a number which is another's once it is destroyed. */
+    if (!subprocess_enter(subprocess))
+        return false;
+    made = code_read_original(subprocess, addr, buffer, length, (ssize_t)length) == (ssize_t)length &&
            (!ends_with_0 || !buffer[length - 1]);
+    subprocess_leave(subprocess);
+    return made;
 }
 
 size_t systrap_context_bring(struct tg_context *base, struct tg_subprocess *subprocess, const struct bring_piece *piece,
