@@ -281,7 +281,10 @@ static int switch_in(struct ptrace_context *context, struct ptrace_subprocess *s
     }
     if (err)
         return err;
-    err = switch_on(context, thread, event);
+    /* Not before there is a thread: a switch that fails leaves them attached. */
+    err = context->base.attached_state ? context_write_attached(&context->base, &subprocess->base) : 0;
+    if (!err)
+        err = switch_on(context, thread, event);
     tracer_release(thread);
     return err;
 }
@@ -297,9 +300,7 @@ int ptrace_context_switch(struct tg_context *context, struct tg_subprocess *subp
         event_dead(event, context, TG_DEAD_DESTROYED, 0);
         return 0;
     }
-    err = context->attached_state ? context_write_attached(context, subprocess) : 0;
-    if (!err)
-        err = switch_in(to_ptrace_context(context), to_ptrace_subprocess(subprocess), event);
+    err = switch_in(to_ptrace_context(context), to_ptrace_subprocess(subprocess), event);
     subprocess_leave(subprocess);
     return err;
 }

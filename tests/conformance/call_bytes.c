@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Bytes that come with a system call, and bytes that go with its answer: whoever carries them, they are the same. */
 #include <errno.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "arch.h"
 #include "cases.h"
@@ -545,6 +549,53 @@ static void refused_late(uint32_t backend)
     guest_close(&guest);
 }
 
+#define UNUSED_USER 64125
+
+struct attempt {
+    struct guest *guest;
+    int result;
+};
+
+static void *switch_here(void *argument)
+{
+    struct attempt *attempt = argument;
+
+    attempt->result = tg_context_switch(attempt->guest->context, attempt->guest->subprocess, &attempt->guest->event);
+    return NULL;
+}
+
+/* On ptrace a thread that has not run anything there yet needs another stub thread, and the host refuses that. */
+static void switch_refused(uint32_t backend)
+{
+    static const unsigned char zeros[64];
+    const struct rlimit no_more = {.rlim_cur = 1, .rlim_max = 1};
+    unsigned char bytes[64];
+    struct attempt attempt;
+    struct guest guest;
+
+    if (geteuid() != 0)
+        SKIP("only root can become a user who has no other process");
+    CHECK_SYSTEM(setgroups(0, NULL));
+    CHECK_SYSTEM(setresgid(UNUSED_USER, UNUSED_USER, UNUSED_USER));
+    CHECK_SYSTEM(setresuid(UNUSED_USER, UNUSED_USER, UNUSED_USER));
+    CHECK_SYSTEM(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+    caller_open(&guest, backend, GUEST_CODE(echo_result));
+    fill(bytes, sizeof(bytes), 3);
+    attach(&guest, AREA, bytes, sizeof(bytes));
+    CHECK_OK(tg_context_set_return(guest.context, 5));
+    attempt.guest = &guest;
+    CHECK_SYSTEM(prlimit(tg_subprocess_pid(guest.subprocess), RLIMIT_NPROC, &no_more, NULL));
+    run_in_thread(switch_here, &attempt);
+    if (attempt.result) {
+        CHECK_RESULT(attempt.result, -EAGAIN);
+        check_memory(guest.subprocess, AREA, zeros, sizeof(zeros));
+        GUEST_RUN_TO_CALL(&guest);
+    }
+    CHECK_EQ(guest.event.u.syscall.args[0], 5);
+    check_memory(guest.subprocess, AREA, bytes, sizeof(bytes));
+    guest_close(&guest);
+}
+
 static void by_queue(uint32_t backend)
 {
     const tg_bring piece = PIECE(TG_BRING_BYTES, 1, 0, 64);
@@ -828,6 +879,7 @@ const struct test_case call_bytes_cases[] = {
     {"call_bytes.attached_interrupted", "They are there too when the start is answered by an interrupt",
      attached_interrupted},
     {"call_bytes.refused_late", "Who sleeps meanwhile is woken when they cannot be written", refused_late},
+    {"call_bytes.switch_refused", "A switch that fails leaves them for the next one, unwritten", switch_refused},
     {"call_bytes.by_queue", "With a queue it is the same", by_queue},
     {"call_bytes.among_many", "Many contexts each get their own, and leave their own", among_many},
     {"call_bytes.running", "A context that runs is refused with -EBUSY", refused_while_running},
