@@ -15,6 +15,7 @@
 #include "file_calls/file_arguments.h"
 #include "file_calls/file_proc.h"
 #include "files/path_name.h"
+#include "memory/last_write.h"
 #include "memory/task_memory.h"
 
 #define XATTR_BUFFER_SIZE 65536 /* XATTR_SIZE_MAX and XATTR_LIST_MAX */
@@ -56,7 +57,7 @@ static int64_t stat_at(struct task *task, uint64_t dirfd, uint64_t path, uint64_
     if ((at_flags & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) != 0)
         return -EINVAL;
     result = look(task, dirfd, path, at_flags, &st);
-    return result != 0 ? result : guest_write(task_memory(task), addr, &st, sizeof(st));
+    return result != 0 ? result : last_write(task, addr, &st, sizeof(st));
 }
 
 int64_t call_newfstatat(struct task *task, const uint64_t args[6])
@@ -80,7 +81,7 @@ int64_t call_fstat(struct task *task, const uint64_t args[6])
     struct stat st;
     int64_t result = file == NULL ? -EBADF : stat_of(file->host_fd, &st);
 
-    return result != 0 ? result : guest_write(task_memory(task), args[1], &st, sizeof(st));
+    return result != 0 ? result : last_write(task, args[1], &st, sizeof(st));
 }
 
 /* What statx(2) says of a path. 0 or -errno. */
@@ -114,7 +115,7 @@ int64_t call_statx(struct task *task, const uint64_t args[6])
         return -EINVAL;
     memset(&st, 0, sizeof(st));
     result = look_closely(task, args, (int)(at_flags & AT_STATX_SYNC_TYPE), &st);
-    return result != 0 ? result : guest_write(task_memory(task), args[4], &st, sizeof(st));
+    return result != 0 ? result : last_write(task, args[4], &st, sizeof(st));
 }
 
 /* ------------------------------------------------------------------------
@@ -127,7 +128,7 @@ static int64_t write_statfs(struct task *task, int fd, uint64_t addr)
 
     if (fstatfs(fd, &st) != 0)
         return -errno;
-    return guest_write(task_memory(task), addr, &st, sizeof(st));
+    return last_write(task, addr, &st, sizeof(st));
 }
 
 int64_t call_statfs(struct task *task, const uint64_t args[6])

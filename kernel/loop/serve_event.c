@@ -44,7 +44,7 @@ static void resume(struct task *task)
     if (task->state == TASK_ENDED)
         return;
     task->state = TASK_RUNNING;
-    guest_copy_by(NULL, NULL);
+    guest_copy_by_none();
     err = tg_queue_submit(sandbox->queue, task->context, task->process->space->subprocess);
     if (!err) {
         task->refused_since = 0;
@@ -243,20 +243,22 @@ static void serve(struct task *task, const tg_event *event)
         resume(task);
 }
 
-/* Its context rests in its memory, if it still has one. */
-static void copy_by(const struct task *task)
+/* Its context rests in its memory, if it still has one, after this call. */
+static void copy_by(const struct task *task, uint64_t nr, const uint64_t args[6])
 {
     const struct address_space *space = task->process->space;
 
     if (space)
-        guest_copy_by(task->context, space->subprocess);
+        guest_copy_by(task->context, space->subprocess, nr, args);
 }
 
 void event_serve(struct task *task, const tg_event *event)
 {
-    copy_by(task);
+    bool is_call = event->kind == TG_EVENT_SYSCALL;
+
+    copy_by(task, is_call ? event->u.syscall.nr : GUEST_NO_CALL, event->u.syscall.args);
     serve(task, event);
-    guest_copy_by(NULL, NULL);
+    guest_copy_by_none();
 }
 
 static void go_on(struct task *task)
@@ -278,7 +280,7 @@ static void go_on(struct task *task)
 
 void event_continue(struct task *task)
 {
-    copy_by(task);
+    copy_by(task, GUEST_NO_CALL, NULL);
     go_on(task);
-    guest_copy_by(NULL, NULL);
+    guest_copy_by_none();
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "memory/brings.h"
 #include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
 
@@ -64,6 +65,7 @@ int address_space_create(struct sandbox *sandbox, struct address_space **out)
         return err;
     }
     identity_words_offer(sandbox, space->subprocess);
+    brings_declare(space->subprocess);
     *out = space;
     return 0;
 }

@@ -2,7 +2,10 @@
 #include "memory/guest_copy.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+
+#include "memory/brings.h"
 
 /* Most strings are paths shorter than this: one copy finds their end. */
 #define STRING_FIRST_CHUNK 256
@@ -12,20 +15,57 @@
 static _Thread_local struct {
     tg_context *context;
     tg_subprocess *subprocess;
+    uint64_t nr;
+    const uint64_t *args;
 } resting;
 
-void guest_copy_by(tg_context *context, tg_subprocess *subprocess)
+void guest_copy_by(tg_context *context, tg_subprocess *subprocess, uint64_t nr, const uint64_t args[6])
 {
     resting.context = context;
     resting.subprocess = subprocess;
+    resting.nr = nr;
+    resting.args = args;
+}
+
+void guest_copy_by_none(void)
+{
+    guest_copy_by(NULL, NULL, GUEST_NO_CALL, NULL);
+}
+
+/* What the call has brought along from that address on: 0, -EFAULT, or what says that it is to be asked for. */
+static int take_brought(const char **bytes, size_t *length)
+{
+    const void *brought = NULL;
+    int err = tg_context_brought(resting.context, resting.subprocess, 0, &brought, length);
+
+    *bytes = brought;
+    return err;
+}
+
+/* False: to be asked for. Bytes that are missing are behind the end of the guest's memory. */
+static bool read_brought(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)
+{
+    const char *bytes;
+    size_t brought;
+    int err;
+
+    if (subprocess != resting.subprocess || length > BRING_BYTES_MAX || !brings_bytes(resting.nr, resting.args, addr))
+        return false;
+    err = take_brought(&bytes, &brought);
+    if (err && err != -EFAULT)
+        return false;
+    *done = brought < length ? brought : length;
+    if (*done > 0)
+        memcpy(buffer, bytes, *done);
+    return true;
 }
 
 size_t guest_read_some(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
 {
     size_t done = 0;
 
-    if (length == 0)
-        return 0;
+    if (length == 0 || read_brought(subprocess, addr, buffer, length, &done))
+        return done;
     if (subprocess == resting.subprocess)
         (void)tg_context_read(resting.context, subprocess, addr, buffer, length, &done);
     else
@@ -91,11 +131,32 @@ int guest_clear(tg_subprocess *subprocess, uint64_t addr, size_t length)
     return 0;
 }
 
+/* Its length, -EFAULT, or -EAGAIN: to be asked for. */
+static ssize_t read_brought_string(tg_subprocess *subprocess, uint64_t addr, char *buffer, size_t capacity)
+{
+    const char *bytes;
+    size_t length;
+    int err;
+
+    if (subprocess != resting.subprocess || !brings_string(resting.nr, resting.args, addr))
+        return -EAGAIN;
+    err = take_brought(&bytes, &length);
+    if (err)
+        return err == -EFAULT ? err : -EAGAIN;
+    if (length == BRING_STRING_MAX || length >= capacity)
+        return -EAGAIN;
+    memcpy(buffer, bytes, length + 1);
+    return (ssize_t)length;
+}
+
 ssize_t guest_read_string(tg_subprocess *subprocess, uint64_t addr, char *buffer, size_t capacity)
 {
+    ssize_t brought = read_brought_string(subprocess, addr, buffer, capacity);
     size_t used = 0;
     size_t chunk = STRING_FIRST_CHUNK;
 
+    if (brought != -EAGAIN)
+        return brought;
     while (used < capacity) {
         size_t want = chunk < capacity - used ? chunk : capacity - used;
         size_t got = guest_read_some(subprocess, addr + used, buffer + used, want);

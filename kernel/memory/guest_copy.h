@@ -22,10 +22,12 @@
 #define GUEST_IOVEC_MAX    1024
 
 /*
- * From now on copies in this subprocess go by way of the context, which rests there after a call; NULL, NULL: of none.
- * Whoever lets it run or end says so before.
+ * From now on copies in this subprocess go by way of the context, which rests there after that call, or after something
+ * else: then nr is GUEST_NO_CALL; NULL: of none. Whoever lets it run or end says so before.
  */
-void guest_copy_by(tg_context *context, tg_subprocess *subprocess);
+#define GUEST_NO_CALL UINT64_MAX
+void guest_copy_by(tg_context *context, tg_subprocess *subprocess, uint64_t nr, const uint64_t args[6]);
+void guest_copy_by_none(void);
 
 /* All of it or -EFAULT. A length of 0 touches nothing. */
 int guest_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);

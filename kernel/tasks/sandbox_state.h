@@ -28,7 +28,8 @@ struct sandbox_options {
     const char *const *environment;
     bool standard_files[3]; /* whether the guest gets the embedder's descriptor 0, 1, 2: it was open at the start */
     bool measure;           /* take the time of every handler */
-    bool answers;           /* the library may answer calls by itself: identity_words.h. Nothing here sees them */
+    bool answers;           /* the library may answer calls by itself (identity_words.h), and nothing here sees them;
+                               an answer may turn out to be -EFAULT after on_exit (last_write.h) */
     /* Called before and after every call, when not NULL: for trace. */
     void (*on_enter)(struct task *task, uint64_t nr, const uint64_t args[6]);
     void (*on_exit)(struct task *task, uint64_t nr, int64_t result);

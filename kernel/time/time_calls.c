@@ -12,6 +12,7 @@
 
 #include "memory/guest_copy.h"
 #include "memory/guest_time.h"
+#include "memory/last_write.h"
 #include "memory/task_memory.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
@@ -58,7 +59,7 @@ static int64_t do_clock_gettime(struct task *task, const uint64_t args[6])
         return -EINVAL;
     if (clock_gettime(clock, &now) != 0)
         return -errno;
-    return guest_write(task_memory(task), args[1], &now, sizeof(now));
+    return last_write(task, args[1], &now, sizeof(now));
 }
 
 static int64_t do_clock_getres(struct task *task, const uint64_t args[6])
@@ -70,7 +71,7 @@ static int64_t do_clock_getres(struct task *task, const uint64_t args[6])
         return -EINVAL;
     if (clock_getres(clock, &resolution) != 0)
         return -errno;
-    return args[1] ? guest_write(task_memory(task), args[1], &resolution, sizeof(resolution)) : 0;
+    return args[1] ? last_write(task, args[1], &resolution, sizeof(resolution)) : 0;
 }
 
 static int64_t do_gettimeofday(struct task *task, const uint64_t args[6])
@@ -168,7 +169,7 @@ static int64_t do_getrusage(struct task *task, const uint64_t args[6])
     default:
         return -EINVAL;
     }
-    return guest_write(task_memory(task), args[1], &usage, sizeof(usage));
+    return last_write(task, args[1], &usage, sizeof(usage));
 }
 
 static int64_t do_times(struct task *task, const uint64_t args[6])
