@@ -603,8 +603,11 @@ static bool bring_piece(const struct stub *stub, const struct systrap_slot *slot
 
     if (piece->kind == BRING_STRING)
         return bring_string(to, from, length);
-    if (piece->kind == BRING_COUNTED && arch_patched_argument(slot, piece->length_arg) < length)
-        length = arch_patched_argument(slot, piece->length_arg);
+    if (piece->kind == BRING_COUNTED) {
+        const uint64_t counted = arch_patched_argument(slot, piece->length_arg);
+
+        length = counted < length ? counted : length;
+    }
     return !tg_systrap_copy(to, from, length);
 }
 
