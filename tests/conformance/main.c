@@ -150,17 +150,33 @@ static int match_name(const struct test_case *test, void *argument)
     return 0;
 }
 
-static int run_one_case(uint32_t backend, const char *name)
+static const struct test_case *find_case(const char *name)
 {
     struct search search = {.name = name};
 
     for_each_case(match_name, &search);
-    if (!search.found) {
+    if (!search.found)
         fprintf(stderr, "no case is called %s\n", name);
+    return search.found;
+}
+
+static int run_one_case(uint32_t backend, const char *name)
+{
+    const struct test_case *test = find_case(name);
+
+    if (!test)
         return 2;
-    }
-    run_case(search.found, backend);
+    run_case(test, backend);
     return 0;
+}
+
+static int run_each_case(uint32_t backend, char **names)
+{
+    for (char **name = names; *name; name++) {
+        if (!find_case(*name))
+            return 2;
+    }
+    return run_cases(backend, names);
 }
 
 static int print_name(const struct test_case *test, void *argument)
@@ -196,8 +212,8 @@ int main(int argc, char **argv)
         for_each_case(print_row, NULL);
         return 0;
     }
-    if (backend != TG_BACKEND_AUTO && strcmp(argv[2], "each") == 0)
-        return run_cases(backend, argv + 3);
+    if (backend != TG_BACKEND_AUTO && argc > 3 && strcmp(argv[2], "each") == 0)
+        return run_each_case(backend, argv + 3);
     if (backend == TG_BACKEND_AUTO || argc != 3)
         return usage();
     return strcmp(argv[2], "all") == 0 ? run_cases(backend, NULL) : run_one_case(backend, argv[2]);
