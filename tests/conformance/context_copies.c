@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "allowed_interrupts.h"
 #include "arch.h"
 #include "cases.h"
 #include "guest.h"
@@ -288,45 +289,19 @@ static void dead_ones(uint32_t backend)
 
 /* ---- beside others ---- */
 
-#define INTERRUPTS_A_ROUND 4
-
-/*
- * A switch that always finds an interrupt waiting gets nowhere, and where processors are slow every one does: so a
- * round has but a few of them, which the copying thread allows.
- */
-struct interrupter {
-    tg_context *context;
-    _Atomic int allowed;
-    _Atomic bool over;
-};
-
-static void *interrupt_as_allowed(void *argument)
-{
-    struct interrupter *interrupter = argument;
-
-    while (!atomic_load(&interrupter->over)) {
-        if (atomic_fetch_sub(&interrupter->allowed, 1) > 0)
-            CHECK_OK(tg_context_interrupt(interrupter->context));
-        sched_yield();
-    }
-    return NULL;
-}
-
 static void beside_interrupts(uint32_t backend)
 {
     unsigned char out[512];
     unsigned char in[512];
     struct guest guest;
-    struct interrupter interrupter = {0};
+    struct interrupter interrupter;
     uint64_t calls = WARM_CALLS;
-    pthread_t thread;
 
     caller_open(&guest, backend);
-    interrupter.context = guest.context;
-    thread = start_thread(interrupt_as_allowed, &interrupter);
+    interrupter_start(&interrupter, guest.context);
     for (unsigned int i = 0; i < ROUNDS; i++) {
         check_context("round %u", i);
-        atomic_store(&interrupter.allowed, INTERRUPTS_A_ROUND);
+        interrupter_allow(&interrupter);
         do
             guest_run(&guest);
         while (guest.event.kind == TG_EVENT_INTERRUPTED);
@@ -337,8 +312,7 @@ static void beside_interrupts(uint32_t backend)
         read_by(&guest, AREA + i, in, sizeof(in));
         CHECK_BYTES(in, out, sizeof(in));
     }
-    atomic_store(&interrupter.over, true);
-    join_thread(thread);
+    interrupter_end(&interrupter);
     guest_close(&guest);
 }
 
