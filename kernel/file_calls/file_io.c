@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "file_calls/file_arguments.h"
+#include "memory/last_write.h"
 #include "memory/read_once.h"
 #include "memory/task_memory.h"
 #include "signals/signals.h"
@@ -64,6 +65,21 @@ static size_t copy_spans(struct transfer *transfer, unsigned char *buffer, size_
     return done;
 }
 
+/* So few bytes are the last that a call reads. They go to the guest together with the result, if they may. */
+_Static_assert(LAST_WRITE_MAX < BOUNCE_SIZE, "a call that goes on has read more than goes along");
+static bool goes_along(const struct transfer *transfer, const unsigned char *bytes, size_t length)
+{
+    const struct guest_span *span = transfer->spans;
+
+    return length <= span->length - transfer->span_offset &&
+           last_write_all(transfer->task, span->addr + transfer->span_offset, bytes, length);
+}
+
+static size_t deliver(struct transfer *transfer, unsigned char *bytes, size_t length)
+{
+    return goes_along(transfer, bytes, length) ? length : copy_spans(transfer, bytes, length, true);
+}
+
 static int64_t position_after(const struct transfer *transfer, uint64_t done)
 {
     return transfer->offset == FILE_POSITION ? FILE_POSITION : transfer->offset + (int64_t)done;
@@ -89,7 +105,7 @@ static int64_t transfer_in(struct transfer *transfer)
 
         if (got <= 0)
             return done > 0 ? (int64_t)done : got;
-        delivered = copy_spans(transfer, bounce, (size_t)got, true);
+        delivered = deliver(transfer, bounce, (size_t)got);
         done += delivered;
         if (delivered < (size_t)got) {
             unread(transfer, (size_t)got - delivered);

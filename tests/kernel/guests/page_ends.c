@@ -85,6 +85,76 @@ static void check_writes(void)
     REPORT(pwrite(file, page + PAGE, 8, 0) == -1 && errno == EFAULT);
 }
 
+#define CONTENT 5000
+
+static char content[CONTENT];
+
+static void make_content(void)
+{
+    for (size_t i = 0; i < CONTENT; i++)
+        content[i] = (char)('a' + i % 23);
+    REPORT(pwrite(file, content, CONTENT, 0) == CONTENT);
+}
+
+/* What a read of so many bytes says, with so many there from this address on. */
+static void check_read(char *at, size_t wanted, size_t there)
+{
+    ssize_t got;
+
+    memset(at, '-', there);
+    REPORT(lseek(file, 0, SEEK_SET) == 0);
+    got = read(file, at, wanted);
+    if (wanted <= there)
+        REPORT(got == (ssize_t)wanted);
+    else
+        REPORT(got == -1 ? errno == EFAULT : got <= (ssize_t)there);
+    REPORT(lseek(file, 0, SEEK_CUR) == (got > 0 ? got : 0));
+    REPORT(got <= 0 || memcmp(at, content, (size_t)got) == 0);
+    for (size_t i = wanted; i < there; i++)
+        wrong += at[i] != '-';
+}
+
+static void check_reads(void)
+{
+    static const size_t wanted[] = {0, 1, 8, 511, 512, 513, 4095, 4096, 4097, 5000};
+    static const size_t there[] = {1, 8, 100, 512, 513, 4096};
+
+    make_content();
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        for (size_t j = 0; j < sizeof(there) / sizeof(there[0]); j++)
+            check_read(last(there[j]), wanted[i], there[j]);
+    REPORT(pread(file, page + PAGE, 8, 0) == -1 && errno == EFAULT);
+    REPORT(pread(file, page, 8, CONTENT - 3) == 3 && memcmp(page, content + CONTENT - 3, 3) == 0);
+    REPORT(pread(file, page, 8, CONTENT) == 0);
+}
+
+/* Reads that end in, or go over, memory of each kind. */
+static void check_kinds(void)
+{
+    const int anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+    char *pages = mmap(NULL, 3 * (size_t)PAGE, PROT_READ | PROT_WRITE, anonymous, -1, 0);
+    char *of_file;
+
+    REPORT(mprotect(pages + PAGE, PAGE, PROT_READ) == 0);
+    check_read(pages + PAGE - 8, 16, 8);
+    REPORT(pread(file, pages + PAGE, 8, 0) == -1 && errno == EFAULT);
+    REPORT(mprotect(pages + PAGE, PAGE, PROT_READ | PROT_WRITE) == 0);
+    check_read(pages + PAGE - 8, 16, 16);
+    REPORT(mmap(pages + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+           MAP_FAILED);
+    check_read(pages + PAGE - 8, 16, 16);
+    check_read(pages + PAGE, 16, PAGE);
+    REPORT(munmap(pages, 3 * (size_t)PAGE) == 0);
+    /* The file ends in the first page: there is no second one. */
+    REPORT(ftruncate(file, 2 * (off_t)PAGE) == 0);
+    of_file = mmap(NULL, 2 * (size_t)PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    REPORT(of_file != MAP_FAILED && ftruncate(file, 100) == 0);
+    REPORT(pread(file, of_file, 100, 0) == 100 && memcmp(of_file, content, 100) == 0);
+    REPORT(pread(file, of_file + PAGE, 8, 0) == -1 && errno == EFAULT);
+    check_read(of_file + PAGE - 8, 16, 8);
+    REPORT(munmap(of_file, 2 * (size_t)PAGE) == 0);
+}
+
 static void check_structs(void)
 {
     struct stat *status = (struct stat *)last(sizeof(*status));
@@ -138,6 +208,8 @@ int main(void)
     for (int i = 0; i < ROUNDS; i++) {
         check_paths();
         check_writes();
+        check_reads();
+        check_kinds();
         check_structs();
         check_signals();
     }

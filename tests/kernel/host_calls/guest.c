@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define LARGE 65536
+#define PAGE  4096
 #define WORDS 20
 
 static char buffer[LARGE];
@@ -71,13 +72,19 @@ static void execute(const char *self)
 
 static void bytes(void)
 {
+    char *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int file = open("file", O_RDWR);
     int ends[2];
 
     ROW("lseek", lseek(file, 0, SEEK_SET));
     ROW("pwrite 8", pwrite(file, buffer, 8, 0));
+    ROW("pwrite 512", pwrite(file, buffer, 512, 0));
     ROW("pwrite 64 KiB", pwrite(file, buffer, LARGE, 0));
     ROW("pread 8", pread(file, buffer, 8, 0));
+    ROW("pread 4 KiB", pread(file, page, PAGE, 0));
+    ROW("pread 2 pages", pread(file, page, 2 * PAGE, 0));
+    ROW("pread, shared", pread(file, shared, 8, 0));
     ROW("pread 64 KiB", pread(file, buffer, LARGE, 0));
     ROW("fstat", syscall(SYS_fstat, file, &st));
     close(file);
