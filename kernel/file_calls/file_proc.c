@@ -297,11 +297,20 @@ static int replace_descriptor_folder(const struct task *task, struct path_argume
     return argument->generated_fd < 0 ? -errno : 0;
 }
 
+/* All names that the kernel answers begin so: most paths are seen to be none of them by that. */
+static bool may_be_answered(const char *path)
+{
+    return behind(path, "/proc/") != NULL || behind(path, "/dev/") != NULL;
+}
+
 int proc_path_replace(struct task *task, bool follow, struct path_argument *argument)
 {
-    int64_t fd = named_descriptor(task, argument->text);
     const char *name;
+    int64_t fd;
 
+    if (!may_be_answered(argument->text))
+        return 0;
+    fd = named_descriptor(task, argument->text);
     if (fd >= 0)
         return replace_descriptor(task, (uint64_t)fd, follow, argument);
     if (is_descriptor_folder(task, argument->text, follow))
@@ -345,9 +354,13 @@ static ssize_t copy_link(const char *text, char *buffer, size_t capacity)
 ssize_t proc_readlink(struct task *task, const char *path, char *buffer, size_t capacity)
 {
     const struct path_context *paths = task->process->paths;
-    int64_t fd = named_descriptor(task, path);
-    const char *name = behind_own_folder(task, path);
+    const char *name;
+    int64_t fd;
 
+    if (!may_be_answered(path))
+        return 0;
+    fd = named_descriptor(task, path);
+    name = behind_own_folder(task, path);
     if (fd >= 0) {
         const struct file *file = task_file(task, (uint64_t)fd);
 
