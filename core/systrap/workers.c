@@ -118,6 +118,10 @@ bool workers_add(struct systrap_subprocess *subprocess)
         return true;
     if (atomic_load(&subprocess->worker_count) >= max || one_is_coming(subprocess))
         return false;
+    /* A worker takes a context out of the ring before it has one: what waits still is none that they all have by now.
+     */
+    if (!workers_backlog(subprocess))
+        return false;
     if (pthread_mutex_trylock(&subprocess->order_lock))
         return false;
     added =

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 #include "guest.h"
 #include "guests.h"
 #include "proc.h"
+#include "scale.h"
 #include "threads.h"
 
 #define UNUSED_USER 64124
@@ -406,7 +408,8 @@ static void run_all_that_fit(uint32_t backend, rlim_t processes)
     tg_platform_close(platform);
 }
 
-static void what_fits_runs(uint32_t backend)
+/* Calls it with some limits, each in a process of its own. */
+static void with_few_processes(uint32_t backend, void (*run)(uint32_t backend, rlim_t processes))
 {
     if (geteuid() != 0)
         SKIP("only root can become a user who has no other process");
@@ -415,12 +418,92 @@ static void what_fits_runs(uint32_t backend)
         int status;
 
         if (child == 0) {
-            run_all_that_fit(backend, processes);
+            run(backend, processes);
             _exit(0);
         }
         CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
         CHECK_EQ(status, 0);
     }
+}
+
+static void what_fits_runs(uint32_t backend)
+{
+    with_few_processes(backend, run_all_that_fit);
+}
+
+/* With every other limit there is room for the copy's process, and none for what runs its guests. */
+static void fork_until_refused(uint32_t backend, rlim_t processes)
+{
+    struct guest guest;
+    tg_subprocess *made[40];
+    tg_stats stats;
+    size_t count = 0;
+    size_t children;
+    pid_t last;
+    int result = 0;
+
+    have_no_more_than(processes);
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    guest_run(&guest);
+    CHECK_CALL(&guest.event, GUEST_CALL);
+    while (count < ARRAY_SIZE(made) && !(result = tg_subprocess_fork(guest.subprocess, &made[count])))
+        count++;
+    CHECK_RESULT(result, -EAGAIN);
+    CHECK(strstr(tg_platform_last_error(guest.platform), "RLIMIT_NPROC") != NULL);
+    CHECK(count > 0 && made[count] == NULL);
+    stats = platform_stats(guest.platform);
+    children = count_children(&last);
+    for (int again = 0; again < 3; again++)
+        CHECK_RESULT(tg_subprocess_fork(guest.subprocess, &made[count]), -EAGAIN);
+    CHECK_EQ(platform_stats(guest.platform).subprocesses, stats.subprocesses);
+    CHECK_EQ(platform_stats(guest.platform).stub_threads, stats.stub_threads);
+    CHECK_EQ(count_children(&last), children);
+    guest_run(&guest);
+    CHECK_CALL(&guest.event, GUEST_CALL);
+    tg_subprocess_destroy(made[--count]);
+    CHECK_OK(tg_subprocess_fork(guest.subprocess, &made[count]));
+    run_context(create_started_context(guest.platform), made[count], &guest.event);
+    CHECK_CALL(&guest.event, GUEST_CALL);
+    tg_platform_close(guest.platform);
+}
+
+static void half_a_fork_is_none(uint32_t backend)
+{
+    with_few_processes(backend, fork_until_refused);
+}
+
+/* ---- threads ---- */
+
+/* Its process and one thread for its guest, also when that has just been made and has not begun yet. */
+static void check_two_threads(struct guest *guest, tg_subprocess *subprocess, uint64_t before)
+{
+    tg_context *context = create_started_context(guest->platform);
+
+    for (int calls = 0; calls < 3; calls++) {
+        run_context(context, subprocess, &guest->event);
+        CHECK_CALL(&guest->event, GUEST_CALL);
+    }
+    CHECK(platform_stats(guest->platform).stub_threads - before <= 2);
+    tg_context_destroy(context);
+    tg_subprocess_destroy(subprocess);
+    CHECK_EQ(platform_stats(guest->platform).stub_threads, before);
+}
+
+static void one_context_has_one_thread(uint32_t backend)
+{
+    struct guest guest;
+    tg_subprocess *copy;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    guest_run(&guest);
+    for (size_t i = 0; i < scaled(100); i++) {
+        const uint64_t before = platform_stats(guest.platform).stub_threads;
+
+        check_two_threads(&guest, create_loaded_subprocess(guest.platform, GUEST_CODE(call_loop)), before);
+        CHECK_OK(tg_subprocess_fork(guest.subprocess, &copy));
+        check_two_threads(&guest, copy, before);
+    }
+    guest_close(&guest);
 }
 
 const struct test_case process_cases[] = {
@@ -439,5 +522,9 @@ const struct test_case process_cases[] = {
      waiting_is_refused},
     {"process.without_proc", "All that works where there is no /proc", without_proc},
     {"process.what_fits_runs", "What could be created runs, however few processes the host allows", what_fits_runs},
+    {"process.half_a_fork", "A fork for which the host has too few processes fails whole and leaves nothing behind",
+     half_a_fork_is_none},
+    {"process.one_thread", "One context in a subprocess makes its stub no second thread to run guests",
+     one_context_has_one_thread},
     {0},
 };
