@@ -7,10 +7,12 @@
 _Static_assert(offsetof(struct systrap_orders, request) == ORDERS_REQUEST, "request");
 _Static_assert(offsetof(struct systrap_orders, count) == ORDERS_COUNT, "count");
 _Static_assert(offsetof(struct systrap_orders, go) == ORDERS_GO, "go");
+_Static_assert(offsetof(struct systrap_orders, pauses) == ORDERS_PAUSES, "pauses");
 _Static_assert(offsetof(struct systrap_orders, calls) == ORDERS_CALLS, "calls");
 _Static_assert(offsetof(struct systrap_config, program_length) == CONFIG_GUEST_PROGRAM, "guest program");
 _Static_assert(offsetof(struct systrap_config, signal_mask) == CONFIG_SIGNAL_MASK, "signal mask");
 _Static_assert(offsetof(struct systrap_config, begin_mask) == CONFIG_BEGIN_MASK, "begin mask");
+_Static_assert(offsetof(struct systrap_config, spin_pauses) == CONFIG_SPIN_PAUSES, "spin pauses");
 _Static_assert(offsetof(struct systrap_config, stacks) == CONFIG_STACKS, "stacks");
 _Static_assert(sizeof(((struct systrap_config *)0)->stacks[0]) == CONFIG_STACK_SIZE, "stack_t");
 _Static_assert(offsetof(struct systrap_control, reply) == CONTROL_REPLY, "reply");

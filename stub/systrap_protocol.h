@@ -50,6 +50,7 @@
 #define ORDERS_REQUEST 0
 #define ORDERS_COUNT   4
 #define ORDERS_GO      8
+#define ORDERS_PAUSES  12
 #define ORDERS_CALLS   16
 #define ORDERS_MAX     64
 #define ORDERS_GO_AWAY 0xffffffff /* no sequence number */
@@ -58,6 +59,7 @@
 #define CONFIG_GUEST_PROGRAM 0
 #define CONFIG_SIGNAL_MASK   16
 #define CONFIG_BEGIN_MASK    24
+#define CONFIG_SPIN_PAUSES   56
 #define CONFIG_STACKS        80
 #define CONFIG_STACK_SIZE    24 /* of a stack_t */
 
@@ -96,7 +98,7 @@ struct systrap_orders {
     uint32_t count;
     /* Sequence number of the order whose new process the library knows: that may go on. GO_AWAY: none is to. */
     uint32_t go;
-    uint32_t pad;
+    uint32_t pauses; /* that the syscall thread makes after its reply before it sleeps */
     struct stub_call calls[ORDERS_MAX];
 };
 

@@ -104,11 +104,15 @@ new_process:
  */
 wait_until_known:
         leaq    (SYSTRAP_ORDERS + ORDERS_GO)(%r12), %rdi
-        movl    (%rdi), %edx
+        movl    (SYSTRAP_CONFIG + CONFIG_SPIN_PAUSES)(%r12), %ecx
+1:      movl    (%rdi), %edx
         cmpl    %r13d, %edx
         je      known
         cmpl    $ORDERS_GO_AWAY, %edx
         je      give_up
+        pause
+        subl    $1, %ecx
+        jae     1b
         movl    $FUTEX_WAIT, %esi
         xorl    %r10d, %r10d
         movl    $__NR_futex, %eax
@@ -150,9 +154,13 @@ reply:
 
 wait_for_order:
         leaq    (SYSTRAP_ORDERS + ORDERS_REQUEST)(%r12), %rdi
-        movl    (%rdi), %eax
+        movl    (SYSTRAP_ORDERS + ORDERS_PAUSES)(%r12), %ecx
+1:      movl    (%rdi), %eax
         cmpl    %r13d, %eax
         jne     take_order
+        pause
+        subl    $1, %ecx
+        jae     1b
         movl    $FUTEX_WAIT, %esi
         movl    %r13d, %edx
         xorl    %r10d, %r10d

@@ -248,6 +248,24 @@ static void reap_stranger(struct systrap_platform *sp, const struct systrap_subp
     }
 }
 
+void keeper_look_away(struct systrap_subprocess *subprocess)
+{
+    struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+
+    pthread_mutex_lock(&sp->keeper_lock);
+    epoll_ctl(sp->keeper_epoll, EPOLL_CTL_DEL, subprocess->pidfd, NULL);
+    pthread_mutex_unlock(&sp->keeper_lock);
+}
+
+/* keeper_lock is held. The keeper may have looked away: it is told at once of what has ended meanwhile. */
+static void leave_behind(struct systrap_platform *sp, struct systrap_subprocess *subprocess)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = subprocess->id};
+
+    subprocess->left_behind = true;
+    epoll_ctl(sp->keeper_epoll, EPOLL_CTL_ADD, subprocess->pidfd, &event);
+}
+
 bool keeper_bury(struct systrap_subprocess *subprocess)
 {
     struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
@@ -263,7 +281,7 @@ bool keeper_bury(struct systrap_subprocess *subprocess)
     if (ended)
         bury(sp, subprocess);
     else
-        subprocess->left_behind = true;
+        leave_behind(sp, subprocess);
     pthread_mutex_unlock(&sp->keeper_lock);
     return ended;
 }

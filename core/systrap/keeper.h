@@ -12,6 +12,8 @@ void keeper_stop(struct systrap_platform *sp);
 void keeper_close_copies(struct systrap_platform *sp);
 /* Gives a new stub process to the keeper. Also after an error, it is the keeper's until it is buried. 0 or -errno. */
 int keeper_watch(struct systrap_subprocess *subprocess);
+/* Whoever destroys the subprocess waits for the end of its process, and need not wake the keeper with that too. */
+void keeper_look_away(struct systrap_subprocess *subprocess);
 /*
  * Reaps a stub process that was killed and that nobody uses any more. False: it
  * has not ended within WATCHDOG_TEARDOWN; then the keeper reaps it when it does,

@@ -15,35 +15,17 @@
 #include "core/subprocess_life.h"
 #include "core/systrap/death.h"
 #include "core/systrap/lost_threads.h"
+#include "core/systrap/order_spinning.h"
 #include "core/systrap/orders.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/watchdog.h"
 
-#define SPIN_NS  20000
 #define FIRST    1
 #define LEFT_MAX 0x7f
 #define HINT_NS  (NS_PER_SECOND / 500) /* between looks at the reply, each a system call; most come long before */
 #define LOOK_NS  (WATCHDOG_ROUND_NS / 10)
-
-static bool spin_for_reply(const struct systrap_subprocess *subprocess, uint32_t sequence)
-{
-    const uint32_t *reply = &control_of(subprocess)->reply;
-    int64_t until;
-
-    if (!systrap_platform(subprocess->base.platform)->spin_ns)
-        return false;
-    until = clock_monotonic_ns() + SPIN_NS;
-    do {
-        for (int i = 0; i < 64; i++) {
-            if (SHARED_LOAD(*reply) == sequence)
-                return true;
-            tgi_arch_systrap->pause();
-        }
-    } while (clock_monotonic_ns() < until);
-    return false;
-}
 
 static bool is_replied(const struct systrap_subprocess *subprocess, uint32_t sequence)
 {
@@ -69,7 +51,7 @@ static int wait_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
     struct systrap_control *control = control_of(subprocess);
     int64_t look_at = 0;
 
-    if (spin_for_reply(subprocess, sequence))
+    if (order_spin_for_reply(subprocess, sequence))
         return 0;
     /* Pairs with the syscall thread, which stores reply and then looks at this: "reply" in its entry code. */
     SHARED_SWAP(control->reply_waiting, 1);
@@ -119,15 +101,30 @@ int orders_give(struct systrap_subprocess *subprocess, size_t n, struct order_re
 {
     struct systrap_orders *orders = orders_of(subprocess);
     const uint32_t sequence = next_sequence(subprocess);
+    int err;
 
     if (subprocess_is_dead(&subprocess->base))
         return -ESRCH;
     count(subprocess->base.platform, COUNTER_INJECTIONS);
     orders->count = (uint32_t)n;
+    orders->pauses = order_pauses(subprocess);
     SHARED_SWAP(orders->request, sequence);
     count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
     shared_futex_wake(&orders->request);
-    return read_reply(subprocess, sequence, reply);
+    err = read_reply(subprocess, sequence, reply);
+    order_replied(subprocess);
+    return err;
+}
+
+void orders_announce(struct systrap_subprocess *subprocess)
+{
+    struct systrap_orders *orders = orders_of(subprocess);
+
+    orders->pauses = order_pauses_beforehand(subprocess);
+    if (!orders->pauses)
+        return;
+    count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
+    shared_futex_wake(&orders->request);
 }
 
 int orders_first_reply(struct systrap_subprocess *subprocess, struct order_reply *reply)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* The file behind a stub's memory, and who sees which part of it. */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -80,7 +81,9 @@ int stub_memory_create(struct systrap_subprocess *subprocess, const char **call)
     if (err)
         return err;
     subprocess->slots_held = SLOTS_STEP;
-    memcpy(subprocess->memory + SYSTRAP_CONFIG, &sp->config, sizeof(sp->config));
+    /* The filter's room is larger than it: pages that nobody touches cost nothing. */
+    memcpy(subprocess->memory + SYSTRAP_CONFIG, &sp->config,
+           offsetof(struct systrap_config, filter) + sp->config.program_length * sizeof(sp->config.filter[0]));
     orders_of(subprocess)->request = 1;
     subprocess->sequence = 1;
     return 0;

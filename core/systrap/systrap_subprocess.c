@@ -84,6 +84,7 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
     subprocess_shut(base);
     /* Its contexts stay usable in other subprocesses: fetches what workers hold of them while there are workers. */
     slots_rescue(subprocess);
+    keeper_look_away(subprocess);
     systrap_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
     systrap_queue_subprocess_dead(subprocess);
     subprocess_drain(base);
@@ -247,14 +248,15 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
 
     if (!subprocess_enter(&mother->base))
         return create_failed(child, from, -ESRCH);
+    pthread_mutex_lock(&mother->order_lock);
+    orders_announce(mother);
     err = systrap_subprocess_init(child, &call);
     if (!err) {
-        pthread_mutex_lock(&mother->order_lock);
         err = make_process(child, mother);
-        pthread_mutex_unlock(&mother->order_lock);
         if (err)
             systrap_subprocess_empty(base);
     }
+    pthread_mutex_unlock(&mother->order_lock);
     subprocess_leave(&mother->base);
     return err ? create_failed(child, from, err) : 0;
 }

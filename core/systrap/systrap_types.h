@@ -47,6 +47,15 @@ struct systrap_watch {
     _Atomic int64_t held_up;
 };
 
+/* order_spinning.c */
+struct systrap_order_spins {
+    uint32_t futile;       /* waits for a reply in a row for which spinning was too short, or not worth a try */
+    bool granted;          /* the syscall thread spins after the last order, or has done so */
+    bool meets_spinner;    /* it does when that order comes */
+    int64_t replied_at;    /* when the last reply came */
+    int64_t claimed_until; /* systrap_platform.order_spin_until as it was left there for this subprocess */
+};
+
 /*
  * Besides the handle, every context that has a slot and every seat of a queue refers to it. Fields stay where they are:
  * which of them share a cache line is part of what a switch costs.
@@ -105,6 +114,8 @@ struct systrap_subprocess {
     _Atomic uint32_t run_tail[RINGS];
     _Atomic uint64_t copying; /* a bit for each worker whose WORKER_COPY a thread of the embedder has */
     _Atomic bool words_used;  /* a context with words has had a slot; never false again */
+
+    struct systrap_order_spins order_spins; /* order_lock */
 
     int64_t made_at; /* never changes: by the monotonic clock */
 };
@@ -212,6 +223,7 @@ struct systrap_platform {
 
     /* Atomic, any thread. */
     _Atomic uint64_t next_id;
+    _Atomic int64_t order_spin_until;          /* order_spinning.c: until when a syscall thread may spin */
     struct copy_cost copy_costs[COPY_CLASSES]; /* worker_copy.c: the newest of several threads counts */
 
     /* keeper.c: who opens and closes the platform. */

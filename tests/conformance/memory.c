@@ -529,6 +529,38 @@ static void host_forbids_copies(uint32_t backend)
     calls_are_still_patched(backend);
 }
 
+/* What the stub's threads have run so far. */
+static int64_t run_time_ns(tg_subprocess *subprocess)
+{
+    struct timespec time;
+    clockid_t clock;
+
+    CHECK_EQ(clock_getcpuclockid((pid_t)tg_subprocess_pid(subprocess), &clock), 0);
+    CHECK_SYSTEM(clock_gettime(clock, &time));
+    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+/* Operations that follow each other at once are what a stub may wait awake for. */
+static void stub_rests_after_operations(uint32_t backend)
+{
+    const struct timespec shortly = {.tv_nsec = 20000000};
+    const struct timespec longer = {.tv_nsec = 100000000};
+    struct guest guest;
+    int64_t before;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    GUEST_RUN_TO_CALL(&guest);
+    for (size_t i = 0; i < 1000; i++) {
+        map_pages(guest.subprocess, GUEST_HOLE_AT, guest.page, TG_PROT_READ);
+        CHECK_OK(tg_subprocess_unmap(guest.subprocess, GUEST_HOLE_AT, guest.page));
+    }
+    nanosleep(&shortly, NULL);
+    before = run_time_ns(guest.subprocess);
+    nanosleep(&longer, NULL);
+    CHECK(run_time_ns(guest.subprocess) - before < 10000000);
+    guest_close(&guest);
+}
+
 const struct test_case memory_cases[] = {
     {"memory.copy", "Reads and writes of any length and offset copy every byte and no more", copies_any_length},
     {"memory.copy_nothing", "Length 0 succeeds and copies nothing", nothing_to_copy},
@@ -552,5 +584,7 @@ const struct test_case memory_cases[] = {
     {"memory.map_limit", "The host's limit on mappings is -ENOMEM, and the subprocess goes on", too_many_mappings},
     {"memory.threads", "Several threads map and unmap while a context runs", many_threads_map},
     {"memory.running_guest", "Memory operations go through while the guest computes", map_under_a_running_guest},
+    {"memory.rest", "After a thousand operations, one right after the other, the stub rests",
+     stub_rests_after_operations},
     {0},
 };
