@@ -16,6 +16,7 @@
 #define GETTID_ANSWER 43
 
 void bench_syscall_loop(uint64_t unused);
+void bench_touch_loop(uint64_t address);
 void bench_fault_loop(uint64_t unused);
 void bench_compute(uint64_t rounds);
 void bench_clock_loop(uint64_t look);
@@ -24,6 +25,7 @@ void bench_injection_site(uint64_t unused);
 void bench_restorer(void);
 
 extern const char bench_syscall_loop_end[];
+extern const char bench_touch_loop_end[];
 extern const char bench_fault_loop_end[];
 extern const char bench_compute_end[];
 extern const char bench_clock_loop_end[];

@@ -79,6 +79,43 @@ static double map_and_unmap_pinned(const struct sample *sample)
     return map_and_unmap(sample);
 }
 
+struct touching {
+    struct mapping mapping;
+    tg_context *context;
+};
+
+/* What a guest's mmap, its first touch and munmap are for whoever serves them: two calls and two operations. */
+static void step_touch(void *state)
+{
+    const struct touching *touching = state;
+    const struct guest *guest = &touching->mapping.guest;
+
+    guest_serve(guest, touching->context);
+    guest_require(guest->platform,
+                  tg_subprocess_map(guest->subprocess, GUEST_DATA_ADDRESS, touching->mapping.page,
+                                    TG_PROT_READ | TG_PROT_WRITE, 0, -1, 0),
+                  "tg_subprocess_map");
+    guest_serve(guest, touching->context);
+    guest_require(guest->platform, tg_subprocess_unmap(guest->subprocess, GUEST_DATA_ADDRESS, touching->mapping.page),
+                  "tg_subprocess_unmap");
+}
+
+static double map_touch_unmap(const struct sample *sample)
+{
+    struct touching touching = {.mapping.pages = 1};
+    struct guest *guest = &touching.mapping.guest;
+    tg_info info = {.size = sizeof(info)};
+    double nanoseconds;
+
+    guest_open(guest, sample, GUEST_PROGRAM(bench_touch_loop));
+    guest_require(guest->platform, tg_platform_info(guest->platform, &info), "tg_platform_info");
+    touching.mapping.page = info.page_size;
+    touching.context = guest_context(guest->platform, GUEST_DATA_ADDRESS, 0);
+    nanoseconds = nanoseconds_per_step(sample, step_touch, &touching);
+    guest_close(guest);
+    return nanoseconds;
+}
+
 struct reading {
     struct guest guest;
     void *buffer;
@@ -129,6 +166,12 @@ static double read_memory(const struct sample *sample)
         },                                                                                                             \
     }
 
+#define TOUCH_BENCHMARK(benchmark_name, benchmark_backend)                                                             \
+    {                                                                                                                  \
+        .name = (benchmark_name), .unit = "ns", .backend = (benchmark_backend), .run = map_touch_unmap,                \
+        .floors = {{floor_map_touch, "mmap, a touch and munmap in one's own process"}},                                \
+    }
+
 #define READ_BENCHMARK(benchmark_name, bytes)                                                                          \
     {                                                                                                                  \
         .name = (benchmark_name), .unit = "ns", .backend = TG_BACKEND_PTRACE, .argument = (bytes), .run = read_memory, \
@@ -141,6 +184,17 @@ static const struct benchmark benchmarks[] = {
     READ_BENCHMARK("memory.read_8", 8),
     READ_BENCHMARK("memory.read_4096", 4096),
     READ_BENCHMARK("memory.read_1m", 1 << 20),
+    TOUCH_BENCHMARK("ptrace.map_touch_unmap", TG_BACKEND_PTRACE),
+    {
+        .name = "systrap.map_1",
+        .unit = "ns/page",
+        .backend = TG_BACKEND_SYSTRAP,
+        .argument = 1,
+        .run = map_and_unmap,
+        .floors = {{floor_map_native, "mmap and munmap in one's own process"},
+                   {floor_map_injected, "the two calls injected with ptrace"}},
+    },
+    TOUCH_BENCHMARK("systrap.map_touch_unmap", TG_BACKEND_SYSTRAP),
     {
         .name = "systrap.map_batch_64",
         .unit = "ns/page",

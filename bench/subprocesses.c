@@ -39,6 +39,55 @@ static double create_destroy(const struct sample *sample)
     return nanoseconds;
 }
 
+static void serve_once(const struct guest *guest, tg_subprocess *subprocess)
+{
+    tg_context *context = guest_context(guest->platform, 0, 0);
+
+    guest_serve_in(guest->platform, context, subprocess);
+    tg_subprocess_destroy(subprocess);
+    tg_context_destroy(context);
+}
+
+static void step_first_switch(void *state)
+{
+    const struct guest *guest = state;
+
+    serve_once(guest, guest_subprocess(guest->platform, GUEST_PROGRAM(bench_syscall_loop)));
+}
+
+static double first_switch(const struct sample *sample)
+{
+    struct guest guest;
+    double nanoseconds;
+
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
+    nanoseconds = nanoseconds_per_step(sample, step_first_switch, &guest);
+    guest_close(&guest);
+    return nanoseconds;
+}
+
+static void step_fork_switch(void *state)
+{
+    const struct guest *guest = state;
+    tg_subprocess *copy;
+
+    guest_require(guest->platform, tg_subprocess_fork(guest->subprocess, &copy), "tg_subprocess_fork");
+    serve_once(guest, copy);
+}
+
+/* The original has run, and its guest waits for an answer meanwhile. */
+static double fork_switch(const struct sample *sample)
+{
+    struct guest guest;
+    double nanoseconds;
+
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
+    guest_serve(&guest, guest_context(guest.platform, 0, 0));
+    nanoseconds = nanoseconds_per_step(sample, step_fork_switch, &guest);
+    guest_close(&guest);
+    return nanoseconds;
+}
+
 static void step_fork(void *state)
 {
     const struct guest *guest = state;
@@ -177,6 +226,11 @@ static double idle_contexts_cpu(const struct sample *sample)
     return (own + stubs) * 1e6 / sample->rest_seconds;
 }
 
+#define FIRST_SWITCH_FLOOR                                                                                             \
+    {                                                                                                                  \
+        floor_first_switch, "fork, TRACEME, stop, SETOPTIONS, SYSEMU to a call, kill, wait"                            \
+    }
+
 static const struct benchmark benchmarks[] = {
     {
         .name = "subprocess.create_destroy",
@@ -184,6 +238,41 @@ static const struct benchmark benchmarks[] = {
         .backend = TG_BACKEND_PTRACE,
         .run = create_destroy,
         .floors = {{floor_create_destroy, "fork, TRACEME, stop, SETOPTIONS, kill, wait"}},
+    },
+    {
+        .name = "ptrace.first_switch",
+        .unit = "ns",
+        .backend = TG_BACKEND_PTRACE,
+        .run = first_switch,
+        .floors = {FIRST_SWITCH_FLOOR},
+    },
+    {
+        .name = "ptrace.fork_switch",
+        .unit = "ns",
+        .backend = TG_BACKEND_PTRACE,
+        .run = fork_switch,
+        .floors = {FIRST_SWITCH_FLOOR},
+    },
+    {
+        .name = "systrap.create_destroy",
+        .unit = "ns",
+        .backend = TG_BACKEND_SYSTRAP,
+        .run = create_destroy,
+        .floors = {{floor_create_destroy, "fork, TRACEME, stop, SETOPTIONS, kill, wait"}},
+    },
+    {
+        .name = "systrap.first_switch",
+        .unit = "ns",
+        .backend = TG_BACKEND_SYSTRAP,
+        .run = first_switch,
+        .floors = {FIRST_SWITCH_FLOOR},
+    },
+    {
+        .name = "systrap.fork_switch",
+        .unit = "ns",
+        .backend = TG_BACKEND_SYSTRAP,
+        .run = fork_switch,
+        .floors = {FIRST_SWITCH_FLOOR},
     },
     {
         .name = "subprocess.fork_64m",

@@ -25,11 +25,13 @@ sample_function floor_compute_two;
 
 /* floors/processes.c */
 sample_function floor_create_destroy; /* ns */
+sample_function floor_first_switch;   /* ns; and one call */
 sample_function floor_fork_touched;   /* ns; `argument` bytes touched */
 sample_function floor_memory_at_rest; /* KiB */
 
 /* floors/guest_memory.c: ns for mapping and unmapping one page; ns for reading or writing `argument` bytes. */
 sample_function floor_map_native;
+sample_function floor_map_touch;        /* and touching it */
 sample_function floor_map_native_batch; /* `argument` pages mapped, then all of them unmapped; per page */
 sample_function floor_map_injected;
 sample_function floor_read;

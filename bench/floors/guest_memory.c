@@ -30,6 +30,24 @@ double floor_map_native(const struct sample *sample)
     return nanoseconds_per_step(sample, step_map_native, &page);
 }
 
+static void step_map_touch(void *state)
+{
+    size_t page = *(size_t *)state;
+    volatile char *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    sample_require(memory != MAP_FAILED, "mmap");
+    *memory = 1;
+    sample_require(munmap((void *)memory, page) == 0, "munmap");
+}
+
+double floor_map_touch(const struct sample *sample)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    pin_to_cpu(allowed_cpu(0));
+    return nanoseconds_per_step(sample, step_map_touch, &page);
+}
+
 struct native_batch {
     char *start;
     size_t page;

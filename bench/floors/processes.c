@@ -28,6 +28,20 @@ double floor_create_destroy(const struct sample *sample)
     return nanoseconds_per_step(sample, step_create_destroy, NULL);
 }
 
+static void step_first_switch(void *unused)
+{
+    pid_t pid = tracee_start(bench_syscall_loop, 0, CPU_ANY);
+
+    (void)unused;
+    tracee_expect_syscall(tracee_run(pid));
+    tracee_kill(pid);
+}
+
+double floor_first_switch(const struct sample *sample)
+{
+    return nanoseconds_per_step(sample, step_first_switch, NULL);
+}
+
 /* Small pages, as in the guest: a huge page would be one page table entry where the guest has 512. */
 static void touch_small_pages(size_t length)
 {

@@ -19,6 +19,21 @@ bench_syscall_loop:
 bench_syscall_loop_end:
         .size   bench_syscall_loop, . - bench_syscall_loop
 
+/* Calls getppid, writes to the first argument, calls getppid, for ever. */
+        .globl  bench_touch_loop
+        .globl  bench_touch_loop_end
+        .type   bench_touch_loop, @function
+        .p2align 6
+bench_touch_loop:
+1:      mov     $110, %eax
+        syscall
+        movb    $1, (%rdi)
+        mov     $110, %eax
+        syscall
+        jmp     1b
+bench_touch_loop_end:
+        .size   bench_touch_loop, . - bench_touch_loop
+
 /* Reads address 0, and again whenever it is resumed. */
         .globl  bench_fault_loop
         .globl  bench_fault_loop_end
