@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "core/memory_file.h"
 #include "core/process_copy.h"
 #include "core/systrap/death.h"
 #include "core/systrap/orders.h"
@@ -37,6 +39,23 @@ static ssize_t order_copy_of_pages(struct systrap_subprocess *subprocess, uint64
     return copied == -EFAULT && length > in_page ? order_copy(subprocess, nr, addr, in_page) : copied;
 }
 
+/*
+ * How many bytes are ready to be copied. The host puts them there: it answers for a buffer in a mapped file that was
+ * cut short, and we would get a signal. Beyond the limit of file sizes we would get one, too.
+ */
+static ssize_t prepare_window(struct systrap_subprocess *subprocess, bool to_guest, const void *buffer, size_t length)
+{
+    int err = stub_memory_make_window(subprocess);
+    ssize_t put;
+
+    if (!err && to_guest)
+        err = memory_file_grow(subprocess->window_file, STUB_WINDOW_SIZE);
+    if (err || !to_guest)
+        return err ? err : (ssize_t)length;
+    put = pwrite(subprocess->window_file, buffer, length, 0);
+    return put < 0 ? -errno : put;
+}
+
 /* The stub reads and writes a file that we have mapped; the kernel checks its memory's rights on the way. */
 static ssize_t copy_by_stub(struct tg_subprocess *base, bool to_guest, uint64_t addr, void *buffer, size_t length)
 {
@@ -47,11 +66,9 @@ static ssize_t copy_by_stub(struct tg_subprocess *base, bool to_guest, uint64_t 
     if (length > STUB_WINDOW_SIZE)
         length = STUB_WINDOW_SIZE;
     pthread_mutex_lock(&subprocess->order_lock);
-    copied = stub_memory_make_window(subprocess);
-    if (!copied && to_guest)
-        memcpy(subprocess->window, buffer, length);
-    if (!copied)
-        copied = order_copy_of_pages(subprocess, nr, addr, length);
+    copied = prepare_window(subprocess, to_guest, buffer, length);
+    if (copied > 0)
+        copied = order_copy_of_pages(subprocess, nr, addr, (size_t)copied);
     if (!to_guest && copied > 0)
         memcpy(buffer, subprocess->window, (size_t)copied);
     if (length > base->platform->info.page_size && subprocess->window)

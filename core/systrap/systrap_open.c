@@ -208,6 +208,8 @@ static const int host_calls[] = {
     SCMP_SYS(memfd_create),
     SCMP_SYS(ftruncate),
     SCMP_SYS(prlimit64),
+    SCMP_SYS(pwrite64),
+    SCMP_SYS(rt_sigtimedwait),
     /* ends of stubs */
     SCMP_SYS(pidfd_open),
     SCMP_SYS(pidfd_send_signal),

@@ -127,6 +127,41 @@ static void partial_at_a_hole(uint32_t backend)
     guest_close(&guest);
 }
 
+#define FILE_PAGES 20
+
+/* The embedder's buffer is a mapped file, and the file has become shorter. The host copies: no signal is raised. */
+static void buffer_behind_a_file(uint32_t backend)
+{
+    static const size_t lengths[] = {0, 1, 100, 4096, 70000};
+    const int file = CHECK_SYSTEM(memfd_create("shorter", MFD_CLOEXEC));
+    struct guest guest;
+    unsigned char *end;
+    unsigned char *bytes;
+    unsigned char back[70000];
+    size_t done;
+
+    guest_open(&guest, backend, GUEST_CODE(call_loop));
+    CHECK_SYSTEM(ftruncate(file, (off_t)(FILE_PAGES * guest.page)));
+    bytes = CHECK_SYSTEM(mmap(NULL, FILE_PAGES * guest.page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+    end = bytes + (FILE_PAGES - 1) * guest.page;
+    fill(bytes, FILE_PAGES * guest.page);
+    CHECK_SYSTEM(ftruncate(file, (off_t)((FILE_PAGES - 1) * guest.page)));
+    map_pages(guest.subprocess, AREA, FILE_PAGES * guest.page, PROT_RW);
+    for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+        const size_t there = lengths[i];
+
+        check_context("%zu bytes before the end of the file", there);
+        done = 99;
+        CHECK_RESULT(tg_subprocess_write(guest.subprocess, AREA + 5, end - there, there + 7, &done), -EFAULT);
+        CHECK(done <= there);
+        CHECK_OK(tg_subprocess_read(guest.subprocess, AREA + 5, back, done, NULL));
+        CHECK_BYTES(back, end - there, done);
+    }
+    CHECK_SYSTEM(munmap(bytes, FILE_PAGES * guest.page));
+    guest_close(&guest);
+    close(file);
+}
+
 /* Many pages, then one that refuses: every byte before it is copied, however long that is. */
 static void partial_after_many_pages(uint32_t backend)
 {
@@ -524,6 +559,7 @@ static void host_forbids_copies(uint32_t backend)
     copies_any_length(backend);
     partial_at_a_hole(backend);
     partial_after_many_pages(backend);
+    buffer_behind_a_file(backend);
     rights_are_respected(backend);
     addresses_out_of_reach(backend);
     calls_are_still_patched(backend);
@@ -567,6 +603,8 @@ const struct test_case memory_cases[] = {
     {"memory.partial_hole", "A copy that meets a hole counts exactly the bytes before it", partial_at_a_hole},
     {"memory.partial_long", "A long copy that meets a page without rights counts exactly the bytes before it",
      partial_after_many_pages},
+    {"memory.short_buffer", "A write from a mapped file that was cut short is -EFAULT and no signal",
+     buffer_behind_a_file},
     {"memory.rights", "Reads and writes respect the rights of the guest's mappings", rights_are_respected},
     {"memory.out_of_reach", "Addresses that no guest has are refused and copy nothing", addresses_out_of_reach},
     {"memory.forbidden", "Where the host forbids copies they are made all the same", host_forbids_copies},

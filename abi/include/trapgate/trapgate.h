@@ -401,7 +401,10 @@ TG_API int tg_subprocess_protect(tg_subprocess *subprocess, uint64_t addr, uint6
  * cannot be accessed; the result is 0 when that is all of them and -EFAULT
  * when it is not. The copy is not atomic: a guest thread that runs may change
  * the memory meanwhile. Read a thing once, then check it. Code reads as the
- * guest wrote it, whatever calls in it are patched.
+ * guest wrote it, whatever calls in it are patched. What is written may come
+ * from a file that the embedder has mapped: a page that is not there because
+ * others have cut the file short ends the copy with -EFAULT, and raises no
+ * signal.
  * Errors: -EINVAL, -EFAULT, -ESRCH, -EPERM, -ENOMEM, and where the host
  * forbids those two calls -EMFILE.
  */
