@@ -39,6 +39,16 @@ static void skip_bytes(struct transfer *transfer, uint64_t bytes)
     transfer->span_offset = bytes;
 }
 
+/* Goes over bytes of the first span, of which there are enough in it. */
+static void pass_bytes(struct transfer *transfer, size_t bytes)
+{
+    transfer->span_offset += bytes;
+    if (transfer->span_offset == transfer->spans->length) {
+        transfer->spans++;
+        transfer->span_offset = 0;
+    }
+}
+
 /* Copies length bytes, of which there are enough in the spans, from or to guest memory. Bytes until a fault. */
 static size_t copy_spans(struct transfer *transfer, unsigned char *buffer, size_t length, bool to_guest)
 {
@@ -54,13 +64,9 @@ static size_t copy_spans(struct transfer *transfer, unsigned char *buffer, size_
                                  : guest_read_some(memory, addr, buffer + done, want);
 
         done += copied;
-        transfer->span_offset += copied;
+        pass_bytes(transfer, copied);
         if (copied < want)
             break;
-        if (transfer->span_offset == span->length) {
-            transfer->spans++;
-            transfer->span_offset = 0;
-        }
     }
     return done;
 }
@@ -85,6 +91,21 @@ static int64_t position_after(const struct transfer *transfer, uint64_t done)
     return transfer->offset == FILE_POSITION ? FILE_POSITION : transfer->offset + (int64_t)done;
 }
 
+/* Without a copy here. False: that did not give all of it, and it is to be read as if nothing had been done. */
+static bool deliver_at_once(struct transfer *transfer, size_t length, int64_t offset)
+{
+    const struct guest_span *span = transfer->spans;
+    uint64_t addr = span->addr + transfer->span_offset;
+    const unsigned char *bytes = NULL;
+
+    if (length >= FILE_VIEW_LEAST && length <= span->length - transfer->span_offset)
+        bytes = file_look(transfer->file, length, offset);
+    if (bytes == NULL || guest_write_some(task_memory(transfer->task), addr, bytes, length) < length)
+        return false;
+    pass_bytes(transfer, length);
+    return true;
+}
+
 /* Puts back what could not be delivered, as far as the file has a position. */
 static void unread(const struct transfer *transfer, size_t bytes)
 {
@@ -100,9 +121,15 @@ static int64_t transfer_in(struct transfer *transfer)
 
     do {
         size_t want = transfer->total - done < BOUNCE_SIZE ? (size_t)(transfer->total - done) : BOUNCE_SIZE;
-        ssize_t got = file_read_some(transfer->file, bounce, want, position_after(transfer, done));
+        int64_t offset = position_after(transfer, done);
         size_t delivered;
+        ssize_t got;
 
+        if (deliver_at_once(transfer, want, offset)) {
+            done += want;
+            continue;
+        }
+        got = file_read_some(transfer->file, bounce, want, offset);
         if (got <= 0)
             return done > 0 ? (int64_t)done : got;
         delivered = deliver(transfer, bounce, (size_t)got);

@@ -82,6 +82,7 @@ void file_put(struct file *file)
 {
     if (--file->references > 0)
         return;
+    file_view_close(&file->view);
     close(file->host_fd);
     free(file);
 }
@@ -131,6 +132,13 @@ ssize_t file_read_some(const struct file *file, void *buffer, size_t length, int
     if (got == 0 && length > 0 && is_waiting_for_first_writer(file))
         return -EAGAIN;
     return got;
+}
+
+const unsigned char *file_look(struct file *file, size_t length, int64_t offset)
+{
+    if (file->kind != FILE_PLAIN || file->inherited || offset == FILE_POSITION || (file->status & O_DIRECT) != 0)
+        return NULL;
+    return file_view_find(&file->view, file->host_fd, offset, length);
 }
 
 ssize_t file_write_some(const struct file *file, const void *buffer, size_t length, int64_t offset)

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "files/file_view.h"
+
 enum file_kind {
     FILE_PLAIN,     /* never waits: regular files, memory devices */
     FILE_DIRECTORY, /* never waits */
@@ -29,6 +31,7 @@ struct file {
      * flags are not changed: it may block, and is polled before each use.
      */
     bool inherited;
+    struct file_view view; /* of large reads at the same place */
 };
 
 /* What a file is that was opened by a name: no terminal, of which path_policy.c lets none through. */
@@ -50,6 +53,9 @@ void file_put(struct file *file);
 #define FILE_POSITION (-1)
 ssize_t file_read_some(const struct file *file, void *buffer, size_t length, int64_t offset);
 ssize_t file_write_some(const struct file *file, const void *buffer, size_t length, int64_t offset);
+
+/* What a read would give, as file_view_find() has it, or NULL: it is to be made. */
+const unsigned char *file_look(struct file *file, size_t length, int64_t offset);
 
 /* The most that one file_write_some() can take without sleeping. */
 size_t file_write_limit(const struct file *file, size_t length);
