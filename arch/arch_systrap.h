@@ -29,7 +29,9 @@ struct arch_systrap {
     uint64_t restorer_offset;
     uint64_t capabilities; /* TG_CAP_*, besides those of the processor */
 
+    /* In a loop that waits, between two looks: long, and short, for an answer that is almost there. */
     void (*pause)(void);
+    void (*between_looks)(void);
     /* A clock that a stub can read as well, without a call: it counts evenly, and on all processors the same. */
     uint64_t (*ticks)(void);
     /* A sentence about what this machine lacks, NULL: nothing. */

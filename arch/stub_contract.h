@@ -60,7 +60,9 @@
 struct stub_sigframe;
 struct stub_siginfo;
 
+/* In a loop that waits, between two looks: long, and short, for an answer that is almost there. */
 static inline void arch_pause(void);
+static inline void arch_between_looks(void);
 /* What arch_systrap.ticks() counts; not before what is written above it has happened. */
 static inline uint64_t arch_ticks(void);
 /* Without a timeout. */

@@ -17,8 +17,8 @@
 #define FUTEX_WAIT  0
 #define FUTEX_WAKE  1
 #define EVERYBODY   0x7fffffff
-#define QUICK_LOOKS 2048 /* at a state: about a microsecond */
-#define RING_LOOKS  8    /* as many for each look at the rings */
+#define QUICK_LOOKS 64 /* at a state: about a microsecond */
+#define RING_LOOKS  4  /* as many for each look at the rings */
 #define SIGTRAP     5
 #define SIGBUS      7
 #define SIGSEGV     11
@@ -292,7 +292,7 @@ static bool something_to_do(const struct stub *stub, const struct systrap_slot *
            state == SLOT_ATTACHED || work_waits(stub);
 }
 
-/* The answer to a patched call is often there before a pause would be over. */
+/* The answer to a patched call is mostly there before a few pauses would be over. */
 static void look_quickly(const struct stub *stub, const struct systrap_slot *held)
 {
     if (!stub->config->spin_pauses || (held && LOAD(held->waiting)))
@@ -302,6 +302,7 @@ static void look_quickly(const struct stub *stub, const struct systrap_slot *hel
             return;
         if (i % RING_LOOKS == 0 && work_waits(stub))
             return;
+        arch_between_looks();
     }
 }
 

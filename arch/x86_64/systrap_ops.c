@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "between_looks.h"
 #include "stub/systrap_protocol.h"
 #include "systrap_slot.h"
 #include "x86_64.h"
@@ -35,6 +36,11 @@
 void x86_systrap_pause(void)
 {
     __builtin_ia32_pause();
+}
+
+void x86_systrap_between_looks(void)
+{
+    x86_between_looks();
 }
 
 /* Not before what is written above it has happened. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "arch/stub_contract.h"
+#include "between_looks.h"
 #include "systrap_slot.h"
 
 /* What the kernel pushes before it calls a handler. */
@@ -50,6 +51,11 @@ extern const uint8_t tg_systrap_copied[];
 static inline void arch_pause(void)
 {
     __asm__ volatile("pause");
+}
+
+static inline void arch_between_looks(void)
+{
+    x86_between_looks();
 }
 
 /* What tgi_arch_systrap->ticks() counts; not before what is written above it has happened. */

@@ -2,7 +2,7 @@
 /*
  * How a thread of the embedder spins before it sleeps, and when it does not:
  * where spinning has been futile for long, or others spin already. First a
- * waiter looks for what it waits for without a pause, each in its own way
+ * waiter looks for what it waits for in quick succession, each in its own way
  * since that is what a patched call is measured by; what comes then is here.
  */
 #ifndef CORE_SYSTRAP_SPINNING_H

@@ -22,7 +22,7 @@
 #define WAITV_32    2
 #define WAITV_MAX   128
 #define POLL_NS     (NS_PER_SECOND / 1000) /* where one sleep cannot cover all words */
-#define QUICK_LOOKS 128
+#define QUICK_LOOKS 32
 
 /* What futex_waitv(2) takes. */
 struct waitv {
@@ -32,7 +32,7 @@ struct waitv {
     uint32_t reserved;
 };
 
-/* Is there an event to collect, or does somebody end the wait? Inlined: a spinning waiter calls it without a pause. */
+/* Is there an event to collect, or does somebody end the wait? Inlined: a spinning waiter asks again and again. */
 __attribute__((always_inline)) static inline bool something_there(const struct systrap_queue *queue)
 {
     if (queue->served ? atomic_load(&queue->base.stopping)
@@ -45,12 +45,13 @@ __attribute__((always_inline)) static inline bool something_there(const struct s
     return false;
 }
 
-/* Looks without pauses first: the next patched call is mostly there before one pause would be over. */
+/* Looks in quick succession first: the next patched call is mostly there before a few pauses would be over. */
 static bool look_quickly(const struct systrap_queue *queue)
 {
     for (int i = 0; i < QUICK_LOOKS; i++) {
         if (something_there(queue))
             return true;
+        tgi_arch_systrap->between_looks();
     }
     return false;
 }

@@ -23,7 +23,7 @@
 #include "core/systrap/workers.h"
 #include "stub/systrap_run_ring.h"
 
-#define QUICK_LOOKS 2048 /* about a microsecond */
+#define QUICK_LOOKS 64 /* about a microsecond */
 #define PATIENCE_NS (NS_PER_SECOND / 100)
 
 /* ---- starting ---- */
@@ -194,12 +194,13 @@ void systrap_make_way(struct systrap_subprocess *subprocess)
         preempt(subprocess);
 }
 
-/* Looks without pauses first: the next patched call is mostly there before one pause would be over. */
+/* Looks in quick succession first: the next patched call is mostly there before a few pauses would be over. */
 static bool look_quickly(const struct systrap_slot *slot)
 {
     for (int i = 0; i < QUICK_LOOKS; i++) {
         if (has_arrived(slot))
             return true;
+        tgi_arch_systrap->between_looks();
     }
     return false;
 }

@@ -13,12 +13,12 @@
 #include "core/systrap/worker_copy.h"
 #include "core/systrap/worker_place.h"
 
-#define LOOKS_MAX    1500 /* as long as a copy by the host takes, or less */
-#define FUTILE_MAX   4    /* so many in a row that no worker took up, and only each ... */
-#define RETRY_EACH   32   /* ... of these is tried */
-#define MEASURE_EACH 32   /* copies of a context; every other one of these goes the way that seemed dearer */
-#define COST_WEIGHT  8    /* of what was known so far, less one */
-#define COST_GROWTH  4    /* a time may be so many times as long: whoever had no processor says nothing of the way */
+#define LOOKS_MAX    64 /* as long as a copy by the host takes, or less */
+#define FUTILE_MAX   4  /* so many in a row that no worker took up, and only each ... */
+#define RETRY_EACH   32 /* ... of these is tried */
+#define MEASURE_EACH 32 /* copies of a context; every other one of these goes the way that seemed dearer */
+#define COST_WEIGHT  8  /* of what was known so far, less one */
+#define COST_GROWTH  4  /* a time may be so many times as long: whoever had no processor says nothing of the way */
 
 static bool is_worth_it(const struct systrap_context *context, size_t length)
 {
@@ -53,6 +53,7 @@ static bool wait_for_copy(struct systrap_context *context)
     for (int i = 0; i < LOOKS_MAX; i++) {
         if (!state_is_copying(SHARED_LOAD(slot->state)))
             return true;
+        tgi_arch_systrap->between_looks();
     }
     if (shared_change(&slot->state, SLOT_COPY, SLOT_HELD))
         return false;
