@@ -247,7 +247,7 @@ struct systrap_bring {
  *   RESUMED   the worker that held it and slept is to run it
  *   COPY      as HELD, and the worker is to copy guest memory
  *   COPYING   it does, and it is HELD again afterwards
- *   ATTACHED  as RUNNING, but first that worker is to write what is attached to the answer
+ *   ATTACHED  as RUNNING, but first the worker that held it writes what is attached to the answer
  *   DROP      the worker that holds it is to save the FP state and forget it
  *   GONE      the stub is dead
  */

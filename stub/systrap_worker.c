@@ -265,11 +265,14 @@ static bool write_attached(const struct stub *stub)
     }
 }
 
-/* True: the context goes on. Else its slot says why not, and *held is what is left of it here. */
+/*
+ * True: the context goes on, and its slot stays ATTACHED: to change that would take the line from the library, which
+ * looks at it, and give it back. Else the slot says why not, and *held is what is left of it here.
+ */
 static bool go_on_with_attached(const struct stub *stub, struct systrap_slot **held)
 {
     if (write_attached(stub))
-        return change(&(*held)->state, SLOT_ATTACHED, SLOT_RUNNING);
+        return true;
     *held = leave(stub, *held, ANSWER_UNWRITTEN);
     if (*held)
         wake_waiter(*held);

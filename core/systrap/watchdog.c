@@ -99,8 +99,7 @@ static bool is_stuck(const struct systrap_context *context, int64_t now_ns)
 
     switch (SHARED_LOAD(context->slot->state)) {
     case SLOT_RUNNING:
-    case SLOT_ATTACHED: /* on its way to the guest: a page that the worker writes to may have to come from a slow file
-                         */
+    case SLOT_ATTACHED: /* in the guest, or on the way: a page that is written to may have to come from a slow file */
         return interrupt_pending(&context->base.interrupt);
     case SLOT_READY:
         /* While workers take contexts out of the run ring this one only has to wait its turn. */
