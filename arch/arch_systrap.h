@@ -32,6 +32,8 @@ struct arch_systrap {
     /* In a loop that waits, between two looks: long, and short, for an answer that is almost there. */
     void (*pause)(void);
     void (*between_looks)(void);
+    /* The caller will write there soon, and another processor has written or read it last. */
+    void (*fetch_to_write)(void *place, size_t length);
     /* A clock that a stub can read as well, without a call: it counts evenly, and on all processors the same. */
     uint64_t (*ticks)(void);
     /* A sentence about what this machine lacks, NULL: nothing. */

@@ -15,6 +15,7 @@ static const struct arch_systrap part = {
     .capabilities = TG_CAP_ACCESS_EXACT | TG_CAP_SINGLE_STEP,
     .pause = x86_systrap_pause,
     .between_looks = x86_systrap_between_looks,
+    .fetch_to_write = x86_systrap_fetch_to_write,
     .ticks = x86_systrap_ticks,
     .missing = x86_systrap_missing,
     .fp_learn = x86_systrap_fp_learn,

@@ -69,6 +69,7 @@ int x86_restart_syscall(tg_regs *regs, const struct arch_syscall *syscall);
 /* systrap_ops.c */
 void x86_systrap_pause(void);
 void x86_systrap_between_looks(void);
+void x86_systrap_fetch_to_write(void *place, size_t length);
 uint64_t x86_systrap_ticks(void);
 const char *x86_systrap_missing(void);
 size_t x86_systrap_fp_learn(void *image, size_t capacity, uint64_t *features);

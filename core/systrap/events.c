@@ -248,6 +248,7 @@ static bool read_event(struct systrap_context *context, struct systrap_slot *slo
         /* It is asked for soon, and the line is with the worker's processor. */
         if (base->is_brought)
             __builtin_prefetch(worker_place(context->bound, context->held_by, WORKER_BROUGHT));
+        systrap_attached_expect(context);
         return true;
     }
     details = read_signal(slot);

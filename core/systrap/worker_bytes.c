@@ -217,6 +217,17 @@ bool systrap_attached_hand_over(struct systrap_context *context)
     return false;
 }
 
+void systrap_attached_expect(const struct systrap_context *context)
+{
+    const struct attached *last = context->base.attached;
+    size_t length;
+
+    if (context->base.attached_state != ATTACHED_GIVEN)
+        return;
+    length = last->size + last->count * sizeof(struct systrap_attached);
+    tgi_arch_systrap->fetch_to_write(worker_place(context->bound, context->held_by, WORKER_COPY), length);
+}
+
 bool systrap_attached_settle(struct systrap_context *context)
 {
     if (context->base.attached_state != ATTACHED_GIVEN)

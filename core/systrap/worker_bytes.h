@@ -17,6 +17,8 @@ size_t systrap_context_bring(struct tg_context *context, struct tg_subprocess *s
 int systrap_attached_before_start(struct systrap_context *context);
 /* Gives it to the worker that holds the context, and starts that. False: nothing is attached any more. */
 bool systrap_attached_hand_over(struct systrap_context *context);
+/* An event is there: the bytes of its answer will mostly go where those of the last one went. */
+void systrap_attached_expect(const struct systrap_context *context);
 /* The worker could not write all. False: it had nothing. */
 bool systrap_attached_settle(struct systrap_context *context);
 
