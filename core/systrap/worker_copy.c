@@ -16,7 +16,8 @@
 #define LOOKS_MAX    64 /* as long as a copy by the host takes, or less */
 #define FUTILE_MAX   4  /* so many in a row that no worker took up, and only each ... */
 #define RETRY_EACH   32 /* ... of these is tried */
-#define MEASURE_EACH 32 /* copies of a context; every other one of these goes the way that seemed dearer */
+#define MEASURE_EACH 64 /* copies of a context; every other time ... */
+#define TRIAL        4  /* ... so many go the way that seemed dearer: the first ones find nothing in the caches */
 #define COST_WEIGHT  8  /* of what was known so far, less one */
 #define COST_GROWTH  4  /* a time may be so many times as long: whoever had no processor says nothing of the way */
 
@@ -30,12 +31,25 @@ static bool is_tried(struct systrap_context *context)
     return context->futile_copies < FUTILE_MAX || context->futile_copies++ % RETRY_EACH == 0;
 }
 
+/* True: the worker is done, or another thread has taken the context from it. */
+static bool look_for_end(const struct systrap_slot *slot)
+{
+    for (int i = 0; i < LOOKS_MAX; i++) {
+        if (!state_is_copying(SHARED_LOAD(slot->state)))
+            return true;
+        tgi_arch_systrap->between_looks();
+    }
+    return false;
+}
+
 /* The worker copies already, and is done when the host has brought the pages: a guest can make that last for ever. */
 static void wait_for_end(struct systrap_context *context)
 {
     struct systrap_subprocess *subprocess = context->bound;
     struct watchdog_wait wait = {.look_at = 0};
 
+    if (look_for_end(context->slot))
+        return;
     for (unsigned int i = 0; SHARED_LOAD(context->slot->state) == SLOT_COPYING; i++) {
         if (subprocess_is_dead(&subprocess->base))
             return;
@@ -48,14 +62,9 @@ static void wait_for_end(struct systrap_context *context)
 /* False: no worker has taken it up, and now none will. */
 static bool wait_for_copy(struct systrap_context *context)
 {
-    struct systrap_slot *slot = context->slot;
-
-    for (int i = 0; i < LOOKS_MAX; i++) {
-        if (!state_is_copying(SHARED_LOAD(slot->state)))
-            return true;
-        tgi_arch_systrap->between_looks();
-    }
-    if (shared_change(&slot->state, SLOT_COPY, SLOT_HELD))
+    if (look_for_end(context->slot))
+        return true;
+    if (shared_change(&context->slot->state, SLOT_COPY, SLOT_HELD))
         return false;
     wait_for_end(context);
     return true;
@@ -105,10 +114,10 @@ static enum copy_way choose_way(struct systrap_context *context, const struct co
     const bool host_is_better = host_ns < worker_ns;
 
     /* Contexts may be gone after a few copies: what is not known yet is measured at once. */
-    *measured = !worker_ns || !host_ns || turn % MEASURE_EACH == 0;
+    *measured = !worker_ns || !host_ns || turn % MEASURE_EACH == TRIAL - 1;
     if (!worker_ns || !host_ns)
         return turn % 2 ? COPY_BY_HOST : COPY_BY_WORKER;
-    if (turn % (2 * MEASURE_EACH) == MEASURE_EACH)
+    if (turn % (2 * MEASURE_EACH) < TRIAL)
         return host_is_better ? COPY_BY_WORKER : COPY_BY_HOST;
     return host_is_better ? COPY_BY_HOST : COPY_BY_WORKER;
 }
