@@ -272,6 +272,11 @@ enum systrap_state {
 #define PATCHED_BROUGHT  0x40 /* besides it: the worker has what it brings */
 #define PATCHED_WORKER   0x3f /* besides it: the worker's number */
 
+/* slot.waiting */
+#define WAITS_LOOKING  0 /* it looks at state, or at the done ring if the slot is queued */
+#define WAITS_ON_STATE 1 /* it sleeps on state */
+#define WAITS_ON_RING  2 /* it is to find the slot in the done ring, though that is not queued */
+
 #define FIRST_LOAD_FP 1 /* the FP state in the slot is newer than the worker's */
 #define FIRST_TIME    2 /* note when it goes on, and then when it leaves an event */
 
@@ -281,7 +286,7 @@ struct systrap_slot {
      * that goes back and forth while nobody asks for other registers.
      */
     uint32_t state;
-    uint8_t waiting;                         /* the library sleeps on state */
+    uint8_t waiting;                         /* WAITS_*: how the library waits for an event */
     uint8_t signal;                          /* its number, PATCHED_* or ANSWER_UNWRITTEN */
     uint16_t site;                           /* of a patched call: its trampoline's number */
     uint64_t call_regs[SYSTRAP_CALL_REGS];   /* those that a system call needs */

@@ -161,13 +161,19 @@ static void publish(const struct stub *stub, struct systrap_slot *slot, enum sys
 
 /*
  * Follows publish() before this thread does anything that takes long. A thread
- * of the library says that it waits and then looks at the state once more: one
- * of the two sees what the other has written. Pairs with sleep_until_arrived().
+ * of the library says how it waits and then looks at the state once more: one
+ * of the two sees what the other has written. Pairs with sleep_until_arrived(),
+ * and with lone_context_sleep().
  */
-static void wake_waiter(struct systrap_slot *slot)
+static void wake_waiter(const struct stub *stub, struct systrap_slot *slot)
 {
+    uint8_t waits;
+
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (LOOK(slot->waiting))
+    waits = LOOK(slot->waiting);
+    if (waits == WAITS_ON_RING)
+        push_done(stub, slot);
+    else if (waits != WAITS_LOOKING)
         arch_futex(&slot->state, FUTEX_WAKE, EVERYBODY);
 }
 
@@ -235,7 +241,7 @@ static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *
     if (work_waits(stub)) {
         forget(stub, slot);
         publish(stub, slot, SLOT_EVENT);
-        wake_waiter(slot);
+        wake_waiter(stub, slot);
         return NULL;
     }
     slot->fp_at = stub->frame ? (uint32_t)(arch_frame_fp(stub->frame) - stub->region) : 0;
@@ -275,7 +281,7 @@ static bool go_on_with_attached(const struct stub *stub, struct systrap_slot **h
         return true;
     *held = leave(stub, *held, ANSWER_UNWRITTEN);
     if (*held)
-        wake_waiter(*held);
+        wake_waiter(stub, *held);
     return false;
 }
 
@@ -388,7 +394,7 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
 {
     look_quickly(stub, held);
     if (held && LOAD(held->state) == SLOT_HELD)
-        wake_waiter(held);
+        wake_waiter(stub, held);
     for (;;) {
         uint32_t state = held ? LOAD(held->state) : SLOT_FREE;
         struct systrap_slot *slot;

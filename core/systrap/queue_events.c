@@ -5,6 +5,7 @@
 #include "core/queue_outlet.h"
 #include "core/subprocess_life.h"
 #include "core/systrap/events.h"
+#include "core/systrap/lone_context.h"
 #include "core/systrap/queue_rouse.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_words.h"
@@ -22,6 +23,7 @@ static void put_event(struct sink *sink, const struct tg_event *event)
 
 void systrap_queue_finish(struct systrap_context *context)
 {
+    lone_context_end(context->queue, context);
     atomic_fetch_sub(&context->seat->running, 1);
     atomic_store_explicit(&context->queue, NULL, memory_order_relaxed);
     context_give_back(&context->base);
@@ -99,12 +101,12 @@ static bool keep(struct systrap_context *context, bool look)
     return kept;
 }
 
-bool systrap_queue_take_off(struct systrap_context *context)
+bool systrap_queue_take_off(struct systrap_context *context, bool look)
 {
     uint32_t flight = STARTING;
 
     /* Death first: who scans after that finds the context in flight, or leaves ASKED_FOR. Pairs with claim(). */
-    if (!subprocess_is_dead(&context->bound->base) &&
+    if (!look && !subprocess_is_dead(&context->bound->base) &&
         atomic_compare_exchange_strong(&context->flight, &flight, IN_FLIGHT))
         return false;
     return keep(context, true);
@@ -145,7 +147,7 @@ static bool collect_or_run(struct systrap_context *context, struct tg_event *eve
         if (systrap_collect(context, event))
             return true;
         run_again(context);
-        if (!(pass < PASSES_MAX ? systrap_queue_take_off(context) : keep(context, false)))
+        if (!(pass < PASSES_MAX ? systrap_queue_take_off(context, false) : keep(context, false)))
             return false;
     }
 }
@@ -243,6 +245,19 @@ size_t systrap_queue_scan(struct systrap_subprocess *subprocess, struct systrap_
     return n;
 }
 
+/*
+ * Claims it without the lock of its subprocess, which keeps a context that a
+ * number names from going away: this one stays while the queue has it.
+ */
+static void collect_lone(struct systrap_queue *queue, struct sink *sink)
+{
+    struct systrap_context *context = queue->served || !sink->left ? NULL : lone_context_with_event(queue);
+    uint32_t flight = IN_FLIGHT;
+
+    if (context && atomic_compare_exchange_strong(&context->flight, &flight, NOT_IN_FLIGHT))
+        systrap_queue_deliver(context, queue, sink);
+}
+
 /* A walk over the seats. */
 struct walk {
     size_t share;  /* that each may have of the room */
@@ -312,7 +327,12 @@ void systrap_queue_collect(struct systrap_queue *queue, struct sink *sink)
         if (queue->ready_first)
             systrap_queue_take_ready(queue, share, sink);
     }
+    queue->lone_first = !queue->lone_first;
+    if (queue->lone_first)
+        collect_lone(queue, sink);
     walk_seats(queue, &walk, sink);
+    if (!queue->lone_first)
+        collect_lone(queue, sink);
     if (ready)
         systrap_queue_take_ready(queue, sink->left, sink);
     if (walk.more && sink->left)

@@ -16,10 +16,10 @@ void systrap_queue_take_ready(struct systrap_queue *queue, size_t max, struct si
 /*
  * The context was STARTING and runs now: others may claim it, and the caller
  * must not touch it any more. True: its subprocess has died, or it has left
- * something already that somebody could not claim yet; it is the caller's to
- * deliver.
+ * something already that somebody could not claim yet, or that nobody is told
+ * of and look is set; it is the caller's to deliver.
  */
-bool systrap_queue_take_off(struct systrap_context *context);
+bool systrap_queue_take_off(struct systrap_context *context, bool look);
 /*
  * For a context that the caller has claimed. False: another thread started it
  * between the caller's look and the claim, and it is in flight again.

@@ -5,6 +5,7 @@
 
 #include "core/systrap/death.h"
 #include "core/systrap/events.h"
+#include "core/systrap/lone_context.h"
 #include "core/systrap/queue_events.h"
 #include "core/systrap/queue_rouse.h"
 #include "core/systrap/seats.h"
@@ -26,13 +27,16 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
                                                    : platform_refuse_fork(base->platform, "submit");
     struct queue_seat *seat = err ? NULL : systrap_seat_take(queue, context, to_systrap_subprocess(subprocess));
     struct sink nowhere = {.left = 0};
+    bool lone;
 
     if (!seat) {
         subprocess_leave(subprocess);
         return err ? err : platform_fail(base->platform, -ENOMEM, "submit: no memory");
     }
     atomic_store_explicit(&context->queue, queue, memory_order_relaxed);
-    err = systrap_start(context, to_systrap_subprocess(subprocess), true, &context->event);
+    lone = lone_context_begin(queue, context);
+    err = systrap_start(context, to_systrap_subprocess(subprocess), lone ? START_FOR_LONE : START_FOR_QUEUE,
+                        &context->event);
     if (err)
         subprocess_leave(subprocess);
     if (err == 1) {
@@ -40,6 +44,7 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
         return 0;
     }
     if (err < 0) {
+        lone_context_end(queue, context);
         atomic_store_explicit(&context->queue, NULL, memory_order_relaxed);
         atomic_fetch_sub(&seat->running, 1);
         return err;
@@ -50,7 +55,7 @@ int systrap_queue_submit(struct tg_queue *base, struct tg_context *base_context,
      */
     if (atomic_load(&queue->sleeping))
         systrap_queue_rouse(base);
-    if (systrap_queue_take_off(context))
+    if (systrap_queue_take_off(context, lone && lone_context_was_given_up(queue, context)))
         systrap_queue_deliver(context, NULL, &nowhere);
     return 0;
 }

@@ -68,12 +68,14 @@ struct systrap_queue {
     _Atomic uint32_t ready_count; /* changed under lock */
     uint32_t word;                /* changes to end a wait; a futex */
     _Atomic uint32_t sleeping;
+    struct systrap_context *_Atomic lone; /* has its own rule: lone_context.h */
 
     /* The collecting thread: the one that waits, or the service, which begins after what is here. */
     bool served;             /* it is the service */
     struct queue_seat *turn; /* where it begins to collect; NULL: at the first */
     uint32_t busy;           /* seats that had events when it collected last */
     bool ready_first;
+    bool lone_first;
     uint32_t futile_spins;
     struct systrap_upkeep upkeep;
 };

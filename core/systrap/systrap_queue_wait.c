@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/queue_outlet.h"
+#include "core/systrap/lone_context.h"
 #include "core/systrap/queue_events.h"
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
@@ -35,8 +36,9 @@ struct waitv {
 /* Is there an event to collect, or does somebody end the wait? Inlined: a spinning waiter asks again and again. */
 __attribute__((always_inline)) static inline bool something_there(const struct systrap_queue *queue)
 {
-    if (queue->served ? atomic_load(&queue->base.stopping)
-                      : atomic_load(&queue->ready_count) || atomic_load(&queue->base.woken))
+    if (queue->served
+            ? atomic_load(&queue->base.stopping) || atomic_load(&queue->lone)
+            : atomic_load(&queue->ready_count) || atomic_load(&queue->base.woken) || lone_context_with_event(queue))
         return true;
     for (struct queue_seat *seat = queue->seats; seat; seat = seat->next) {
         if (systrap_seat_runs(seat) && systrap_seat_has_events(seat))
@@ -142,19 +144,25 @@ static void sleep_until(struct systrap_queue *queue, int64_t until_ns)
     /* and push_done() of the workers pushes and then looks at this. Also pairs with rest() of the workers. */
     add_sleepers(first, 1);
     all = fill_words(queue, first, words, &n);
+    /* After the words are read: a start that takes back what this says comes before a rouse that changes one. */
+    lone_context_sleep(queue);
     if (!something_there(queue) && queue->seats == first) {
         count(queue->base.platform, COUNTER_FUTEX_SLEEPS);
         wait_for_words(words, n, all, systrap_queue_find_workers(queue, until_ns));
     }
+    lone_context_wake(queue);
     add_sleepers(first, (uint32_t)-1);
     atomic_store(&queue->sleeping, 0);
 }
 
 bool systrap_queue_wait_once(struct systrap_queue *queue, struct sink *sink, int64_t until)
 {
-    bool found = spin(queue);
+    bool found;
     int64_t now;
 
+    if (queue->served && atomic_load(&queue->lone))
+        lone_context_give_up(queue);
+    found = spin(queue);
     if (found)
         systrap_queue_collect(queue, sink);
     if (sink->count) {

@@ -78,7 +78,19 @@ static int prepare(struct systrap_context *context, struct systrap_subprocess *s
     return 0;
 }
 
-int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, bool queued,
+static void say_who_waits(struct systrap_context *context, enum start_for whom)
+{
+    struct systrap_slot *slot = context->slot;
+    const bool queued = whom == START_FOR_QUEUE;
+
+    if (context->queued != queued)
+        slot->queued = queued;
+    context->queued = queued;
+    if (SHARED_LOAD(slot->waiting) != WAITS_LOOKING)
+        SHARED_STORE(slot->waiting, WAITS_LOOKING);
+}
+
+int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, enum start_for whom,
                   struct tg_event *event)
 {
     struct tg_context *base = &context->base;
@@ -109,15 +121,13 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
         return 1;
     }
     slot_push_state(context);
-    if (context->queued != queued)
-        slot->queued = queued;
-    context->queued = queued;
+    say_who_waits(context, whom);
     context->stuck_since = 0;
     context->overdue_since = 0;
     context->met_hidden_base = false;
     context->gaps_met = 0;
     context->ran_on = 0;
-    if (queued)
+    if (whom != START_FOR_SWITCH)
         atomic_store_explicit(&context->flight, STARTING, memory_order_release);
     context_count(base, CONTEXT_SWITCHES);
     if (!base->attached_state || !systrap_attached_hand_over(context))
@@ -129,9 +139,7 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
 
 static bool has_arrived(const struct systrap_slot *slot)
 {
-    uint32_t state = SHARED_LOAD(slot->state);
-
-    return state_has_event(state) || state == SLOT_GONE;
+    return state_ends_wait(SHARED_LOAD(slot->state));
 }
 
 static void preempt(struct systrap_subprocess *subprocess)
@@ -254,10 +262,10 @@ static void sleep_until_arrived(struct systrap_context *context)
     look_at = clock_monotonic_ns() + WATCHDOG_ROUND_NS;
     context->stuck_since = 0;
     /* Pairs with wake_waiter() of the worker, and with wake_everybody(). */
-    SHARED_SWAP(slot->waiting, 1);
+    SHARED_SWAP(slot->waiting, WAITS_ON_STATE);
     while (!subprocess_is_dead(&subprocess->base) && !has_arrived(slot))
         sleep_for_event(context, slot, &look_at);
-    SHARED_STORE(slot->waiting, 0);
+    SHARED_STORE(slot->waiting, WAITS_LOOKING);
 }
 
 static void wait_until_arrived(struct systrap_context *context)
@@ -293,7 +301,7 @@ int systrap_context_switch(struct tg_context *base, struct tg_subprocess *subpro
         return 0;
     }
     if (!err)
-        err = systrap_start(context, to_systrap_subprocess(subprocess), false, event);
+        err = systrap_start(context, to_systrap_subprocess(subprocess), START_FOR_SWITCH, event);
     if (err)
         return err < 0 ? err : 0;
     for (;;) {

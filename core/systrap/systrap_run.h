@@ -5,8 +5,15 @@
 
 #include "core/systrap/systrap_types.h"
 
+/* Who waits for the event. */
+enum start_for {
+    START_FOR_SWITCH,
+    START_FOR_QUEUE, /* which finds it in the done ring */
+    START_FOR_LONE,  /* a queue that looks at the slot: lone_context.h */
+};
+
 /* 0: it runs. 1: the event is written. <0: an error, nothing has changed. */
-int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, bool queued,
+int systrap_start(struct systrap_context *context, struct systrap_subprocess *subprocess, enum start_for whom,
                   struct tg_event *event);
 /* Starts a context again that has left guest code for no event. */
 void systrap_run_again(struct systrap_context *context);

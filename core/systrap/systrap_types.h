@@ -291,4 +291,10 @@ static inline bool state_has_event(uint32_t state)
     return state == SLOT_HELD || state == SLOT_ASLEEP || state == SLOT_EVENT || state == SLOT_DROP;
 }
 
+/* Who waits for the slot has waited long enough. */
+static inline bool state_ends_wait(uint32_t state)
+{
+    return state_has_event(state) || state == SLOT_GONE;
+}
+
 #endif

@@ -35,6 +35,7 @@ static const struct test_case *const areas[] = {
     queue_beside_cases,
     queue_lost_cases,
     queue_fair_cases,
+    queue_lone_cases,
     isolation_cases,
     vdso_cases,
     death_cases,

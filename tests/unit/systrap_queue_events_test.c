@@ -235,7 +235,7 @@ static void what_never_rests_and_dies_is_delivered(void **state)
     *slot_state() = SLOT_RUNNING;
     atomic_store(&world.subprocess.base.death, SUBPROCESS_DEAD);
     atomic_store(&world.context.flight, ASKED_FOR);
-    assert_true(systrap_queue_take_off(&world.context));
+    assert_true(systrap_queue_take_off(&world.context, false));
     assert_int_equal(atomic_load(&world.context.flight), NOT_IN_FLIGHT);
     systrap_queue_deliver(&world.context, &world.other, &nowhere);
     assert_int_equal(world.lost, 1);
