@@ -136,9 +136,26 @@ static bool is_plausible(ssize_t got)
     return true;
 }
 
-static void check_beside_cuts(void)
+static int cut_and_write(void)
+{
+    for (int i = 0; i < CUTS; i++) {
+        if (ftruncate(file, i % 2 * 5000) != 0 || pwrite(file, content, SIZE, 0) != SIZE)
+            return 1;
+    }
+    return 0;
+}
+
+static void check_plausible(void)
 {
     bool all = true;
+
+    for (int i = 0; i < LOOKS; i++)
+        all = all && is_plausible(pread(file, buffer, LARGE, 0));
+    REPORT(all);
+}
+
+static void check_beside_cuts(void)
+{
     pid_t cutter;
     int status = 1;
 
@@ -146,25 +163,59 @@ static void check_beside_cuts(void)
     look_again(0, LARGE);
     fflush(stdout);
     cutter = fork();
-    if (cutter == 0) {
-        for (int i = 0; i < CUTS; i++) {
-            if (ftruncate(file, i % 2 * 5000) != 0 || pwrite(file, content, SIZE, 0) != SIZE)
-                _exit(1);
-        }
-        _exit(0);
-    }
-    for (int i = 0; i < LOOKS; i++)
-        all = all && is_plausible(pread(file, buffer, LARGE, 0));
-    REPORT(all);
+    if (cutter == 0)
+        _exit(cut_and_write());
+    check_plausible();
     REPORT(waitpid(cutter, &status, 0) == cutter && status == 0);
     look_again(0, LARGE);
 }
 
-int main(void)
+static bool is_there(const char *name)
 {
+    return access(name, F_OK) == 0;
+}
+
+static void make(const char *name)
+{
+    REPORT(close(open(name, O_WRONLY | O_CREAT, 0600)) == 0);
+}
+
+/* Some steps into the reads of the other, over and over, as long as it reads. */
+static void cut_beside_reads(void)
+{
+    for (int i = 0; i < 6000 && !is_there("begin"); i++)
+        usleep(10000);
+    for (int i = 0; i < 30 * CUTS && !is_there("end"); i++) {
+        if (ftruncate(file, i % 4 * 20000) != 0 || pwrite(file, content, SIZE, 0) != SIZE)
+            wrong++;
+        usleep((useconds_t)(i % 16));
+    }
+}
+
+static void read_beside_cuts(void)
+{
+    make("begin");
+    for (int i = 0; i < 4; i++)
+        check_plausible();
+    make("end");
+}
+
+int main(int argc, char **argv)
+{
+    const char *part = argc > 1 ? argv[1] : "";
+
     buffer = mmap(NULL, LARGE + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    file = open("views", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    file = open("views", part[0] != '\0' ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC, 0600);
     REPORT(buffer != MAP_FAILED && munmap(buffer + LARGE, PAGE) == 0 && file >= 0);
+    fill(7);
+    if (strcmp(part, "cut") == 0) {
+        cut_beside_reads();
+        return report_status();
+    }
+    if (strcmp(part, "read") == 0) {
+        read_beside_cuts();
+        return report_status();
+    }
     check_changes();
     check_lengths();
     check_memory();
