@@ -91,7 +91,10 @@ static int64_t position_after(const struct transfer *transfer, uint64_t done)
     return transfer->offset == FILE_POSITION ? FILE_POSITION : transfer->offset + (int64_t)done;
 }
 
-/* Without a copy here. False: that did not give all of it, and it is to be read as if nothing had been done. */
+/*
+ * Without a copy here. False: that did not give all of it, and it is to be read as if nothing had been done. No other
+ * function copies what may have gone: with guest_write_some() a rest that is short would be copied by this process.
+ */
 static bool deliver_at_once(struct transfer *transfer, size_t length, int64_t offset)
 {
     const struct guest_span *span = transfer->spans;
@@ -100,7 +103,7 @@ static bool deliver_at_once(struct transfer *transfer, size_t length, int64_t of
 
     if (length >= FILE_VIEW_LEAST && length <= span->length - transfer->span_offset)
         bytes = file_look(transfer->file, length, offset);
-    if (bytes == NULL || guest_write_some(task_memory(transfer->task), addr, bytes, length) < length)
+    if (bytes == NULL || tg_subprocess_write(task_memory(transfer->task), addr, bytes, length, NULL) != 0)
         return false;
     pass_bytes(transfer, length);
     return true;

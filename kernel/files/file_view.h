@@ -26,10 +26,10 @@ struct file_view {
 
 /*
  * Where a read of the descriptor finds all its bytes, or NULL: then they are
- * to be read. They are for the host to copy (guest_write_some() of so many
- * does nothing else with them). Nobody looks at them: when another process
- * cuts the file short in this moment, that ends the one who does with SIGBUS,
- * and for the host is memory that it cannot copy from.
+ * to be read. They are for the host to copy: tg_subprocess_write() lets it.
+ * Nobody else looks at them: when another process cuts the file short in this
+ * moment, that ends the one who does with SIGBUS, and for the host is memory
+ * that it cannot copy from.
  */
 const unsigned char *file_view_find(struct file_view *view, int fd, int64_t offset, size_t length);
 
