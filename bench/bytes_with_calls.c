@@ -60,7 +60,11 @@ static const struct benchmark benchmarks[] = {
         .backend = TG_BACKEND_SYSTRAP,
         .argument = 64,
         .run = event_bytes,
-        .floors = {{floor_read, "process_vm_readv of as many bytes"}},
+        .floors =
+            {
+                {floor_read, "process_vm_readv of as many bytes"},
+                {floor_line_out, "what a line more adds to a bare short call"},
+            },
     },
     {
         .name = "systrap.answer_bytes_64",
@@ -68,7 +72,11 @@ static const struct benchmark benchmarks[] = {
         .backend = TG_BACKEND_SYSTRAP,
         .argument = 64,
         .run = answer_bytes,
-        .floors = {{floor_write, "process_vm_writev of as many bytes"}},
+        .floors =
+            {
+                {floor_write, "process_vm_writev of as many bytes"},
+                {floor_line_in, "what a line more adds to a bare short call"},
+            },
     },
 };
 

@@ -47,6 +47,8 @@ sample_function floor_clock;
 /* floors/handoffs.c: ns for one round trip between two processes through shared memory. */
 sample_function floor_call_spinning; /* on two processors, both sides spin */
 sample_function floor_short_call_spinning;
+sample_function floor_line_out; /* what 64 bytes in a line of their own add to that, from the stub */
+sample_function floor_line_in;  /* and to it */
 sample_function floor_sigsys_spinning;
 sample_function floor_dispatch_spinning;
 sample_function floor_sigsegv_spinning;

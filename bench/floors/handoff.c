@@ -71,11 +71,31 @@ static void wait_for_event(struct handoff *handoff)
             futex_wait(&handoff->turn, TURN_STUB);
 }
 
+static void put_bytes(volatile uint64_t *bytes)
+{
+    for (unsigned i = 0; i < CARRIED_WORDS; i++)
+        bytes[i] = i;
+}
+
+static void get_bytes(const volatile uint64_t *bytes)
+{
+    volatile uint64_t copy[CARRIED_WORDS];
+
+    for (unsigned i = 0; i < CARRIED_WORDS; i++)
+        copy[i] = bytes[i];
+    (void)copy;
+}
+
 void handoff_serve_short(void *state)
 {
     struct handoff *handoff = state;
+    const enum carried carried = atomic_load_explicit(&handoff->carried, memory_order_relaxed);
 
     wait_for_event(handoff);
+    if (carried == CARRIED_OUT)
+        get_bytes(handoff->bytes);
+    else if (carried == CARRIED_IN)
+        put_bytes(handoff->bytes);
     handoff->short_call[0] = GETPPID_ANSWER;
     give_turn(handoff, TURN_STUB);
 }
@@ -105,9 +125,13 @@ void stub_of_short_calls(struct handoff *handoff)
     volatile uint64_t *call = handoff->short_call;
 
     do {
+        if (atomic_load_explicit(&handoff->carried, memory_order_relaxed) == CARRIED_OUT)
+            put_bytes(handoff->bytes);
         for (unsigned i = 0; i < SHORT_CALL_WORDS; i++)
             call[i] = i;
         handoff_yield(handoff);
+        if (atomic_load_explicit(&handoff->carried, memory_order_relaxed) == CARRIED_IN)
+            get_bytes(handoff->bytes);
     } while (call[0] == GETPPID_ANSWER);
 }
 
@@ -118,6 +142,7 @@ struct handoff *handoff_start(stub_function *stub, enum waiting waiting, int emb
 
     sample_require(handoff != MAP_FAILED, "mmap");
     atomic_init(&handoff->turn, TURN_STUB);
+    atomic_init(&handoff->carried, CARRIED_NOTHING);
     handoff->waiting = waiting;
     pid = fork();
     sample_require(pid >= 0, "fork");

@@ -26,6 +26,15 @@ enum waiting {
 /* What fits into a cache line beside the state word: the number of a call and its arguments. */
 #define SHORT_CALL_WORDS 7
 
+/* What short calls take along besides, in a line of its own. */
+enum carried {
+    CARRIED_NOTHING,
+    CARRIED_OUT, /* bytes with the call */
+    CARRIED_IN,  /* bytes with the answer */
+};
+
+#define CARRIED_WORDS 8
+
 /* Shared by both processes. */
 struct handoff {
     _Alignas(64) _Atomic uint32_t turn;
@@ -33,6 +42,9 @@ struct handoff {
     _Alignas(64) uint64_t registers[BARE_REGISTER_COUNT];
     _Alignas(64) enum waiting waiting; /* never written again */
     pid_t stub;
+    _Atomic enum carried carried; /* changes between two rounds */
+    _Alignas(256) uint64_t bytes[CARRIED_WORDS];
+    _Alignas(256) char end[1];
 };
 
 /* What runs in the stub process; never returns. */

@@ -33,6 +33,39 @@ double floor_short_call_spinning(const struct sample *sample)
     return spinning(sample, stub_of_short_calls, handoff_serve_short);
 }
 
+#define BLOCKS 64 /* without and with bytes, in turns */
+
+/* What a line more adds to a short call: the mean difference, as it is measured for the library. */
+static double carrying(const struct sample *sample, enum carried carried)
+{
+    struct sample block = *sample;
+    struct handoff *handoff;
+    double difference = 0;
+    int embedder, stub_cpu;
+
+    handoff_two_cpus(&embedder, &stub_cpu);
+    handoff = handoff_start(stub_of_short_calls, WAIT_SPINNING, embedder, stub_cpu);
+    block.seconds = sample->seconds / (2 * BLOCKS);
+    for (int i = 0; i < BLOCKS; i++) {
+        atomic_store(&handoff->carried, CARRIED_NOTHING);
+        difference -= nanoseconds_per_step(&block, handoff_serve_short, handoff);
+        atomic_store(&handoff->carried, carried);
+        difference += nanoseconds_per_step(&block, handoff_serve_short, handoff);
+    }
+    handoff_end(handoff);
+    return difference / BLOCKS;
+}
+
+double floor_line_out(const struct sample *sample)
+{
+    return carrying(sample, CARRIED_OUT);
+}
+
+double floor_line_in(const struct sample *sample)
+{
+    return carrying(sample, CARRIED_IN);
+}
+
 double floor_one_pair_spinning(const struct sample *sample)
 {
     return 1e9 / floor_call_spinning(sample);
