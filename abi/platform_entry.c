@@ -7,12 +7,14 @@
 #include "abi/public_errors.h"
 #include "core/backend.h"
 #include "core/embedder_filter.h"
+#include "core/guest_clocks.h"
+#include "core/host_clock.h"
 #include "core/last_error.h"
 #include "core/no_cancel.h"
 
 #define OPEN_FLAGS_ALL                                                                                                 \
     (TG_OPEN_TRAP_CPUID | TG_OPEN_TRAP_TSC | TG_OPEN_NO_PATCHING | TG_OPEN_NO_PLACEMENT | TG_OPEN_LATENCY |            \
-     TG_OPEN_VDSO)
+     TG_OPEN_VDSO | TG_OPEN_VDSO_OWN)
 
 #define TEXT_OF(number) TEXT(number)
 #define TEXT(number)    #number
@@ -111,6 +113,31 @@ int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter
     if (!platform || !scmp_filter_ctx)
         return platform_fail_null(platform, __func__);
     return public_error(embedder_filter_allow(platform, scmp_filter_ctx));
+}
+
+uint64_t tg_platform_counter(const tg_platform *platform)
+{
+    return platform ? guest_clocks_counter(platform) : 0;
+}
+
+int tg_platform_follow_clock(const tg_platform *platform, tg_host_clock *host, tg_clock *out)
+{
+    tg_host_clock state;
+    tg_clock clock;
+    int err;
+
+    if (!platform || !host || !out)
+        return platform_fail_null(platform, __func__);
+    err = option_struct_read(&state, sizeof(state), host);
+    if (!err)
+        err = option_struct_check(out, sizeof(out->size), sizeof(clock));
+    if (!err)
+        err = host_clock_step(platform, &state, &clock);
+    if (err)
+        return err;
+    option_struct_write(host, &state, sizeof(state));
+    option_struct_write(out, &clock, sizeof(clock));
+    return 0;
 }
 
 const char *tg_platform_last_error(const tg_platform *platform)

@@ -8,6 +8,7 @@
 #include "abi/public_errors.h"
 #include "core/backend.h"
 #include "core/brought.h"
+#include "core/guest_clocks.h"
 #include "core/no_cancel.h"
 
 int tg_subprocess_create(tg_platform *platform, tg_subprocess **out)
@@ -212,6 +213,54 @@ int tg_subprocess_answer(tg_subprocess *subprocess, uint32_t nr, uint32_t kind, 
     if (kind == TG_ANSWER_CONTEXT_WORD && value >= TG_CONTEXT_WORDS)
         return platform_fail(subprocess->platform, -EINVAL, "answer calls: a context has %d words", TG_CONTEXT_WORDS);
     return public_error(subprocess_answer(subprocess, nr, kind, value));
+}
+
+/* n is not 0. */
+static int set_copies(tg_subprocess *subprocess, const tg_clock *clocks, size_t n)
+{
+    tg_clock few[TG_CLOCKS];
+    tg_clock *copies = n <= TG_CLOCKS ? few : calloc(n, sizeof(*copies));
+    int err;
+
+    if (!copies)
+        return platform_fail(subprocess->platform, -ENOMEM, "clocks of guests: no memory for %zu of them", n);
+    err = read_array(subprocess->platform, "clocks of guests: clock", clocks, n, copies, sizeof(*copies));
+    if (!err)
+        err = guest_clocks_set(subprocess, copies, n);
+    if (copies != few)
+        free(copies);
+    return err;
+}
+
+int tg_subprocess_set_clocks(tg_subprocess *subprocess, const tg_clock *clocks, size_t n)
+{
+    NO_CANCELLATION;
+
+    if (!subprocess)
+        return -EINVAL;
+    if (n && !clocks)
+        return platform_fail(subprocess->platform, -EINVAL, "clocks of guests: clocks is NULL");
+    return n ? public_error(set_copies(subprocess, clocks, n)) : 0;
+}
+
+int tg_subprocess_clock(tg_subprocess *subprocess, uint32_t clock, tg_clock *out, uint64_t *ns)
+{
+    NO_CANCELLATION;
+    tg_clock of_guest;
+    uint64_t now = 0;
+    int err;
+
+    if (!subprocess || !out)
+        return platform_fail_null(subprocess ? subprocess->platform : NULL, __func__);
+    err = option_struct_check(out, sizeof(out->size), sizeof(of_guest));
+    if (!err)
+        err = guest_clocks_get(subprocess, clock, &of_guest, &now);
+    if (err)
+        return public_error(err);
+    option_struct_write(out, &of_guest, sizeof(of_guest));
+    if (ns)
+        *ns = now;
+    return 0;
 }
 
 int32_t tg_subprocess_pid(const tg_subprocess *subprocess)

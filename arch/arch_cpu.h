@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * The architecture contract: all that core/ knows about a processor. One folder
- * of arch/ fills it; the build picks the folder. It has four parts:
+ * of arch/ fills it; the build picks the folder. It has five parts:
  *
  *   struct arch_cpu       here              whatever the backend is
  *   struct arch_ptrace    arch_ptrace.h     what the ptrace backend needs besides
  *   struct arch_systrap   arch_systrap.h    what the systrap backend needs besides
  *   struct arch_patching  arch_patching.h   what patched calls need besides that
+ *   struct arch_vdso      arch_vdso.h       a vDSO of the library's own
  *
  * All but the first may be absent: then their pointers are NULL, and the
- * backend is not offered, or patches nothing. What the code inside of a stub
+ * backend is not offered, or patches nothing, or guests have no such vDSO. What the code inside of a stub
  * needs is another contract: stub_contract.h.
  */
 #ifndef ARCH_ARCH_CPU_H

@@ -56,6 +56,14 @@
 
 #include "systrap_protocol.h"
 
+/*
+ * The library's own vDSO is no stub code, and runs with the guest's rights: vdso.c and vdso.lds of the folder, with
+ * vdso_counter.h for stub/vdso_reader.h:
+ *   vdso_counter()       not before what was loaded above it
+ *   vdso_zero_after(c)   0, known when the counter c has been read
+ *   vdso_pause()
+ */
+
 /* systrap_stub.h of the folder: struct stub_sigframe and stub_siginfo as the kernel makes them, and the functions. */
 struct stub_sigframe;
 struct stub_siginfo;

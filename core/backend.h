@@ -10,6 +10,7 @@
 typedef void *thread_main(void *arg);
 
 struct bring_piece;
+struct vdso_clock;
 struct bring_table;
 
 struct backend_ops {
@@ -65,6 +66,10 @@ struct backend_ops {
      */
     void (*subprocess_answer)(struct tg_subprocess *subprocess, uint32_t nr, uint32_t kind, uint64_t value);
     void (*context_set_word)(struct tg_context *context, uint32_t index, uint64_t value);
+
+    /* Its page of clocks (stub/vdso_clocks.h), which guests can read: where vdso_kind is TG_VDSO_OWN. NULL: it never
+     * is. */
+    struct vdso_clock *(*subprocess_clocks)(struct tg_subprocess *subprocess);
 
     /*
      * As subprocess_copy() for a context that the caller has taken, and that may have run there last: perhaps its place

@@ -7,7 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arch/arch_vdso.h"
 #include "core/backend.h"
+#include "core/guest_clocks.h"
 #include "core/lowest_address.h"
 #include "core/stub_vdso.h"
 #include "core/trial.h"
@@ -44,6 +46,7 @@ static void platform_free(struct tg_platform *platform)
     if (platform->opener)
         munmap((void *)(uintptr_t)platform->opener, platform->info.page_size);
     pthread_mutex_destroy(&platform->lock);
+    pthread_mutex_destroy(&platform->clocks_lock);
     free(platform);
 }
 
@@ -100,7 +103,10 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     platform->id = atomic_fetch_add(&next_platform_id, 1);
     platform->measures_latency = options->flags & TG_OPEN_LATENCY;
     platform->host_vdso = wants_vdso(options->flags) ? stub_vdso_of_host() : 0;
+    platform->own_vdso = options->flags & TG_OPEN_VDSO_OWN && tgi_arch_vdso;
+    guest_clocks_learn(platform, options->flags);
     pthread_mutex_init(&platform->lock, NULL);
+    pthread_mutex_init(&platform->clocks_lock, NULL);
     list_init(&platform->subprocesses);
     list_init(&platform->contexts);
     list_init(&platform->queues);

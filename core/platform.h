@@ -23,10 +23,14 @@ struct tg_platform {
     uint64_t id;    /* never used again, so that a stale pointer cannot pass for this one */
     pid_t embedder; /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
-    uint64_t host_vdso;     /* where this process has the vDSO that guests are to get; 0: they get none */
-    bool measures_latency;  /* TG_OPEN_LATENCY */
-    const uint32_t *opener; /* not 0; a page that a process forked from the opener's finds wiped */
-    bool wipes_opener;      /* the host said that it does that */
+    uint64_t host_vdso;       /* where this process has the vDSO that guests are to get; 0: they get none */
+    bool own_vdso;            /* guests are to get the library's own, unless the host's is there */
+    bool counter_readable;    /* guest_clocks.c: for this process */
+    bool counter_steady;      /* the same: it can be relied on */
+    bool guests_read_counter; /* the same: for guests too */
+    bool measures_latency;    /* TG_OPEN_LATENCY */
+    const uint32_t *opener;   /* not 0; a page that a process forked from the opener's finds wiped */
+    bool wipes_opener;        /* the host said that it does that */
 
     /* Atomic, any thread. */
     _Atomic bool copies_forbidden; /* process_vm_readv(2) and process_vm_writev(2) were refused once */
@@ -40,6 +44,9 @@ struct tg_platform {
     struct list subprocesses;
     struct list contexts;
     struct list queues;
+
+    /* Guards the clocks of all subprocesses' pages. Taken while nothing else is locked. */
+    pthread_mutex_t clocks_lock;
 };
 
 static inline void count_many(struct tg_platform *platform, uint32_t counter, uint64_t n)

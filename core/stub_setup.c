@@ -54,6 +54,7 @@ struct stub_setup_progress {
     _Atomic int step; /* where it failed */
     _Atomic int err;
     _Atomic uint64_t vdso; /* where guests have it; 0: nowhere */
+    _Atomic uint32_t vdso_kind;
 };
 
 /* ---- in the new process: no locks, no allocation, nothing but system calls ---- */
@@ -82,24 +83,50 @@ static int set_traps(const struct stub_setup *setup)
     return 0;
 }
 
+/* The host's, or the library's where that does not come. */
+static int put_vdso(const struct stub_setup *setup, uint64_t room, uint64_t page)
+{
+    const struct tg_platform *platform = setup->platform;
+    uint32_t kind = TG_VDSO_HOST;
+    uint64_t at = 0;
+    int err = platform->host_vdso ? stub_vdso_move(platform->host_vdso, room, page, &at) : 0;
+
+    if (!err && !at && platform->own_vdso) {
+        kind = TG_VDSO_OWN;
+        err = stub_vdso_put(room, page, &at);
+    }
+    atomic_store(&setup->progress->vdso, at);
+    atomic_store(&setup->progress->vdso_kind, at ? kind : TG_VDSO_NONE);
+    return err;
+}
+
+/* Each subprocess maps its own page of clocks there. */
+static void seal_vdso(const struct stub_setup *setup, uint64_t room, uint64_t page)
+{
+    const uint64_t end = room + STUB_VDSO_PAGES * page;
+    const uint64_t clocks = stub_vdso_clocks(room, page);
+
+    if (atomic_load(&setup->progress->vdso_kind) == TG_VDSO_OWN) {
+        stub_process_seal(room, clocks);
+        room = clocks + page;
+    }
+    stub_process_seal(room, end);
+}
+
 /* It has its place in every stub, so that there is one layout; nobody changes it from here on. */
 static int give_vdso(const struct stub_setup *setup)
 {
     const uint64_t page = setup->platform->info.page_size;
     const uint64_t room = setup->vdso_room(setup->platform);
-    uint64_t moved = 0;
-    int err = 0;
+    int err;
 
-    if (setup->platform->host_vdso) {
-        /* A filter that kills for one of these calls leaves nobody to say so. */
-        fail(setup, STEP_VDSO, -EPERM);
-        err = stub_vdso_move(setup->platform->host_vdso, room, page, &moved);
-        atomic_store(&setup->progress->step, STEP_NONE);
-    }
+    /* A filter that kills for one of these calls leaves nobody to say so. */
+    fail(setup, STEP_VDSO, -EPERM);
+    err = put_vdso(setup, room, page);
+    atomic_store(&setup->progress->step, STEP_NONE);
     if (err)
         return fail(setup, STEP_VDSO, err);
-    stub_process_seal(room, room + STUB_VDSO_PAGES * page);
-    atomic_store(&setup->progress->vdso, moved);
+    seal_vdso(setup, room, page);
     return 0;
 }
 
@@ -166,11 +193,13 @@ void stub_setup_reset(const struct stub_setup *setup)
 {
     atomic_store(&setup->progress->step, STEP_NONE);
     atomic_store(&setup->progress->vdso, 0);
+    atomic_store(&setup->progress->vdso_kind, TG_VDSO_NONE);
 }
 
 void stub_setup_learn(const struct stub_setup *setup)
 {
     setup->platform->info.vdso = atomic_load(&setup->progress->vdso);
+    setup->platform->info.vdso_kind = atomic_load(&setup->progress->vdso_kind);
 }
 
 void stub_setup_close(struct stub_setup *setup)

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arch/arch_vdso.h"
 #include "core/stub_process.h"
 #include "core/stub_vdso.h"
 
@@ -146,4 +147,21 @@ int stub_vdso_move(uint64_t host, uint64_t room, uint64_t page, uint64_t *moved)
         return empty_room(room, page);
     *moved = move.to;
     return 0;
+}
+
+/* ---- the library's own ---- */
+
+int stub_vdso_put(uint64_t room, uint64_t page, uint64_t *put)
+{
+    const uint64_t code = room + STUB_VDSO_DATA_PAGES * page;
+    const uint64_t size = (uint64_t)(tgi_arch_vdso->blob_end - tgi_arch_vdso->blob);
+    const uint64_t end = code + (size + page - 1) / page * page;
+    int err = stub_process_protect(code, end, PROT_READ | PROT_WRITE);
+
+    if (err)
+        return err;
+    stub_process_copy(code, tgi_arch_vdso->blob, tgi_arch_vdso->blob_end);
+    err = stub_process_protect(code, end, PROT_READ | PROT_EXEC);
+    *put = code;
+    return err;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * The vDSO that guests get: the embedder's own, which a new stub process has
- * as its copy. It is moved into the stub's memory, so that guests learn nothing
- * of where the embedder has it, and copies of the stub inherit it.
+ * The vDSO that guests get. The embedder's own, which a new stub process has
+ * as its copy: it is moved into the stub's memory, so that guests learn nothing
+ * of where the embedder has it. Or the library's. Copies of the stub inherit it.
  */
 #ifndef CORE_STUB_VDSO_H
 #define CORE_STUB_VDSO_H
@@ -23,5 +23,13 @@ uint64_t stub_vdso_of_host(void);
  * not have it moved, and the room is as it was. 0 or -errno.
  */
 int stub_vdso_move(uint64_t host, uint64_t room, uint64_t page, uint64_t *moved);
+
+/* The library's own goes there, if the room is as it was, with the page below its code left for its clocks. */
+int stub_vdso_put(uint64_t room, uint64_t page, uint64_t *put);
+/* Where in the room that page is. */
+static inline uint64_t stub_vdso_clocks(uint64_t room, uint64_t page)
+{
+    return room + (STUB_VDSO_DATA_PAGES - 1) * page;
+}
 
 #endif

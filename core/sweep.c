@@ -72,7 +72,9 @@ int sweep_all(struct tg_platform *platform, uint64_t start, uint64_t end, sweep_
     if (!err)
         err = sweep_range(&sweep, end, tgi_arch.user_end);
     /* It was sealed and could not be moved, so it is there for every guest anyway. */
-    if (!err && sweep.vdso_pages == 2)
+    if (!err && sweep.vdso_pages == 2 && !platform->info.vdso) {
         platform->info.vdso = platform->host_vdso;
+        platform->info.vdso_kind = TG_VDSO_HOST;
+    }
     return err;
 }

@@ -19,8 +19,8 @@
  *   control     rings and wake-up words      } the guest can write these: the
  *   workers     signal stacks                } library believes nothing in them
  *   slots       states of contexts           }
- *   vDSO        between the last two: the host's, where the embedder wants guests to have it,
- *               no memory of the file's
+ *   vDSO        between the last two, where the embedder wants guests to have it: the host's, or the
+ *               library's, of which a page of clocks is the file's: read only
  */
 #ifndef SYSTRAP_PROTOCOL_H
 #define SYSTRAP_PROTOCOL_H

@@ -48,6 +48,7 @@ const (
 	OpenNoPlacement OpenFlags = C.TG_OPEN_NO_PLACEMENT // leave the placing of stub threads on processors to the kernel
 	OpenLatency     OpenFlags = C.TG_OPEN_LATENCY      // measure how long switches and their handoffs take
 	OpenVDSO        OpenFlags = C.TG_OPEN_VDSO         // guests get the host's vDSO (see Info.VDSO)
+	OpenVDSOOwn     OpenFlags = C.TG_OPEN_VDSO_OWN     // one of the library's: alone, or where the host's cannot be moved
 )
 
 // Options say how a platform is opened. The zero value is right for most programs.
@@ -90,9 +91,20 @@ type Info struct {
 	// What User.End is at least, in every platform of either backend. From 1 MiB to there nothing is ever reserved: a
 	// layout of addresses that has to fit into other platforms too stays in there.
 	UserEndMin uint64
-	// With OpenVDSO: its address in every subprocess, for AT_SYSINFO_EHDR; 0 where the host does not have it moved.
-	VDSO uint64
+	// The vDSO's address in every subprocess, for AT_SYSINFO_EHDR; 0: guests have none.
+	VDSO     uint64
+	VDSOKind VDSOKind
 }
+
+// VDSOKind says which vDSO guests have.
+type VDSOKind uint32
+
+// The kinds.
+const (
+	VDSONone VDSOKind = C.TG_VDSO_NONE
+	VDSOHost VDSOKind = C.TG_VDSO_HOST // OpenVDSO
+	VDSOOwn  VDSOKind = C.TG_VDSO_OWN  // OpenVDSOOwn: Subprocess.SetClocks
+)
 
 // The indices of Stats.PatchRefusals: why a system call site is left as it is.
 const (
@@ -289,6 +301,7 @@ func (p *Platform) Info() (Info, error) {
 		Capabilities: Capabilities(info.capabilities),
 		Reserved:     reserved,
 		VDSO:         uint64(info.vdso),
+		VDSOKind:     VDSOKind(info.vdso_kind),
 	}, nil
 }
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/ptrace/clock_page.h"
 #include "core/ptrace/life.h"
 #include "core/subprocess_life.h"
 
@@ -36,6 +37,7 @@ void ptrace_subprocess_empty(struct tg_subprocess *base)
         list_remove(&thread->of_subprocess);
         free(thread);
     }
+    clock_page_destroy(subprocess);
     pthread_mutex_destroy(&subprocess->lock);
     pthread_mutex_destroy(&subprocess->memory_lock);
 }

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "core/memory_calls.h"
+#include "core/ptrace/clock_page.h"
 #include "core/ptrace/guest_memory.h"
 #include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
@@ -245,6 +246,10 @@ static const int host_calls[] = {
     /* guest memory, by /proc/THREAD/mem where process_vm_readv(2) is refused */
     SCMP_SYS(pread64),
     SCMP_SYS(pwrite64),
+    /* the page of clocks of each subprocess, with TG_OPEN_VDSO_OWN */
+    SCMP_SYS(memfd_create),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(prlimit64),
 };
 
 static bool is_ported(void)
@@ -262,12 +267,14 @@ const struct backend_ops ptrace_backend = {
     .host_call_count = sizeof(host_calls) / sizeof(host_calls[0]),
     .is_ported = is_ported,
     .open = ptrace_open,
+    .subprocess_forget = ptrace_subprocess_forget,
     .close = ptrace_close,
     .subprocess_create = ptrace_subprocess_create,
     .subprocess_destroy = ptrace_subprocess_destroy,
     .subprocess_empty = ptrace_subprocess_empty,
     .subprocess_apply = ptrace_subprocess_apply,
     .subprocess_copy = ptrace_subprocess_copy,
+    .subprocess_clocks = clock_page_of,
     .context_reset = ptrace_context_reset,
     .context_pull_fp = ptrace_context_pull_fp,
     .fp_check = ptrace_fp_check,

@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "core/memory_calls.h"
+#include "core/ptrace/clock_page.h"
 #include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/placement.h"
@@ -155,6 +156,12 @@ void ptrace_subprocess_destroy(struct tg_subprocess *base)
     subprocess_release(base);
 }
 
+void ptrace_subprocess_forget(struct tg_subprocess *base, bool last)
+{
+    (void)last;
+    clock_page_destroy(to_ptrace_subprocess(base));
+}
+
 /* ---- creation ---- */
 
 static int create_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err)
@@ -233,6 +240,8 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
         return create_failed(platform, from, err);
     }
     err = tracer_make_runner(tracer, to_ptrace_subprocess(base));
+    if (!err)
+        err = clock_page_create(tracer, to_ptrace_subprocess(base));
     if (err)
         undo_create(to_ptrace_subprocess(base));
     return err ? create_failed(platform, from, err == -ESRCH ? -EIO : err) : 0;

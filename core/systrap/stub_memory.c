@@ -8,6 +8,7 @@
 
 #include "core/memory_file.h"
 #include "core/no_cancel.h"
+#include "core/stub_vdso.h"
 #include "core/systrap/stub_memory.h"
 
 #define SLOTS_STEP 32 /* the file grows by so many slots: a guest that touches all of it costs the host that memory */
@@ -141,9 +142,18 @@ void stub_memory_forget(struct systrap_subprocess *subprocess, bool unmap)
     }
 }
 
+struct vdso_clock *stub_memory_clocks(struct tg_subprocess *subprocess)
+{
+    const uint64_t page = subprocess->platform->info.page_size;
+
+    return (struct vdso_clock *)(to_systrap_subprocess(subprocess)->memory + stub_vdso_clocks(SYSTRAP_VDSO, page));
+}
+
 size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls)
 {
     const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+    const uint64_t page = subprocess->base.platform->info.page_size;
+    const uint64_t clocks = stub_vdso_clocks(SYSTRAP_VDSO, page);
     /* What the stub sees where in the region, and where that is in the file. */
     const struct {
         uint64_t start;
@@ -155,8 +165,10 @@ size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stu
         {SYSTRAP_TRAMPOLINES, SYSTRAP_CONTROL, SYSTRAP_TRAMPOLINES, PROT_READ | PROT_EXEC},
         {SYSTRAP_CONTROL, SYSTRAP_WORKERS_END, SYSTRAP_CONTROL, PROT_READ | PROT_WRITE},
         {SYSTRAP_SLOTS, sp->aside_pages, sp->slots, PROT_READ | PROT_WRITE},
+        {clocks, clocks + page, clocks, PROT_READ},
     };
-    const size_t n = sizeof(parts) / sizeof(parts[0]);
+    /* The last one is there where the vDSO is the library's. */
+    const size_t n = sizeof(parts) / sizeof(parts[0]) - (subprocess->base.platform->info.vdso_kind != TG_VDSO_OWN);
 
     for (size_t i = 0; i < n; i++)
         calls[i] = (struct stub_call){

@@ -20,6 +20,8 @@ int stub_memory_make_window(struct systrap_subprocess *subprocess);
 void stub_memory_destroy(struct systrap_subprocess *subprocess);
 /* In a process that was forked from the opener's: the descriptors, and if unmap is set the mapping too. */
 void stub_memory_forget(struct systrap_subprocess *subprocess, bool unmap);
+/* The clocks of its guests, for the vDSO that is the library's: they see this page right below that. */
+struct vdso_clock *stub_memory_clocks(struct tg_subprocess *subprocess);
 /* The calls that map the file in a stub; how many. */
 size_t stub_memory_calls(const struct systrap_subprocess *subprocess, struct stub_call *calls);
 

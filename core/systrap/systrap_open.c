@@ -245,6 +245,7 @@ const struct backend_ops systrap_backend = {
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
     .subprocess_answer = systrap_subprocess_answer,
+    .subprocess_clocks = stub_memory_clocks,
     .context_set_word = systrap_context_set_word,
     .context_copy = systrap_context_copy,
     .subprocess_brings = systrap_subprocess_brings,

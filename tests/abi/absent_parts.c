@@ -3,7 +3,7 @@
  * The library for an architecture that lacks parts of the contract
  * (arch/arch_cpu.h): what is absent is not offered and says so, and all else works.
  *
- * usage: absent_parts [PART...]     of ptrace, systrap, patching
+ * usage: absent_parts [PART...]     of ptrace, systrap, patching, vdso
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -84,6 +84,21 @@ static void run_guest(tg_platform *platform, bool patched)
     tg_subprocess_destroy(subprocess);
 }
 
+/* Accepted, and without effect. */
+static void check_own_vdso(uint32_t backend)
+{
+    const tg_platform_options options = {.size = sizeof(options), .backend = backend, .flags = TG_OPEN_VDSO_OWN};
+    const uint32_t kind = is_absent("vdso") ? TG_VDSO_NONE : TG_VDSO_OWN;
+    tg_info info = {.size = sizeof(info)};
+    tg_platform *platform = NULL;
+
+    CHECK_OK(tg_platform_open(&options, &platform));
+    CHECK_OK(tg_platform_info(platform, &info));
+    CHECK_EQ(info.vdso_kind, kind);
+    CHECK_EQ(info.vdso != 0, kind != TG_VDSO_NONE);
+    tg_platform_close(platform);
+}
+
 static void check_works(uint32_t backend)
 {
     const bool patched = backend == TG_BACKEND_SYSTRAP && !is_absent("patching");
@@ -100,6 +115,7 @@ static void check_works(uint32_t backend)
     CHECK_EQ(info.reserved_count, info.capabilities & TG_CAP_PATCHING ? 1 : 0);
     run_guest(platform, patched);
     tg_platform_close(platform);
+    check_own_vdso(backend);
 }
 
 static void check_backend(uint32_t backend, const char *name)

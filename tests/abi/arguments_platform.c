@@ -69,7 +69,7 @@ static void arguments_of_open(struct fixture *fixture)
     const tg_platform_options good = {.size = size, .backend = backend};
     REFUSED_MUTE(fixture, -EINVAL, tg_platform_open(&good, NULL));
     open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = 99});
-    open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = backend, .flags = 0x40});
+    open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = backend, .flags = 0x80});
     open_refused(fixture, -EINVAL, (tg_platform_options){.size = size, .backend = backend, .flags = 1ull << 63});
     if (!(fixture->info.capabilities & TG_CAP_TRAP_CPUID))
         open_refused(fixture, -EOPNOTSUPP,
@@ -78,6 +78,20 @@ static void arguments_of_open(struct fixture *fixture)
         open_refused(fixture, -EOPNOTSUPP,
                      (tg_platform_options){.size = size, .backend = backend, .flags = TG_OPEN_TRAP_TSC});
     message_is_cut(fixture);
+}
+
+static void arguments_of_host_clocks(struct fixture *fixture)
+{
+    tg_host_clock host = {.size = sizeof(host), .clock = 77};
+    tg_clock clock = {.size = sizeof(clock), .base_ns = 1};
+
+    REFUSED_MUTE(fixture, -EINVAL, tg_platform_follow_clock(NULL, &host, &clock));
+    REFUSED(fixture, -EINVAL, tg_platform_follow_clock(fixture->platform, NULL, &clock));
+    REFUSED(fixture, -EINVAL, tg_platform_follow_clock(fixture->platform, &host, NULL));
+    REFUSED(fixture, -EINVAL, tg_platform_follow_clock(fixture->platform, &host, &clock));
+    HOLDS(fixture, clock.base_ns == 1);
+    HOLDS(fixture, tg_platform_counter(NULL) == 0);
+    HOLDS(fixture, tg_platform_counter(fixture->platform) == 0);
 }
 
 void arguments_of_platform(struct fixture *fixture)
@@ -89,6 +103,7 @@ void arguments_of_platform(struct fixture *fixture)
     REFUSED_MUTE(fixture, -EINVAL, tg_platform_info(NULL, &info));
     REFUSED(fixture, -EINVAL, tg_platform_info(fixture->platform, NULL));
     REFUSED_MUTE(fixture, -EINVAL, tg_platform_stats(NULL, &stats));
+    arguments_of_host_clocks(fixture);
     REFUSED(fixture, -EINVAL, tg_platform_stats(fixture->platform, NULL));
     REFUSED_MUTE(fixture, -EINVAL, tg_platform_add_seccomp_rules(NULL, NOT_NULL(void)));
     REFUSED_EITHER(fixture, -EINVAL, -EOPNOTSUPP, tg_platform_add_seccomp_rules(fixture->platform, NULL));

@@ -80,10 +80,24 @@ static int call_set_brings(struct fixture *fixture, void *memory)
     return tg_subprocess_set_brings(fixture->subprocess, piece, 1);
 }
 
+static int call_follow(struct fixture *fixture, void *memory)
+{
+    tg_host_clock host = {.size = sizeof(host)};
+    return tg_platform_follow_clock(fixture->platform, &host, memory);
+}
+
+static int call_follow_on(struct fixture *fixture, void *memory)
+{
+    tg_clock clock = {.size = sizeof(clock)};
+    return tg_platform_follow_clock(fixture->platform, memory, &clock);
+}
+
 static const struct sized_call sized_calls[] = {
     {"tg_probe", sizeof(tg_probe), sizeof(uint32_t), call_probe, true},
     {"tg_info", sizeof(tg_info), sizeof(uint32_t), call_info, true},
     {"tg_stats", sizeof(tg_stats), sizeof(uint32_t), call_stats, true},
+    {"tg_clock", sizeof(tg_clock), sizeof(uint32_t), call_follow, true},
+    {"tg_host_clock", sizeof(tg_host_clock), sizeof(uint32_t), call_follow_on, true},
     {"tg_event of a switch", sizeof(tg_event), offsetof(tg_event, u), call_switch, true},
     {"tg_event of a wait", sizeof(tg_event), offsetof(tg_event, u), call_wait, true},
     {"tg_platform_options", sizeof(tg_platform_options), sizeof(uint32_t), call_open, false},

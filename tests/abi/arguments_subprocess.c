@@ -21,6 +21,41 @@ static void arguments_of_answers(struct fixture *fixture)
     HOLDS(fixture, tg_subprocess_answer(subprocess, TG_ANSWER_CALLS - 1, TG_ANSWER_NONE, UINT64_MAX) == 0);
 }
 
+static void clock_refused(struct fixture *fixture, int error, tg_clock bad)
+{
+    const tg_clock good = {.size = sizeof(good), .clock = 1};
+    const tg_clock clocks[] = {good, bad};
+
+    REFUSED(fixture, error, tg_subprocess_set_clocks(fixture->subprocess, clocks, 2));
+}
+
+#define CLOCK(...) ((tg_clock){.size = sizeof(tg_clock), __VA_ARGS__})
+
+static void arguments_of_clocks(struct fixture *fixture)
+{
+    tg_subprocess *subprocess = fixture->subprocess;
+    tg_clock clock = CLOCK(.clock = 1, .kind = TG_CLOCK_TIME);
+    uint64_t ns = 1;
+
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_set_clocks(NULL, &clock, 1));
+    REFUSED(fixture, -EINVAL, tg_subprocess_set_clocks(subprocess, NULL, 1));
+    HOLDS(fixture, tg_subprocess_set_clocks(subprocess, NULL, 0) == 0);
+    clock_refused(fixture, -EINVAL, CLOCK(.clock = 2));
+    clock_refused(fixture, -EINVAL, CLOCK(.clock = 3));
+    clock_refused(fixture, -EINVAL, CLOCK(.clock = TG_CLOCKS));
+    clock_refused(fixture, -EINVAL, CLOCK(.clock = UINT32_MAX));
+    clock_refused(fixture, -EINVAL, CLOCK(.kind = TG_CLOCK_TIME + 1));
+    clock_refused(fixture, -EINVAL, CLOCK(.flags = TG_CLOCK_FORWARD << 1));
+    clock_refused(fixture, -EINVAL, (tg_clock){.size = sizeof(tg_clock) + 8});
+    clock_refused(fixture, -EOPNOTSUPP, clock);
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_clock(NULL, 1, &clock, &ns));
+    REFUSED(fixture, -EINVAL, tg_subprocess_clock(subprocess, 1, NULL, &ns));
+    REFUSED(fixture, -EINVAL, tg_subprocess_clock(subprocess, 2, &clock, &ns));
+    REFUSED(fixture, -EINVAL, tg_subprocess_clock(subprocess, TG_CLOCKS, &clock, &ns));
+    REFUSED(fixture, -EOPNOTSUPP, tg_subprocess_clock(subprocess, 1, &clock, &ns));
+    HOLDS(fixture, ns == 1 && clock.kind == TG_CLOCK_TIME);
+}
+
 void arguments_of_subprocess(struct fixture *fixture)
 {
     tg_subprocess *out = NOT_NULL;
@@ -35,6 +70,7 @@ void arguments_of_subprocess(struct fixture *fixture)
     REFUSED(fixture, -ESRCH, tg_subprocess_fork(fixture->dead, &out));
     HOLDS(fixture, out == NULL);
     arguments_of_answers(fixture);
+    arguments_of_clocks(fixture);
     HOLDS(fixture, tg_subprocess_pid(NULL) == 0);
     HOLDS(fixture, tg_subprocess_pid(fixture->dead) == 0);
     HOLDS(fixture, tg_subprocess_pid(fixture->subprocess) > 0);

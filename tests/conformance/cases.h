@@ -50,6 +50,7 @@ extern const struct test_case queue_wait_cases[];
 extern const struct test_case switch_cases[];
 extern const struct test_case thread_cases[];
 extern const struct test_case vdso_cases[];
+extern const struct test_case vdso_clock_cases[];
 
 /* x86-64 */
 extern const struct test_case access_cases[];

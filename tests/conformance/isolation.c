@@ -72,6 +72,7 @@ static void only_stub_pages(uint32_t backend)
 {
     check_only_stub_pages_with(backend, 0);
     check_only_stub_pages_with(backend, TG_OPEN_VDSO);
+    check_only_stub_pages_with(backend, TG_OPEN_VDSO_OWN);
 }
 
 /* Also after it ran, mapped, and lost everything again. */
@@ -134,7 +135,7 @@ static bool holds_secret(int memory, const struct proc_mapping *mapping, const c
 }
 
 /* The pages that the stub keeps hold nothing of the embedder's either. */
-static void stub_pages_hold_no_secret(uint32_t backend)
+static void check_no_secret(uint32_t backend, uint64_t flags)
 {
     static const char secret[] = "correct horse battery staple";
     struct proc_mapping mappings[MOST_MAPPINGS];
@@ -146,7 +147,7 @@ static void stub_pages_hold_no_secret(uint32_t backend)
     int memory;
 
     CHECK_SYSTEM(setenv("CONFORMANCE_SECRET", secret, 1));
-    platform = open_platform(backend, TG_OPEN_VDSO);
+    platform = open_platform(backend, flags);
     subprocess = create_subprocess(platform);
     snprintf(path, sizeof(path), "/proc/%d/mem", tg_subprocess_pid(subprocess));
     memory = open(path, O_RDONLY | O_CLOEXEC);
@@ -158,6 +159,12 @@ static void stub_pages_hold_no_secret(uint32_t backend)
         CHECK(is_kernel_page(&mappings[i]) || !holds_secret(memory, &mappings[i], secret, strlen(secret)));
     close(memory);
     tg_platform_close(platform);
+}
+
+static void stub_pages_hold_no_secret(uint32_t backend)
+{
+    check_no_secret(backend, TG_OPEN_VDSO);
+    check_no_secret(backend, TG_OPEN_VDSO_OWN);
 }
 
 static void environment_is_gone(uint32_t backend)

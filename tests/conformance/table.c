@@ -38,6 +38,7 @@ static const struct test_case *const areas[] = {
     queue_lone_cases,
     isolation_cases,
     vdso_cases,
+    vdso_clock_cases,
     death_cases,
     process_cases,
     embedder_cases,

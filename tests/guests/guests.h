@@ -17,13 +17,14 @@
 /* Where a label inside a guest ends up when the guest is loaded at GUEST_CODE_AT. */
 #define GUEST_PLACE(name, label) (GUEST_CODE_AT + (uint64_t)(guest_##label - guest_##name))
 
-GUEST_DECLARE(call_loop);         /* makes GUEST_CALL for ever */
-GUEST_DECLARE(raw_call_loop);     /* the system call instruction for ever, with the registers it was given */
-GUEST_DECLARE(counting_calls);    /* GUEST_CALL for ever; arg 0 counts from 1 */
-GUEST_DECLARE(echo_result);       /* GUEST_CALL for ever; arg 0 is the result of the call before */
-GUEST_DECLARE(call_function);     /* calls the function at arg 5 and GUEST_CALL, for ever; arg 0 is what it gave */
-GUEST_DECLARE(spin);              /* never calls */
-GUEST_DECLARE(spin_counting);     /* never calls; counts up the word at arg 0 */
+GUEST_DECLARE(call_loop);      /* makes GUEST_CALL for ever */
+GUEST_DECLARE(raw_call_loop);  /* the system call instruction for ever, with the registers it was given */
+GUEST_DECLARE(counting_calls); /* GUEST_CALL for ever; arg 0 counts from 1 */
+GUEST_DECLARE(echo_result);    /* GUEST_CALL for ever; arg 0 is the result of the call before */
+GUEST_DECLARE(call_function);  /* calls the function at arg 5 and GUEST_CALL, for ever; arg 0 is what it gave */
+GUEST_DECLARE(watch_clock);   /* reads clock arg 0 by the function at arg 5 for ever, and notes in the block at arg 1 */
+GUEST_DECLARE(spin);          /* never calls */
+GUEST_DECLARE(spin_counting); /* never calls; counts up the word at arg 0 */
 GUEST_DECLARE(spin_registers);    /* never calls; two registers that add up to 0 or 1 */
 GUEST_DECLARE(read_calls);        /* reads the word at arg 0 into arg 1 and calls, for ever */
 GUEST_DECLARE(write_calls);       /* writes arg 1 to the word at arg 0 and calls, for ever */

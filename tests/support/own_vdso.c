@@ -39,17 +39,22 @@ uint64_t own_vdso(void)
 }
 
 /* The names lie behind the symbols. */
-uint64_t own_vdso_clock_offset(void)
+uint64_t vdso_clock_offset(const void *image)
 {
-    const ElfW(Ehdr) *header = (const void *)(uintptr_t)own_vdso();
+    const ElfW(Ehdr) *header = image;
     const ElfW(Sym) * symbol;
     const char *names;
 
-    if (!header)
-        SKIP("this host has no vDSO");
     names = find_table(header, DT_STRTAB);
     for (symbol = find_table(header, DT_SYMTAB); (const void *)(symbol + 1) <= (const void *)names; symbol++)
         if (symbol->st_value && is_clock(names + symbol->st_name))
             return symbol->st_value;
     SKIP("the vDSO of this host has no clock_gettime()");
+}
+
+uint64_t own_vdso_clock_offset(void)
+{
+    if (!own_vdso())
+        SKIP("this host has no vDSO");
+    return vdso_clock_offset((const void *)(uintptr_t)own_vdso());
 }

@@ -9,5 +9,7 @@
 uint64_t own_vdso(void);
 /* How far behind that its clock_gettime() is; a skip where it has none. */
 uint64_t own_vdso_clock_offset(void);
+/* The same of a copy of a vDSO's first pages. */
+uint64_t vdso_clock_offset(const void *image);
 
 #endif

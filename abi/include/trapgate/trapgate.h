@@ -126,6 +126,15 @@ TG_API const char *tg_strerror(int err);
  * Guests then see the host's clocks, and on which processor they run.
  */
 #define TG_OPEN_VDSO         0x20
+/*
+ * Guests get a vDSO of the library's own, which tells the time that
+ * tg_subprocess_set_clocks() says. Until it says anything, and of clocks that it
+ * says nothing of, guests make the call, an event like any other. They see no
+ * clock of the host's but the counter, which the processor shows them anyway.
+ * With TG_OPEN_VDSO too: this one where the host's cannot be moved. Accepted and
+ * without effect (tg_info.vdso_kind) where there is none for the processor.
+ */
+#define TG_OPEN_VDSO_OWN     0x40
 
 typedef struct tg_platform_options {
     uint32_t size;             /* sizeof(tg_platform_options), at least 4 */
@@ -175,6 +184,10 @@ TG_API int tg_platform_open(const tg_platform_options *opts, tg_platform **out);
 
 #define TG_RESERVED_MAX 4
 
+#define TG_VDSO_NONE 0
+#define TG_VDSO_HOST 1 /* the host's */
+#define TG_VDSO_OWN  2 /* the library's */
+
 typedef struct tg_range {
     uint64_t start;
     uint64_t end; /* exclusive */
@@ -198,7 +211,9 @@ typedef struct tg_info {
      * fit into other platforms too, for snapshots or replay, stays in there.
      */
     uint64_t user_end_min;
-    uint64_t vdso; /* with TG_OPEN_VDSO: its address in every subprocess, for AT_SYSINFO_EHDR; else 0 */
+    uint64_t vdso;      /* its address in every subprocess, for AT_SYSINFO_EHDR; 0: guests have none */
+    uint32_t vdso_kind; /* TG_VDSO_* */
+    uint32_t vdso_pad;
 } tg_info;
 
 /* Facts that do not change while the platform is open. Errors: -EINVAL, -E2BIG. */
@@ -479,6 +494,96 @@ TG_API int32_t tg_subprocess_pid(const tg_subprocess *subprocess);
  * DEAD event first; contexts stay usable elsewhere. NULL is allowed.
  */
 TG_API void tg_subprocess_destroy(tg_subprocess *subprocess);
+
+/* ------------------------------------------------------------------------
+ * Clocks of guests, where the vDSO is the library's: TG_OPEN_VDSO_OWN
+ */
+
+#define TG_CLOCKS 16 /* a clock's number, CLOCK_* of the guest, is below; not CLOCK_PROCESS_CPUTIME_ID and _THREAD_ */
+
+#define TG_CLOCK_CALL 0 /* guests make the call, as at first; only clock is looked at besides */
+/*
+ * Guests read base_ns + (counter - base_counter) * multiplier / 2^32: ns since the clock's epoch, and base_ns while the
+ * counter is below base_counter. A multiplier of 0 is a clock that stands still; then the counter is not read.
+ */
+#define TG_CLOCK_TIME 1
+
+/*
+ * With TIME: by this change it does not go back for any thread of the guest. If the new time is behind what guests
+ * could read before, it stands still until that is over.
+ */
+#define TG_CLOCK_FORWARD 0x1
+
+/* What a clock of a guest shows. */
+typedef struct tg_clock {
+    uint32_t size;         /* sizeof(tg_clock), at least 4; the same in all elements of an array */
+    uint32_t clock;        /* CLOCK_REALTIME (0), CLOCK_MONOTONIC (1), ... */
+    uint32_t kind;         /* TG_CLOCK_CALL, TG_CLOCK_TIME */
+    uint32_t flags;        /* TG_CLOCK_FORWARD */
+    uint64_t base_counter; /* of tg_platform_counter() */
+    uint64_t base_ns;
+    uint64_t multiplier; /* ns for each tick of the counter, in 2^-32 */
+} tg_clock;
+
+/*
+ * Sets these clocks of the subprocess, one after the other, and leaves all
+ * others as they are. Of one clock in an array twice the last counts. A guest
+ * that reads meanwhile gets the old time or the new one, never a mixture. A copy
+ * of the subprocess begins with the clocks as they are then; a new one makes
+ * calls. gettimeofday(2) and time(2) go by CLOCK_REALTIME; what is not in the
+ * vDSO (clock_getres(2), getcpu(2)) is a call. Any thread, whatever runs in the
+ * subprocess; waits for nobody but other threads in this function, and takes
+ * some ten nanoseconds for a clock.
+ * Errors: -EINVAL (also an unknown clock, kind or flag), -E2BIG, -ENOMEM, -ESRCH,
+ * -EPERM, -EOPNOTSUPP (tg_info.vdso_kind is not TG_VDSO_OWN, or a multiplier is
+ * not 0 where guests or the embedder cannot read the counter: TG_OPEN_TRAP_TSC).
+ */
+TG_API int tg_subprocess_set_clocks(tg_subprocess *subprocess, const tg_clock *clocks, size_t n);
+
+/*
+ * The clock as it was set last, and in *ns what guests read at this moment, in
+ * step with them to the tick: what to answer calls with that look at the same
+ * clock, so that time goes back for nobody. out->kind TG_CLOCK_CALL: they make
+ * calls, and *ns is 0. ns may be NULL. Any thread.
+ * Errors: as tg_subprocess_set_clocks().
+ */
+TG_API int tg_subprocess_clock(tg_subprocess *subprocess, uint32_t clock, tg_clock *out, uint64_t *ns);
+
+/*
+ * The counter that guests' clocks go by (the time stamp counter), now; 0 where
+ * this process cannot read it, or the platform has no vDSO of the library's
+ * own. Any thread.
+ */
+TG_API uint64_t tg_platform_counter(const tg_platform *platform);
+
+/* A clock of the host's that a guest's follows: the state of tg_platform_follow_clock(), zeros at first but for two. */
+typedef struct tg_host_clock {
+    uint32_t size;       /* in: sizeof(tg_host_clock), at least 4 */
+    uint32_t clock;      /* in: CLOCK_REALTIME (0), CLOCK_MONOTONIC (1), ... of the host */
+    uint64_t counter;    /* when it was looked at last; 0: it was not */
+    uint64_t ns;         /* what it showed */
+    uint64_t slope;      /* how fast it went, as tg_clock.multiplier; 0: not known yet */
+    uint64_t guest_ns;   /* what guests saw at that moment */
+    uint64_t multiplier; /* what was given out for them */
+    uint64_t error_ns;   /* how far guests were off then, before this was put right */
+} tg_host_clock;
+
+/*
+ * One look at a clock of the host's, and what makes a guest's follow it: *out
+ * is for tg_subprocess_set_clocks(), as it is or with base_ns moved, in any
+ * number of subprocesses. To be called again and again, in intervals of about
+ * the same length or at most twice the one before (first a millisecond or more
+ * apart; one second is usual): what guests see is then right at the end of the
+ * next interval, tens of nanoseconds off in between, and further the longer
+ * nobody calls. It never goes back, and is never corrected by a jump, but for
+ * CLOCK_REALTIME and CLOCK_TAI when they were set anew or are off by more than a
+ * microsecond. *out is TG_CLOCK_CALL after the first call, where the counter is
+ * not to be relied on, and where it has not kept step with the host's clock
+ * since the last one. No thread and no memory of the library's: the state is the
+ * caller's, one thread at a time.
+ * Errors: -EINVAL (also a clock that the host does not have), -E2BIG.
+ */
+TG_API int tg_platform_follow_clock(const tg_platform *platform, tg_host_clock *host, tg_clock *out);
 
 /* ------------------------------------------------------------------------
  * Context

@@ -32,7 +32,8 @@ static void open_flags(struct thread *thread, struct platform *platform, uint64_
 
 void open_platform_in(struct thread *thread, struct platform *platform)
 {
-    static const uint64_t flags[] = {0, 0, TG_OPEN_LATENCY, TG_OPEN_NO_PATCHING, TG_OPEN_NO_PLACEMENT, TG_OPEN_VDSO};
+    static const uint64_t flags[] = {
+        0, 0, TG_OPEN_LATENCY, TG_OPEN_NO_PATCHING, TG_OPEN_NO_PLACEMENT, TG_OPEN_VDSO, TG_OPEN_VDSO_OWN};
 
     open_flags(thread, platform, flags[random_below(thread, sizeof(flags) / sizeof(flags[0]))]);
 }

@@ -238,7 +238,33 @@ static void answer(struct thread *thread, struct platform *platform)
     handle_leave(&subprocess->handle, TAKE);
 }
 
+/* Most platforms have no vDSO of the library's. */
+static void set_clocks(struct thread *thread, struct platform *platform)
+{
+    struct subprocess *subprocess = any(thread, platform);
+    const tg_clock clock = {
+        .size = sizeof(clock),
+        .clock = (uint32_t)random_below(thread, 2),
+        .kind = (uint32_t)random_below(thread, TG_CLOCK_TIME + 2),
+        .flags = (uint32_t)random_below(thread, TG_CLOCK_FORWARD + 1),
+        .base_ns = thread->calls,
+    };
+    tg_clock now = {.size = sizeof(now)};
+    uint64_t ns;
+    int result;
+
+    if (!handle_use(&subprocess->handle, TAKE))
+        return;
+    result = CALL(thread, tg_subprocess_set_clocks(subprocess->handle.object, &clock, 1));
+    if (clock.kind > TG_CLOCK_TIME ? result != -EINVAL : result != 0 && result != -EOPNOTSUPP)
+        wrong("tg_subprocess_set_clocks: %d", result);
+    result = CALL(thread, tg_subprocess_clock(subprocess->handle.object, clock.clock, &now, &ns));
+    if (result != 0 && result != -EOPNOTSUPP)
+        wrong("tg_subprocess_clock: %d", result);
+    handle_leave(&subprocess->handle, TAKE);
+}
+
 const struct random_call subprocess_calls[] = {
-    {12, create},           {3, copy},   {3, destroy},    {2, kill_stub},  {2, stop_stub}, {8, apply},
-    {8, map_unmap_protect}, {3, reload}, {8, read_write}, {4, set_brings}, {6, answer},    {0, NULL},
+    {12, create}, {3, copy},       {3, destroy},    {2, kill_stub}, {2, stop_stub},  {8, apply}, {8, map_unmap_protect},
+    {3, reload},  {8, read_write}, {4, set_brings}, {6, answer},    {4, set_clocks}, {0, NULL},
 };

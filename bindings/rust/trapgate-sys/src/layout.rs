@@ -73,7 +73,7 @@ layout! {
         start 0 8,
         end 8 8,
     }
-    tg_info 136 {
+    tg_info 144 {
         size 0 4,
         backend 4 4,
         arch 8 4,
@@ -87,6 +87,27 @@ layout! {
         reserved 56 64,
         user_end_min 120 8,
         vdso 128 8,
+        vdso_kind 136 4,
+        vdso_pad 140 4,
+    }
+    tg_clock 40 {
+        size 0 4,
+        clock 4 4,
+        kind 8 4,
+        flags 12 4,
+        base_counter 16 8,
+        base_ns 24 8,
+        multiplier 32 8,
+    }
+    tg_host_clock 56 {
+        size 0 4,
+        clock 4 4,
+        counter 8 8,
+        ns 16 8,
+        slope 24 8,
+        guest_ns 32 8,
+        multiplier 40 8,
+        error_ns 48 8,
     }
     tg_stats 1128 {
         size 0 4,

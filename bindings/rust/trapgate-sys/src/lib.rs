@@ -60,6 +60,8 @@ pub const TG_OPEN_NO_PLACEMENT: u64 = 0x8;
 pub const TG_OPEN_LATENCY: u64 = 0x10;
 /// Guests get the host's vDSO: see [`tg_info::vdso`].
 pub const TG_OPEN_VDSO: u64 = 0x20;
+/// Guests get a vDSO of the library's own, whose clocks [`tg_subprocess_set_clocks`] sets.
+pub const TG_OPEN_VDSO_OWN: u64 = 0x40;
 
 /// How to open a platform.
 #[repr(C)]
@@ -127,6 +129,13 @@ pub const TG_ANSWER_CALLS: u32 = 512;
 /// Words of a context.
 pub const TG_CONTEXT_WORDS: u32 = 8;
 
+/// Guests have no vDSO.
+pub const TG_VDSO_NONE: u32 = 0;
+/// The host's.
+pub const TG_VDSO_HOST: u32 = 1;
+/// The library's.
+pub const TG_VDSO_OWN: u32 = 2;
+
 /// Elements of [`tg_info::reserved`].
 pub const TG_RESERVED_MAX: usize = 4;
 
@@ -168,8 +177,12 @@ pub struct tg_info {
     pub reserved: [tg_range; 4],
     /// What `user_end` is at least, in every platform of either backend.
     pub user_end_min: u64,
-    /// With [`TG_OPEN_VDSO`]: its address in every subprocess, for `AT_SYSINFO_EHDR`; else 0.
+    /// Its address in every subprocess, for `AT_SYSINFO_EHDR`; 0: guests have none.
     pub vdso: u64,
+    /// `TG_VDSO_*`
+    pub vdso_kind: u32,
+    /// Zero.
+    pub vdso_pad: u32,
 }
 
 /// Index of [`tg_stats::patch_refusals`]: no memory or mapping for the site, or a stub that died meanwhile.
@@ -374,6 +387,61 @@ pub struct tg_bring {
     pub max: u32,
     /// 0
     pub flags: u32,
+}
+
+// ---------------------------------------------------------------------------
+// Clocks of guests
+// ---------------------------------------------------------------------------
+
+/// Numbers of clocks are below.
+pub const TG_CLOCKS: u32 = 16;
+/// Guests make the call, as at first.
+pub const TG_CLOCK_CALL: u32 = 0;
+/// Guests read `base_ns + (counter - base_counter) * multiplier / 2^32`.
+pub const TG_CLOCK_TIME: u32 = 1;
+/// By this change the clock does not go back.
+pub const TG_CLOCK_FORWARD: u32 = 0x1;
+
+/// What a clock of a guest shows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tg_clock {
+    /// The size of this struct; the same in all elements of an array.
+    pub size: u32,
+    /// `CLOCK_REALTIME` (0), `CLOCK_MONOTONIC` (1), ...
+    pub clock: u32,
+    /// `TG_CLOCK_CALL`, `TG_CLOCK_TIME`
+    pub kind: u32,
+    /// `TG_CLOCK_FORWARD`
+    pub flags: u32,
+    /// Of [`tg_platform_counter`].
+    pub base_counter: u64,
+    /// Nanoseconds since the clock's epoch.
+    pub base_ns: u64,
+    /// Nanoseconds for each tick of the counter, in 2^-32; 0: it stands still.
+    pub multiplier: u64,
+}
+
+/// A clock of the host's that a guest's follows: the state of [`tg_platform_follow_clock`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tg_host_clock {
+    /// The size of this struct.
+    pub size: u32,
+    /// In: `CLOCK_REALTIME` (0), `CLOCK_MONOTONIC` (1), ... of the host.
+    pub clock: u32,
+    /// When it was looked at last; 0: it was not.
+    pub counter: u64,
+    /// What it showed.
+    pub ns: u64,
+    /// How fast it went; 0: not known yet.
+    pub slope: u64,
+    /// What guests saw at that moment.
+    pub guest_ns: u64,
+    /// What was given out for them.
+    pub multiplier: u64,
+    /// How far guests were off then, before this was put right.
+    pub error_ns: u64,
 }
 
 // ---------------------------------------------------------------------------
@@ -635,7 +703,18 @@ macro_rules! zeros_with_size {
         }
     )*};
 }
-zeros_with_size!(tg_platform_options, tg_probe, tg_info, tg_stats, tg_mem_op, tg_bring, tg_event, tg_regs);
+zeros_with_size!(
+    tg_platform_options,
+    tg_probe,
+    tg_info,
+    tg_stats,
+    tg_mem_op,
+    tg_bring,
+    tg_clock,
+    tg_host_clock,
+    tg_event,
+    tg_regs
+);
 
 // ---------------------------------------------------------------------------
 // Functions
@@ -657,6 +736,14 @@ extern "C" {
     pub fn tg_platform_info(platform: *const tg_platform, out: *mut tg_info) -> c_int;
     /// Counters since opening.
     pub fn tg_platform_stats(platform: *const tg_platform, out: *mut tg_stats) -> c_int;
+    /// The counter that guests' clocks go by, now; 0: there is none to be read.
+    pub fn tg_platform_counter(platform: *const tg_platform) -> u64;
+    /// One look at a clock of the host's, and what makes a guest's follow it.
+    pub fn tg_platform_follow_clock(
+        platform: *const tg_platform,
+        host: *mut tg_host_clock,
+        out: *mut tg_clock,
+    ) -> c_int;
     /// Adds to a libseccomp filter what the library calls in the embedder.
     pub fn tg_platform_add_seccomp_rules(platform: *const tg_platform, scmp_filter_ctx: *mut c_void)
         -> c_int;
@@ -714,6 +801,19 @@ extern "C" {
     ) -> c_int;
     /// Calls of this number need not become events: [`TG_ANSWER_VALUE`] and its like. At any time, from any thread.
     pub fn tg_subprocess_answer(subprocess: *mut tg_subprocess, nr: u32, kind: u32, value: u64) -> c_int;
+    /// Sets these clocks of the subprocess. At any time, from any thread.
+    pub fn tg_subprocess_set_clocks(
+        subprocess: *mut tg_subprocess,
+        clocks: *const tg_clock,
+        n: usize,
+    ) -> c_int;
+    /// The clock as it was set last, and what guests read of it at this moment.
+    pub fn tg_subprocess_clock(
+        subprocess: *mut tg_subprocess,
+        clock: u32,
+        out: *mut tg_clock,
+        ns: *mut u64,
+    ) -> c_int;
     /// The process id of the stub, 0 when the subprocess is dead.
     pub fn tg_subprocess_pid(subprocess: *const tg_subprocess) -> i32;
     /// Kills the stub process and reaps it. Null is allowed.

@@ -97,6 +97,18 @@ impl PlatformHandle {
 
     /// A result of the library: 0 or a negative errno.
     #[inline]
+    pub(crate) fn counter(&self) -> u64 {
+        // SAFETY: the platform is open.
+        unsafe { sys::tg_platform_counter(self.0.as_ptr()) }
+    }
+
+    pub(crate) fn follow_clock(&self, host: &mut sys::tg_host_clock) -> Result<sys::tg_clock> {
+        let mut out = sys::tg_clock::default();
+        // SAFETY: the platform is open; both structs state their sizes and may be written.
+        self.check(unsafe { sys::tg_platform_follow_clock(self.0.as_ptr(), host, &mut out) })?;
+        Ok(out)
+    }
+
     fn check(&self, result: c_int) -> Result<()> {
         if result == 0 {
             Ok(())
@@ -222,6 +234,21 @@ impl SubprocessHandle {
     pub(crate) fn answer(&self, nr: u32, kind: u32, value: u64) -> Result<()> {
         // SAFETY: as for `map`.
         self.platform.check(unsafe { sys::tg_subprocess_answer(self.raw.as_ptr(), nr, kind, value) })
+    }
+
+    pub(crate) fn set_clocks(&self, clocks: &[sys::tg_clock]) -> Result<()> {
+        // SAFETY: the handle exists until it is dropped; `clocks` may be read for their number.
+        let result =
+            unsafe { sys::tg_subprocess_set_clocks(self.raw.as_ptr(), clocks.as_ptr(), clocks.len()) };
+        self.platform.check(result)
+    }
+
+    pub(crate) fn clock(&self, clock: u32) -> Result<(sys::tg_clock, u64)> {
+        let mut out = sys::tg_clock::default();
+        let mut ns = 0;
+        // SAFETY: the handle exists until it is dropped; both may be written.
+        let result = unsafe { sys::tg_subprocess_clock(self.raw.as_ptr(), clock, &mut out, &mut ns) };
+        self.platform.check(result).map(|()| (out, ns))
     }
 
     pub(crate) fn read(&self, addr: u64, buffer: &mut [u8]) -> (usize, Result<()>) {

@@ -103,6 +103,7 @@
 
 #[cfg(feature = "tokio")]
 mod async_queue;
+mod clock;
 mod context;
 mod error;
 mod event;
@@ -116,10 +117,11 @@ mod subprocess;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use async_queue::AsyncQueue;
+pub use clock::{ClockLine, HostClock};
 pub use context::{Context, Interrupter};
 pub use error::{Error, ErrorKind, Partial, Result};
 pub use event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall, Trap};
-pub use platform::{Backend, Capabilities, Info, Options, PatchRefusal, Platform, Probe, Stats};
+pub use platform::{Backend, Capabilities, Info, Options, PatchRefusal, Platform, Probe, Stats, VdsoKind};
 pub use queue::{Completion, Queue, Refused};
 pub use registers::Registers;
 pub use subprocess::{Answer, Bring, Mapping, Operation, Protection, Subprocess};

@@ -149,6 +149,14 @@ impl Options {
         self.flag(sys::TG_OPEN_VDSO, on)
     }
 
+    /// Guests get a vDSO of the library's own, which tells the time that [`Subprocess::set_clocks`] says, and makes calls
+    /// until then. With [`Options::vdso`] too: where the host's cannot be moved.
+    ///
+    /// [`Subprocess::set_clocks`]: crate::Subprocess::set_clocks
+    pub fn own_vdso(self, on: bool) -> Self {
+        self.flag(sys::TG_OPEN_VDSO_OWN, on)
+    }
+
     /// systrap: how long a side spins before it sleeps, 100 ms at most. Zero is the default.
     pub fn spin(mut self, time: Duration) -> Self {
         self.spin_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -210,6 +218,7 @@ impl Platform {
             capabilities: Capabilities(raw.capabilities),
             reserved: reserved.map(|range| range.start..range.end).collect(),
             vdso: if raw.vdso == 0 { None } else { Some(raw.vdso) },
+            vdso_kind: VdsoKind::from_raw(raw.vdso_kind),
         })
     }
 
@@ -219,6 +228,12 @@ impl Platform {
     /// None that are known.
     pub fn stats(&self) -> Result<Stats> {
         self.handle.stats().map(Stats::from_raw)
+    }
+
+    /// The counter that guests' clocks go by (the time stamp counter), now; 0 where this process cannot read it, or guests
+    /// have no vDSO of the library's own.
+    pub fn counter(&self) -> u64 {
+        self.handle.counter()
     }
 
     /// The sentence for the calling thread's newest failure of any call on the platform or on anything made from it; ""
@@ -255,9 +270,32 @@ pub struct Info {
     pub capabilities: Capabilities,
     /// Inside `user`, never available to guests.
     pub reserved: Vec<Range<u64>>,
-    /// With [`Options::vdso`]: its address in every subprocess, for `AT_SYSINFO_EHDR`, unless the host does not have it
-    /// moved.
+    /// Its address in every subprocess, for `AT_SYSINFO_EHDR`, where guests have one.
     pub vdso: Option<u64>,
+    /// Whose it is.
+    pub vdso_kind: VdsoKind,
+}
+
+/// Which vDSO guests have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VdsoKind {
+    /// None.
+    None,
+    /// The host's: [`Options::vdso`].
+    Host,
+    /// The library's: [`Options::own_vdso`].
+    Own,
+}
+
+impl VdsoKind {
+    fn from_raw(raw: u32) -> Self {
+        match raw {
+            sys::TG_VDSO_HOST => VdsoKind::Host,
+            sys::TG_VDSO_OWN => VdsoKind::Own,
+            _ => VdsoKind::None,
+        }
+    }
 }
 
 /// What a backend can do on this machine.

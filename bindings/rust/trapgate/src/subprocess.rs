@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 use crate::handles::SubprocessHandle;
-use crate::{sys, Partial, Platform, Result};
+use crate::{sys, ClockLine, Partial, Platform, Result};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{BitOr, BitOrAssign};
@@ -308,6 +308,29 @@ impl Subprocess {
     pub fn answer(&self, nr: u32, answer: Answer) -> Result<()> {
         let (kind, value) = answer.raw();
         self.handle.answer(nr, kind, value)
+    }
+
+    /// Sets these clocks of the subprocess, by the numbers that clock_gettime(2) takes, and leaves all others as they
+    /// are; `None`: guests make the call, as at first. A guest that reads meanwhile gets the old time or the new one,
+    /// never a mixture. Copies of the subprocess begin with the clocks as they are then.
+    ///
+    /// # Errors
+    /// `Invalid` for a number that is none of a clock that can be set; `Unsupported` where the vDSO of guests is not the
+    /// library's, or the counter cannot be read.
+    pub fn set_clocks(&self, clocks: &[(u32, Option<ClockLine>)]) -> Result<()> {
+        let raw: Vec<sys::tg_clock> =
+            clocks.iter().map(|&(clock, line)| ClockLine::to_raw(clock, line)).collect();
+        self.handle.set_clocks(&raw)
+    }
+
+    /// The clock as it was set last, and what guests read of it at this moment: what to answer calls with that look at
+    /// the same clock. `None`: they make calls.
+    ///
+    /// # Errors
+    /// As [`Subprocess::set_clocks`].
+    pub fn clock(&self, clock: u32) -> Result<Option<(ClockLine, u64)>> {
+        let (raw, ns) = self.handle.clock(clock)?;
+        Ok(ClockLine::from_raw(&raw).map(|line| (line, ns)))
     }
 
     /// Copies guest memory, which a guest that runs may change meanwhile: read a thing once, then check it.

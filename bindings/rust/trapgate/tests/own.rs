@@ -461,3 +461,37 @@ fn a_call_brings_bytes_and_its_answer_takes_some() {
         subprocess.set_brings(&[]).unwrap();
     }
 }
+
+#[test]
+fn clocks_are_what_they_were_set_to() {
+    const REALTIME: u32 = libc::CLOCK_REALTIME as u32;
+    const MONOTONIC: u32 = libc::CLOCK_MONOTONIC as u32;
+
+    for backend in [Backend::Ptrace, Backend::Systrap] {
+        let platform = match Platform::options().backend(backend).own_vdso(true).open() {
+            Ok(platform) => platform,
+            Err(_) => continue,
+        };
+        if platform.info().unwrap().vdso_kind != VdsoKind::Own {
+            continue;
+        }
+        let subprocess = subprocess(&platform, CALLS);
+        let standing = ClockLine::standing(77);
+        let refused = subprocess.set_clocks(&[(sys::TG_CLOCKS, None)]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        subprocess.set_clocks(&[(REALTIME, None), (MONOTONIC, Some(standing))]).unwrap();
+        let copy = subprocess.fork().unwrap();
+        assert_eq!(copy.clock(MONOTONIC).unwrap(), Some((standing, 77)));
+        assert_eq!(copy.clock(REALTIME).unwrap(), None);
+        let mut host = HostClock::new(&platform, MONOTONIC);
+        assert_eq!(host.follow().unwrap(), None);
+        for _ in 0..2 {
+            thread::sleep(Duration::from_millis(2));
+            let line = host.follow().unwrap();
+            subprocess.set_clocks(&[(MONOTONIC, line)]).unwrap();
+            assert!(line.is_none() || platform.counter() > 0, "{:?}", host);
+        }
+        println!("off by {:?}", host.error());
+        assert!(HostClock::new(&platform, 77).follow().is_err());
+    }
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The page of clocks of a subprocess whose vDSO is the library's: memory that its stub shares with the embedder. */
+#ifndef CORE_PTRACE_CLOCK_PAGE_H
+#define CORE_PTRACE_CLOCK_PAGE_H
+
+#include "core/ptrace/ptrace_types.h"
+
+/* Makes it and has the stub map it, for guests to read. 0 or -errno, and then there may be a page all the same. */
+int clock_page_create(struct tracer *tracer, struct ptrace_subprocess *subprocess);
+/* Gives back what there is of it, here. */
+void clock_page_destroy(struct ptrace_subprocess *subprocess);
+
+struct vdso_clock *clock_page_of(struct tg_subprocess *subprocess);
+
+#endif
