@@ -21,6 +21,9 @@ const char program_options_help[] =
     "  --cwd DIR        current folder inside the root (default: this one with the root /, else /)\n"
     "  --env NAME=VALUE set a variable; may be given several times (the environment is passed on)\n";
 
+/* The host's, and where that cannot be moved the library's. */
+#define VDSO_FLAGS_DEFAULT (TG_OPEN_VDSO | TG_OPEN_VDSO_OWN)
+
 enum option_code {
     OPTION_BACKEND = 256,
     OPTION_ROOT,
@@ -30,7 +33,7 @@ enum option_code {
     OPTION_STATS,
     OPTION_LATENCY,
     OPTION_NO_PATCHING,
-    OPTION_NO_VDSO,
+    OPTION_VDSO,
     OPTION_NO_ANSWERS,
     OPTION_OUTPUT
 };
@@ -44,7 +47,7 @@ static const struct option long_options[] = {
     {"stats", no_argument, NULL, OPTION_STATS},
     {"latency", no_argument, NULL, OPTION_LATENCY},
     {"no-patching", no_argument, NULL, OPTION_NO_PATCHING},
-    {"no-vdso", no_argument, NULL, OPTION_NO_VDSO},
+    {"vdso", required_argument, NULL, OPTION_VDSO},
     {"no-answers", no_argument, NULL, OPTION_NO_ANSWERS},
     {"output", required_argument, NULL, OPTION_OUTPUT},
     {NULL, 0, NULL, 0},
@@ -122,6 +125,22 @@ static int refuse_foreign_option(const char *name, const char *const *extra)
     return -EINVAL;
 }
 
+static int set_vdso(struct program_options *options, const char *name, const char *const *extra)
+{
+    static const struct {
+        const char *name;
+        uint64_t flags;
+    } kinds[] = {{"host", VDSO_FLAGS_DEFAULT}, {"own", TG_OPEN_VDSO_OWN}, {"none", 0}};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(name, kinds[i].name) == 0) {
+            options->vdso = kinds[i].flags;
+            return refuse_foreign_option("vdso", extra);
+        }
+    fprintf(stderr, "trapgate: unknown vDSO '%s'; there are host, own and none\n", name);
+    return -EINVAL;
+}
+
 static int apply_option(struct program_options *options, int code, const char *const *extra)
 {
     switch (code) {
@@ -145,9 +164,8 @@ static int apply_option(struct program_options *options, int code, const char *c
     case OPTION_NO_PATCHING:
         options->sandbox.platform_flags |= TG_OPEN_NO_PATCHING;
         return 0;
-    case OPTION_NO_VDSO:
-        options->no_vdso = true;
-        return refuse_foreign_option("no-vdso", extra);
+    case OPTION_VDSO:
+        return set_vdso(options, optarg, extra);
     case OPTION_NO_ANSWERS:
         options->no_answers = true;
         return refuse_foreign_option("no-answers", extra);
@@ -186,6 +204,7 @@ enum parse_result program_options_parse(struct program_options *options, int arg
     int code;
 
     memset(options, 0, sizeof(*options));
+    options->vdso = VDSO_FLAGS_DEFAULT;
     if (copy_environment(options) != 0)
         return PARSE_ERROR;
     optind = 1;

@@ -12,7 +12,7 @@
 struct program_options {
     struct sandbox_options sandbox;
     bool stats;
-    bool no_vdso;       /* run: clocks are looked at by calls */
+    uint64_t vdso;      /* run: TG_OPEN_VDSO and TG_OPEN_VDSO_OWN; 0: clocks are looked at by calls */
     bool no_answers;    /* run: every call is served by the kernel */
     const char *output; /* trace: where the lines go, or NULL */
     char **environment; /* owned: what sandbox.environment points to */

@@ -12,7 +12,9 @@ static void print_help(void)
            "machine: a small kernel in user space serves all of them. Files are confined to the\n"
            "root folder, and there is no network.\n\n"
            "Options:\n%s"
-           "  --no-vdso        let the program look at clocks by calls, which cost an event each\n"
+           "  --vdso KIND      how the program looks at clocks: by the host's vDSO, or where that cannot be\n"
+           "                   moved by Trapgate's (host, the default), by Trapgate's (own), or by calls,\n"
+           "                   which cost an event each (none)\n"
            "  --no-answers     serve getpid and its like here too, which cost an event each then\n"
            "  --stats          print what was served, and how fast, to stderr at the end\n"
            "  --latency        the same, and how long the program's switches and their handoffs took\n"
@@ -24,14 +26,13 @@ static void print_help(void)
 
 int command_run(int argc, char **argv)
 {
-    static const char *const extra[] = {"stats", "latency", "no-vdso", "no-answers", NULL};
+    static const char *const extra[] = {"stats", "latency", "vdso", "no-answers", NULL};
     struct program_options options;
     int status = EXIT_TRAPGATE_FAILED;
 
     switch (program_options_parse(&options, argc, argv, extra)) {
     case PARSE_RUN:
-        if (!options.no_vdso)
-            options.sandbox.platform_flags |= TG_OPEN_VDSO;
+        options.sandbox.platform_flags |= options.vdso;
         options.sandbox.answers = !options.no_answers;
         status = program_options_run(&options, options.stats ? stats_table_print : NULL);
         break;

@@ -20,6 +20,7 @@
 #include "processes/process_files.h"
 #include "programs/loader.h"
 #include "tasks/task.h"
+#include "time/follow_host.h"
 
 /* Where a program is looked for when its name has no slash and the environment has no PATH. */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
@@ -268,6 +269,8 @@ int sandbox_create(const struct sandbox_options *options, struct sandbox **out)
     err = open_root(sandbox);
     if (!err)
         err = open_platform(sandbox);
+    if (!err)
+        err = follow_host_start(sandbox);
     if (!err)
         err = allocate(sandbox);
     if (!err)

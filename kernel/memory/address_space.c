@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "memory/brings.h"
+#include "tasks/guest_clocks.h"
 #include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
 
@@ -66,6 +67,7 @@ int address_space_create(struct sandbox *sandbox, struct address_space **out)
     }
     identity_words_offer(sandbox, space->subprocess);
     brings_declare(space->subprocess);
+    guest_clocks_offer(sandbox, space->subprocess);
     *out = space;
     return 0;
 }

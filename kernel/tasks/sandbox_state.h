@@ -13,6 +13,7 @@
 #include <trapgate/trapgate.h>
 
 #include "syscall_handler.h"
+#include "tasks/guest_clocks.h"
 #include "tasks/timer_heap.h"
 
 struct fd_poller;
@@ -81,6 +82,7 @@ struct sandbox {
     size_t waited_fds, waited_fds_max; /* of all of them together; more than that poll(2) refuses */
     uint64_t fd_waiters_generation;    /* changes with the list */
     struct timer_heap timers;
+    struct guest_clocks clocks;
     struct futex_bucket futexes[FUTEX_BUCKETS];
     struct fd_poller *poller;
     uint64_t watched_generation; /* of the list that the poller has */

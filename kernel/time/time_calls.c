@@ -14,6 +14,7 @@
 #include "memory/guest_time.h"
 #include "memory/last_write.h"
 #include "memory/task_memory.h"
+#include "tasks/guest_clocks.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
 #include "time/cpu_usage.h"
@@ -48,18 +49,23 @@ static int64_t process_ns(const struct process *process)
     return process->cpu_ns + cpu_usage_ns(process->space);
 }
 
+static int now_for(const struct task *task, clockid_t clock, struct timespec *now)
+{
+    return guest_clock_now(task->sandbox, task_memory(task), clock, now);
+}
+
 static int64_t do_clock_gettime(struct task *task, const uint64_t args[6])
 {
     clockid_t clock = (clockid_t)args[0];
     struct timespec now;
+    int err;
 
     if (is_process_clock(clock))
         return guest_write_timespec(task_memory(task), args[1], process_ns(task->process));
     if (!is_system_clock(clock))
         return -EINVAL;
-    if (clock_gettime(clock, &now) != 0)
-        return -errno;
-    return last_write(task, args[1], &now, sizeof(now));
+    err = now_for(task, clock, &now);
+    return err ? err : last_write(task, args[1], &now, sizeof(now));
 }
 
 static int64_t do_clock_getres(struct task *task, const uint64_t args[6])
@@ -76,12 +82,13 @@ static int64_t do_clock_getres(struct task *task, const uint64_t args[6])
 
 static int64_t do_gettimeofday(struct task *task, const uint64_t args[6])
 {
-    struct timeval now;
     const struct timezone utc = {0};
-    int err = 0;
+    struct timespec time = {0};
+    struct timeval now;
+    int err = now_for(task, CLOCK_REALTIME, &time);
 
-    gettimeofday(&now, NULL);
-    if (args[0])
+    now = (struct timeval){.tv_sec = time.tv_sec, .tv_usec = time.tv_nsec / 1000};
+    if (!err && args[0])
         err = guest_write(task_memory(task), args[0], &now, sizeof(now));
     if (!err && args[1])
         err = guest_write(task_memory(task), args[1], &utc, sizeof(utc));
@@ -90,11 +97,12 @@ static int64_t do_gettimeofday(struct task *task, const uint64_t args[6])
 
 static int64_t do_time(struct task *task, const uint64_t args[6])
 {
-    time_t now = time(NULL);
+    struct timespec now = {0};
+    int err = now_for(task, CLOCK_REALTIME, &now);
 
-    if (args[0] && guest_write(task_memory(task), args[0], &now, sizeof(now)) != 0)
-        return -EFAULT;
-    return now;
+    if (!err && args[0] && guest_write(task_memory(task), args[0], &now.tv_sec, sizeof(now.tv_sec)) != 0)
+        err = -EFAULT;
+    return err ? err : now.tv_sec;
 }
 
 /* A signal ends a sleep for good: what is left of it is written where the guest asked for it. */
