@@ -42,11 +42,17 @@ struct arch_patching {
     uint64_t table_size;
     uint32_t code_before; /* bytes that planning looks at, before the event's ip and from there on */
     uint32_t code_after;
-    uint8_t trap_byte; /* stands for code that is not there */
+    uint32_t proof_before; /* the same for proving, which looks at nothing behind the ip: more than code_before */
+    uint8_t trap_byte;     /* stands for code that is not there */
 
     /* PATCH_OK: the patch and its trampoline are written. */
     enum patch_refusal (*plan)(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
                                size_t *trampoline_length);
+    /*
+     * Bit n: what a patch of the call that ends at ip replaces may begin n bytes before ip, for every program with this
+     * code, whatever the guest did from which the ip comes. 0: nothing may be patched there for others.
+     */
+    uint32_t (*proven_starts)(const uint8_t *code, uint64_t code_addr, size_t length, uint64_t ip);
     /* Behind the original instruction. */
     uint64_t (*return_ip)(const struct arch_patch *patch);
     /* Where a thread is that was stopped at this offset in the trampoline. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* What patched calls need of x86-64. */
 #include "patching/patch_plan.h"
+#include "patching/patch_proof.h"
 #include "x86_64.h"
 
 #define BREAKPOINT 0xcc
@@ -10,8 +11,10 @@ static const struct arch_patching part = {
     .table_size = PATCH_TABLE_END - PATCH_TABLE_START,
     .code_before = PATCH_WINDOW_BEFORE + X86_SYSCALL_LENGTH,
     .code_after = PATCH_WINDOW_AFTER - X86_SYSCALL_LENGTH,
+    .proof_before = PATCH_PROOF_BEFORE + PATCH_PROOF_MOV + X86_SYSCALL_LENGTH,
     .trap_byte = BREAKPOINT,
     .plan = x86_patch_plan,
+    .proven_starts = x86_patch_proven_starts,
     .return_ip = x86_patch_return_ip,
     .original_ip = x86_patch_original_ip,
     .set_ip = x86_set_ip,

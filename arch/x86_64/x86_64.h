@@ -88,6 +88,7 @@ uint32_t x86_systrap_error_access(const struct arch_signal *details);
 /* patching/patching_ops.c */
 enum patch_refusal x86_patch_plan(const struct arch_patch_request *request, struct arch_patch *patch,
                                   uint8_t *trampoline, size_t *trampoline_length);
+uint32_t x86_patch_proven_starts(const uint8_t *code, uint64_t code_addr, size_t length, uint64_t ip);
 uint64_t x86_patch_return_ip(const struct arch_patch *patch);
 uint64_t x86_patch_original_ip(const struct arch_patch *patch, uint64_t offset);
 bool x86_forbids_patching(const tg_regs *regs);

@@ -9,9 +9,6 @@
 #include "patch_window.h"
 #include "x86_64.h"
 
-#define NR_RT_SIGRETURN     15
-#define NR_X32_RT_SIGRETURN (0x40000000u + 513)
-
 static const uint8_t syscall_code[X86_SYSCALL_LENGTH] = {0x0f, 0x05};
 
 static bool request_is_sound(const struct patch_request *request)
@@ -32,7 +29,7 @@ static enum patch_refusal site_refusal(const struct patch_request *request, cons
         return PATCH_REFUSED_UNREADABLE;
     if (memcmp(patch_window_at(window, request->ip - X86_SYSCALL_LENGTH), syscall_code, X86_SYSCALL_LENGTH) != 0)
         return PATCH_REFUSED_NO_SYSCALL;
-    if (request->nr == NR_RT_SIGRETURN || request->nr == NR_X32_RT_SIGRETURN)
+    if (patch_is_signal_return(request->nr))
         return PATCH_REFUSED_SIGNAL_RETURN;
     return PATCH_OK;
 }

@@ -19,6 +19,12 @@
 #define PATCH_WINDOW_BEFORE 24 /* 10 of a mov, and 14 of what could cover its first byte */
 #define PATCH_WINDOW_AFTER  21 /* the syscall, 4 bytes, and the longest instruction */
 
+/* Calls that are left alone, by their number: they never come back, and unwinders know their bytes. */
+static inline bool patch_is_signal_return(uint64_t nr)
+{
+    return nr == 15 /* rt_sigreturn */ || nr == 0x40000000u + 513 /* the same of x32 */;
+}
+
 struct patch_request {
     uint64_t ip;          /* behind the syscall, as the system call event has it */
     uint64_t nr;          /* the system call number as it was in rax */

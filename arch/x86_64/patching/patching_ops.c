@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "patch_plan.h"
+#include "patch_proof.h"
 #include "systrap_offsets.h"
 #include "x86_64.h"
 
@@ -47,6 +48,13 @@ enum patch_refusal x86_patch_plan(const struct arch_patch_request *request, stru
     memcpy(trampoline, plan.trampoline, plan.trampoline_length);
     *trampoline_length = plan.trampoline_length;
     return PATCH_OK;
+}
+
+uint32_t x86_patch_proven_starts(const uint8_t *code, uint64_t code_addr, size_t length, uint64_t ip)
+{
+    struct patch_window window;
+
+    return patch_window_open(&window, code, code_addr, length) ? patch_proof_starts(&window, ip) : 0;
 }
 
 uint64_t x86_patch_return_ip(const struct arch_patch *patch)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/x86_64/patching/patch_proof.h"
 #include "patch_site_checks.h"
 #include "patch_site_names.h"
 #include "patch_site_run.h"
@@ -24,6 +25,8 @@ struct text {
     size_t length;
 };
 
+#define STARTS_EVERY 1024 /* of the instructions: each takes a while */
+
 struct coverage {
     unsigned int syscalls;
     unsigned int numbers; /* whose number could be told from the code */
@@ -34,6 +37,10 @@ struct coverage {
     unsigned int movs_refused;
     unsigned int decoys;          /* the same bytes elsewhere */
     unsigned int decoys_accepted; /* because what is there would have faulted */
+    unsigned int proven;          /* syscalls that may be patched for whoever runs the code */
+    unsigned int starts;          /* of any instructions, and how many of them are proven to be some */
+    unsigned int starts_proven;
+    unsigned int inner_proven; /* places inside of instructions */
 };
 
 static bool find_text(struct text *text)
@@ -107,6 +114,24 @@ static bool sets_eax(const uint8_t *code, size_t length, uint64_t *nr)
     return true;
 }
 
+/* Is it certain that an instruction begins there, whoever says so? */
+static bool is_proven(const struct text *text, size_t offset)
+{
+    struct patch_window window;
+    if (!patch_window_open(&window, text->code, text->addr, text->length) || offset + 2 > text->length)
+        return false;
+    return patch_proof_starts(&window, text->addr + offset + 2) != 0;
+}
+
+/* Of some instructions: where it begins and not where it goes on. */
+static void count_starts(const struct text *text, size_t offset, size_t length, struct coverage *coverage)
+{
+    coverage->starts++;
+    coverage->starts_proven += is_proven(text, offset);
+    for (size_t i = 1; i < length; i++)
+        coverage->inner_proven += is_proven(text, offset + i);
+}
+
 static void count_syscall(const struct text *text, size_t offset, uint64_t nr, size_t previous,
                           struct coverage *coverage)
 {
@@ -123,6 +148,7 @@ static void count_syscall(const struct text *text, size_t offset, uint64_t nr, s
     };
     coverage->syscalls++;
     coverage->numbers += nr != NO_NR;
+    coverage->proven += is_proven(text, offset);
     patch_plan_make(&request, &plan);
     coverage->patterns[plan.site.pattern]++;
     if (plan.refusal != PATCH_OK) {
@@ -218,9 +244,11 @@ static void scan(const struct text *text, struct coverage *coverage)
     while (offset < text->length) {
         size_t step = instruction_length(text->code + offset, text->length - offset);
         if (step == 2 && !memcmp(text->code + offset, "\x0f\x05", 2)) {
+            count_starts(text, offset, step, coverage);
             count_syscall(text, offset, glance.age <= 8 ? glance.nr : NO_NR, previous_start(&glance, offset), coverage);
             glance.nr = NO_NR;
-        }
+        } else if (step && glance.count % STARTS_EVERY == 0)
+            count_starts(text, offset, step, coverage);
         count_mov(text, offset, &glance, coverage);
         if (step && sets_eax(text->code + offset, step, &glance.nr))
             glance.age = 0;
@@ -242,6 +270,8 @@ static void print_coverage(const char *path, const struct coverage *coverage)
     printf("  movs of the code, as if a syscall followed: %u, refused %u; the same bytes elsewhere: %u, accepted %u\n",
            coverage->movs, coverage->movs_refused, coverage->decoys, coverage->decoys_accepted);
     printf("  wrongly accepted: %u\n", coverage->misplaced);
+    printf("  certain whoever runs them: %u syscalls; of instructions %u of %u, and inside %u\n", coverage->proven,
+           coverage->starts_proven, coverage->starts, coverage->inner_proven);
 }
 
 static bool scan_file(const char *path, struct coverage *coverage)
@@ -270,6 +300,8 @@ static void real_programs(void **state)
         }
         assert_int_equal(coverage.misplaced, 0);
         assert_true(coverage.patterns[PATCH_NONE] * 10 <= coverage.syscalls);
+        assert_int_equal(coverage.inner_proven, 0);
+        assert_true(coverage.proven * 20 >= coverage.syscalls * 19);
     }
     if (absent)
         print_message("%u programs are not here\n", absent);

@@ -11,8 +11,8 @@
 int main(int argc, char **argv)
 {
     static int (*const groups[])(void) = {
-        test_patch_patterns, test_patch_neighbours, test_patch_decoys,
-        test_patch_requests, test_patches_executed, test_patches_of_programs,
+        test_patch_patterns, test_patch_neighbours, test_patch_decoys,        test_patch_requests,
+        test_patch_proofs,   test_patches_executed, test_patches_of_programs,
     };
     int failed = 0;
 

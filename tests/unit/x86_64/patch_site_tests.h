@@ -7,6 +7,7 @@ int test_patch_patterns(void);
 int test_patch_neighbours(void);
 int test_patch_decoys(void);
 int test_patch_requests(void);
+int test_patch_proofs(void);
 int test_patches_executed(void);
 int test_patches_of_programs(void);
 

@@ -7,6 +7,7 @@ add_unit_test(patch_site
   x86_64/patch_site_neighbours.c
   x86_64/patch_site_decoys.c
   x86_64/patch_site_requests.c
+  x86_64/patch_site_proofs.c
   x86_64/patch_site_executed.c
   x86_64/patch_site_programs.c
   x86_64/patch_site_checks.c
