@@ -103,6 +103,7 @@ static struct systrap_platform *new_platform(void)
         return NULL;
     atomic_store(&sp->next_id, 1);
     pthread_mutex_init(&sp->keeper_lock, NULL);
+    site_memory_init(&sp->site_memory);
     list_init(&sp->kept);
     return sp;
 }
@@ -110,6 +111,7 @@ static struct systrap_platform *new_platform(void)
 static void free_platform(struct systrap_platform *sp)
 {
     pthread_mutex_destroy(&sp->keeper_lock);
+    site_memory_destroy(&sp->site_memory);
     free(sp->fp_initial);
     free(sp);
 }
@@ -205,6 +207,10 @@ static int systrap_fp_check(const struct tg_platform *platform, const void *imag
 static const int host_calls[] = {
     SCMP_SYS(futex_waitv),
     SCMP_SYS(lseek),
+    /* files that are mapped to be run */
+    SCMP_SYS(preadv2),
+    SCMP_SYS(pread64),
+    SCMP_SYS(fstatfs),
     SCMP_SYS(memfd_create),
     SCMP_SYS(ftruncate),
     SCMP_SYS(prlimit64),

@@ -153,6 +153,7 @@ static int order_clone(struct systrap_subprocess *mother, struct systrap_subproc
     size_t n;
     int err = mapping_table_copy(&child->base.mappings, &mother->base.mappings);
 
+    patches_before_fork(mother);
     if (!err)
         err = patches_inherit(child, mother);
     if (err)
@@ -277,14 +278,43 @@ static int prepare_ops(struct systrap_subprocess *subprocess, const struct tg_me
     return 0;
 }
 
-/* The stub has made n operations; result: 0, or its reply to the next one. */
-static void note_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, int64_t result)
+/* An order: operations, and behind them what patches code that they map. */
+struct ops_order {
+    size_t ops;
+    struct mapped_files mapped;
+    struct order_reply reply;
+};
+
+/* How many operations the stub has made, and its reply to the next one, or 0. */
+static size_t note_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, struct ops_order *order,
+                       int64_t *result)
 {
-    memory_calls_made(&subprocess->base, ops, n, result);
-    for (size_t i = 0; i < n; i++)
-        patches_after_op(subprocess, &ops[i], 0);
-    if (result)
-        patches_after_op(subprocess, &ops[n], result);
+    const size_t made = order->ops + order->mapped.calls - order->reply.left;
+    const size_t made_ops = made < order->ops ? made : order->ops;
+    const int64_t failed = order->reply.left ? order->reply.result : 0;
+
+    *result = made < order->ops ? failed : 0;
+    memory_calls_made(&subprocess->base, ops, made_ops, *result);
+    patches_after_ops(subprocess, ops, made_ops, *result, &order->mapped);
+    patches_settle_calls(subprocess, &order->mapped, made - made_ops, failed);
+    return made_ops;
+}
+
+static int give_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, struct ops_order *order)
+{
+    int err;
+
+    patches_add_calls(subprocess, ops, order->ops, &order->mapped);
+    for (size_t i = 0; i < order->ops; i++)
+        memory_call_fill(&orders_of(subprocess)->calls[i], &ops[i]);
+    err = orders_give(subprocess, order->ops + order->mapped.calls, &order->reply);
+    if (!err && order->reply.left > order->ops + order->mapped.calls) {
+        systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
+        err = -ESRCH;
+    }
+    if (err)
+        patches_settle_calls(subprocess, &order->mapped, 0, err);
+    return err;
 }
 
 static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done)
@@ -292,23 +322,16 @@ static int apply_all(struct systrap_subprocess *subprocess, const struct tg_mem_
     int err = memory_calls_prepare(&subprocess->base, n);
 
     while (!err && *done < n) {
-        size_t part = n - *done < ORDERS_MAX ? n - *done : ORDERS_MAX;
-        struct order_reply reply;
-        int refused = prepare_ops(subprocess, &ops[*done], &part);
+        struct ops_order order = {.ops = n - *done < ORDERS_MAX ? n - *done : ORDERS_MAX};
+        const int refused = prepare_ops(subprocess, &ops[*done], &order.ops);
+        int64_t result;
 
-        for (size_t i = 0; i < part; i++)
-            memory_call_fill(&orders_of(subprocess)->calls[i], &ops[*done + i]);
-        err = orders_give(subprocess, part, &reply);
+        err = give_ops(subprocess, &ops[*done], &order);
         if (err)
             return err;
-        if (reply.left > part) {
-            systrap_subprocess_die(subprocess, TG_DEAD_CORRUPT, 0);
-            return -ESRCH;
-        }
-        note_ops(subprocess, &ops[*done], part - reply.left, reply.left ? reply.result : 0);
-        *done += part - reply.left;
-        if (reply.left || refused)
-            return memory_call_failed(&subprocess->base, &ops[*done], *done, reply.left ? reply.result : refused);
+        *done += note_ops(subprocess, &ops[*done], &order, &result);
+        if (result || refused)
+            return memory_call_failed(&subprocess->base, &ops[*done], *done, result ? result : refused);
     }
     return err;
 }

@@ -9,8 +9,8 @@
  *
  * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
  * systrap_subprocess.order_lock, systrap_patches.lock,
- * systrap_platform.keeper_lock, systrap_subprocess.lock. mapping_table.lock is
- * held while nothing else is locked.
+ * systrap_platform.keeper_lock, systrap_subprocess.lock. mapping_table.lock and
+ * site_memory.lock are held while nothing else is locked.
  *
  * Over the fields of a struct stands the rule that guards them; what differs
  * from the rule above it has its own at its side, where fields must not move.
@@ -25,6 +25,7 @@
 #include "arch/arch_systrap.h"
 #include "core/backend.h"
 #include "core/systrap/patching/patch_types.h"
+#include "core/systrap/patching/site_memory.h"
 #include "stub/systrap_protocol.h"
 
 struct systrap_context;
@@ -118,6 +119,9 @@ struct systrap_subprocess {
     struct systrap_order_spins order_spins; /* order_lock */
 
     int64_t made_at; /* never changes: by the monotonic clock */
+
+    /* As the first ones of patches. */
+    struct code_files code_files;
 };
 
 /* ---- context ---- */
@@ -239,6 +243,8 @@ struct systrap_platform {
 
     /* Never changes once the platform is open. */
     uint64_t tick_ns; /* statistics.c: how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */
+
+    struct site_memory site_memory; /* its own lock */
 };
 
 static inline struct systrap_platform *systrap_platform(const struct tg_platform *platform)

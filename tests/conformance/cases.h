@@ -63,6 +63,7 @@ extern const struct test_case patch_cases[];
 extern const struct test_case patch_code_cases[];
 extern const struct test_case patch_edge_cases[];
 extern const struct test_case patch_fault_cases[];
+extern const struct test_case patch_file_cases[];
 extern const struct test_case patch_gs_cases[];
 extern const struct test_case patch_many_cases[];
 extern const struct test_case patch_map_cases[];

@@ -29,6 +29,7 @@ static const struct stress_case {
     {"killed_stubs", stress_killed_stubs},
     {"short_threads", stress_short_threads},
     {"patch_races", stress_patch_races},
+    {"patch_files", stress_patch_files},
     {"no_processes_left", stress_no_processes_left},
     {"no_descriptors_left", stress_no_descriptors_left},
     {"no_address_space_left", stress_no_address_space_left},

@@ -35,6 +35,7 @@ void stress_killed_beside_idle(uint32_t backend);
 void stress_killed_stubs(uint32_t backend);
 void stress_short_threads(uint32_t backend);
 void stress_patch_races(uint32_t backend);
+void stress_patch_files(uint32_t backend);
 void stress_no_processes_left(uint32_t backend);
 void stress_no_descriptors_left(uint32_t backend);
 void stress_no_address_space_left(uint32_t backend);

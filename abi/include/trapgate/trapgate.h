@@ -391,7 +391,9 @@ typedef struct tg_mem_op {
  * arguments are checked before the first one runs. *done (may be NULL) is the
  * number of operations that took effect; the one behind them is the one that
  * failed. Ranges that reach outside user_start..user_end or into a reserved
- * range of tg_info are refused with -EINVAL.
+ * range of tg_info are refused with -EINVAL. With TG_CAP_PATCHING a file that
+ * is mapped to be read and run is also read through fd, without waiting for it:
+ * calls that were hot there in others are patched from the start.
  * Errors: -EINVAL, -E2BIG, -ENOMEM (also when patched code in the range cannot
  * get its bytes back, which are then what they were), -ESRCH, -EACCES, -EBADF,
  * -ENODEV, -EEXIST, -EPERM, -EOPNOTSUPP (an advice that the host does not know),

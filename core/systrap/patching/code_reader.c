@@ -42,6 +42,11 @@ static ssize_t read_pages(struct systrap_subprocess *subprocess, uint64_t addr, 
     return copied;
 }
 
+ssize_t code_read_written(struct systrap_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
+{
+    return read_pages(subprocess, addr, buffer, length, code_read_now(subprocess, addr, buffer, length));
+}
+
 ssize_t code_read_original(struct tg_subprocess *base, uint64_t addr, void *buffer, size_t length, ssize_t copied)
 {
     struct systrap_subprocess *subprocess = to_systrap_subprocess(base);

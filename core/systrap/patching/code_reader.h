@@ -8,6 +8,9 @@
 /* What is there at this moment, jumps and all; order_lock is held. How many bytes, or -errno. */
 ssize_t code_read_now(struct systrap_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
 
+/* What the guest wrote there; order_lock and the patches' lock are held. How many bytes, or -errno. */
+ssize_t code_read_written(struct systrap_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
+
 /*
  * After a part was read, or could not be (copied: how many bytes, or -errno):
  * puts what the guest wrote in the place of the jumps there, and gives what

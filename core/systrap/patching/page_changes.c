@@ -34,6 +34,16 @@ size_t page_changes_to_put(struct site_table *table, uint32_t site, struct page_
     return 2;
 }
 
+bool page_change_to_fill(struct site_table *table, uint64_t addr, struct page_change *change)
+{
+    const uint32_t code = patched_pages_take_codes(&table->pages, 1);
+
+    if (code == NO_PAGE)
+        return false;
+    *change = to_put(table, NO_SITE, addr, code);
+    return true;
+}
+
 /* ---- undoing ---- */
 
 static struct page_change to_put_back(const struct patched_page *page)

@@ -26,7 +26,7 @@ struct page_change {
     bool done;
 };
 
-#define CHANGES_AT_ONCE ((ORDERS_MAX - 1) / 2) /* two calls for each, and one between */
+#define CHANGES_AT_ONCE ((ORDERS_MAX - 2) / 2) /* two calls for each, and two between */
 
 /*
  * To put the patch of this site, for which site_table_reserve() has made room.
@@ -34,6 +34,10 @@ struct page_change {
  * code page is left.
  */
 size_t page_changes_to_put(struct site_table *table, uint32_t site, struct page_change changes[2]);
+
+/* To put patches into this page, which has none and a record, and for which there is room. False: no code page is left.
+ */
+bool page_change_to_fill(struct site_table *table, uint64_t addr, struct page_change *change);
 
 /*
  * To undo all live sites with bytes in pages from the record *next on, until

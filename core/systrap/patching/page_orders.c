@@ -5,6 +5,7 @@
 
 #include "core/systrap/orders.h"
 #include "core/systrap/patching/page_orders.h"
+#include "core/systrap/patching/trampolines.h"
 #include "core/systrap/stub_memory.h"
 
 static uint64_t page_size_of(const struct systrap_subprocess *subprocess)
@@ -85,13 +86,21 @@ static int regret(struct systrap_subprocess *subprocess, const struct page_chang
     return reply.left ? -EIO : err;
 }
 
-static size_t add_calls(struct systrap_subprocess *subprocess, const struct page_change *changes, size_t n)
+/* How many calls come before the first that brings a page, besides those that take pages away. */
+static size_t calls_around(const struct systrap_subprocess *subprocess)
 {
-    struct stub_call *calls = orders_of(subprocess)->calls;
+    return trampolines_table_is_mapped(subprocess) ? 1 : 2;
+}
+
+size_t page_orders_fill(const struct systrap_subprocess *subprocess, const struct page_change *changes, size_t n,
+                        struct stub_call *calls)
+{
     size_t all = 0;
 
     for (size_t i = 0; i < n; i++)
         calls[all++] = take_away_call(subprocess, &changes[i]);
+    if (!trampolines_table_is_mapped(subprocess))
+        calls[all++] = trampolines_table_call(subprocess);
     calls[all++] = barrier_call(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
     for (size_t i = 0; i < n; i++) {
         if (!changes[i].joined)
@@ -112,21 +121,29 @@ static size_t mark_done(struct page_change *changes, size_t n, size_t calls)
     return done;
 }
 
+int page_orders_made(struct systrap_subprocess *subprocess, struct page_change *changes, size_t n, size_t made,
+                     int64_t result)
+{
+    const size_t before = n + calls_around(subprocess);
+    const size_t done = mark_done(changes, n, made > before ? made - before : 0);
+
+    if (made >= before)
+        trampolines_note_table(subprocess);
+    subprocess->patches.gaps++;
+    if (!result)
+        return 0;
+    return regret(subprocess, changes + done, (made < n ? made : n) - done, (int)result);
+}
+
 int page_orders_change(struct systrap_subprocess *subprocess, struct page_change *changes, size_t n)
 {
-    const size_t all = add_calls(subprocess, changes, n);
+    const size_t all = page_orders_fill(subprocess, changes, n, orders_of(subprocess)->calls);
     struct order_reply reply;
-    size_t made;
-    size_t done;
 
     if (orders_give(subprocess, all, &reply))
         return -ESRCH;
-    made = reply.left < all ? all - reply.left : 0;
-    done = mark_done(changes, n, made > n ? made - n - 1 : 0);
-    subprocess->patches.gaps++;
-    if (!reply.left)
-        return 0;
-    return regret(subprocess, changes + done, (made < n ? made : n) - done, (int)reply.result);
+    return page_orders_made(subprocess, changes, n, reply.left < all ? all - reply.left : 0,
+                            reply.left ? reply.result : 0);
 }
 
 bool page_orders_register(struct systrap_subprocess *template)

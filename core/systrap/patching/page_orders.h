@@ -31,4 +31,18 @@ uint64_t page_code_offset(const struct systrap_subprocess *subprocess, uint32_t 
  */
 int page_orders_change(struct systrap_subprocess *subprocess, struct page_change *changes, size_t n);
 
+/*
+ * The same as a part of an order: what its calls are, for n changes at most
+ * page_orders_calls(n). And when so many of them were made, with the host's
+ * error for the next one, or 0.
+ */
+static inline size_t page_orders_calls(size_t n)
+{
+    return 2 * n + 2;
+}
+size_t page_orders_fill(const struct systrap_subprocess *subprocess, const struct page_change *changes, size_t n,
+                        struct stub_call *calls);
+int page_orders_made(struct systrap_subprocess *subprocess, struct page_change *changes, size_t n, size_t made,
+                     int64_t result);
+
 #endif

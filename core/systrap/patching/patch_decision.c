@@ -4,7 +4,6 @@
 #include "core/systrap/death.h"
 #include "core/systrap/patching/code_writer.h"
 #include "core/systrap/patching/patch_decision.h"
-#include "core/systrap/patching/site_plan.h"
 #include "core/systrap/patching/trampolines.h"
 
 /* ---- may it be changed? ---- */
@@ -62,11 +61,11 @@ static enum patch_refusal examine(struct systrap_subprocess *subprocess, const s
 
 /* ---- doing it ---- */
 
-/* With its trampoline. NULL: there is no memory, or the stub is dead. */
-static struct patched_site *new_site(struct systrap_subprocess *subprocess, const struct site_plan *plan)
+struct patched_site *patch_new_site(struct systrap_subprocess *subprocess, const struct site_plan *plan)
 {
     struct site_table *sites = &subprocess->patches.sites;
-    struct patched_site *site = trampolines_prepare(subprocess) ? NULL : site_table_add(sites, &plan->patch);
+    struct patched_site *site =
+        trampolines_prepare(subprocess, sites->count) ? NULL : site_table_add(sites, &plan->patch);
 
     if (site)
         trampoline_write(subprocess, site_table_number(sites, site), plan->trampoline, plan->trampoline_length,
@@ -84,7 +83,7 @@ static enum patch_refusal put_site(struct systrap_subprocess *subprocess, struct
     if (!site_table_reserve(sites, &plan->patch))
         return PATCH_REFUSED_FULL;
     if (!site)
-        site = new_site(subprocess, plan);
+        site = patch_new_site(subprocess, plan);
     if (!site)
         return PATCH_REFUSED_OTHER;
     err = code_writer_put(subprocess, site_table_number(sites, site));
@@ -100,10 +99,9 @@ static void count_refusal(struct systrap_subprocess *subprocess, enum patch_refu
     count_many(subprocess->base.platform, COUNTER_PATCH_REFUSALS + refusal, 1);
 }
 
-static void count_site(struct systrap_subprocess *subprocess, const struct arch_patch *patch,
-                       const struct arch_syscall *syscall)
+void patch_count_site(struct systrap_subprocess *subprocess, const struct arch_patch *patch)
 {
-    const bool after = patch->start + patch->length > syscall->ip;
+    const bool after = patch->start + patch->length > tgi_arch_patching->return_ip(patch);
 
     count(subprocess->base.platform, after ? COUNTER_PATCH_SITES_AFTER : COUNTER_PATCH_SITES_BEFORE);
 }
@@ -138,6 +136,6 @@ enum patch_outcome patch_decide(struct systrap_subprocess *subprocess, const str
         count_refusal(subprocess, refusal);
         return PATCH_NEVER;
     }
-    count_site(subprocess, &plan.patch, syscall);
+    patch_count_site(subprocess, &plan.patch);
     return PATCH_MADE;
 }

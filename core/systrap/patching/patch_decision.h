@@ -3,6 +3,7 @@
 #ifndef CORE_SYSTRAP_PATCHING_PATCH_DECISION_H
 #define CORE_SYSTRAP_PATCHING_PATCH_DECISION_H
 
+#include "core/systrap/patching/site_plan.h"
 #include "core/systrap/systrap_types.h"
 
 /* What came of a look at a hot site. */
@@ -23,5 +24,10 @@ enum patch_outcome patch_decide(struct systrap_subprocess *subprocess, const str
 
 /* Code that a guest may write, or that others map too, is left alone. */
 bool patch_may_change(struct systrap_subprocess *subprocess, uint64_t addr);
+
+/* A site that is undone still, with its trampoline. NULL: there is no memory, or the stub is dead. */
+struct patched_site *patch_new_site(struct systrap_subprocess *subprocess, const struct site_plan *plan);
+/* It is live. */
+void patch_count_site(struct systrap_subprocess *subprocess, const struct arch_patch *patch);
 
 #endif

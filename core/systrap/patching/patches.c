@@ -8,6 +8,7 @@
 #include "core/systrap/patching/gone_pages.h"
 #include "core/systrap/patching/patch_decision.h"
 #include "core/systrap/patching/patches.h"
+#include "core/systrap/patching/remembered_sites.h"
 #include "core/systrap/patching/trampolines.h"
 #include "core/systrap/shared_words.h"
 
@@ -28,7 +29,18 @@ void patches_destroy(struct systrap_patches *patches)
 {
     pthread_mutex_destroy(&patches->lock);
     site_table_destroy(&patches->sites);
-    free(patches->return_ips);
+    trampolines_forget(patches);
+}
+
+void patches_before_fork(struct systrap_subprocess *mother)
+{
+    struct systrap_patches *patches = &mother->patches;
+
+    if (atomic_load(&patches->off))
+        return;
+    pthread_mutex_lock(&patches->lock);
+    remembered_sites_renew(mother);
+    pthread_mutex_unlock(&patches->lock);
 }
 
 int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess *mother)
@@ -39,6 +51,7 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
 
     SHARED_STORE(control_of(child)->hide, !off);
     atomic_store(&child->patches.off, off);
+    child->code_files = mother->code_files;
     if (!from->sites.count && !from->table_mapped)
         return 0;
     pthread_mutex_lock(&from->lock);
@@ -51,41 +64,69 @@ int patches_inherit(struct systrap_subprocess *child, struct systrap_subprocess 
 
 /* ---- calls ---- */
 
+/* Whose call was worth a look: the subprocess's own, for the site is hot, and others', who have the same file. */
+struct site_interest {
+    bool own;
+    bool others;
+};
+
+static void look(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
+                 struct site_interest interest)
+{
+    struct site_heat *heat = heat_of(&subprocess->patches.heat, syscall->ip);
+
+    if (interest.others)
+        remembered_sites_learn(subprocess, syscall);
+    if (interest.own && heat_is_hot(heat, syscall->ip) && patch_decide(subprocess, syscall, heat) != PATCH_LATER)
+        heat->calls = CALLS_SETTLED;
+}
+
 /*
  * Whoever has fetched the call's event has no need of a patch: that thread
  * waits neither for those who hold the locks nor for a stub that is stopped.
  * The site stays hot, and its next call is looked at instead.
  */
-static void look_at_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
+static void look_at_site(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
+                         struct site_interest interest)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    struct site_heat *heat = heat_of(&patches->heat, syscall->ip);
 
     if (pthread_mutex_trylock(&subprocess->order_lock))
         return;
     if (!pthread_mutex_trylock(&patches->lock)) {
-        if (!atomic_load(&patches->off) && heat_is_hot(heat, syscall->ip) && !child_is_stopped(subprocess) &&
-            patch_decide(subprocess, syscall, heat) != PATCH_LATER)
-            heat->calls = CALLS_SETTLED;
+        if (!atomic_load(&patches->off) && !child_is_stopped(subprocess))
+            look(subprocess, syscall, interest);
         pthread_mutex_unlock(&patches->lock);
     }
     pthread_mutex_unlock(&subprocess->order_lock);
 }
 
+/* The first calls from a site count for others too, the patches' lock is held. */
+static struct site_interest count_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
+{
+    struct heat_map *map = &subprocess->patches.heat;
+    const bool own = heat_count(map, syscall->ip);
+
+    return (struct site_interest){
+        .own = own,
+        .others = heat_of(map, syscall->ip)->calls <= CALLS_REMEMBERED && remembered_sites_count(subprocess, syscall),
+    };
+}
+
 void patches_note_call(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall)
 {
     struct systrap_patches *patches = &subprocess->patches;
-    bool hot;
+    struct site_interest interest;
 
     if (atomic_load(&patches->off) || syscall->flags)
         return;
     /* Somebody changes code, which a stub that is stopped does not end: this call is not counted. */
     if (pthread_mutex_trylock(&patches->lock))
         return;
-    hot = heat_count(&patches->heat, syscall->ip);
+    interest = count_call(subprocess, syscall);
     pthread_mutex_unlock(&patches->lock);
-    if (hot)
-        look_at_site(subprocess, syscall);
+    if (interest.own || interest.others)
+        look_at_site(subprocess, syscall, interest);
 }
 
 /* ---- memory operations ---- */
@@ -163,18 +204,61 @@ int patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem
     return err;
 }
 
-void patches_after_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op, int64_t result)
+/* Who adds calls keeps the patches' lock until these are settled: until then nobody may look at what they change. */
+void patches_add_calls(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n,
+                       struct mapped_files *mapped)
 {
     struct systrap_patches *patches = &subprocess->patches;
 
-    if (!patches->sites.count || !takes_pages_away(op))
+    mapped->count = 0;
+    mapped->calls = 0;
+    if (atomic_load(&patches->off))
         return;
     pthread_mutex_lock(&patches->lock);
+    remembered_sites_add_calls(subprocess, ops, n, mapped);
+    if (!mapped->calls)
+        pthread_mutex_unlock(&patches->lock);
+}
+
+static void after_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op,
+                     const struct mapped_files *mapped, int64_t result)
+{
+    const uint64_t end = end_of(subprocess, op);
+
+    if (!atomic_load(&subprocess->patches.off))
+        remembered_sites_note_op(subprocess, op, mapped, result);
+    if (!subprocess->patches.sites.count || !takes_pages_away(op))
+        return;
     if (result == 0)
-        gone_pages_forget(subprocess, op->addr, end_of(subprocess, op));
+        gone_pages_forget(subprocess, op->addr, end);
     else
-        gone_pages_check(subprocess, op->addr, end_of(subprocess, op));
-    pthread_mutex_unlock(&patches->lock);
+        gone_pages_check(subprocess, op->addr, end);
+}
+
+void patches_after_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, int64_t result,
+                       const struct mapped_files *mapped)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+
+    if (!patches->sites.count && atomic_load(&patches->off))
+        return;
+    if (!mapped->calls)
+        pthread_mutex_lock(&patches->lock);
+    for (size_t i = 0; i < n; i++)
+        after_op(subprocess, &ops[i], mapped, 0);
+    if (result)
+        after_op(subprocess, &ops[n], mapped, result);
+    if (!mapped->calls)
+        pthread_mutex_unlock(&patches->lock);
+}
+
+void patches_settle_calls(struct systrap_subprocess *subprocess, struct mapped_files *mapped, size_t made,
+                          int64_t result)
+{
+    if (!mapped->calls)
+        return;
+    site_batch_made(&mapped->batch, made, result);
+    pthread_mutex_unlock(&subprocess->patches.lock);
 }
 
 /* ---- the end ---- */

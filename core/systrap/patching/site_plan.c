@@ -34,21 +34,31 @@ static size_t read_code(struct systrap_subprocess *subprocess, uint64_t ip, uint
     return done > 0 ? (size_t)done : 0;
 }
 
-enum patch_refusal site_plan_make(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
-                                  uint32_t number, struct site_plan *plan)
+enum patch_refusal site_plan_of_code(const struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
+                                     const struct site_code *code, uint32_t number, struct site_plan *plan)
 {
-    uint8_t code[WINDOW_MAX] = {0};
-    struct arch_patch_request request = {
+    const struct arch_patch_request request = {
         .ip = syscall->ip,
         .nr = syscall->nr,
-        .code = code,
+        .code = code->bytes,
+        .code_addr = code->addr,
+        .code_length = code->length,
         .table_entry = trampoline_table_entry(number),
         .trampoline = trampoline_addr(subprocess, number),
         .region = systrap_platform(subprocess->base.platform)->region,
     };
 
-    request.code_length = read_code(subprocess, syscall->ip, code, &request.code_addr);
     return tgi_arch_patching->plan(&request, &plan->patch, plan->trampoline, &plan->trampoline_length);
+}
+
+enum patch_refusal site_plan_make(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
+                                  uint32_t number, struct site_plan *plan)
+{
+    uint8_t bytes[WINDOW_MAX] = {0};
+    struct site_code code = {.bytes = bytes};
+
+    code.length = read_code(subprocess, syscall->ip, bytes, &code.addr);
+    return site_plan_of_code(subprocess, syscall, &code, number, plan);
 }
 
 bool site_plan_is_of(const struct site_plan *plan, const struct patched_site *site)

@@ -12,7 +12,17 @@ struct site_plan {
     size_t trampoline_length;
 };
 
-/* With the trampoline of this number; order_lock is held. PATCH_OK: it is there. */
+/* The bytes around a call, as somebody has read them. */
+struct site_code {
+    const uint8_t *bytes;
+    uint64_t addr;
+    size_t length;
+};
+
+/* With the trampoline of this number, in this code. PATCH_OK: it is there. */
+enum patch_refusal site_plan_of_code(const struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
+                                     const struct site_code *code, uint32_t number, struct site_plan *plan);
+/* The same in the code that is there at this moment; order_lock is held. */
 enum patch_refusal site_plan_make(struct systrap_subprocess *subprocess, const struct arch_syscall *syscall,
                                   uint32_t number, struct site_plan *plan);
 /* Would it do what this site's patch did? Then the trampoline that is there will do. */

@@ -8,6 +8,9 @@
 #include "core/systrap/patching/trampolines.h"
 #include "core/systrap/shared_words.h"
 
+_Static_assert((SYSTRAP_CONTROL - SYSTRAP_TRAMPOLINES) / SYSTRAP_TRAMPOLINE <= RETURN_IPS_AT_ONCE * RETURN_IPS_PARTS,
+               "each trampoline has its place");
+
 /* ---- places ---- */
 
 uint32_t trampolines_max(void)
@@ -61,34 +64,65 @@ struct stub_call trampolines_table_call(const struct systrap_subprocess *subproc
     };
 }
 
-static int map_table(struct systrap_subprocess *subprocess)
+bool trampolines_table_is_mapped(const struct systrap_subprocess *subprocess)
 {
-    struct order_reply reply;
-    int err;
-
-    if (subprocess->patches.table_mapped)
-        return 0;
-    orders_of(subprocess)->calls[0] = trampolines_table_call(subprocess);
-    err = orders_give(subprocess, 1, &reply);
-    if (err)
-        return err;
-    if (reply.left)
-        return (int)reply.result;
-    subprocess->patches.table_mapped = true;
-    return 0;
+    return subprocess->patches.table_mapped;
 }
+
+void trampolines_note_table(struct systrap_subprocess *subprocess)
+{
+    subprocess->patches.table_mapped = true;
+}
+
+/* ---- behind the calls ---- */
 
 /* Events are made from these without a lock, so they never move. */
-static bool make_return_ips(struct systrap_patches *patches)
+static bool make_return_ips(struct systrap_patches *patches, uint32_t number)
 {
-    if (!atomic_load(&patches->return_ips))
-        atomic_store(&patches->return_ips, calloc(patches->sites.max, sizeof(patches->return_ips[0])));
-    return atomic_load(&patches->return_ips) != NULL;
+    struct return_ips *ips = atomic_load(&patches->return_ips);
+    const uint32_t part = number / RETURN_IPS_AT_ONCE;
+
+    if (!ips) {
+        ips = calloc(1, sizeof(*ips));
+        atomic_store(&patches->return_ips, ips);
+    }
+    if (ips && part < RETURN_IPS_PARTS && !atomic_load(&ips->parts[part]))
+        atomic_store(&ips->parts[part], calloc(RETURN_IPS_AT_ONCE, sizeof(*ips->parts[part])));
+    return ips && part < RETURN_IPS_PARTS && atomic_load(&ips->parts[part]);
 }
 
-int trampolines_prepare(struct systrap_subprocess *subprocess)
+/* NULL: no trampoline with this number was ever prepared. */
+static _Atomic uint64_t *return_ip_of(const struct systrap_patches *patches, uint32_t number)
 {
-    return make_return_ips(&subprocess->patches) ? map_table(subprocess) : -ENOMEM;
+    const struct return_ips *ips = atomic_load_explicit(&patches->return_ips, memory_order_acquire);
+    const uint32_t part = number / RETURN_IPS_AT_ONCE;
+    _Atomic uint64_t *some;
+
+    if (!ips || part >= RETURN_IPS_PARTS)
+        return NULL;
+    some = atomic_load_explicit(&ips->parts[part], memory_order_acquire);
+    return some ? &some[number % RETURN_IPS_AT_ONCE] : NULL;
+}
+
+int trampolines_prepare(struct systrap_subprocess *subprocess, uint32_t number)
+{
+    return make_return_ips(&subprocess->patches, number) ? 0 : -ENOMEM;
+}
+
+void trampolines_forget(struct systrap_patches *patches)
+{
+    struct return_ips *ips = atomic_load(&patches->return_ips);
+
+    for (uint32_t i = 0; ips && i < RETURN_IPS_PARTS; i++)
+        free(ips->parts[i]);
+    free(ips);
+}
+
+uint64_t trampoline_return_ip(const struct systrap_patches *patches, uint32_t number)
+{
+    const _Atomic uint64_t *ip = return_ip_of(patches, number);
+
+    return ip ? atomic_load_explicit(ip, memory_order_relaxed) : 0;
 }
 
 /* ---- one of them ---- */
@@ -98,14 +132,7 @@ void trampoline_write(struct systrap_subprocess *subprocess, uint32_t number, co
 {
     memcpy(trampolines_of(subprocess) + (size_t)number * SYSTRAP_TRAMPOLINE, code, length);
     SHARED_STORE(table_of(subprocess)[number], trampoline_addr(subprocess, number));
-    atomic_store(&subprocess->patches.return_ips[number], return_ip);
-}
-
-uint64_t trampoline_return_ip(const struct systrap_patches *patches, uint32_t number)
-{
-    const _Atomic uint64_t *ips = atomic_load_explicit(&patches->return_ips, memory_order_acquire);
-
-    return ips && number < patches->sites.max ? atomic_load_explicit(&ips[number], memory_order_relaxed) : 0;
+    atomic_store(return_ip_of(&subprocess->patches, number), return_ip);
 }
 
 /* ---- children ---- */
@@ -114,10 +141,11 @@ int trampolines_inherit(struct systrap_subprocess *child, struct systrap_subproc
 {
     const uint32_t n = mother->patches.sites.count;
 
-    if (!make_return_ips(&child->patches))
-        return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++)
-        atomic_store(&child->patches.return_ips[i], trampoline_return_ip(&mother->patches, i));
+    for (uint32_t i = 0; i < n; i++) {
+        if (!make_return_ips(&child->patches, i))
+            return -ENOMEM;
+        atomic_store(return_ip_of(&child->patches, i), trampoline_return_ip(&mother->patches, i));
+    }
     child->patches.table_mapped = mother->patches.table_mapped;
     memcpy(table_of(child), table_of(mother), n * sizeof(uint64_t));
     memcpy(trampolines_of(child), trampolines_of(mother), (size_t)n * SYSTRAP_TRAMPOLINE);

@@ -17,10 +17,13 @@ uint64_t trampoline_table_entry(uint32_t number);
 /* Is this address among them? Then it is so far into the one of this number, which may belong to no site. */
 bool trampoline_holds(const struct systrap_subprocess *subprocess, uint64_t addr, uint32_t *number, uint64_t *offset);
 
-/* Maps the table in the stub, if that was not done. 0 or -errno. order_lock is held. */
-int trampolines_prepare(struct systrap_subprocess *subprocess);
-/* The call that maps it. */
+/* Has the stub mapped the table? The call that does it, and that it has been made. order_lock is held. */
+bool trampolines_table_is_mapped(const struct systrap_subprocess *subprocess);
 struct stub_call trampolines_table_call(const struct systrap_subprocess *subprocess);
+void trampolines_note_table(struct systrap_subprocess *subprocess);
+/* Before the one with this number is written. 0 or -ENOMEM. Both locks are held. */
+int trampolines_prepare(struct systrap_subprocess *subprocess, uint32_t number);
+void trampolines_forget(struct systrap_patches *patches);
 /* Writes one that nobody has used. Both locks are held, and trampolines_prepare() was successful. */
 void trampoline_write(struct systrap_subprocess *subprocess, uint32_t number, const uint8_t *code, size_t length,
                       uint64_t return_ip);

@@ -18,6 +18,7 @@ const struct test_case *const arch_areas[] = {
     patch_gs_cases,
     patch_code_cases,
     patch_map_cases,
+    patch_file_cases,
     patch_edge_cases,
     patch_many_cases,
     patch_random_cases,

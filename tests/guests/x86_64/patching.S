@@ -222,3 +222,23 @@ GUEST_LABEL patch_rewritten_behind
     add $0x101, %r15
     jmp 1b
 END_GUEST patch_rewritten
+
+/* Its movabs has a call and what can be displaced inside: from the place behind its opcode on. */
+GUEST patch_inner
+1:  inc %r15
+GUEST_LABEL patch_inner_movabs
+    movabs $0xfffff0013d48050f, %rdi
+    mov $CALL_NUMBER, %eax
+    syscall
+    test %rax, %rax
+    jmp 1b
+END_GUEST patch_inner
+
+/* What a signal returns to: at its call, with another number, it is one like others. */
+GUEST patch_restorer
+    mov $15, %eax
+GUEST_LABEL patch_restorer_call
+    syscall
+    cmp $-4095, %rax
+    hlt
+END_GUEST patch_restorer
