@@ -14,7 +14,7 @@ static const char what[] = "clocks of guests";
 
 void guest_clocks_learn(struct tg_platform *platform, uint64_t flags)
 {
-    if (!platform->own_vdso || !tgi_arch_vdso->counter_readable())
+    if (platform->info.vdso_kind != TG_VDSO_OWN || !tgi_arch_vdso->counter_readable())
         return;
     platform->counter_readable = true;
     platform->counter_steady = tgi_arch_vdso->counter_steady();

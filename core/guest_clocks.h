@@ -9,7 +9,7 @@
 
 #include "core/handles.h"
 
-/* While the platform opens: what of the counter can be read, where guests are to have that vDSO. */
+/* While the platform opens: what of the counter can be read, where guests have that vDSO. */
 void guest_clocks_learn(struct tg_platform *platform, uint64_t flags);
 
 /* The copies of what the caller said. 0 or -errno with a sentence. */

@@ -104,7 +104,6 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
     platform->measures_latency = options->flags & TG_OPEN_LATENCY;
     platform->host_vdso = wants_vdso(options->flags) ? stub_vdso_of_host() : 0;
     platform->own_vdso = options->flags & TG_OPEN_VDSO_OWN && tgi_arch_vdso;
-    guest_clocks_learn(platform, options->flags);
     pthread_mutex_init(&platform->lock, NULL);
     pthread_mutex_init(&platform->clocks_lock, NULL);
     list_init(&platform->subprocesses);
@@ -122,6 +121,7 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
         return open_error(err);
     }
     fill_info(&platform->info, options->flags);
+    guest_clocks_learn(platform, options->flags);
     err = ops->needs_trial ? trial_run(platform, report) : 0;
     if (err) {
         platform_close(platform);

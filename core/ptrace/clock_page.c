@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -76,6 +77,35 @@ int clock_page_create(struct tracer *tracer, struct ptrace_subprocess *subproces
     err = map_both(tracer, subprocess, file);
     close(file);
     return err;
+}
+
+int clock_page_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err)
+{
+    switch (err) {
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+        return subprocess_create_failed(platform, from, "", err);
+    case -EFBIG:
+        return platform_fail(platform, -EAGAIN,
+                             "create a subprocess: RLIMIT_FSIZE is below a page, which the clocks of its guests take");
+    default:
+        return platform_fail(platform, err == -EPERM ? err : -EIO,
+                             "create a subprocess: the page of clocks of its guests: %s; allow memfd_create(2), "
+                             "ftruncate(2) and mmap(2), or open without TG_OPEN_VDSO_OWN",
+                             strerror(-err));
+    }
+}
+
+bool clock_page_possible(const struct tg_platform *platform)
+{
+    const char *call;
+    int file = memory_file_create("trapgate-clocks", platform->info.page_size, &call);
+
+    if (file < 0)
+        return false;
+    close(file);
+    return true;
 }
 
 void clock_page_destroy(struct ptrace_subprocess *subprocess)

@@ -7,6 +7,10 @@
 
 /* Makes it and has the stub map it, for guests to read. 0 or -errno, and then there may be a page all the same. */
 int clock_page_create(struct tracer *tracer, struct ptrace_subprocess *subprocess);
+/* The sentence for that, and what the embedder gets. from: as subprocess_create_failed(). */
+int clock_page_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err);
+/* While the platform opens: does the host let us make one? */
+bool clock_page_possible(const struct tg_platform *platform);
 /* Gives back what there is of it, here. */
 void clock_page_destroy(struct ptrace_subprocess *subprocess);
 

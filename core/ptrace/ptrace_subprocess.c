@@ -215,6 +215,23 @@ static void undo_create(struct ptrace_subprocess *subprocess)
     ptrace_subprocess_empty(&subprocess->base);
 }
 
+static int make_usable(struct tracer *tracer, struct ptrace_subprocess *subprocess, const struct tg_subprocess *from)
+{
+    struct tg_platform *platform = tracer->platform;
+    int err = tracer_make_runner(tracer, subprocess);
+
+    if (err) {
+        undo_create(subprocess);
+        return create_failed(platform, from, err == -ESRCH ? -EIO : err);
+    }
+    err = clock_page_create(tracer, subprocess);
+    if (err) {
+        undo_create(subprocess);
+        return clock_page_failed(platform, from, err);
+    }
+    return 0;
+}
+
 int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *from)
 {
     struct tg_platform *platform = base->platform;
@@ -239,12 +256,7 @@ int ptrace_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *f
         ptrace_subprocess_empty(base);
         return create_failed(platform, from, err);
     }
-    err = tracer_make_runner(tracer, to_ptrace_subprocess(base));
-    if (!err)
-        err = clock_page_create(tracer, to_ptrace_subprocess(base));
-    if (err)
-        undo_create(to_ptrace_subprocess(base));
-    return err ? create_failed(platform, from, err == -ESRCH ? -EIO : err) : 0;
+    return make_usable(tracer, to_ptrace_subprocess(base), from);
 }
 
 /* ---- memory operations ---- */

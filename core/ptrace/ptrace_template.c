@@ -22,6 +22,7 @@
 #include "core/clock.h"
 #include "core/filter_program.h"
 #include "core/futex.h"
+#include "core/ptrace/clock_page.h"
 #include "core/ptrace/life.h"
 #include "core/ptrace/ptrace_filter.h"
 #include "core/ptrace/ptrace_subprocess.h"
@@ -317,6 +318,7 @@ int ptrace_template_start(struct tg_platform *platform, const struct tg_platform
 
     if (err)
         return open_report_call(report, "choose a secret", "getrandom(2)", err);
+    platform->own_vdso = platform->own_vdso && clock_page_possible(platform);
     err = ptrace_filter_build(pp->cookie, &setup.filter);
     if (err)
         return filter_program_failed(report, err);

@@ -2,14 +2,10 @@
 /* The host's vDSO in guests: TG_OPEN_VDSO. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +16,7 @@
 #include "guests.h"
 #include "own_vdso.h"
 #include "proc.h"
+#include "refuse.h"
 
 #define MOST_MAPPINGS 1024
 #define NS_PER_SECOND 1000000000ull
@@ -62,20 +59,6 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * (int64_t)NS_PER_SECOND + time.tv_nsec;
 }
 
-static void refuse(uint32_t number)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {ARRAY_SIZE(code), code};
-
-    CHECK_SYSTEM(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    CHECK_SYSTEM(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
-}
-
 /* A clock source that programs cannot read makes a call of each look at a clock, natively too. */
 static bool clock_needs_calls(void)
 {
@@ -86,7 +69,7 @@ static bool clock_needs_calls(void)
     int status;
 
     if (child == 0) {
-        refuse(SYS_clock_gettime);
+        refuse_call(SYS_clock_gettime);
         _exit(read_clock(CLOCK_MONOTONIC, &time) != 0);
     }
     CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
@@ -367,7 +350,7 @@ static void open_without_call(uint32_t backend, uint64_t number)
 {
     struct guest guest;
 
-    refuse((uint32_t)number);
+    refuse_call((uint32_t)number);
     guest_open_flags(&guest, backend, TG_OPEN_VDSO, GUEST_CODE(counting_calls));
     CHECK_EQ(platform_info(guest.platform).vdso, 0);
     GUEST_RUN_TO_CALL(&guest);

@@ -18,6 +18,7 @@
 #include "guests.h"
 #include "own_vdso.h"
 #include "proc.h"
+#include "refuse.h"
 #include "threads.h"
 
 #define IMAGE_SIZE    8192
@@ -423,18 +424,29 @@ static void refuse_clocks(const struct guest *guest)
     CHECK(strstr(tg_platform_last_error(guest->platform), "TG_OPEN_VDSO_OWN") != NULL);
 }
 
-static void only_where_asked_for(uint32_t backend)
+static uint32_t kind_with(uint32_t backend, uint64_t flags)
 {
     struct guest guest;
+    tg_info info;
 
-    guest_open(&guest, backend, GUEST_CODE(call_function));
-    CHECK_EQ(platform_info(guest.platform).vdso_kind, TG_VDSO_NONE);
-    refuse_clocks(&guest);
+    guest_open_flags(&guest, backend, flags, GUEST_CODE(call_function));
+    info = platform_info(guest.platform);
+    CHECK_EQ(info.vdso_kind != TG_VDSO_NONE, info.vdso != 0);
+    if (info.vdso_kind != TG_VDSO_OWN) {
+        refuse_clocks(&guest);
+        CHECK_EQ(tg_platform_counter(guest.platform), 0);
+    }
     guest_close(&guest);
-    guest_open_flags(&guest, backend, TG_OPEN_VDSO, GUEST_CODE(call_function));
-    CHECK_EQ(platform_info(guest.platform).vdso_kind, platform_info(guest.platform).vdso ? TG_VDSO_HOST : TG_VDSO_NONE);
-    refuse_clocks(&guest);
-    guest_close(&guest);
+    return info.vdso_kind;
+}
+
+/* With both flags the host's, if that lies where it was moved to. */
+static void only_where_asked_for(uint32_t backend)
+{
+    CHECK_EQ(kind_with(backend, 0), TG_VDSO_NONE);
+    CHECK(kind_with(backend, TG_OPEN_VDSO) != TG_VDSO_OWN);
+    CHECK(kind_with(backend, TG_OPEN_VDSO_OWN) != TG_VDSO_HOST);
+    CHECK(kind_with(backend, TG_OPEN_VDSO | TG_OPEN_VDSO_OWN) != TG_VDSO_NONE || !own_vdso());
 }
 
 /* A clock that stands still needs no counter. */
@@ -483,23 +495,74 @@ static void open_sealed(uint32_t backend)
     guest_close(&guest);
 }
 
+static void run_in_child(void (*run)(uint32_t backend), uint32_t backend)
+{
+    pid_t child = CHECK_SYSTEM(fork());
+    int status;
+
+    if (child == 0) {
+        run(backend);
+        _exit(0);
+    }
+    CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
+    CHECK_EQ(status, 0);
+}
+
 static void where_the_hosts_is_sealed(uint32_t backend)
 {
     struct guest guest;
-    pid_t child;
-    int status;
 
     if (syscall(SYS_mseal, 0, 0, 0))
         SKIP("this kernel has no mseal(2)");
     open_guest(&guest, backend);
     guest_close(&guest);
-    child = CHECK_SYSTEM(fork());
-    if (child == 0) {
-        open_sealed(backend);
-        _exit(0);
+    run_in_child(open_sealed, backend);
+}
+
+/* systrap needs files in memory whatever guests are to have. */
+static void open_without_memory_files(uint32_t backend)
+{
+    const tg_platform_options options = {.size = sizeof(options), .backend = backend, .flags = TG_OPEN_VDSO_OWN};
+    tg_platform *platform = NULL;
+    int result;
+
+    refuse_call(SYS_memfd_create);
+    result = tg_platform_open(&options, &platform);
+    if (backend == TG_BACKEND_SYSTRAP) {
+        CHECK_EQ(result, -EPERM);
+        return;
     }
-    CHECK_EQ(CHECK_SYSTEM(waitpid(child, &status, 0)), child);
-    CHECK_EQ(status, 0);
+    CHECK_EQ(result, 0);
+    CHECK_EQ(platform_info(platform).vdso_kind, TG_VDSO_NONE);
+    CHECK_EQ(platform_info(platform).vdso, 0);
+    tg_subprocess_destroy(create_subprocess(platform));
+    tg_platform_close(platform);
+}
+
+static void create_without_memory_files(uint32_t backend)
+{
+    tg_subprocess *subprocess = NULL;
+    struct guest guest;
+
+    open_guest(&guest, backend);
+    set(guest.subprocess, standing(CLOCK_MONOTONIC, SOME_NS));
+    refuse_call(SYS_memfd_create);
+    CHECK_RESULT(tg_subprocess_create(guest.platform, &subprocess), -EPERM);
+    CHECK(strstr(tg_platform_last_error(guest.platform), "memfd_create") != NULL);
+    CHECK_RESULT(tg_subprocess_fork(guest.subprocess, &subprocess), -EPERM);
+    CHECK_EQ(look(&guest, guest.subprocess, CLOCK_MONOTONIC), SOME_NS);
+    guest_close(&guest);
+}
+
+static void none_where_refused(uint32_t backend)
+{
+    struct guest guest;
+
+    open_guest(&guest, backend);
+    guest_close(&guest);
+    run_in_child(open_without_memory_files, backend);
+    if (backend == TG_BACKEND_PTRACE)
+        run_in_child(create_without_memory_files, backend);
 }
 
 /* ---- what programs find ---- */
@@ -637,6 +700,8 @@ const struct test_case vdso_clock_cases[] = {
     {"vdso_own.off", "There are no clocks to be set where it is not asked for", only_where_asked_for},
     {"vdso_own.trapped", "Where RDTSC traps guests make calls, or have clocks that stand still", trapped_counter},
     {"vdso_own.sealed", "With both flags it comes where the host has sealed its own", where_the_hosts_is_sealed},
+    {"vdso_own.refused", "Where the host refuses what it needs there is none, or an error that says so",
+     none_where_refused},
     {"vdso_own.object", "It is a shared object with all that C libraries and Go look for", is_a_shared_object},
     {"vdso_own.follow", "A clock that follows the host's is near it and does not go back", follows_the_host},
     {"vdso_own.lost", "Where there is nothing to follow, or no counter to be read, guests make calls", does_not_follow},
