@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Entry points: context. They check, take the context where it must stay still, and forward. */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "abi/option_arrays.h"
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/attached.h"
@@ -204,8 +207,7 @@ int tg_context_restart_syscall(tg_context *context)
 
 /* ---- guest memory ---- */
 
-/* 0, and then the context is taken. */
-static int take_to_copy(tg_context *context, const tg_subprocess *subprocess, const void *buffer, size_t length)
+static int check_to_copy(const tg_context *context, const tg_subprocess *subprocess)
 {
     if (!context || !subprocess)
         return platform_fail_null(context      ? context->platform
@@ -215,27 +217,35 @@ static int take_to_copy(tg_context *context, const tg_subprocess *subprocess, co
     if (context->platform != subprocess->platform)
         return platform_fail(context->platform, -EINVAL,
                              "copy guest memory: the subprocess belongs to another platform");
+    return 0;
+}
+
+/* 0, and then the context is taken. */
+static int take_to_copy(tg_context *context, const tg_subprocess *subprocess, const void *buffer, size_t length)
+{
+    const int err = check_to_copy(context, subprocess);
+
+    if (err)
+        return err;
     if (length && !buffer)
         return platform_fail(context->platform, -EINVAL, "copy guest memory: the buffer is NULL");
     return context_take(context) ? 0 : busy(context);
 }
 
-static int copy_memory(tg_context *context, tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                       size_t length, size_t *done)
+static int transfer_one(tg_context *context, tg_subprocess *subprocess, tg_transfer piece, size_t *done)
 {
-    size_t copied = 0;
     int err;
 
     if (done)
         *done = 0;
-    err = take_to_copy(context, subprocess, buffer, length);
+    err = take_to_copy(context, subprocess, piece.buffer, piece.length);
     if (err)
         return public_error(err);
-    if (length)
-        err = context_copy_memory(context, subprocess, to_guest, addr, buffer, length, &copied);
+    if (piece.length)
+        err = context_transfer(context, subprocess, &piece, 1);
     context_give_back(context);
     if (done)
-        *done = copied;
+        *done = piece.done;
     return public_error(err);
 }
 
@@ -244,36 +254,99 @@ int tg_context_read(tg_context *context, tg_subprocess *subprocess, uint64_t add
 {
     NO_CANCELLATION;
 
-    return copy_memory(context, subprocess, false, addr, buffer, length, done);
+    return transfer_one(context, subprocess, transfer_piece(TG_TRANSFER_READ, addr, buffer, length), done);
 }
 
 int tg_context_write(tg_context *context, tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length,
                      size_t *done)
 {
     NO_CANCELLATION;
+    void *bytes = (void *)(uintptr_t)buffer;
 
-    return copy_memory(context, subprocess, true, addr, (void *)(uintptr_t)buffer, length, done);
+    return transfer_one(context, subprocess, transfer_piece(TG_TRANSFER_WRITE, addr, bytes, length), done);
 }
 
 int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint64_t addr, char *buffer, size_t capacity,
                            size_t *length)
 {
     NO_CANCELLATION;
-    size_t found = 0;
-    int err;
 
-    if (length)
-        *length = 0;
     if (!length)
         return platform_fail_null(context ? context->platform : NULL, __func__);
-    err = take_to_copy(context, subprocess, buffer, capacity);
+    return transfer_one(context, subprocess, transfer_piece(TG_TRANSFER_STRING, addr, buffer, capacity), length);
+}
+
+static int refuse_transfer(tg_context *context, size_t i, const char *why)
+{
+    return platform_fail(context->platform, -EINVAL, "transfer: piece %zu: %s", i, why);
+}
+
+static int read_transfers(tg_context *context, const tg_transfer *callers, size_t n, tg_transfer *copies)
+{
+    int err = option_array_read(context->platform, "transfer: piece", callers, n, copies, sizeof(*copies));
+
+    for (size_t i = 0; i < n && !err; i++) {
+        copies[i].done = 0;
+        if (copies[i].kind < TG_TRANSFER_READ || copies[i].kind > TG_TRANSFER_STRING)
+            err = refuse_transfer(context, i, "an unknown kind");
+        else if (copies[i].length && !copies[i].buffer)
+            err = refuse_transfer(context, i, "the buffer is NULL");
+    }
+    return err;
+}
+
+/* The caller's elements have one size, which may end in front of that field. */
+static void store_done(tg_transfer *callers, const tg_transfer *copies, size_t n)
+{
+    const uint32_t stride = callers->size;
+
+    for (size_t i = 0; i < n && stride >= sizeof(tg_transfer); i++)
+        memcpy((char *)callers + i * stride + offsetof(tg_transfer, done), &copies[i].done, sizeof(copies[i].done));
+}
+
+static int transfer(tg_context *context, tg_subprocess *subprocess, tg_transfer *callers, size_t n, tg_transfer *copies)
+{
+    int err = read_transfers(context, callers, n, copies);
+
     if (err)
-        return public_error(err);
-    if (capacity)
-        err = context_read_string(context, subprocess, addr, buffer, capacity, &found);
+        return err;
+    if (!context_take(context))
+        return busy(context);
+    err = context_transfer(context, subprocess, copies, n);
     context_give_back(context);
-    *length = found;
-    return public_error(err);
+    store_done(callers, copies, n);
+    return err;
+}
+
+static int transfer_many(tg_context *context, tg_subprocess *subprocess, tg_transfer *callers, size_t n)
+{
+    tg_transfer *copies = calloc(n, sizeof(*copies));
+    int err;
+
+    if (!copies)
+        return platform_fail(context->platform, -ENOMEM, "transfer: no memory for %zu pieces", n);
+    err = transfer(context, subprocess, callers, n, copies);
+    free(copies);
+    return err;
+}
+
+int tg_context_transfer(tg_context *context, tg_subprocess *subprocess, tg_transfer *pieces, size_t n)
+{
+    NO_CANCELLATION;
+    tg_transfer few[16];
+    int err = check_to_copy(context, subprocess);
+
+    if (err)
+        return err;
+    if (n && !pieces)
+        return platform_fail(context->platform, -EINVAL, "transfer: pieces is NULL");
+    if (n > TG_TRANSFER_PIECES)
+        return platform_fail(context->platform, -EINVAL, "transfer: more than TG_TRANSFER_PIECES pieces");
+    if (!n)
+        return context_is_running(context) ? busy(context) : 0;
+    if (n > sizeof(few) / sizeof(few[0]))
+        return public_error(transfer_many(context, subprocess, pieces, n));
+    return public_error(transfer(context, subprocess, pieces, n, few));
 }
 
 /* ---- bytes with the event, bytes with the answer ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/option_arrays.h"
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/backend.h"
@@ -35,28 +36,6 @@ int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out)
     return public_error(subprocess_create(subprocess->platform, subprocess, out));
 }
 
-/* The caller's array in our layout, size bytes each. Elements are its first one's size apart. */
-static int read_array(tg_platform *platform, const char *what, const void *callers, size_t n, void *copies, size_t size)
-{
-    uint32_t stride;
-
-    memcpy(&stride, callers, sizeof(stride));
-    for (size_t i = 0; i < n; i++) {
-        const char *element = (const char *)callers + i * stride;
-        uint32_t stated;
-        int err;
-
-        memcpy(&stated, element, sizeof(stated));
-        err = stated == stride ? option_struct_read((char *)copies + i * size, size, element) : -EINVAL;
-        if (err)
-            return platform_fail(platform, err,
-                                 err == -E2BIG ? "%s %zu: a field that this library does not know is set"
-                                               : "%s %zu: a wrong size",
-                                 what, i);
-    }
-    return 0;
-}
-
 static int apply_copies(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done)
 {
     tg_mem_op few[16];
@@ -68,7 +47,7 @@ static int apply_copies(tg_subprocess *subprocess, const tg_mem_op *ops, size_t 
         if (!copies)
             return platform_fail(subprocess->platform, -ENOMEM, "memory operations: no memory for %zu of them", n);
     }
-    err = read_array(subprocess->platform, "memory operation", ops, n, copies, sizeof(*copies));
+    err = option_array_read(subprocess->platform, "memory operation", ops, n, copies, sizeof(*copies));
     if (!err)
         err = subprocess_check_ops(subprocess, copies, n);
     if (!err)
@@ -156,7 +135,8 @@ int tg_subprocess_set_brings(tg_subprocess *subprocess, const tg_bring *pieces, 
     copies = calloc(n, sizeof(*copies));
     if (!copies)
         return platform_fail(subprocess->platform, -ENOMEM, "declare what calls bring: no memory");
-    err = read_array(subprocess->platform, "declare what calls bring: piece", pieces, n, copies, sizeof(*copies));
+    err =
+        option_array_read(subprocess->platform, "declare what calls bring: piece", pieces, n, copies, sizeof(*copies));
     if (!err)
         err = brought_declare(subprocess, copies, n);
     free(copies);
@@ -224,7 +204,7 @@ static int set_copies(tg_subprocess *subprocess, const tg_clock *clocks, size_t 
 
     if (!copies)
         return platform_fail(subprocess->platform, -ENOMEM, "clocks of guests: no memory for %zu of them", n);
-    err = read_array(subprocess->platform, "clocks of guests: clock", clocks, n, copies, sizeof(*copies));
+    err = option_array_read(subprocess->platform, "clocks of guests: clock", clocks, n, copies, sizeof(*copies));
     if (!err)
         err = guest_clocks_set(subprocess, copies, n);
     if (copies != few)

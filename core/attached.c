@@ -48,16 +48,16 @@ int context_attach(struct tg_context *context, uint64_t addr, const void *bytes,
     return 0;
 }
 
-static int write_pieces(struct tg_subprocess *subprocess, const struct attached *attached)
+static int write_pieces(struct tg_subprocess *subprocess, struct attached *attached)
 {
-    int err = 0;
+    struct tg_transfer pieces[TG_ATTACH_PIECES];
 
-    for (uint32_t i = 0; i < attached->count && !err; i++) {
+    for (uint32_t i = 0; i < attached->count; i++) {
         const struct attached_piece *piece = &attached->pieces[i];
 
-        err = subprocess_write_inside(subprocess, piece->addr, attached->bytes + piece->at, piece->length);
+        pieces[i] = transfer_piece(TG_TRANSFER_WRITE, piece->addr, attached->bytes + piece->at, piece->length);
     }
-    return err;
+    return subprocess_transfer_inside(subprocess, pieces, attached->count);
 }
 
 int context_write_attached(struct tg_context *context, struct tg_subprocess *subprocess)

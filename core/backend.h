@@ -12,6 +12,7 @@ typedef void *thread_main(void *arg);
 struct bring_piece;
 struct vdso_clock;
 struct bring_table;
+struct guest_parts;
 
 struct backend_ops {
     uint32_t backend; /* TG_BACKEND_* */
@@ -54,11 +55,11 @@ struct backend_ops {
     void (*subprocess_empty)(struct tg_subprocess *subprocess);
     int (*subprocess_apply)(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
     /*
-     * Copies a part of guest memory, as the guest has written it: without what the library has put into its code. How
-     * many bytes, or -errno; 0 is no access either. The caller is inside. Where guests are processes: process_copy.h.
+     * Copies parts of guest memory, one after another, as the guest has written them: without what the library has put
+     * into its code. How many bytes in all, or -errno; 0 is no access to the first of them either; it need not be more
+     * than some of the first part. The caller is inside. Where guests are processes: process_copy.h.
      */
-    ssize_t (*subprocess_copy)(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                               size_t length);
+    ssize_t (*subprocess_copy)(struct tg_subprocess *subprocess, const struct guest_parts *parts);
 
     /*
      * Calls of this number that need not become events, TG_ANSWER_*; the caller is inside. And the word of a context
@@ -72,11 +73,11 @@ struct backend_ops {
     struct vdso_clock *(*subprocess_clocks)(struct tg_subprocess *subprocess);
 
     /*
-     * As subprocess_copy() for a context that the caller has taken, and that may have run there last: perhaps its place
-     * in the subprocess is the shorter way. NULL: there is none.
+     * As host_transfer() for a context that the caller has taken, and that may have run there last: perhaps its place
+     * in the subprocess is the shorter way, in both directions at once. NULL: there is none.
      */
-    ssize_t (*context_copy)(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
-                            void *buffer, size_t length);
+    ssize_t (*context_transfer)(struct tg_context *context, struct tg_subprocess *subprocess,
+                                struct tg_transfer *pieces, size_t n);
 
     /*
      * What calls bring along is what the table says now: whoever runs contexts may bring it with their events

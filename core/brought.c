@@ -181,13 +181,13 @@ static size_t wanted_of(const struct arch_syscall *call, const struct bring_piec
 static int read_by_host(struct tg_context *context, struct tg_subprocess *subprocess, const struct bring_piece *piece,
                         size_t wanted, uint8_t *bytes, size_t *length)
 {
-    const uint64_t addr = context->syscall.args[piece->arg];
-    int err;
+    const bool is_string = piece->kind == TG_BRING_STRING;
+    struct tg_transfer of_guest = transfer_piece(is_string ? TG_TRANSFER_STRING : TG_TRANSFER_READ,
+                                                 context->syscall.args[piece->arg], bytes, wanted);
+    const int err = context_transfer(context, subprocess, &of_guest, 1);
 
-    if (piece->kind == TG_BRING_STRING)
-        return context_read_string(context, subprocess, addr, (char *)bytes, wanted, length);
-    err = context_copy_memory(context, subprocess, false, addr, bytes, wanted, length);
-    return err == -EFAULT && *length ? 0 : err;
+    *length = of_guest.done;
+    return err == -EFAULT && *length && !is_string ? 0 : err;
 }
 
 static size_t take_from_backend(struct tg_context *context, struct tg_subprocess *subprocess,

@@ -260,13 +260,22 @@ int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_o
 int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
 int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done);
 int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done);
-/* For a caller who is inside. */
-int subprocess_write_inside(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length);
-/* The same by way of a context, which the caller has taken. */
-int context_copy_memory(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
-                        void *buffer, size_t length, size_t *done);
-/* Up to the 0 byte, of which *length is the place, or to the capacity. */
-int context_read_string(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, char *buffer,
-                        size_t capacity, size_t *length);
+
+static inline struct tg_transfer transfer_piece(uint32_t kind, uint64_t addr, void *buffer, size_t length)
+{
+    return (struct tg_transfer){
+        .size = sizeof(struct tg_transfer), .kind = kind, .addr = addr, .buffer = buffer, .length = length};
+}
+
+/*
+ * Moves pieces, one after another, until all are over or one cannot be: those
+ * behind it have done 0. They are the library's own: of a string that is over
+ * length is what done is. By way of the context, which the caller has taken and
+ * which may have run there last; NULL: of none.
+ */
+int context_transfer(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_transfer *pieces,
+                     size_t n);
+/* The same for a caller who is inside. */
+int subprocess_transfer_inside(struct tg_subprocess *subprocess, struct tg_transfer *pieces, size_t n);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Checking memory operations, and copying guest memory. */
+/* Checking memory operations. */
 #include <errno.h>
 #include <linux/mman.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "core/backend.h"
@@ -14,7 +13,6 @@
 
 #define PROT_ALL      (TG_PROT_READ | TG_PROT_WRITE | TG_PROT_EXEC)
 #define MAP_FLAGS_ALL (TG_MAP_SHARED | TG_MAP_POPULATE | TG_MAP_NORESERVE | TG_MAP_NOREPLACE | TG_MAP_FD | TG_MAP_CODE)
-#define COPY_MAX      ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
 
 static const int advices[] = {
     MADV_DONTNEED, MADV_WILLNEED, MADV_FREE,    MADV_HUGEPAGE,      MADV_NOHUGEPAGE,
@@ -138,165 +136,6 @@ int subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *o
     if (!subprocess_enter(subprocess))
         return platform_fail(subprocess->platform, -ESRCH, "memory operation: the subprocess is being destroyed");
     err = n ? subprocess->platform->ops->subprocess_apply(subprocess, ops, n, done) : 0;
-    subprocess_leave(subprocess);
-    return err;
-}
-
-static int copy_failed(struct tg_subprocess *subprocess, int error, uint64_t addr)
-{
-    struct tg_platform *platform = subprocess->platform;
-
-    switch (error) {
-    case EFAULT:
-    case EINVAL:
-    case EIO:
-        return platform_fail(platform, -EFAULT, "copy guest memory: no access at 0x%llx", (unsigned long long)addr);
-    case ESRCH:
-        return platform_fail(platform, -ESRCH, "copy guest memory: the stub process is dead");
-    case EPERM:
-    case EACCES:
-    case ENOSYS:
-        return platform_fail(platform, -EPERM,
-                             "copy guest memory: process_vm_readv or process_vm_writev is forbidden (a seccomp filter, "
-                             "Yama or an LSM); allow them in the embedder");
-    case EMFILE:
-    case ENFILE:
-        return platform_fail(platform, -EMFILE,
-                             "copy guest memory: no descriptor is left, and without process_vm_readv and "
-                             "process_vm_writev each subprocess takes one more; raise RLIMIT_NOFILE");
-    case ENOMEM:
-        return platform_fail(platform, -ENOMEM, "copy guest memory: the host has no memory");
-    default:
-        return platform_fail(platform, -EIO, "copy guest memory: %s", strerror(error));
-    }
-}
-
-/* One copy between the embedder and a guest. */
-struct guest_copying {
-    struct tg_context *context; /* that may have run there last, and that the caller has taken; NULL: none */
-    struct tg_subprocess *subprocess;
-    bool to_guest;
-    uint64_t addr;
-    char *buffer;
-    size_t length;
-};
-
-static ssize_t copy_part(const struct guest_copying *copying, size_t from, size_t length)
-{
-    const struct backend_ops *ops = copying->subprocess->platform->ops;
-    const uint64_t addr = copying->addr + from;
-    char *buffer = copying->buffer + from;
-
-    if (copying->context && ops->context_copy)
-        return ops->context_copy(copying->context, copying->subprocess, copying->to_guest, addr, buffer, length);
-    return ops->subprocess_copy(copying->subprocess, copying->to_guest, addr, buffer, length);
-}
-
-/* Goes on behind each partial copy, so that what ends it is the first byte that cannot be copied. */
-static int copy_memory(const struct guest_copying *copying, size_t *done)
-{
-    uint64_t user_end = copying->subprocess->platform->info.user_end;
-
-    while (*done < copying->length) {
-        uint64_t at = copying->addr + *done;
-        size_t part = copying->length - *done;
-        ssize_t copied;
-
-        if (at >= user_end || at < copying->addr)
-            return copy_failed(copying->subprocess, EFAULT, at);
-        if (part > user_end - at)
-            part = user_end - at;
-        if (part > COPY_MAX)
-            part = COPY_MAX;
-        copied = copy_part(copying, *done, part);
-        if (copied <= 0)
-            return copy_failed(copying->subprocess, copied ? (int)-copied : EFAULT, at);
-        *done += (size_t)copied;
-    }
-    return 0;
-}
-
-/* In parts that end where a page does: what is behind the 0 byte may not be there. */
-static int copy_string(struct guest_copying *copying, size_t capacity, size_t *length)
-{
-    const uint64_t page = copying->subprocess->platform->info.page_size;
-
-    while (*length < capacity) {
-        const uint64_t at = copying->addr + *length;
-        const uint64_t in_page = page - (at & (page - 1));
-        const char *part = copying->buffer + *length;
-        const char *end;
-        int err;
-
-        copying->length = *length + (capacity - *length < in_page ? capacity - *length : in_page);
-        err = copy_memory(copying, length);
-        end = memchr(part, 0, (size_t)(copying->buffer + *length - part));
-        if (end)
-            *length = (size_t)(end - copying->buffer);
-        if (end || err)
-            return end ? 0 : err;
-    }
-    return 0;
-}
-
-/* In a process that was forked from the embedder nobody knows whose number that of the stub is by now. */
-static int go_inside(struct tg_subprocess *subprocess, uint64_t addr)
-{
-    if (platform_is_copy(subprocess->platform))
-        return platform_refuse_fork(subprocess->platform, "copy guest memory");
-    return subprocess_enter(subprocess) ? 0 : copy_failed(subprocess, ESRCH, addr);
-}
-
-static int enter_and_copy(const struct guest_copying *copying, size_t *done)
-{
-    int err;
-
-    *done = 0;
-    err = go_inside(copying->subprocess, copying->addr);
-    if (err)
-        return err;
-    err = copy_memory(copying, done);
-    subprocess_leave(copying->subprocess);
-    return err;
-}
-
-int subprocess_read(struct tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length, size_t *done)
-{
-    return enter_and_copy(&(struct guest_copying){NULL, subprocess, false, addr, buffer, length}, done);
-}
-
-int subprocess_write(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length, size_t *done)
-{
-    char *bytes = (char *)(uintptr_t)buffer;
-
-    return enter_and_copy(&(struct guest_copying){NULL, subprocess, true, addr, bytes, length}, done);
-}
-
-int subprocess_write_inside(struct tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length)
-{
-    const struct guest_copying copying = {NULL, subprocess, true, addr, (char *)(uintptr_t)buffer, length};
-    size_t done = 0;
-
-    return copy_memory(&copying, &done);
-}
-
-int context_copy_memory(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
-                        void *buffer, size_t length, size_t *done)
-{
-    return enter_and_copy(&(struct guest_copying){context, subprocess, to_guest, addr, buffer, length}, done);
-}
-
-int context_read_string(struct tg_context *context, struct tg_subprocess *subprocess, uint64_t addr, char *buffer,
-                        size_t capacity, size_t *length)
-{
-    struct guest_copying copying = {context, subprocess, false, addr, buffer, 0};
-    int err;
-
-    *length = 0;
-    err = go_inside(subprocess, addr);
-    if (err)
-        return err;
-    err = copy_string(&copying, capacity, length);
     subprocess_leave(subprocess);
     return err;
 }

@@ -68,8 +68,8 @@
 #define CONTROL_REPLY_WAITING 4
 
 /*
- * A worker's memory: the signal stack, struct systrap_copy or systrap_attached, what calls have brought, the stack for
- * patched calls, struct systrap_worker.
+ * A worker's memory: the signal stack, structs systrap_piece, what calls have brought, the stack for patched calls,
+ * struct systrap_worker.
  */
 #define WORKER_SIGNAL_STACK 0xc000
 #define WORKER_COPY         0xc000
@@ -195,30 +195,33 @@ struct systrap_worker {
     uint64_t answered;
 };
 
-#define COPY_MAX 4096
-
-/* What the library wants of guest memory: for the worker that holds a context in a patched call. */
-struct systrap_copy {
-    uint64_t addr;
-    uint32_t length; /* at most COPY_MAX */
-    uint32_t to_guest;
-    uint32_t left; /* the worker's answer: bytes that were not copied */
-    uint32_t pad;
-    uint8_t bytes[COPY_MAX];
-};
+#define COPY_MAX    4096 /* bytes, of all pieces */
+#define COPY_PIECES 8
+#define COPY_READ   1 /* of the guest's memory */
+#define COPY_WRITE  2
+#define COPY_STRING 3 /* reads up to the 0 byte, at most length */
 
 /*
- * What the library attached to the answer of a call: pieces, each behind the one before. They lie where struct
- * systrap_copy does.
+ * What the library wants a worker to copy that holds a context in a patched
+ * call, or to write with the answer to that: pieces, each behind the one before.
  */
-struct systrap_attached {
+struct systrap_piece {
     uint64_t addr;
-    uint32_t length;
-    uint32_t more; /* another one follows, behind the bytes of this one */
+    uint16_t length;
+    uint16_t left; /* the worker's answer: bytes that were not copied. Before that what it is without one */
+    uint8_t kind;  /* COPY_* */
+    uint8_t more;  /* another piece follows */
+    uint16_t pad;
     uint8_t bytes[];
 };
 
-#define ATTACHED_ALIGNMENT 8 /* of each piece */
+#define PIECE_ALIGNMENT 8
+
+/* Of one whose length is known. */
+static inline struct systrap_piece *systrap_piece_behind(struct systrap_piece *piece, uint64_t length)
+{
+    return (struct systrap_piece *)(piece->bytes + ((length + PIECE_ALIGNMENT - 1) & ~(uint64_t)(PIECE_ALIGNMENT - 1)));
+}
 
 /* What a call brings along: by its number; kind 0: nothing. Where each piece lies from WORKER_BROUGHT on is at. */
 #define BRING_NUMBERS 512

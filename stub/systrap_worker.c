@@ -81,11 +81,6 @@ static uint8_t *place_of(const struct stub *stub, uint32_t offset)
     return (uint8_t *)stub->worker + WORKER_STRUCT_SIZE - SYSTRAP_WORKER_SIZE + offset;
 }
 
-static struct systrap_copy *copy_of(const struct stub *stub)
-{
-    return (struct systrap_copy *)place_of(stub, WORKER_COPY);
-}
-
 static uint8_t *slot_fp(const struct stub *stub, struct systrap_slot *slot)
 {
     return (uint8_t *)slot + stub->config->fp_offset;
@@ -212,25 +207,69 @@ static void drop_held(const struct stub *stub, struct systrap_slot *slot)
 
 /* ---- copies for the library ---- */
 
-/* In the signal handler faults are blocked: the host would end the process. There nothing is copied. */
-static uint64_t copy_bytes_of(const struct stub *stub, struct systrap_copy *copy)
+#define STRING_PART 64 /* no part reaches into another page */
+
+/* Up to the 0 byte, or max bytes. How many are left then. */
+static uint64_t copy_string(uint8_t *to, const uint8_t *from, uint64_t max)
 {
-    void *guest = (void *)copy->addr;
+    for (uint64_t done = 0; done < max;) {
+        const uint64_t in_part = STRING_PART - ((uint64_t)(from + done) & (STRING_PART - 1));
+        const uint64_t end = max - done < in_part ? max : done + in_part;
+
+        if (tg_systrap_copy(to + done, from + done, end - done))
+            return max - done;
+        while (done < end) {
+            if (!to[done++])
+                return max - done;
+        }
+    }
+    return 0;
+}
+
+/* True: all of it, of a string its 0 byte too. */
+static bool copy_piece(struct systrap_piece *piece, uint64_t length)
+{
+    void *guest = (void *)piece->addr;
+    uint64_t left;
+
+    if (piece->kind == COPY_WRITE)
+        left = tg_systrap_copy(guest, piece->bytes, length);
+    else if (piece->kind == COPY_STRING)
+        left = copy_string(piece->bytes, guest, length);
+    else
+        left = tg_systrap_copy(piece->bytes, guest, length);
+    /* Without a store the line need not come over: the library expects nothing else of what goes with an answer. */
+    if (piece->left != left)
+        piece->left = (uint16_t)left;
+    return piece->kind == COPY_STRING ? left < length && !piece->bytes[length - left - 1] : !left;
+}
+
+/* True: all of them. In the signal handler faults are blocked: the host would end the process. There nothing is copied.
+ */
+static bool copy_pieces(const struct stub *stub)
+{
+    struct systrap_piece *piece = (struct systrap_piece *)place_of(stub, WORKER_COPY);
 
     if (stub->frame)
-        return copy->length;
-    return copy->to_guest ? tg_systrap_copy(guest, copy->bytes, copy->length)
-                          : tg_systrap_copy(copy->bytes, guest, copy->length);
+        return false;
+    for (;;) {
+        const uint64_t length = piece->length;
+        const bool more = piece->more;
+
+        if (!copy_piece(piece, length))
+            return false;
+        if (!more)
+            return true;
+        piece = systrap_piece_behind(piece, length);
+    }
 }
 
 /* The library may have taken it back. Pairs with ask() of core/systrap/worker_copy.c. */
 static void copy_for_library(const struct stub *stub, struct systrap_slot *held)
 {
-    struct systrap_copy *copy = copy_of(stub);
-
     if (!change(&held->state, SLOT_COPY, SLOT_COPYING))
         return;
-    copy->left = (uint32_t)copy_bytes_of(stub, copy);
+    copy_pieces(stub);
     STORE(held->state, SLOT_HELD);
 }
 
@@ -251,33 +290,14 @@ static struct systrap_slot *leave(const struct stub *stub, struct systrap_slot *
 
 /* ---- bytes with the answer ---- */
 
-/* False: not all, and the library is to find out why. In the signal handler faults are blocked, as above. */
-static bool write_attached(const struct stub *stub)
-{
-    const struct systrap_attached *piece = (const struct systrap_attached *)place_of(stub, WORKER_COPY);
-
-    if (stub->frame)
-        return false;
-    for (;;) {
-        const uint64_t length = piece->length;
-        const uint64_t room = (length + ATTACHED_ALIGNMENT - 1) & ~(uint64_t)(ATTACHED_ALIGNMENT - 1);
-        const bool more = piece->more;
-
-        if (tg_systrap_copy((void *)piece->addr, piece->bytes, length))
-            return false;
-        if (!more)
-            return true;
-        piece = (const struct systrap_attached *)(piece->bytes + room);
-    }
-}
-
 /*
  * True: the context goes on, and its slot stays ATTACHED: to change that would take the line from the library, which
- * looks at it, and give it back. Else the slot says why not, and *held is what is left of it here.
+ * looks at it, and give it back. Else the slot says so, the library is to find out why, and *held is what is left of
+ * it.
  */
 static bool go_on_with_attached(const struct stub *stub, struct systrap_slot **held)
 {
-    if (write_attached(stub))
+    if (copy_pieces(stub))
         return true;
     *held = leave(stub, *held, ANSWER_UNWRITTEN);
     if (*held)
@@ -585,23 +605,12 @@ void tg_systrap_handler(int signo, struct stub_siginfo *info, struct stub_sigfra
 
 /* ---- bytes with the event ---- */
 
-#define STRING_PART 64 /* no part reaches into another page */
-
 /* True: up to the 0 byte, or as many as there may be. */
 static bool bring_string(uint8_t *to, const uint8_t *from, uint64_t max)
 {
-    for (uint64_t done = 0; done < max;) {
-        const uint64_t in_part = STRING_PART - ((uint64_t)(from + done) & (STRING_PART - 1));
-        const uint64_t end = max - done < in_part ? max : done + in_part;
+    const uint64_t left = copy_string(to, from, max);
 
-        if (tg_systrap_copy(to + done, from + done, end - done))
-            return false;
-        for (; done < end; done++) {
-            if (!to[done])
-                return true;
-        }
-    }
-    return true;
+    return !left || (left < max && !to[max - left - 1]);
 }
 
 /* True: all of it. Where that is how many bytes, the library knows. */

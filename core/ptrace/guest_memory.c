@@ -73,15 +73,16 @@ static ssize_t copy_through_proc(struct tg_subprocess *subprocess, bool to_guest
     return copied ? copied : -ESRCH; /* it has no address space any more */
 }
 
-ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                               size_t length)
+ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, const struct guest_parts *parts)
 {
-    return process_copy(subprocess, to_guest, addr, buffer, length, copy_through_proc);
+    return process_copy(subprocess, parts, copy_through_proc);
 }
 
 size_t ptrace_read_guest(struct ptrace_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
 {
-    ssize_t copied = ptrace_subprocess_copy(&subprocess->base, false, addr, buffer, length);
+    const struct iovec guest = {(void *)(uintptr_t)addr, length};
+    const struct iovec ours = {buffer, length};
+    const ssize_t copied = ptrace_subprocess_copy(&subprocess->base, &(struct guest_parts){false, 1, &guest, &ours});
 
     return copied > 0 ? (size_t)copied : 0;
 }

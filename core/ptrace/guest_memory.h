@@ -7,8 +7,7 @@
 
 /* /proc/THREAD/mem. The descriptor or -errno. */
 int guest_memory_open(pid_t thread, int flags);
-ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                               size_t length);
+ssize_t ptrace_subprocess_copy(struct tg_subprocess *subprocess, const struct guest_parts *parts);
 /* How many bytes of it can be read. */
 size_t ptrace_read_guest(struct ptrace_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
 /* The thread has no address space any more: it has ended. */

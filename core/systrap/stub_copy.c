@@ -77,7 +77,7 @@ static ssize_t copy_by_stub(struct tg_subprocess *base, bool to_guest, uint64_t 
     return copied;
 }
 
-ssize_t stub_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length)
+ssize_t stub_copy(struct tg_subprocess *subprocess, const struct guest_parts *parts)
 {
-    return process_copy(subprocess, to_guest, addr, buffer, length, copy_by_stub);
+    return process_copy(subprocess, parts, copy_by_stub);
 }

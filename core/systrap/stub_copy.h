@@ -6,6 +6,6 @@
 #include "core/systrap/systrap_types.h"
 
 /* Copies the bytes as they are, with the jumps of patched calls. How many, or -errno. The caller is inside the door. */
-ssize_t stub_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer, size_t length);
+ssize_t stub_copy(struct tg_subprocess *subprocess, const struct guest_parts *parts);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/guest_parts.h"
 #include "core/memory_calls.h"
 #include "core/subprocess_life.h"
 #include "core/systrap/child.h"
@@ -352,9 +353,27 @@ int systrap_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op 
 
 /* ---- copies ---- */
 
-ssize_t systrap_subprocess_copy(struct tg_subprocess *base, bool to_guest, uint64_t addr, void *buffer, size_t length)
+/* copied: of all parts, or -errno as to the first. What it is with what the guest wrote in the place of the jumps. */
+static ssize_t read_original(struct tg_subprocess *base, const struct guest_parts *parts, ssize_t copied)
 {
-    ssize_t copied = stub_copy(base, to_guest, addr, buffer, length);
+    ssize_t done = 0;
 
-    return to_guest ? copied : code_read_original(base, addr, buffer, length, copied);
+    for (size_t i = 0; i < parts->count && (i == 0 || done < copied); i++) {
+        const size_t length = parts->guest[i].iov_len;
+        const ssize_t left = copied - done;
+        const ssize_t here = code_read_original(base, (uintptr_t)parts->guest[i].iov_base, parts->ours[i].iov_base,
+                                                length, left < (ssize_t)length ? left : (ssize_t)length);
+
+        if (here < (ssize_t)length)
+            return here < 0 && done ? done : done + here;
+        done += here;
+    }
+    return done;
+}
+
+ssize_t systrap_subprocess_copy(struct tg_subprocess *base, const struct guest_parts *parts)
+{
+    const ssize_t copied = stub_copy(base, parts);
+
+    return parts->to_guest ? copied : read_original(base, parts, copied);
 }

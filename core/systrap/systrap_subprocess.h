@@ -13,7 +13,6 @@ void systrap_subprocess_forget(struct tg_subprocess *subprocess, bool last);
 /* Kills all subprocesses of the platform, so that closing it waits for no worker. */
 void systrap_end_guests(struct tg_platform *platform);
 int systrap_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
-ssize_t systrap_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                                size_t length);
+ssize_t systrap_subprocess_copy(struct tg_subprocess *subprocess, const struct guest_parts *parts);
 
 #endif

@@ -15,9 +15,7 @@ _Static_assert(BRING_NUMBERS == TG_BRING_CALLS && BRING_PIECES == TG_BRING_PIECE
 _Static_assert(BRING_BYTES == TG_BRING_BYTES && BRING_COUNTED == TG_BRING_COUNTED && BRING_STRING == TG_BRING_STRING,
                "the same kinds");
 _Static_assert(BROUGHT_SIZE <= WORKER_BROUGHT_END - WORKER_BROUGHT, "what is brought fits");
-_Static_assert(TG_ATTACH_MAX + TG_ATTACH_PIECES * (sizeof(struct systrap_attached) + ATTACHED_ALIGNMENT) <=
-                   WORKER_BROUGHT - WORKER_COPY,
-               "what is attached fits");
+_Static_assert(TG_ATTACH_MAX <= COPY_MAX && TG_ATTACH_PIECES <= COPY_PIECES, "what is attached fits");
 
 /* ---- brought ---- */
 
@@ -174,15 +172,18 @@ int systrap_attached_before_start(struct systrap_context *context)
 
 static void put_pieces(uint8_t *place, const struct attached *attached)
 {
+    struct systrap_piece *to = (struct systrap_piece *)place;
+
     for (uint32_t i = 0; i < attached->count; i++) {
         const struct attached_piece *piece = &attached->pieces[i];
-        struct systrap_attached *to = (struct systrap_attached *)place;
+        const struct systrap_piece header = {
+            .addr = piece->addr,
+            .length = (uint16_t)piece->length,
+            .kind = COPY_WRITE,
+            .more = i + 1 < attached->count,
+        };
 
-        to->addr = piece->addr;
-        to->length = piece->length;
-        to->more = i + 1 < attached->count;
-        memcpy(to->bytes, attached->bytes + piece->at, piece->length);
-        place = to->bytes + ((piece->length + ATTACHED_ALIGNMENT - 1) & ~(uint32_t)(ATTACHED_ALIGNMENT - 1));
+        to = worker_place_put(to, &header, attached->bytes + piece->at);
     }
 }
 
@@ -224,7 +225,7 @@ void systrap_attached_expect(const struct systrap_context *context)
 
     if (context->base.attached_state != ATTACHED_GIVEN)
         return;
-    length = last->size + last->count * sizeof(struct systrap_attached);
+    length = last->size + last->count * sizeof(struct systrap_piece);
     tgi_arch_systrap->fetch_to_write(worker_place(context->bound, context->held_by, WORKER_COPY), length);
 }
 

@@ -2,29 +2,28 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/host_transfer.h"
 #include "core/no_cancel.h"
 #include "core/subprocess_life.h"
 #include "core/systrap/death.h"
 #include "core/systrap/patching/code_reader.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/spinning.h"
-#include "core/systrap/systrap_subprocess.h"
 #include "core/systrap/watchdog.h"
 #include "core/systrap/worker_copy.h"
 #include "core/systrap/worker_place.h"
 
-#define LOOKS_MAX    64 /* as long as a copy by the host takes, or less */
-#define FUTILE_MAX   4  /* so many in a row that no worker took up, and only each ... */
-#define RETRY_EACH   32 /* ... of these is tried */
-#define MEASURE_EACH 64 /* copies of a context; every other time ... */
-#define TRIAL        4  /* ... so many go the way that seemed dearer: the first ones find nothing in the caches */
-#define COST_WEIGHT  8  /* of what was known so far, less one */
-#define COST_GROWTH  4  /* a time may be so many times as long: whoever had no processor says nothing of the way */
+_Static_assert(COPY_READ == TG_TRANSFER_READ && COPY_WRITE == TG_TRANSFER_WRITE && COPY_STRING == TG_TRANSFER_STRING,
+               "the same kinds");
 
-static bool is_worth_it(const struct systrap_context *context, size_t length)
-{
-    return length <= COPY_MAX && worker_waits_for_answer(context);
-}
+#define STRING_LOOK  512 /* bytes at first: most strings end before */
+#define LOOKS_MAX    64  /* as long as a copy by the host takes, or less */
+#define FUTILE_MAX   4   /* so many in a row that no worker took up, and only each ... */
+#define RETRY_EACH   32  /* ... of these is tried */
+#define MEASURE_EACH 64  /* copies of a context; every other time ... */
+#define TRIAL        4   /* ... so many go the way that seemed dearer: the first ones find nothing in the caches */
+#define COST_WEIGHT  8   /* of what was known so far, less one */
+#define COST_GROWTH  4   /* a time may be so many times as long: whoever had no processor says nothing of the way */
 
 static bool is_tried(struct systrap_context *context)
 {
@@ -70,17 +69,98 @@ static bool wait_for_copy(struct systrap_context *context)
     return true;
 }
 
-/* How many bytes the worker has copied. Pairs with copy_for_library() of the worker. */
-static size_t ask(struct systrap_context *context, struct systrap_copy *copy, bool to_guest, uint64_t addr,
-                  void *buffer, size_t length)
-{
-    uint32_t left;
+/* ---- what a worker is asked for ---- */
 
-    copy->addr = addr;
-    copy->length = (uint32_t)length;
-    copy->to_guest = to_guest;
-    if (to_guest)
-        memcpy(copy->bytes, buffer, length);
+struct request {
+    struct tg_transfer *pieces[COPY_PIECES];
+    uint16_t lengths[COPY_PIECES]; /* of each, what is asked for */
+    size_t count;
+    size_t size;  /* bytes, with headers: as many go there or back */
+    size_t calls; /* of the host for the same */
+};
+
+static bool add(struct request *request, const struct tg_platform *platform, struct tg_transfer *piece)
+{
+    const bool is_string = piece->kind == TG_TRANSFER_STRING;
+    const size_t part = transfer_part(platform, piece);
+    const size_t length = is_string && !piece->done && part > STRING_LOOK ? STRING_LOOK : part;
+    const size_t i = request->count;
+
+    if (i == COPY_PIECES || length > COPY_MAX || !part || (!is_string && part < piece->length - piece->done))
+        return false;
+    if (i == 0 || (piece->kind == TG_TRANSFER_WRITE) != (request->pieces[i - 1]->kind == TG_TRANSFER_WRITE))
+        request->calls++;
+    request->pieces[i] = piece;
+    request->lengths[i] = (uint16_t)length;
+    request->size += length + (i ? sizeof(struct systrap_piece) : 0);
+    request->count++;
+    return true;
+}
+
+/* False: a worker cannot take them all at once. */
+static bool gather(struct request *request, const struct tg_platform *platform, struct tg_transfer *pieces, size_t n)
+{
+    request->count = request->size = request->calls = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!transfer_is_over(&pieces[i]) && !add(request, platform, &pieces[i]))
+            return false;
+    }
+    return request->size <= COPY_MAX;
+}
+
+static void put(const struct request *request, struct systrap_piece *to)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        const struct tg_transfer *piece = request->pieces[i];
+        const struct systrap_piece header = {
+            .addr = piece->addr + piece->done,
+            .length = request->lengths[i],
+            .left = request->lengths[i],
+            .kind = (uint8_t)piece->kind,
+            .more = i + 1 < request->count,
+        };
+
+        to = worker_place_put(to, &header, (const char *)piece->buffer + piece->done);
+    }
+}
+
+/* How many bytes of it the worker has moved; it says so where a guest can write. */
+static size_t take_piece(struct systrap_context *context, struct tg_transfer *piece, const struct systrap_piece *from,
+                         size_t length)
+{
+    const size_t left = SHARED_LOAD(from->left);
+    char *buffer = (char *)piece->buffer + piece->done;
+    size_t moved = left < length ? length - left : 0;
+
+    if (moved && piece->kind != TG_TRANSFER_WRITE) {
+        ssize_t original;
+
+        memcpy(buffer, from->bytes, moved);
+        original = code_read_original(&context->bound->base, piece->addr + piece->done, buffer, length, (ssize_t)moved);
+        moved = original > 0 ? (size_t)original : 0;
+    }
+    transfer_advance(piece, moved);
+    return moved;
+}
+
+/* Up to the first piece that is not over: a worker goes no further either. */
+static size_t take(struct systrap_context *context, const struct request *request, struct systrap_piece *from)
+{
+    size_t moved = 0;
+
+    for (size_t i = 0; i < request->count; i++) {
+        moved += take_piece(context, request->pieces[i], from, request->lengths[i]);
+        if (!transfer_is_over(request->pieces[i]))
+            break;
+        from = systrap_piece_behind(from, request->lengths[i]);
+    }
+    return moved;
+}
+
+/* How many bytes the worker has moved. Pairs with copy_for_library() of the worker. */
+static size_t ask(struct systrap_context *context, const struct request *request, struct systrap_piece *place)
+{
+    put(request, place);
     if (!shared_change(&context->slot->state, SLOT_HELD, SLOT_COPY))
         return 0;
     if (!wait_for_copy(context)) {
@@ -88,12 +168,7 @@ static size_t ask(struct systrap_context *context, struct systrap_copy *copy, bo
         return 0;
     }
     context->futile_copies = 0;
-    left = SHARED_LOAD(copy->left);
-    if (left >= length)
-        return 0;
-    if (!to_guest)
-        memcpy(buffer, copy->bytes, length - left);
-    return length - left;
+    return take(context, request, place);
 }
 
 /* ---- which way ---- */
@@ -105,13 +180,17 @@ static struct copy_cost *cost_of(const struct systrap_context *context, size_t l
     return &costs[length <= COPY_SHORT ? 0 : length <= COPY_MEDIUM ? 1 : 2];
 }
 
-/* By measuring: what a cache line costs differs by a factor of three, and so does a copy by the host. */
-static enum copy_way choose_way(struct systrap_context *context, const struct copy_cost *cost, bool *measured)
+/*
+ * By measuring: what a cache line costs differs by a factor of three, and so
+ * does a copy by the host, of which it takes one for each change of direction.
+ */
+static enum copy_way choose_way(struct systrap_context *context, const struct copy_cost *cost, size_t calls,
+                                bool *measured)
 {
     const uint32_t turn = context->copies++;
     const uint32_t worker_ns = atomic_load_explicit(&cost->ns[COPY_BY_WORKER], memory_order_relaxed);
     const uint32_t host_ns = atomic_load_explicit(&cost->ns[COPY_BY_HOST], memory_order_relaxed);
-    const bool host_is_better = host_ns < worker_ns;
+    const bool host_is_better = host_ns * calls < worker_ns;
 
     /* Contexts may be gone after a few copies: what is not known yet is measured at once. */
     *measured = !worker_ns || !host_ns || turn % MEASURE_EACH == TRIAL - 1;
@@ -137,62 +216,78 @@ static void note_cost(struct copy_cost *cost, enum copy_way way, int64_t ns)
 
 /* ---- one copy ---- */
 
-static size_t copy_by_worker(struct systrap_context *context, bool to_guest, uint64_t addr, void *buffer, size_t length)
+static size_t copy_by_worker(struct systrap_context *context, const struct request *request)
 {
     struct systrap_subprocess *subprocess = context->bound;
-    struct systrap_copy *copy;
     uint32_t index;
-    size_t copied;
+    size_t moved;
 
     if (!worker_place_take(context, &index))
         return 0;
-    copy = (struct systrap_copy *)worker_place(subprocess, index, WORKER_COPY);
-    copied = ask(context, copy, to_guest, addr, buffer, length);
+    moved = ask(context, request, (struct systrap_piece *)worker_place(subprocess, index, WORKER_COPY));
     worker_place_give_back(subprocess, index);
-    if (copied)
+    if (moved)
         count(context->base.platform, COUNTER_WORKER_COPIES);
-    return copied;
+    return moved;
 }
 
-static ssize_t copy_this_way(struct systrap_context *context, enum copy_way *way, bool to_guest, uint64_t addr,
-                             void *buffer, size_t length)
+/* *way is COPY_WAYS where the worker was to do it and did not. */
+static ssize_t copy_this_way(struct systrap_context *context, enum copy_way *way, const struct request *request,
+                             struct tg_transfer *pieces, size_t n)
 {
-    struct tg_subprocess *subprocess = &context->bound->base;
-    size_t copied = 0;
+    size_t moved = 0;
 
     if (*way == COPY_BY_WORKER && is_tried(context))
-        copied = copy_by_worker(context, to_guest, addr, buffer, length);
-    if (copied)
-        return to_guest ? (ssize_t)copied : code_read_original(subprocess, addr, buffer, length, (ssize_t)copied);
+        moved = copy_by_worker(context, request);
+    if (moved)
+        return (ssize_t)moved;
     if (*way == COPY_BY_WORKER)
         *way = COPY_WAYS;
-    return systrap_subprocess_copy(subprocess, to_guest, addr, buffer, length);
+    return host_transfer(&context->bound->base, pieces, n);
 }
 
-static ssize_t copy_measured(struct systrap_context *context, struct copy_cost *cost, enum copy_way way, bool to_guest,
-                             uint64_t addr, void *buffer, size_t length)
+static bool all_are_over(const struct request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        if (!transfer_is_over(request->pieces[i]))
+            return false;
+    }
+    return true;
+}
+
+/* One of several calls of the host stands for each of them. */
+static bool says_what_it_costs(const struct request *request, enum copy_way way, ssize_t moved)
+{
+    return way == COPY_BY_HOST && request->calls > 1 ? moved > 0 : way != COPY_WAYS && all_are_over(request);
+}
+
+static ssize_t copy_measured(struct systrap_context *context, struct copy_cost *cost, enum copy_way way,
+                             const struct request *request, struct tg_transfer *pieces, size_t n)
 {
     const int64_t start = clock_monotonic_ns();
-    const ssize_t copied = copy_this_way(context, &way, to_guest, addr, buffer, length);
+    const ssize_t moved = copy_this_way(context, &way, request, pieces, n);
 
-    if (copied == (ssize_t)length && way != COPY_WAYS)
+    if (says_what_it_costs(request, way, moved))
         note_cost(cost, way, clock_monotonic_ns() - start);
-    return copied;
+    return moved;
 }
 
-ssize_t systrap_context_copy(struct tg_context *base, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
-                             void *buffer, size_t length)
+ssize_t systrap_context_transfer(struct tg_context *base, struct tg_subprocess *subprocess, struct tg_transfer *pieces,
+                                 size_t n)
 {
     NO_CANCELLATION;
     struct systrap_context *context = to_systrap_context(base);
-    struct copy_cost *cost = cost_of(context, length);
+    struct request request;
+    struct copy_cost *cost;
     enum copy_way way;
     bool measured;
 
-    if (context->bound != to_systrap_subprocess(subprocess) || !is_worth_it(context, length))
-        return systrap_subprocess_copy(subprocess, to_guest, addr, buffer, length);
-    way = choose_way(context, cost, &measured);
+    if (context->bound != to_systrap_subprocess(subprocess) || !worker_waits_for_answer(context) ||
+        !gather(&request, base->platform, pieces, n))
+        return host_transfer(subprocess, pieces, n);
+    cost = cost_of(context, request.size);
+    way = choose_way(context, cost, request.calls, &measured);
     if (measured)
-        return copy_measured(context, cost, way, to_guest, addr, buffer, length);
-    return copy_this_way(context, &way, to_guest, addr, buffer, length);
+        return copy_measured(context, cost, way, &request, pieces, n);
+    return copy_this_way(context, &way, &request, pieces, n);
 }

@@ -6,11 +6,11 @@
 #include "core/systrap/systrap_types.h"
 
 /*
- * backend_ops.context_copy. The worker of a context that is at rest after a
+ * backend_ops.context_transfer. The worker of a context that is at rest after a
  * patched call looks for its answer: for some microseconds it can be asked for
- * something else. Whatever it does not copy, the host does: systrap_subprocess_copy().
+ * something else. Whatever it does not copy, the host does: host_transfer().
  */
-ssize_t systrap_context_copy(struct tg_context *context, struct tg_subprocess *subprocess, bool to_guest, uint64_t addr,
-                             void *buffer, size_t length);
+ssize_t systrap_context_transfer(struct tg_context *context, struct tg_subprocess *subprocess,
+                                 struct tg_transfer *pieces, size_t n);
 
 #endif

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include "core/systrap/worker_place.h"
+#include <string.h>
+
 #include "core/systrap/shared_words.h"
+#include "core/systrap/worker_place.h"
 
 #define WORKER_BIT(n) (UINT64_C(1) << (n))
 
-_Static_assert(WORKER_COPY + sizeof(struct systrap_copy) <= WORKER_BROUGHT, "a copy fits");
+_Static_assert(COPY_MAX + COPY_PIECES * (sizeof(struct systrap_piece) + PIECE_ALIGNMENT) <=
+                   WORKER_BROUGHT - WORKER_COPY,
+               "what is copied fits");
 _Static_assert(WORKER_BROUGHT_END <= SYSTRAP_WORKER_SIZE - WORKER_STRUCT_SIZE - 0x1000,
                "the stack for patched calls has room beside it");
 _Static_assert(SYSTRAP_WORKERS_MAX <= 64, "a bit for each worker");
+
+struct systrap_piece *worker_place_put(struct systrap_piece *to, const struct systrap_piece *piece, const void *bytes)
+{
+    *to = *piece;
+    if (piece->kind == COPY_WRITE)
+        memcpy(to->bytes, bytes, piece->length);
+    return systrap_piece_behind(to, piece->length);
+}
 
 bool worker_waits_for_answer(const struct systrap_context *context)
 {

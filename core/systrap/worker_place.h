@@ -11,6 +11,9 @@ static inline uint8_t *worker_place(const struct systrap_subprocess *subprocess,
     return subprocess->memory + SYSTRAP_WORKERS + (size_t)index * SYSTRAP_WORKER_SIZE + offset;
 }
 
+/* Puts a piece there, bytes only of COPY_WRITE. left: what it says if the worker does not. Where the next one goes. */
+struct systrap_piece *worker_place_put(struct systrap_piece *to, const struct systrap_piece *piece, const void *bytes);
+
 /*
  * Does a worker look for the context's answer to a patched call? One that has
  * slept, or that is in its signal handler, takes up nothing. By whoever has

@@ -102,6 +102,39 @@ static void arguments_of_copies(struct fixture *fixture)
     HOLDS(fixture, tg_context_read_string(context, subprocess, DATA_ADDRESS, buffer, 1, &done) == 0 && done == 0);
 }
 
+static void arguments_of_transfers(struct fixture *fixture)
+{
+    tg_context *context = fixture->context;
+    tg_subprocess *subprocess = fixture->subprocess;
+    char buffer[8] = {0};
+    const tg_transfer good = {
+        .size = sizeof(good), .kind = TG_TRANSFER_READ, .addr = DATA_ADDRESS, .buffer = buffer, .length = 1};
+    tg_transfer pieces[2] = {good, good};
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_transfer(NULL, NULL, pieces, 2));
+    REFUSED(fixture, -EINVAL, tg_context_transfer(NULL, subprocess, pieces, 2));
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, NULL, pieces, 2));
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, subprocess, NULL, 2));
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, fixture->foreign_subprocess, pieces, 2));
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, subprocess, pieces, TG_TRANSFER_PIECES + 1));
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, subprocess, pieces, SIZE_MAX));
+    REFUSED(fixture, -ESRCH, tg_context_transfer(context, fixture->dead, pieces, 2));
+    HOLDS(fixture, tg_context_transfer(context, subprocess, NULL, 0) == 0);
+    HOLDS(fixture, tg_context_transfer(context, subprocess, pieces, 2) == 0 && pieces[1].done == 1);
+    pieces[1].kind = UINT32_MAX;
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, subprocess, pieces, 2));
+    pieces[1] = good;
+    pieces[1].buffer = NULL;
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, subprocess, pieces, 2));
+    pieces[1] = good;
+    pieces[1].size = UINT32_MAX;
+    REFUSED(fixture, -EINVAL, tg_context_transfer(context, subprocess, pieces, 2));
+    pieces[1] = good;
+    pieces[1].addr = UINT64_MAX;
+    pieces[1].length = 8;
+    REFUSED(fixture, -EFAULT, tg_context_transfer(context, subprocess, pieces, 2));
+    HOLDS(fixture, pieces[0].done == 1 && pieces[1].done == 0);
+}
+
 static void arguments_of_call_bytes(struct fixture *fixture)
 {
     tg_context *context = fixture->context;
@@ -136,6 +169,7 @@ void arguments_of_context(struct fixture *fixture)
     REFUSED(fixture, -EINVAL, tg_context_set_flags(fixture->context, 0x80000001));
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_user_data(NULL, 1));
     arguments_of_copies(fixture);
+    arguments_of_transfers(fixture);
     arguments_of_call_bytes(fixture);
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_word(NULL, 0, 0));
     REFUSED(fixture, -EINVAL, tg_context_set_word(fixture->context, TG_CONTEXT_WORDS, 0));
@@ -214,6 +248,8 @@ void arguments_of_busy_context(struct fixture *fixture)
     const void *bytes;
     size_t length;
     char byte = 0;
+    tg_transfer piece = {
+        .size = sizeof(piece), .kind = TG_TRANSFER_READ, .addr = DATA_ADDRESS, .buffer = &byte, .length = 1};
     HOLDS(fixture, state != NULL && tg_context_get_fpstate(fixture->context, state, size) == 0);
     HOLDS(fixture, tg_context_create(fixture->platform, &busy) == 0);
     struct spinner *spinner = spinner_start(fixture, busy, fixture->subprocess);
@@ -230,6 +266,7 @@ void arguments_of_busy_context(struct fixture *fixture)
     REFUSED(fixture, -EBUSY, tg_context_read(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, NULL));
     REFUSED(fixture, -EBUSY, tg_context_write(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, NULL));
     REFUSED(fixture, -EBUSY, tg_context_read_string(busy, fixture->subprocess, DATA_ADDRESS, &byte, 1, &length));
+    REFUSED(fixture, -EBUSY, tg_context_transfer(busy, fixture->subprocess, &piece, 1));
     REFUSED(fixture, -EBUSY, tg_context_brought(busy, fixture->subprocess, 0, &bytes, &length));
     REFUSED(fixture, -EBUSY, tg_context_attach(busy, DATA_ADDRESS, &byte, 1));
     REFUSED(fixture, -EBUSY, tg_context_restart_syscall(busy));

@@ -92,6 +92,13 @@ static int call_follow_on(struct fixture *fixture, void *memory)
     return tg_platform_follow_clock(fixture->platform, memory, &clock);
 }
 
+static int call_transfer(struct fixture *fixture, void *memory)
+{
+    tg_transfer *piece = memory;
+    piece->kind = TG_TRANSFER_READ;
+    return tg_context_transfer(fixture->context, fixture->subprocess, piece, 1);
+}
+
 static const struct sized_call sized_calls[] = {
     {"tg_probe", sizeof(tg_probe), sizeof(uint32_t), call_probe, true},
     {"tg_info", sizeof(tg_info), sizeof(uint32_t), call_info, true},
@@ -102,6 +109,7 @@ static const struct sized_call sized_calls[] = {
     {"tg_event of a wait", sizeof(tg_event), offsetof(tg_event, u), call_wait, true},
     {"tg_platform_options", sizeof(tg_platform_options), sizeof(uint32_t), call_open, false},
     {"tg_bring", sizeof(tg_bring), offsetof(tg_bring, max) + sizeof(uint32_t), call_set_brings, false},
+    {"tg_transfer", sizeof(tg_transfer), offsetof(tg_transfer, kind) + sizeof(uint32_t), call_transfer, false},
     {"tg_mem_op", sizeof(tg_mem_op), offsetof(tg_mem_op, length) + sizeof(uint32_t), call_apply, false},
 };
 

@@ -35,6 +35,7 @@ extern const struct test_case brought_bytes_cases[];
 extern const struct test_case attached_bytes_cases[];
 extern const struct test_case bytes_beside_others_cases[];
 extern const struct test_case context_copy_cases[];
+extern const struct test_case transfer_cases[];
 extern const struct test_case memory_cases[];
 extern const struct test_case opening_cases[];
 extern const struct test_case process_cases[];

@@ -17,6 +17,7 @@ static const struct test_case *const areas[] = {
     fault_cases,
     memory_cases,
     context_copy_cases,
+    transfer_cases,
     brought_bytes_cases,
     attached_bytes_cases,
     bytes_beside_others_cases,

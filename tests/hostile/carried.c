@@ -123,11 +123,6 @@ static void lie(struct writer_scene *scene, uint64_t first_at, uint32_t first, u
     writer_scene_end_lying(scene, liar);
 }
 
-static uint64_t place_of(const struct writer_scene *scene, uint32_t offset)
-{
-    return region_worker(&scene->region, 0) + WORKER_STRUCT_SIZE - SYSTRAP_WORKER_SIZE + offset;
-}
-
 static void lying_open(struct writer_scene *scene, uint32_t backend)
 {
     need_shared_memory(backend);
@@ -144,7 +139,7 @@ void hostile_carried_forged(uint32_t backend)
         struct writer_scene scene;
         lying_open(&scene, backend);
         const uint64_t signal_word = region_slot(&scene.region, 0) + offsetof(struct systrap_slot, waiting);
-        lie(&scene, signal_word, signals[i] << 8, place_of(&scene, WORKER_BROUGHT), 0x61626364);
+        lie(&scene, signal_word, signals[i] << 8, region_worker_place(&scene.region, 0, WORKER_BROUGHT), 0x61626364);
         footprint_check(&before);
     }
 }
@@ -170,8 +165,8 @@ void hostile_carried_elsewhere(uint32_t backend)
     const struct footprint before = footprint_take();
     struct writer_scene scene;
     lying_open(&scene, backend);
-    const uint64_t place = place_of(&scene, WORKER_COPY);
-    lie(&scene, place + offsetof(struct systrap_attached, length), 0x7fffffff,
-        place + offsetof(struct systrap_attached, addr), (uint32_t)GUEST_CODE_AT);
+    const uint64_t place = region_worker_place(&scene.region, 0, WORKER_COPY);
+    lie(&scene, place + offsetof(struct systrap_piece, length), 0x7fffffff,
+        place + offsetof(struct systrap_piece, addr), (uint32_t)GUEST_CODE_AT);
     footprint_check(&before);
 }

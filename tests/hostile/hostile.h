@@ -61,6 +61,7 @@ void hostile_answers_forged(uint32_t backend);
 void hostile_copied_unmapped(uint32_t backend);
 void hostile_copied_lies(uint32_t backend);
 void hostile_copied_for_ever(uint32_t backend);
+void hostile_copied_elsewhere(uint32_t backend);
 
 void hostile_forged_answer(uint32_t backend);
 void hostile_forged_held(uint32_t backend);

@@ -43,6 +43,7 @@ static const struct hostile_case {
     {"answers_change", hostile_answers_change},
     {"answers_forged", hostile_answers_forged},
     {"copied_lies", hostile_copied_lies},
+    {"copied_elsewhere", hostile_copied_elsewhere},
     {"copied_for_ever", hostile_copied_for_ever},
     {"killed_unfetched", hostile_killed_unfetched},
     {"made_stopped", hostile_made_stopped},

@@ -150,6 +150,11 @@ uint64_t region_worker(const struct region *region, uint32_t index)
     return region->start + SYSTRAP_WORKERS + (index + 1) * (uint64_t)SYSTRAP_WORKER_SIZE - WORKER_STRUCT_SIZE;
 }
 
+uint64_t region_worker_place(const struct region *region, uint32_t index, uint32_t offset)
+{
+    return region->start + SYSTRAP_WORKERS + index * (uint64_t)SYSTRAP_WORKER_SIZE + offset;
+}
+
 uint64_t region_slot(const struct region *region, uint32_t number)
 {
     return region->start + SYSTRAP_SLOTS + number * region->slot_size;

@@ -26,6 +26,8 @@ void region_read(const tg_subprocess *subprocess, uint64_t addr, void *buffer, s
 
 uint64_t region_control(const struct region *region, size_t offset);
 uint64_t region_worker(const struct region *region, uint32_t index);
+/* offset: WORKER_COPY, WORKER_BROUGHT. */
+uint64_t region_worker_place(const struct region *region, uint32_t index, uint32_t offset);
 uint64_t region_slot(const struct region *region, uint32_t number);
 
 /* Four bytes, aligned, of one of the words whose names begin so. */

@@ -292,7 +292,7 @@ typedef struct tg_stats {
      */
     uint64_t resume_latency[TG_LATENCY_BUCKETS];
     uint64_t event_latency[TG_LATENCY_BUCKETS];
-    uint64_t worker_copies; /* systrap: copies of guest memory that a stub's thread made: tg_context_read() and write,
+    uint64_t worker_copies; /* systrap: times that a stub's thread copied guest memory: tg_context_read() and its like,
                                pieces brought, answers with bytes attached */
     /*
      * systrap: calls that were no events, by tg_subprocess_answer(). The stub
@@ -674,6 +674,40 @@ TG_API int tg_context_write(tg_context *context, tg_subprocess *subprocess, uint
  */
 TG_API int tg_context_read_string(tg_context *context, tg_subprocess *subprocess, uint64_t addr, char *buffer,
                                   size_t capacity, size_t *length);
+
+#define TG_TRANSFER_READ   1 /* length bytes at addr to buffer */
+#define TG_TRANSFER_WRITE  2 /* length bytes at buffer to addr */
+#define TG_TRANSFER_STRING 3 /* as tg_context_read_string(): length is what buffer holds */
+
+#define TG_TRANSFER_PIECES 1024 /* that can be moved in one go */
+
+/* A piece of guest memory that is read or written beside others. */
+typedef struct tg_transfer {
+    uint32_t size;   /* sizeof(tg_transfer), at least 4; the same in all elements of an array */
+    uint32_t kind;   /* TG_TRANSFER_* */
+    uint64_t addr;   /* in the guest */
+    void *buffer;    /* the embedder's; only read for WRITE */
+    uint64_t length; /* bytes; 0 touches nothing */
+    uint64_t done;   /* out: how many were moved; STRING: how many are in front of the 0 */
+} tg_transfer;
+
+/*
+ * Does for each of n pieces what tg_context_read(), tg_context_write() or
+ * tg_context_read_string() does, in their order, in one go where the backend
+ * can: what a piece writes the pieces behind it read. It ends at the first byte
+ * that cannot be moved, with -EFAULT: done of that piece says where, exact to
+ * the byte, and is 0 in all pieces behind it, of which nothing is written to the
+ * guest. What a buffer holds behind what was read into it is not said. Such a
+ * buffer overlaps no other and not the array. n may be 0.
+ * On systrap the thread of the stub that waits for the answer to a patched call
+ * moves up to 8 pieces of up to 4 KiB in all by one handoff where that has cost
+ * less; else one process_vm_readv(2) serves pieces to be read that stand side by
+ * side, one process_vm_writev(2) those to be written, up to 128 each.
+ * Errors: those of tg_context_read() and -E2BIG; -EINVAL also for an unknown
+ * kind, a buffer that is NULL with a length, more than TG_TRANSFER_PIECES. done
+ * is set with 0 and -EFAULT.
+ */
+TG_API int tg_context_transfer(tg_context *context, tg_subprocess *subprocess, tg_transfer *pieces, size_t n);
 
 /*
  * What the system call of the context's last event, made in that subprocess,

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <errno.h>
 
+#include "core/guest_parts.h"
 #include "core/systrap/patching/code_reader.h"
 #include "core/systrap/patching/page_orders.h"
 #include "core/systrap/stub_copy.h"
 
 ssize_t code_read_now(struct systrap_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
 {
-    return stub_copy(&subprocess->base, false, addr, buffer, length);
+    const struct iovec guest = {(void *)(uintptr_t)addr, length};
+    const struct iovec ours = {buffer, length};
+
+    return stub_copy(&subprocess->base, &(struct guest_parts){false, 1, &guest, &ours});
 }
 
 /* The part of the buffer that lies in this page. How many bytes, or -errno. */

@@ -11,6 +11,7 @@
 
 #define COPY_RANGE   0x4000
 #define COPY_LARGEST 8192 /* some that no worker copies, too */
+#define PIECES_MOST  20
 
 static struct context *any(struct thread *thread, struct platform *platform)
 {
@@ -392,6 +393,49 @@ static void copy_memory(struct thread *thread, struct platform *platform)
     handle_leave(&context->handle, TAKE);
 }
 
+static void check_done(const tg_transfer *pieces, size_t n, int result)
+{
+    bool ended = false;
+
+    for (size_t i = 0; i < n; i++) {
+        const tg_transfer *piece = &pieces[i];
+
+        if (piece->done > piece->length || (ended && piece->done))
+            wrong("tg_context_transfer: piece %zu: %llu done", i, (unsigned long long)piece->done);
+        ended = ended || (piece->kind != TG_TRANSFER_STRING && piece->done < piece->length);
+    }
+    if (result == 0 && ended)
+        wrong("tg_context_transfer: 0, and not all is done");
+}
+
+static void transfer(struct thread *thread, struct platform *platform)
+{
+    struct context *context = any(thread, platform);
+    struct subprocess *subprocess = &platform->subprocesses[random_below(thread, SUBPROCESSES)];
+    const size_t n = random_below(thread, PIECES_MOST);
+    tg_transfer pieces[PIECES_MOST];
+    char buffers[PIECES_MOST][1024] = {{0}};
+    int result;
+
+    for (size_t i = 0; i < n; i++)
+        pieces[i] = (tg_transfer){.size = sizeof(pieces[i]),
+                                  .kind = TG_TRANSFER_READ + (uint32_t)random_below(thread, 3),
+                                  .addr = guests_arena_at + random_below(thread, COPY_RANGE),
+                                  .buffer = buffers[i],
+                                  .length = random_below(thread, random_below(thread, 8) ? 64 : sizeof(buffers[i]))};
+    if (!handle_use(&context->handle, TAKE))
+        return;
+    if (handle_use(&subprocess->handle, TAKE)) {
+        result = CALL(thread, tg_context_transfer(context->handle.object, subprocess->handle.object, pieces, n));
+        check_allowed(platform, "tg_context_transfer", result,
+                      (const int[]){-EBUSY, -EFAULT, -ESRCH, -EINVAL, -ENOMEM, 0});
+        if (result == 0 || result == -EFAULT)
+            check_done(pieces, n, result);
+        handle_leave(&subprocess->handle, TAKE);
+    }
+    handle_leave(&context->handle, TAKE);
+}
+
 /* Nobody else runs it: the bytes stay. What another thread declares meanwhile is no matter. */
 static void take_brought(struct thread *thread, struct platform *platform)
 {
@@ -454,5 +498,5 @@ const struct random_call context_calls[] = {
     {6, create},       {1, destroy},     {6, start},     {2, copy},          {6, read_state},
     {3, get_fpstate},  {3, set_fpstate}, {1, set_flags}, {4, set_something}, {6, set_return},
     {3, change_regs},  {3, interrupt},   {40, run},      {8, run_shared},    {8, copy_memory},
-    {8, take_brought}, {8, attach},      {4, set_word},  {0, NULL},
+    {8, take_brought}, {8, attach},      {4, set_word},  {8, transfer},      {0, NULL},
 };

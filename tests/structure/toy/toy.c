@@ -53,14 +53,10 @@ static void toy_subprocess_empty(struct tg_subprocess *subprocess)
     (void)subprocess;
 }
 
-static ssize_t toy_subprocess_copy(struct tg_subprocess *subprocess, bool to_guest, uint64_t addr, void *buffer,
-                                   size_t length)
+static ssize_t toy_subprocess_copy(struct tg_subprocess *subprocess, const struct guest_parts *parts)
 {
     (void)subprocess;
-    (void)to_guest;
-    (void)addr;
-    (void)buffer;
-    (void)length;
+    (void)parts;
     return -EFAULT;
 }
 
