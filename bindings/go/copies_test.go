@@ -50,6 +50,58 @@ func TestContextCopies(t *testing.T) {
 	})
 }
 
+// Several pieces in one go.
+func TestTransfer(t *testing.T) {
+	const data = 0x200000
+	onEach(t, func(t *testing.T, p *trapgate.Platform) {
+		s := newSubprocess(t, p)
+		if err := s.Map(data, 4096, trapgate.ProtRead|trapgate.ProtWrite, 0); err != nil {
+			t.Fatal(err)
+		}
+		c, err := p.NewContext()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pieces := []trapgate.Transfer{
+			{Kind: trapgate.TransferWrite, Addr: data + 4090, Buffer: []byte("path\x00")},
+			{Kind: trapgate.TransferRead, Addr: data + 4090, Buffer: make([]byte, 4)},
+			{Kind: trapgate.TransferString, Addr: data + 4090, Buffer: bytes.Repeat([]byte{255}, 16)},
+		}
+		if err := c.Transfer(s, pieces); err != nil {
+			t.Fatal(err)
+		}
+		if pieces[0].Done != 5 || pieces[1].Done != 4 || pieces[2].Done != 4 {
+			t.Fatalf("done: %+v", pieces)
+		}
+		if string(pieces[1].Buffer) != "path" || !bytes.Equal(pieces[2].Buffer[:6], []byte("path\x00\xff")) {
+			t.Fatalf("bytes: %+v", pieces)
+		}
+		pieces = []trapgate.Transfer{
+			{Kind: trapgate.TransferRead, Addr: data + 4090, Buffer: make([]byte, 16)},
+			{Kind: trapgate.TransferWrite, Addr: data, Buffer: []byte("x"), Done: 9},
+		}
+		if err := c.Transfer(s, pieces); !errors.Is(err, syscall.EFAULT) || pieces[0].Done != 6 || pieces[1].Done != 0 {
+			t.Fatalf("a bad page: %v, %+v", err, pieces)
+		}
+		if !bytes.Equal(pieces[0].Buffer[:5], []byte("path\x00")) {
+			t.Fatalf("in front of it: %q", pieces[0].Buffer)
+		}
+		if err := c.Transfer(s, make([]trapgate.Transfer, 1)); !errors.Is(err, syscall.EINVAL) {
+			t.Fatalf("no kind: %v", err)
+		}
+		if err := c.Transfer(s, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Transfer(nil, pieces); err == nil {
+			t.Fatal("no subprocess has memory")
+		}
+		c.Close()
+		if err := c.Transfer(s, pieces); err == nil {
+			t.Fatal("a closed context has copied")
+		}
+	})
+}
+
 // What a call brings and what its answer takes.
 func TestCallBytes(t *testing.T) {
 	const data = 0x200000

@@ -165,6 +165,14 @@ layout! {
         max 24 4,
         flags 28 4,
     }
+    tg_transfer 40 {
+        size 0 4,
+        kind 4 4,
+        addr 8 8,
+        buffer 16 8,
+        length 24 8,
+        done 32 8,
+    }
     tg_event_syscall 64 {
         nr 0 8,
         args 8 48,

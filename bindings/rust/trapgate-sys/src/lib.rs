@@ -451,6 +451,33 @@ pub struct tg_host_clock {
 /// Only one thread switches the context: its FP state stays in the stub (ptrace).
 pub const TG_CONTEXT_ONE_THREAD: u32 = 0x1;
 
+/// length bytes at addr to buffer.
+pub const TG_TRANSFER_READ: u32 = 1;
+/// length bytes at buffer to addr.
+pub const TG_TRANSFER_WRITE: u32 = 2;
+/// As [`tg_context_read_string`]: length is what buffer holds.
+pub const TG_TRANSFER_STRING: u32 = 3;
+/// Pieces that can be moved in one go.
+pub const TG_TRANSFER_PIECES: u32 = 1024;
+
+/// A piece of guest memory that is read or written beside others.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tg_transfer {
+    /// The size of this struct; the same in all elements of an array.
+    pub size: u32,
+    /// `TG_TRANSFER_*`
+    pub kind: u32,
+    /// In the guest.
+    pub addr: u64,
+    /// The embedder's; only read for WRITE.
+    pub buffer: *mut c_void,
+    /// Bytes; 0 touches nothing.
+    pub length: u64,
+    /// Out: how many were moved; STRING: how many are in front of the 0.
+    pub done: u64,
+}
+
 /// Pieces that an answer can have attached.
 pub const TG_ATTACH_PIECES: u32 = 8;
 /// Bytes that an answer can have attached, in all.
@@ -712,6 +739,7 @@ zeros_with_size!(
     tg_bring,
     tg_clock,
     tg_host_clock,
+    tg_transfer,
     tg_event,
     tg_regs
 );
@@ -868,6 +896,13 @@ extern "C" {
         piece: u32,
         bytes: *mut *const c_void,
         length: *mut usize,
+    ) -> c_int;
+    /// Moves pieces of guest memory in one go, by way of a context that is at rest.
+    pub fn tg_context_transfer(
+        context: *mut tg_context,
+        subprocess: *mut tg_subprocess,
+        pieces: *mut tg_transfer,
+        n: usize,
     ) -> c_int;
     /// Attaches bytes to the answer to the call of the last event.
     pub fn tg_context_attach(

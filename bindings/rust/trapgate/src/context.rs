@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 use crate::handles::{ContextHandle, SharedContext};
 use crate::subprocess::partial;
-use crate::{sys, Event, Partial, Platform, Registers, Result, Subprocess};
+use crate::{sys, Event, Partial, Platform, Registers, Result, Subprocess, Transfer};
 use std::fmt;
 use std::sync::Arc;
 
@@ -164,6 +164,17 @@ impl Context {
     ) -> Result<usize, Partial> {
         let (length, result) = self.handle.read_string(&subprocess.handle, addr, buffer);
         partial((length, result)).map(|()| length)
+    }
+
+    /// Does for each of the pieces what [`Context::read_memory`], [`Context::write_memory`] or [`Context::read_string`]
+    /// does, in their order and in one go where the backend can: what a piece writes the pieces behind it read.
+    ///
+    /// # Errors
+    /// `Fault` at the first byte that cannot be moved: [`Transfer::done`] of its piece says where, exact to the byte, and is
+    /// 0 for all pieces behind it. `Invalid` for more than
+    /// [`TG_TRANSFER_PIECES`](crate::sys::TG_TRANSFER_PIECES) pieces; those of [`Subprocess::read`].
+    pub fn transfer(&mut self, subprocess: &Subprocess, pieces: &mut [Transfer<'_>]) -> Result<()> {
+        self.handle.transfer(&subprocess.handle, pieces)
     }
 
     /// What the system call of the last event, made in that subprocess, has brought along: the piece with that number of

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The handles of the C library with safe functions: the only module, with the two in it, that has `unsafe`.
+//! The handles of the C library with safe functions: the only module, with the three in it, that has `unsafe`.
 //!
 //! Three facts make it sound. A handle is destroyed by `Drop` alone, so no call on it can follow. Every handle holds an
 //! `Arc` of its platform, so the platform closes behind all of them. A context that runs is owned by a queue, which
@@ -15,8 +15,10 @@ use std::sync::Arc;
 
 mod queue;
 mod raw_event;
+mod transfer;
 pub(crate) use queue::{QueueHandle, EVENTS_AT_ONCE};
 use raw_event::{decode, unwritten_event};
+pub use transfer::Transfer;
 
 pub(crate) fn abi_version() -> u32 {
     // SAFETY: no arguments, no state.

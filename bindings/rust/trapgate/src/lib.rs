@@ -121,6 +121,7 @@ pub use clock::{ClockLine, HostClock};
 pub use context::{Context, Interrupter};
 pub use error::{Error, ErrorKind, Partial, Result};
 pub use event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall, Trap};
+pub use handles::Transfer;
 pub use platform::{Backend, Capabilities, Info, Options, PatchRefusal, Platform, Probe, Stats, VdsoKind};
 pub use queue::{Completion, Queue, Refused};
 pub use registers::Registers;

@@ -433,6 +433,39 @@ fn a_context_copies_what_its_calls_point_to() {
 }
 
 #[test]
+fn a_context_moves_several_pieces() {
+    const DATA_AT: u64 = 0x20_0000;
+    for platform in backends() {
+        let subprocess = subprocess(&platform, CALLS);
+        subprocess.map(DATA_AT, 4096, Protection::READ | Protection::WRITE, Mapping::zeros()).unwrap();
+        let mut context = context(&platform);
+        check_call(context.switch(&subprocess).unwrap());
+        let (mut read, mut string, mut nothing, mut edge) = ([0xff; 4], [0xff; 16], [0xff; 8], [0xff; 16]);
+        let mut pieces = [
+            Transfer::write(DATA_AT + 4090, b"path\0"),
+            Transfer::read(DATA_AT + 4090, &mut read),
+            Transfer::string(DATA_AT + 4090, &mut string),
+        ];
+        context.transfer(&subprocess, &mut pieces).unwrap();
+        assert_eq!(pieces.iter().map(Transfer::done).collect::<Vec<_>>(), [5, 4, 4]);
+        assert_eq!((&read, &string[..5]), (b"path", &b"path\0"[..]));
+        let mut pieces = [
+            Transfer::read(DATA_AT + 4090, &mut edge),
+            Transfer::string(DATA_AT, &mut nothing),
+            Transfer::write(DATA_AT, b"x"),
+        ];
+        let error = context.transfer(&subprocess, &mut pieces).unwrap_err();
+        assert_eq!(error.errno(), libc::EFAULT);
+        assert_eq!(pieces.iter().map(Transfer::done).collect::<Vec<_>>(), [6, 0, 0]);
+        let mut many: Vec<_> = (0..1025).map(|_| Transfer::write(DATA_AT, b"")).collect();
+        assert_eq!(context.transfer(&subprocess, &mut many).unwrap_err().errno(), libc::EINVAL);
+        context.transfer(&subprocess, &mut many[..1024]).unwrap();
+        context.transfer(&subprocess, &mut []).unwrap();
+        check_call(context.switch(&subprocess).unwrap());
+    }
+}
+
+#[test]
 fn a_call_brings_bytes_and_its_answer_takes_some() {
     const DATA_AT: u64 = 0x20_0000;
     for platform in backends() {
