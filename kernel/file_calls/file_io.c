@@ -28,10 +28,10 @@ struct transfer {
     ssize_t error;                  /* why a write ended before its end: -errno, -EAGAIN for a full file; or 0 */
 };
 
-/* Leaves out the first bytes, of which there are enough in the spans. */
-static void skip_bytes(struct transfer *transfer, uint64_t bytes)
+/* Behind the next bytes, of which there are enough in the spans. */
+static void pass_bytes(struct transfer *transfer, uint64_t bytes)
 {
-    transfer->total -= bytes;
+    bytes += transfer->span_offset;
     while (bytes > 0 && bytes >= transfer->spans->length) {
         bytes -= transfer->spans->length;
         transfer->spans++;
@@ -39,35 +39,34 @@ static void skip_bytes(struct transfer *transfer, uint64_t bytes)
     transfer->span_offset = bytes;
 }
 
-/* Goes over bytes of the first span, of which there are enough in it. */
-static void pass_bytes(struct transfer *transfer, size_t bytes)
+/* Leaves out the first bytes. */
+static void skip_bytes(struct transfer *transfer, uint64_t bytes)
 {
-    transfer->span_offset += bytes;
-    if (transfer->span_offset == transfer->spans->length) {
-        transfer->spans++;
-        transfer->span_offset = 0;
-    }
+    transfer->total -= bytes;
+    pass_bytes(transfer, bytes);
 }
+
+_Static_assert(GUEST_IOVEC_MAX <= GUEST_RANGES_MAX, "all spans of a call are copied in one go");
 
 /* Copies length bytes, of which there are enough in the spans, from or to guest memory. Bytes until a fault. */
 static size_t copy_spans(struct transfer *transfer, unsigned char *buffer, size_t length, bool to_guest)
 {
-    tg_subprocess *memory = task_memory(transfer->task);
+    tg_transfer ranges[GUEST_IOVEC_MAX];
+    uint64_t offset = transfer->span_offset;
+    size_t count = 0;
     size_t done = 0;
 
-    while (done < length) {
-        const struct guest_span *span = transfer->spans;
-        uint64_t left = span->length - transfer->span_offset;
-        size_t want = left < length - done ? (size_t)left : length - done;
-        uint64_t addr = span->addr + transfer->span_offset;
-        size_t copied = to_guest ? guest_write_some(memory, addr, buffer + done, want)
-                                 : guest_read_some(memory, addr, buffer + done, want);
+    for (const struct guest_span *span = transfer->spans; done < length; span++) {
+        const uint64_t left = span->length - offset;
+        const size_t want = left < length - done ? (size_t)left : length - done;
 
-        done += copied;
-        pass_bytes(transfer, copied);
-        if (copied < want)
-            break;
+        ranges[count++] = to_guest ? guest_writing(span->addr + offset, buffer + done, want)
+                                   : guest_reading(span->addr + offset, buffer + done, want);
+        done += want;
+        offset = 0;
     }
+    done = guest_transfer_some(task_memory(transfer->task), ranges, count);
+    pass_bytes(transfer, done);
     return done;
 }
 

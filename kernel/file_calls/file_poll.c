@@ -146,14 +146,15 @@ struct select_sets {
 
 static int64_t read_sets(struct task *task, struct select_sets *sets)
 {
-    int err = 0;
+    tg_transfer ranges[SET_COUNT];
+    size_t count = 0;
 
     memset(sets->words, 0, sizeof(sets->words));
-    for (int i = 0; i < SET_COUNT && err == 0; i++) {
+    for (int i = 0; i < SET_COUNT; i++) {
         if (sets->addr[i] != 0)
-            err = read_once(task, sets->addr[i], sets->words[i], WORDS(sets->nfds) * sizeof(uint64_t));
+            ranges[count++] = guest_reading(sets->addr[i], sets->words[i], WORDS(sets->nfds) * sizeof(uint64_t));
     }
-    return err;
+    return read_once_ranges(task, ranges, count);
 }
 
 static int64_t collect(const struct task *task, struct select_sets *sets)
@@ -199,12 +200,14 @@ static int64_t answer(struct select_sets *sets)
 
 static int64_t write_sets(const struct task *task, const struct select_sets *sets)
 {
+    tg_transfer ranges[SET_COUNT];
+    size_t count = 0;
+
     for (int i = 0; i < SET_COUNT; i++) {
-        if (sets->addr[i] != 0 &&
-            guest_write(task_memory(task), sets->addr[i], sets->words[i], WORDS(sets->nfds) * sizeof(uint64_t)) != 0)
-            return -EFAULT;
+        if (sets->addr[i] != 0)
+            ranges[count++] = guest_writing(sets->addr[i], sets->words[i], WORDS(sets->nfds) * sizeof(uint64_t));
     }
-    return 0;
+    return guest_transfer(task_memory(task), ranges, count);
 }
 
 static int64_t select_until(struct task *task, const uint64_t args[6], int64_t deadline)

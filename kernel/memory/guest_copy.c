@@ -86,6 +86,45 @@ size_t guest_write_some(tg_subprocess *subprocess, uint64_t addr, const void *bu
     return done;
 }
 
+static size_t transfer_some(tg_subprocess *subprocess, const tg_transfer *range)
+{
+    return range->kind == TG_TRANSFER_WRITE ? guest_write_some(subprocess, range->addr, range->buffer, range->length)
+                                            : guest_read_some(subprocess, range->addr, range->buffer, range->length);
+}
+
+/* Where no context rests that could do it. */
+static int transfer_each(tg_subprocess *subprocess, tg_transfer *ranges, size_t count)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        ranges[i].done = err ? 0 : transfer_some(subprocess, &ranges[i]);
+        if (ranges[i].done < ranges[i].length)
+            err = -EFAULT;
+    }
+    return err;
+}
+
+int guest_transfer(tg_subprocess *subprocess, tg_transfer *ranges, size_t count)
+{
+    int err;
+
+    if (count < 2 || subprocess != resting.subprocess)
+        return transfer_each(subprocess, ranges, count);
+    err = tg_context_transfer(resting.context, subprocess, ranges, count);
+    return err ? -EFAULT : 0;
+}
+
+size_t guest_transfer_some(tg_subprocess *subprocess, tg_transfer *ranges, size_t count)
+{
+    size_t done = 0;
+
+    (void)guest_transfer(subprocess, ranges, count);
+    for (size_t i = 0; i < count; i++)
+        done += ranges[i].done;
+    return done;
+}
+
 int guest_read(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
 {
     return guest_read_some(subprocess, addr, buffer, length) == length ? 0 : -EFAULT;

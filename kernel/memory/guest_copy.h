@@ -37,6 +37,31 @@ int guest_write(tg_subprocess *subprocess, uint64_t addr, const void *buffer, si
 size_t guest_read_some(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length);
 size_t guest_write_some(tg_subprocess *subprocess, uint64_t addr, const void *buffer, size_t length);
 
+/* A range for guest_transfer(). */
+static inline tg_transfer guest_reading(uint64_t addr, void *buffer, size_t length)
+{
+    return (tg_transfer){
+        .size = sizeof(tg_transfer), .kind = TG_TRANSFER_READ, .addr = addr, .buffer = buffer, .length = length};
+}
+
+static inline tg_transfer guest_writing(uint64_t addr, const void *bytes, size_t length)
+{
+    return (tg_transfer){.size = sizeof(tg_transfer),
+                         .kind = TG_TRANSFER_WRITE,
+                         .addr = addr,
+                         .buffer = (void *)(uintptr_t)bytes,
+                         .length = length};
+}
+
+/*
+ * Several ranges in one go and in their order, GUEST_RANGES_MAX at most. 0, or -EFAULT at the first byte that cannot be
+ * reached: done of that range says where, and is 0 in those behind it.
+ */
+#define GUEST_RANGES_MAX TG_TRANSFER_PIECES
+int guest_transfer(tg_subprocess *subprocess, tg_transfer *ranges, size_t count);
+/* The same: how many bytes of all of them. */
+size_t guest_transfer_some(tg_subprocess *subprocess, tg_transfer *ranges, size_t count);
+
 int guest_read_u32(tg_subprocess *subprocess, uint64_t addr, uint32_t *out);
 int guest_read_u64(tg_subprocess *subprocess, uint64_t addr, uint64_t *out);
 int guest_write_u32(tg_subprocess *subprocess, uint64_t addr, uint32_t value);

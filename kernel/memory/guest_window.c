@@ -12,10 +12,28 @@ void guest_window_open(struct guest_window *window, tg_subprocess *memory)
     window->length = 0;
 }
 
+static uint64_t block_of(uint64_t addr)
+{
+    return addr & ~(uint64_t)(GUEST_WINDOW_SIZE - 1);
+}
+
+void guest_windows_look_ahead(struct guest_window *const windows[], const uint64_t addresses[], size_t count)
+{
+    tg_transfer ranges[GUEST_WINDOWS_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        ranges[i] = guest_reading(block_of(addresses[i]), windows[i]->bytes, sizeof(windows[i]->bytes));
+    (void)guest_transfer(windows[0]->memory, ranges, count);
+    for (size_t i = 0; i < count; i++) {
+        windows[i]->start = ranges[i].addr;
+        windows[i]->length = ranges[i].done;
+    }
+}
+
 /* What is there from the address to the end of its block. How many bytes, 0 when none can be read. */
 static size_t look_at(struct guest_window *window, uint64_t addr, const char **bytes)
 {
-    uint64_t start = addr & ~(uint64_t)(GUEST_WINDOW_SIZE - 1);
+    uint64_t start = block_of(addr);
     size_t offset = (size_t)(addr - start);
 
     if (window->length == 0 || window->start != start) {

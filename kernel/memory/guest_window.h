@@ -26,6 +26,10 @@ struct guest_window {
 
 void guest_window_open(struct guest_window *window, tg_subprocess *memory);
 
+/* The block of each address into its window, in one go. */
+#define GUEST_WINDOWS_MAX 3
+void guest_windows_look_ahead(struct guest_window *const windows[], const uint64_t addresses[], size_t count);
+
 /* As guest_read_u64() and guest_read_string(). */
 int guest_window_read_u64(struct guest_window *window, uint64_t addr, uint64_t *out);
 ssize_t guest_window_read_string(struct guest_window *window, uint64_t addr, char *buffer, size_t capacity);

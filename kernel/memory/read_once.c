@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "memory/read_once.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "memory/guest_copy.h"
@@ -25,6 +26,33 @@ int read_once(struct task *task, uint64_t addr, void *buffer, size_t length)
 int read_once_u64(struct task *task, uint64_t addr, uint64_t *out)
 {
     return read_once(task, addr, out, sizeof(*out));
+}
+
+/* Those of one call are there all or none. */
+static bool were_read(const struct read_log *log, const tg_transfer *ranges, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t length;
+        const unsigned char *copy = read_log_find(log, ranges[i].addr, ranges[i].length, &length);
+
+        if (!copy)
+            return false;
+        memcpy(ranges[i].buffer, copy, length);
+    }
+    return true;
+}
+
+int read_once_ranges(struct task *task, tg_transfer *ranges, size_t count)
+{
+    struct read_log *log = &task->reads;
+    int err;
+
+    if (were_read(log, ranges, count))
+        return 0;
+    err = guest_transfer(task_memory(task), ranges, count);
+    for (size_t i = 0; i < count && !err; i++)
+        err = read_log_keep(log, ranges[i].addr, ranges[i].length, ranges[i].buffer, ranges[i].length);
+    return err;
 }
 
 ssize_t read_string_once(struct task *task, uint64_t addr, char *buffer, size_t capacity)

@@ -12,11 +12,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <trapgate/trapgate.h>
+
 struct task;
 
 /* As guest_read() and guest_read_u64(). 0, -EFAULT or -ENOMEM. */
 int read_once(struct task *task, uint64_t addr, void *buffer, size_t length);
 int read_once_u64(struct task *task, uint64_t addr, uint64_t *out);
+
+/* Several that guest_reading() made, in one go, as guest_transfer(). 0, -EFAULT or -ENOMEM. */
+int read_once_ranges(struct task *task, tg_transfer *ranges, size_t count);
 
 /* As guest_read_string(). */
 ssize_t read_string_once(struct task *task, uint64_t addr, char *buffer, size_t capacity);

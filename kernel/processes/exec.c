@@ -79,22 +79,24 @@ int exec_program(struct task *task, struct program *program)
     return 0;
 }
 
-/* What execve reads of the guest: arrays and strings, each through a block of its own. */
+/* What execve reads of the guest: two arrays and strings, each through a block of its own. */
 struct program_reader {
-    struct guest_window arrays;
+    struct guest_window arguments;
+    struct guest_window environment;
     struct guest_window strings;
     char string[PROGRAM_STRING_MAX];
 };
 
 /* A NULL-terminated array of strings; a null pointer counts as an empty one, as on Linux. */
-static int read_strings(struct program_reader *reader, uint64_t array, struct string_list *list)
+static int read_strings(struct program_reader *reader, struct guest_window *window, uint64_t array,
+                        struct string_list *list)
 {
     uint64_t address = 0;
     int err = 0;
 
     for (; array && !err; array += sizeof(address)) {
         ssize_t length;
-        err = guest_window_read_u64(&reader->arrays, array, &address);
+        err = guest_window_read_u64(window, array, &address);
         if (err || !address)
             break;
         length = guest_window_read_string(&reader->strings, address, reader->string, sizeof(reader->string));
@@ -118,6 +120,15 @@ static int read_path(struct program_reader *reader, uint64_t address, struct pro
     return program->path ? 0 : -ENOMEM;
 }
 
+static void open_windows(struct program_reader *reader, tg_subprocess *memory, const uint64_t args[6])
+{
+    struct guest_window *const windows[] = {&reader->strings, &reader->arguments, &reader->environment};
+
+    for (size_t i = 0; i < GUEST_WINDOWS_MAX; i++)
+        guest_window_open(windows[i], memory);
+    guest_windows_look_ahead(windows, args, GUEST_WINDOWS_MAX);
+}
+
 static int read_program(struct task *task, const uint64_t args[6], struct program *program)
 {
     struct program_reader *reader = malloc(sizeof(*reader));
@@ -125,13 +136,12 @@ static int read_program(struct task *task, const uint64_t args[6], struct progra
 
     if (!reader)
         return -ENOMEM;
-    guest_window_open(&reader->arrays, task_memory(task));
-    guest_window_open(&reader->strings, task_memory(task));
+    open_windows(reader, task_memory(task), args);
     err = read_path(reader, args[0], program);
     if (!err)
-        err = read_strings(reader, args[1], &program->arguments);
+        err = read_strings(reader, &reader->arguments, args[1], &program->arguments);
     if (!err)
-        err = read_strings(reader, args[2], &program->environment);
+        err = read_strings(reader, &reader->environment, args[2], &program->environment);
     free(reader);
     return err;
 }

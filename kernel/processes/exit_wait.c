@@ -90,9 +90,12 @@ static int64_t do_wait4(struct task *task, const uint64_t args[6])
     int32_t pid = (int32_t)args[0];
     struct child_filter filter = {.pid = pid > 0 ? pid : 0};
     struct process *child;
+    tg_transfer answers[2];
+    size_t count = 0;
     struct rusage usage;
+    uint32_t status;
     int64_t result;
-    int err = 0;
+    int err;
 
     if ((int)args[2] & ~known)
         return -EINVAL;
@@ -105,11 +108,13 @@ static int64_t do_wait4(struct task *task, const uint64_t args[6])
     if (!child)
         return result;
     result = child->pid;
+    status = (uint32_t)child->wait_status;
     cpu_usage_of_child(child, &usage);
     if (args[1])
-        err = guest_write_u32(task_memory(task), args[1], (uint32_t)child->wait_status);
-    if (!err && args[3])
-        err = guest_write(task_memory(task), args[3], &usage, sizeof(usage));
+        answers[count++] = guest_writing(args[1], &status, sizeof(status));
+    if (args[3])
+        answers[count++] = guest_writing(args[3], &usage, sizeof(usage));
+    err = guest_transfer(task_memory(task), answers, count);
     reap(task->process, child);
     return err ? err : result;
 }
@@ -138,6 +143,8 @@ static int64_t do_waitid(struct task *task, const uint64_t args[6])
     struct process *child;
     struct rusage usage = {0};
     siginfo_t info = {0};
+    tg_transfer answers[2];
+    size_t count = 0;
     int64_t result = 0;
     int err = waitid_filter(task, args[0], args[1], &filter);
 
@@ -151,9 +158,10 @@ static int64_t do_waitid(struct task *task, const uint64_t args[6])
         cpu_usage_of_child(child, &usage);
     }
     if (args[2])
-        err = guest_write(task_memory(task), args[2], &info, sizeof(info));
-    if (!err && child && args[4])
-        err = guest_write(task_memory(task), args[4], &usage, sizeof(usage));
+        answers[count++] = guest_writing(args[2], &info, sizeof(info));
+    if (child && args[4])
+        answers[count++] = guest_writing(args[4], &usage, sizeof(usage));
+    err = guest_transfer(task_memory(task), answers, count);
     if (child && !(options & WNOWAIT))
         reap(task->process, child);
     return err;

@@ -84,15 +84,17 @@ static int64_t do_gettimeofday(struct task *task, const uint64_t args[6])
 {
     const struct timezone utc = {0};
     struct timespec time = {0};
+    tg_transfer answers[2];
     struct timeval now;
+    size_t count = 0;
     int err = now_for(task, CLOCK_REALTIME, &time);
 
     now = (struct timeval){.tv_sec = time.tv_sec, .tv_usec = time.tv_nsec / 1000};
-    if (!err && args[0])
-        err = guest_write(task_memory(task), args[0], &now, sizeof(now));
-    if (!err && args[1])
-        err = guest_write(task_memory(task), args[1], &utc, sizeof(utc));
-    return err;
+    if (args[0])
+        answers[count++] = guest_writing(args[0], &now, sizeof(now));
+    if (args[1])
+        answers[count++] = guest_writing(args[1], &utc, sizeof(utc));
+    return err ? err : guest_transfer(task_memory(task), answers, count);
 }
 
 static int64_t do_time(struct task *task, const uint64_t args[6])

@@ -126,8 +126,8 @@ static void describe_last_trap(struct signal_context *context, const struct task
     context->fault_address = signals->fault_address;
 }
 
-/* Writes the FP state to the highest place below sp that is aligned for XSAVE. */
-static int push_fpstate(struct task *task, uint64_t sp, uint64_t *where)
+/* The FP state as it goes to the highest place below sp that is aligned for XSAVE. */
+static int make_fpstate(struct task *task, uint64_t sp, tg_transfer *out)
 {
     unsigned char *state = task->sandbox->fpstate;
     size_t size = task->sandbox->info.fpstate_size;
@@ -142,8 +142,9 @@ static int push_fpstate(struct task *task, uint64_t sp, uint64_t *where)
     memcpy(&software.features, state + FP_SOFTWARE_OFFSET, sizeof(software.features));
     memcpy(state + FP_SOFTWARE_OFFSET, &software, sizeof(software));
     memcpy(state + size, &end_magic, sizeof(end_magic));
-    *where = (sp - size - sizeof(end_magic)) & ~UINT64_C(63);
-    return guest_write(task_memory(task), *where, state, size + sizeof(end_magic));
+    size += sizeof(end_magic);
+    *out = guest_writing((sp - size) & ~UINT64_C(63), state, size);
+    return 0;
 }
 
 static bool on_alternate_stack(const struct task_signals *signals, uint64_t sp)
@@ -186,18 +187,18 @@ int arch_push_signal_frame(struct task *task, const siginfo_t *info, const struc
         .info = *info,
     };
     uint64_t sp = choose_stack(task, action, regs->rsp);
-    int err;
+    tg_transfer parts[2];
 
     save_registers(&frame.context, regs);
     describe_last_trap(&frame.context, signals);
     frame.context.old_mask = saved_mask;
-    err = push_fpstate(task, sp, &frame.context.fpstate);
-    if (err)
+    if (make_fpstate(task, sp, &parts[0]) != 0)
         return -EFAULT;
+    frame.context.fpstate = parts[0].addr;
     /* As after a call instruction: the stack is 16-byte aligned above the return address. */
     sp = ((frame.context.fpstate - sizeof(frame)) & ~UINT64_C(15)) - sizeof(uint64_t);
-    err = guest_write(task_memory(task), sp, &frame, sizeof(frame));
-    if (err)
+    parts[1] = guest_writing(sp, &frame, sizeof(frame));
+    if (guest_transfer(task_memory(task), parts, 2) != 0)
         return -EFAULT;
     enter_handler(regs, action, info->si_signo, sp);
     return 0;
@@ -219,23 +220,25 @@ static int pop_fpstate(struct task *task, uint64_t where)
     unsigned char *state = task->sandbox->fpstate;
     size_t size = task->sandbox->info.fpstate_size;
     const uint64_t legacy_features = 0x3;
+    tg_transfer parts[] = {guest_reading(where, state, FP_LEGACY_SIZE),
+                           guest_reading(where + FP_LEGACY_SIZE, state + FP_LEGACY_SIZE, size - FP_LEGACY_SIZE)};
     struct fp_software_bytes software;
-    int err = 0;
 
     if (!where) {
         initial_fpstate(state, size);
         return tg_context_set_fpstate(task->context, state, size);
     }
-    err = guest_read(task_memory(task), where, state, FP_LEGACY_SIZE);
-    if (err)
-        return err;
+    (void)guest_transfer(task_memory(task), parts, 2);
+    if (parts[0].done < parts[0].length)
+        return -EFAULT;
     memcpy(&software, state + FP_SOFTWARE_OFFSET, sizeof(software));
-    memset(state + FP_LEGACY_SIZE, 0, size - FP_LEGACY_SIZE);
-    if (software.magic == FP_MAGIC)
-        err = guest_read(task_memory(task), where + FP_LEGACY_SIZE, state + FP_LEGACY_SIZE, size - FP_LEGACY_SIZE);
-    else if (size >= FP_LEGACY_SIZE + FP_HEADER_SIZE)
+    if (software.magic == FP_MAGIC && parts[1].done < parts[1].length)
+        return -EFAULT;
+    if (software.magic != FP_MAGIC)
+        memset(state + FP_LEGACY_SIZE, 0, size - FP_LEGACY_SIZE);
+    if (software.magic != FP_MAGIC && size >= FP_LEGACY_SIZE + FP_HEADER_SIZE)
         memcpy(state + FP_LEGACY_SIZE, &legacy_features, sizeof(legacy_features));
-    return err ? err : tg_context_set_fpstate(task->context, state, size);
+    return tg_context_set_fpstate(task->context, state, size);
 }
 
 int arch_pop_signal_frame(struct task *task, uint64_t *saved_mask)

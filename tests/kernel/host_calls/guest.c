@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #define LARGE 65536
 #define PAGE  4096
 #define WORDS 20
+#define PARTS 4
 
 static char buffer[LARGE];
 static struct stat st;
@@ -70,8 +73,24 @@ static void execute(const char *self)
     waitpid(child, NULL, 0);
 }
 
+static void sets_of(const int ends[2], fd_set sets[3])
+{
+    for (int i = 0; i < 3; i++) {
+        FD_ZERO(&sets[i]);
+        FD_SET(ends[i == 1], &sets[i]);
+    }
+}
+
+static void parts_of(char *bytes, struct iovec parts[PARTS])
+{
+    for (int i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){.iov_base = bytes + (size_t)100 * (size_t)i, .iov_len = 20};
+}
+
 static void bytes(void)
 {
+    struct iovec parts[PARTS];
+    fd_set sets[3];
     char *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int file = open("file", O_RDWR);
@@ -91,6 +110,11 @@ static void bytes(void)
     (void)!pipe(ends);
     ROW("pipe write", write(ends[1], buffer, 1));
     ROW("pipe read", read(ends[0], buffer, 1));
+    parts_of(buffer, parts);
+    ROW("pipe writev", writev(ends[1], parts, PARTS));
+    ROW("pipe readv", readv(ends[0], parts, PARTS));
+    sets_of(ends, sets);
+    ROW("select", syscall(SYS_select, ends[1] + 1, &sets[0], &sets[1], &sets[2], NULL));
     close(ends[0]);
     close(ends[1]);
     ROW("pipe, close", syscall(SYS_pipe2, ends, 0) + syscall(SYS_close, ends[0]) + syscall(SYS_close, ends[1]));

@@ -34,6 +34,9 @@ static struct {
     {"fstat", "fstatat 1, attached 1", 0},
     {"pipe write", "brought 1, write 1", 0},
     {"pipe read", "read 1, attached 1", 0},
+    {"pipe writev", "copy in 1, copy many 1, write 1", 0},
+    {"pipe readv", "copy in 1, read 1, copy many 1", 0},
+    {"select", "copy many 2, ppoll 1", 0},
     {"pipe, close", "pipe2 1, alloc 2, copy out 1, close 2", 0},
     {"stat", "brought 1, fstatat 1, attached 1", 0},
     {"stat a link", "brought 1, fstatat 1, openat2 1, fstat 1, close 1, attached 1", 0},
@@ -56,7 +59,8 @@ static struct {
     {"futex wait", "copy in 1", 0},
     {"fork", "alloc 8, fork 1, fcntl 1, clock_gettime 1, close 1, destroy 1", 0},
     {"execve",
-     "alloc 12, copy in 3, create 1, openat2 1, fstat 2, faccessat 1, openat 1, close 2, pread 1, copy out 2, "
+     "alloc 12, copy many 1, copy in 1, create 1, openat2 1, fstat 2, faccessat 1, openat 1, close 2, pread 1, copy "
+     "out 2, "
      "getrandom 1, readlinkat 2",
      0},
 };

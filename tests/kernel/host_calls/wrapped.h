@@ -45,6 +45,7 @@ LIBRARY("copy in",   int,     tg_subprocess_read, (tg_subprocess *of, uint64_t a
 LIBRARY("copy out",  int,     tg_subprocess_write, (tg_subprocess *of, uint64_t addr, const void *buffer, size_t length, size_t *done), (of, addr, buffer, length, done))
 LIBRARY("copy in",   int,     tg_context_read, (tg_context *context, tg_subprocess *of, uint64_t addr, void *buffer, size_t length, size_t *done), (context, of, addr, buffer, length, done))
 LIBRARY("copy in",   int,     tg_context_read_string, (tg_context *context, tg_subprocess *of, uint64_t addr, char *buffer, size_t capacity, size_t *length), (context, of, addr, buffer, capacity, length))
+LIBRARY("copy many", int,     tg_context_transfer, (tg_context *context, tg_subprocess *of, tg_transfer *pieces, size_t count), (context, of, pieces, count))
 LIBRARY("brought",   int,     tg_context_brought, (tg_context *context, tg_subprocess *of, uint32_t piece, const void **bytes, size_t *length), (context, of, piece, bytes, length))
 LIBRARY("attached",  int,     tg_context_attach, (tg_context *context, uint64_t addr, const void *bytes, size_t length), (context, addr, bytes, length))
 LIBRARY("",          int,     tg_subprocess_set_brings, (tg_subprocess *of, const tg_bring *pieces, size_t count), (of, pieces, count))

@@ -19,17 +19,34 @@
 static char guest[READABLE];
 static unsigned int copies;
 
-/* In place of the kernel's own. */
-size_t guest_read_some(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
+static size_t read_some(uint64_t addr, void *buffer, size_t length)
 {
-    (void)subprocess;
-    copies++;
     if (addr < BASE || addr >= BASE + READABLE)
         return 0;
     if (length > BASE + READABLE - addr)
         length = (size_t)(BASE + READABLE - addr);
     memcpy(buffer, guest + (addr - BASE), length);
     return length;
+}
+
+/* In place of the kernel's own. */
+size_t guest_read_some(tg_subprocess *subprocess, uint64_t addr, void *buffer, size_t length)
+{
+    (void)subprocess;
+    copies++;
+    return read_some(addr, buffer, length);
+}
+
+int guest_transfer(tg_subprocess *subprocess, tg_transfer *ranges, size_t count)
+{
+    (void)subprocess;
+    copies++;
+    for (size_t i = 0; i < count; i++) {
+        ranges[i].done = read_some(ranges[i].addr, ranges[i].buffer, ranges[i].length);
+        if (ranges[i].done < ranges[i].length)
+            return -EFAULT;
+    }
+    return 0;
 }
 
 static struct guest_window *new_window(void)
@@ -112,6 +129,42 @@ static void a_string_ends_where_the_buffer_does(void **state)
     assert_memory_equal(text, guest + 10, sizeof(text));
 }
 
+static void what_is_looked_at_ahead_costs_one_copy(void **state)
+{
+    const uint64_t addresses[] = {BASE + 20, BASE + PAGE + 8, BASE + 2 * PAGE};
+    static struct guest_window others[2];
+    struct guest_window *windows[] = {new_window(), &others[0], &others[1]};
+    uint64_t value;
+
+    (void)state;
+    guest_window_open(&others[0], NULL);
+    guest_window_open(&others[1], NULL);
+    guest_windows_look_ahead(windows, addresses, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(guest_window_read_u64(windows[i], addresses[i], &value), 0);
+        assert_memory_equal(&value, guest + (addresses[i] - BASE), 8);
+    }
+    assert_int_equal(copies, 1);
+}
+
+/* Those behind a block that cannot be read are read when they are asked for. */
+static void what_cannot_be_looked_at_ahead_is_asked_for(void **state)
+{
+    const uint64_t addresses[] = {BASE, 0, BASE + PAGE};
+    static struct guest_window others[2];
+    struct guest_window *windows[] = {new_window(), &others[0], &others[1]};
+    uint64_t value;
+
+    (void)state;
+    guest_window_open(&others[0], NULL);
+    guest_window_open(&others[1], NULL);
+    guest_windows_look_ahead(windows, addresses, 3);
+    assert_int_equal(guest_window_read_u64(windows[0], BASE, &value), 0);
+    assert_int_equal(guest_window_read_u64(windows[1], 0, &value), -EFAULT);
+    assert_int_equal(guest_window_read_u64(windows[2], BASE + PAGE, &value), 0);
+    assert_memory_equal(&value, guest + PAGE, 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +172,8 @@ int main(void)
         cmocka_unit_test(a_border_in_the_middle_costs_one_more),
         cmocka_unit_test(nothing_is_read_beyond_the_end),
         cmocka_unit_test(a_string_ends_where_the_buffer_does),
+        cmocka_unit_test(what_is_looked_at_ahead_costs_one_copy),
+        cmocka_unit_test(what_cannot_be_looked_at_ahead_is_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
