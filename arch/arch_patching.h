@@ -45,6 +45,8 @@ struct arch_patching {
     uint32_t proof_before; /* the same for proving, which looks at nothing behind the ip: more than code_before */
     uint8_t trap_byte;     /* stands for code that is not there */
 
+    /* Where in the table the pointer to the trampoline of this number is: each has one place. */
+    uint32_t (*table_place)(uint32_t number);
     /* PATCH_OK: the patch and its trampoline are written. */
     enum patch_refusal (*plan)(const struct arch_patch_request *request, struct arch_patch *patch, uint8_t *trampoline,
                                size_t *trampoline_length);

@@ -1,45 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "patch_after.h"
 
+#include <string.h>
+
 #include "patch_bytes.h"
 #include "patch_neighbour.h"
 #include "x86_64.h"
 
 /*
  * First bytes of instructions that trap whatever follows them: invalid in
- * 64-bit mode, or an access to ports, or hlt. Those that newer processors gave
- * a meaning (62, c4, c5, d5, d6) are not here, nor those that merely could get one.
+ * 64-bit mode, or an access to ports, or hlt; in their order. Those that newer
+ * processors gave a meaning (62, c4, c5, d5, d6) are not here, nor those that
+ * merely could get one.
  */
+static const uint8_t trapping[] = {
+    0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f,       /* push and pop of segment registers */
+    0x27, 0x2f, 0x37, 0x3f,                         /* decimal adjustments */
+    0x60, 0x61,                                     /* pusha, popa */
+    0xce,                                           /* into */
+    0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef, /* in, out: a guest has no port */
+    0xf4,                                           /* hlt */
+};
+
 static bool byte_traps(uint8_t byte)
 {
-    switch (byte) {
-    case 0x06: /* push and pop of segment registers */
-    case 0x07:
-    case 0x0e:
-    case 0x16:
-    case 0x17:
-    case 0x1e:
-    case 0x1f:
-    case 0x27: /* decimal adjustments */
-    case 0x2f:
-    case 0x37:
-    case 0x3f:
-    case 0x60: /* pusha, popa */
-    case 0x61:
-    case 0xce: /* into */
-    case 0xe4: /* in, out: a guest has no port */
-    case 0xe5:
-    case 0xe6:
-    case 0xe7:
-    case 0xec:
-    case 0xed:
-    case 0xee:
-    case 0xef:
-    case 0xf4: /* hlt */
-        return true;
-    default:
-        return false;
-    }
+    return memchr(trapping, byte, sizeof(trapping)) != NULL;
+}
+
+/* The second byte of an entry's address, of those that do not trap: from the lowest on. */
+static uint32_t other_byte(uint32_t index)
+{
+    for (size_t i = 0; i < sizeof(trapping); i++)
+        index += index >= trapping[i];
+    return index;
+}
+
+uint32_t patch_table_place(uint32_t number)
+{
+    const uint32_t trapping_blocks = 2 * sizeof(trapping);
+    const uint32_t block = number / PATCH_TABLE_BLOCK;
+    const uint32_t other = block - trapping_blocks;
+    const uint32_t others = PATCH_TABLE_BLOCKS / 2 - sizeof(trapping);
+    uint32_t place;
+
+    if (block < trapping_blocks)
+        place = block / sizeof(trapping) * (PATCH_TABLE_BLOCKS / 2) + trapping[block % sizeof(trapping)];
+    else
+        place = other / others * (PATCH_TABLE_BLOCKS / 2) + other_byte(other % others);
+    return place * PATCH_TABLE_BLOCK + number % PATCH_TABLE_BLOCK;
 }
 
 enum patch_refusal patch_plan_after(const struct patch_request *request, const struct patch_window *window,

@@ -23,7 +23,7 @@ uint32_t trampolines_max(void)
 
 uint64_t trampoline_table_entry(uint32_t number)
 {
-    return tgi_arch_patching->table_start + number * sizeof(uint64_t);
+    return tgi_arch_patching->table_start + tgi_arch_patching->table_place(number) * sizeof(uint64_t);
 }
 
 uint64_t trampoline_addr(const struct systrap_subprocess *subprocess, uint32_t number)
@@ -43,9 +43,9 @@ bool trampoline_holds(const struct systrap_subprocess *subprocess, uint64_t addr
     return true;
 }
 
-static uint64_t *table_of(const struct systrap_subprocess *subprocess)
+static uint64_t *pointer_of(const struct systrap_subprocess *subprocess, uint32_t number)
 {
-    return (uint64_t *)(subprocess->memory + SYSTRAP_TABLE);
+    return (uint64_t *)(subprocess->memory + SYSTRAP_TABLE) + tgi_arch_patching->table_place(number);
 }
 
 static uint8_t *trampolines_of(const struct systrap_subprocess *subprocess)
@@ -131,7 +131,7 @@ void trampoline_write(struct systrap_subprocess *subprocess, uint32_t number, co
                       uint64_t return_ip)
 {
     memcpy(trampolines_of(subprocess) + (size_t)number * SYSTRAP_TRAMPOLINE, code, length);
-    SHARED_STORE(table_of(subprocess)[number], trampoline_addr(subprocess, number));
+    SHARED_STORE(*pointer_of(subprocess, number), trampoline_addr(subprocess, number));
     atomic_store(return_ip_of(&subprocess->patches, number), return_ip);
 }
 
@@ -145,9 +145,9 @@ int trampolines_inherit(struct systrap_subprocess *child, struct systrap_subproc
         if (!make_return_ips(&child->patches, i))
             return -ENOMEM;
         atomic_store(return_ip_of(&child->patches, i), trampoline_return_ip(&mother->patches, i));
+        *pointer_of(child, i) = trampoline_addr(child, i);
     }
     child->patches.table_mapped = mother->patches.table_mapped;
-    memcpy(table_of(child), table_of(mother), n * sizeof(uint64_t));
     memcpy(trampolines_of(child), trampolines_of(mother), (size_t)n * SYSTRAP_TRAMPOLINE);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86_64/patching/patch_after.h"
 #include "patch_site_checks.h"
 #include "patch_site_run.h"
 #include "patch_site_tests.h"
@@ -128,13 +129,32 @@ static void page_edges(void **state)
     }
 }
 
+#define NUMBERS (PATCH_TABLE_BLOCK * PATCH_TABLE_BLOCKS)
+
+/* Each number has a place of its own, and the first ones have addresses whose second byte traps. */
+static void table_places(void **state)
+{
+    static bool taken[NUMBERS];
+    struct code code = make_code(BYTES(MOV_EAX), BYTES(0x31, 0xd2, 0x48, 0x8d, 0x74, 0x24, 0x0c));
+    struct patch_request request = request_for(&code, NO_NR);
+    unsigned int fitting = 0;
+    (void)state;
+    for (uint32_t i = 0; i < NUMBERS; i++) {
+        const uint32_t place = patch_table_place(i);
+        struct patch_plan plan;
+        assert_true(place < NUMBERS && !taken[place]);
+        taken[place] = true;
+        request.table_entry = PATCH_TABLE_START + place * sizeof(uint64_t);
+        fitting += patch_plan_make(&request, &plan) == PATCH_OK;
+        assert_true(fitting == i + 1 || i >= 1024);
+    }
+}
+
 int test_patch_requests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_requests),
-        cmocka_unit_test(nothing_to_patch),
-        cmocka_unit_test(windows_cut_short),
-        cmocka_unit_test(page_edges),
+        cmocka_unit_test(table_places),      cmocka_unit_test(refused_requests), cmocka_unit_test(nothing_to_patch),
+        cmocka_unit_test(windows_cut_short), cmocka_unit_test(page_edges),
     };
 
     return cmocka_run_group_tests_name("requests", tests, NULL, NULL);
