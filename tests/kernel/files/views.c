@@ -87,8 +87,8 @@ static void check_lengths(void)
     REPORT(ftruncate(file, SIZE) == 0);
     look_again(65536, LARGE);
     look_again(131072, LARGE);
-    REPORT(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * PAGE, PAGE) == 0);
-    memset(content + 8 * PAGE, 0, PAGE);
+    REPORT(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * (off_t)PAGE, PAGE) == 0);
+    memset(content + 8 * (size_t)PAGE, 0, PAGE);
     look_again(0, LARGE);
 }
 
@@ -139,7 +139,7 @@ static bool is_plausible(ssize_t got)
 static int cut_and_write(void)
 {
     for (int i = 0; i < CUTS; i++) {
-        if (ftruncate(file, i % 2 * 5000) != 0 || pwrite(file, content, SIZE, 0) != SIZE)
+        if (ftruncate(file, i % 2 * (off_t)5000) != 0 || pwrite(file, content, SIZE, 0) != SIZE)
             return 1;
     }
     return 0;
@@ -186,7 +186,7 @@ static void cut_beside_reads(void)
     for (int i = 0; i < 6000 && !is_there("begin"); i++)
         usleep(10000);
     for (int i = 0; i < 30 * CUTS && !is_there("end"); i++) {
-        if (ftruncate(file, i % 4 * 20000) != 0 || pwrite(file, content, SIZE, 0) != SIZE)
+        if (ftruncate(file, i % 4 * (off_t)20000) != 0 || pwrite(file, content, SIZE, 0) != SIZE)
             wrong++;
         usleep((useconds_t)(i % 16));
     }

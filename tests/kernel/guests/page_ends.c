@@ -187,7 +187,7 @@ static void check_signals(void)
 {
     struct sigaction action = {.sa_handler = look_in_handler};
     sigset_t alarm_only;
-    struct stat same;
+    struct stat same = {0};
 
     sigaction(SIGUSR1, &action, NULL);
     sigemptyset(&alarm_only);
