@@ -14,6 +14,8 @@ _Static_assert(offsetof(struct systrap_config, signal_mask) == CONFIG_SIGNAL_MAS
 _Static_assert(offsetof(struct systrap_config, begin_mask) == CONFIG_BEGIN_MASK, "begin mask");
 _Static_assert(offsetof(struct systrap_config, spin_pauses) == CONFIG_SPIN_PAUSES, "spin pauses");
 _Static_assert(offsetof(struct systrap_config, stacks) == CONFIG_STACKS, "stacks");
+_Static_assert(offsetof(struct systrap_config, cpus) == CONFIG_CPUS, "cpus");
+_Static_assert(offsetof(struct systrap_config, cpus_size) == CONFIG_CPUS_SIZE, "size of cpus");
 _Static_assert(sizeof(((struct systrap_config *)0)->stacks[0]) == CONFIG_STACK_SIZE, "stack_t");
 _Static_assert(offsetof(struct systrap_control, reply) == CONTROL_REPLY, "reply");
 _Static_assert(offsetof(struct systrap_control, reply_waiting) == CONTROL_REPLY_WAITING, "reply_waiting");

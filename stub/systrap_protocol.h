@@ -62,6 +62,8 @@
 #define CONFIG_SPIN_PAUSES   56
 #define CONFIG_STACKS        80
 #define CONFIG_STACK_SIZE    24 /* of a stack_t */
+#define CONFIG_CPUS          (CONFIG_STACKS + SYSTRAP_WORKERS_MAX * CONFIG_STACK_SIZE)
+#define CONFIG_CPUS_SIZE     (CONFIG_CPUS + 128)
 
 /* struct systrap_control */
 #define CONTROL_REPLY         0
@@ -124,6 +126,8 @@ struct systrap_config {
         uint64_t flags;
         uint64_t size;
     } stacks[SYSTRAP_WORKERS_MAX];
+    uint64_t cpus[16];     /* where workers run, as sched_setaffinity(2) takes it */
+    uint64_t cpus_size;    /* 0: where the syscall thread runs, and the host moves them */
     uint64_t filter[1024]; /* of struct sock_filter */
 };
 

@@ -229,7 +229,15 @@ new_worker:
         testq   %rax, %rax
         movl    $STUB_EXIT_SIGMASK, %edi
         jnz     give_up
-        movl    $SECCOMP_SET_MODE_FILTER, %edi
+        /* The syscall thread, which it comes from, may be bound to a processor. Where the host refuses it stays so. */
+        movq    (SYSTRAP_CONFIG + CONFIG_CPUS_SIZE)(%r12), %rsi
+        testq   %rsi, %rsi
+        jz      1f
+        xorl    %edi, %edi
+        leaq    (SYSTRAP_CONFIG + CONFIG_CPUS)(%r12), %rdx
+        movl    $__NR_sched_setaffinity, %eax
+        syscall
+1:      movl    $SECCOMP_SET_MODE_FILTER, %edi
         xorl    %esi, %esi
         leaq    (SYSTRAP_CONFIG + CONFIG_GUEST_PROGRAM)(%r12), %rdx
         movl    $__NR_seccomp, %eax

@@ -147,7 +147,7 @@ type Stats struct {
 	Injections       uint64 // system calls made inside stubs
 	FPStateSaves     uint64 // FP states read from a stub thread
 	FPStateLoads     uint64 // FP states written to a stub thread
-	Placements       uint64 // stub threads moved to their tracer's processor
+	Placements       uint64 // stub threads moved to the processor of the thread that uses them
 	Releases         uint64 // stub threads set free because the guest computed
 	Preemptions      uint64 // contexts preempted because others waited
 	SpuriousStops    uint64 // stops that were nobody's event

@@ -70,6 +70,16 @@ void child_kick(struct systrap_subprocess *subprocess, pid_t thread)
     errno = saved_errno;
 }
 
+/* The syscall thread's number is that of the process. */
+int child_place(struct systrap_subprocess *subprocess, const cpu_set_t *cpus)
+{
+    pid_t pid = hold(subprocess);
+    int err = !pid ? -ESRCH : sched_setaffinity(pid, sizeof(*cpus), cpus) ? -errno : 0;
+
+    let_go(subprocess);
+    return err;
+}
+
 /* Once a thread has ended, the host may give its number to one of another process: then this process has none such. */
 static bool is_gone(pid_t pid, pid_t thread)
 {

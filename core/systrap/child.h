@@ -15,6 +15,8 @@
 #ifndef CORE_SYSTRAP_CHILD_H
 #define CORE_SYSTRAP_CHILD_H
 
+#include <sched.h>
+
 #include "core/systrap/systrap_types.h"
 
 /* The process exists, and is the subprocess's. */
@@ -26,6 +28,8 @@ int child_open(const struct systrap_subprocess *subprocess);
 bool child_kill(struct systrap_subprocess *subprocess);
 /* Kicks one of its threads. Any thread and any signal handler may call it. */
 void child_kick(struct systrap_subprocess *subprocess, pid_t thread);
+/* Which processors its syscall thread may run on. 0 or -errno. */
+int child_place(struct systrap_subprocess *subprocess, const cpu_set_t *cpus);
 /* False: that thread of the process has ended; 0: the syscall thread. True also when the host does not say. */
 bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread);
 /* Somebody has stopped it by a signal. False also when the host does not say. */

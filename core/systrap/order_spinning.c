@@ -5,6 +5,9 @@
 #include "core/systrap/shared_words.h"
 #include "core/systrap/spinning.h"
 
+/* To begin with it the thread has to go to another processor: for who maps again and again, not for a start. */
+#define SPIN_ROW 32
+
 /*
  * For the syscall thread, besides this thread, those of the embedder that spin and the workers that are awake. What a
  * guest writes about its workers decides only whether its own orders sleep.
@@ -49,13 +52,9 @@ uint32_t order_pauses(struct systrap_subprocess *subprocess)
     const bool at_once = now - spins->replied_at < sp->spin_ns;
 
     spins->meets_spinner = at_once && spins->granted;
-    spins->granted = at_once && is_to_spin(subprocess, now);
+    spins->row = at_once ? spins->row + 1 : 0;
+    spins->granted = spins->row >= SPIN_ROW && is_to_spin(subprocess, now);
     return spins->granted ? sp->config.spin_pauses : 0;
-}
-
-uint32_t order_pauses_beforehand(const struct systrap_subprocess *subprocess)
-{
-    return is_processor_to_spare(subprocess) ? systrap_platform(subprocess->base.platform)->config.spin_pauses : 0;
 }
 
 struct awaited {
@@ -76,7 +75,7 @@ bool order_spin_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
     struct systrap_order_spins *spins = &subprocess->order_spins;
     const struct awaited awaited = {.reply = &control_of(subprocess)->reply, .sequence = sequence};
 
-    if (!is_processor_to_spare(subprocess))
+    if (!spins->granted || !is_processor_to_spare(subprocess))
         return false;
     if (spins->meets_spinner || spin_is_worth_it(systrap_platform(platform), spins->futile))
         return spin_until(platform, &spins->futile, has_come, &awaited);

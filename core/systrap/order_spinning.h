@@ -10,8 +10,6 @@
 
 /* How often the syscall thread is to pause after its reply to the order that is about to be given. */
 uint32_t order_pauses(struct systrap_subprocess *subprocess);
-/* The same for one that wakes up before there is an order; 0: there is no point in that. */
-uint32_t order_pauses_beforehand(const struct systrap_subprocess *subprocess);
 /* True: the reply to the order of that number is there. */
 bool order_spin_for_reply(struct systrap_subprocess *subprocess, uint32_t sequence);
 void order_replied(struct systrap_subprocess *subprocess);

@@ -15,6 +15,7 @@
 #include "core/subprocess_life.h"
 #include "core/systrap/death.h"
 #include "core/systrap/lost_threads.h"
+#include "core/systrap/order_place.h"
 #include "core/systrap/order_spinning.h"
 #include "core/systrap/orders.h"
 #include "core/systrap/seats.h"
@@ -108,23 +109,13 @@ int orders_give(struct systrap_subprocess *subprocess, size_t n, struct order_re
     count(subprocess->base.platform, COUNTER_INJECTIONS);
     orders->count = (uint32_t)n;
     orders->pauses = order_pauses(subprocess);
+    order_place(subprocess, orders->pauses);
     SHARED_SWAP(orders->request, sequence);
     count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
     shared_futex_wake(&orders->request);
     err = read_reply(subprocess, sequence, reply);
     order_replied(subprocess);
     return err;
-}
-
-void orders_announce(struct systrap_subprocess *subprocess)
-{
-    struct systrap_orders *orders = orders_of(subprocess);
-
-    orders->pauses = order_pauses_beforehand(subprocess);
-    if (!orders->pauses)
-        return;
-    count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
-    shared_futex_wake(&orders->request);
 }
 
 int orders_first_reply(struct systrap_subprocess *subprocess, struct order_reply *reply)

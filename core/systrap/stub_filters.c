@@ -138,6 +138,11 @@ static int add_life_rules(scmp_filter_ctx filter, const struct stub_filter_layou
         {SCMP_ACT_ALLOW, SCMP_SYS(getppid), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(sigaltstack), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(rt_sigprocmask), 0, {{0}}},
+        /* A worker, of itself, as the platform says. */
+        {SCMP_ACT_ALLOW,
+         SCMP_SYS(sched_setaffinity),
+         2,
+         {SCMP_A0_64(SCMP_CMP_EQ, 0, 0), SCMP_A2_64(SCMP_CMP_EQ, layout->cpus, 0)}},
         /* GUEST and no other program; without flags, so that it has no listener and reaches no other thread. */
         {SCMP_ACT_ALLOW,
          SCMP_SYS(seccomp),

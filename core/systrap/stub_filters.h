@@ -30,6 +30,8 @@ struct stub_filter_layout {
     uint64_t text_end;
     /* Of the struct sock_fprog of GUEST, in the region; what it says and points at must be read only for guests. */
     uint64_t guest_program;
+    /* Of the processors where workers run, read only for guests too. */
+    uint64_t cpus;
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "core/memory_file.h"
 #include "core/no_cancel.h"
 #include "core/stub_vdso.h"
+#include "core/systrap/order_place.h"
 #include "core/systrap/stub_memory.h"
 
 #define SLOTS_STEP 32 /* the file grows by so many slots: a guest that touches all of it costs the host that memory */
@@ -87,6 +88,7 @@ int stub_memory_create(struct systrap_subprocess *subprocess, const char **call)
            offsetof(struct systrap_config, filter) + sp->config.program_length * sizeof(sp->config.filter[0]));
     orders_of(subprocess)->request = 1;
     subprocess->sequence = 1;
+    subprocess->placed = PLACED_UNKNOWN;
     return 0;
 }
 

@@ -79,11 +79,10 @@ static uint32_t pauses_for(int64_t ns)
 }
 
 /* wanted_ns: for how long a waiter spins before it sleeps; 0: the default. */
-static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
+static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns, bool places)
 {
     int64_t spin_ns = wanted_ns == 0 ? SPIN_NS : wanted_ns < SPIN_NS_MAX ? (int64_t)wanted_ns : SPIN_NS_MAX;
-    cpu_set_t allowed;
-    int n = sched_getaffinity(0, sizeof(allowed), &allowed) ? 1 : CPU_COUNT(&allowed);
+    int n = sched_getaffinity(0, sizeof(sp->allowed_cpus), &sp->allowed_cpus) ? 1 : CPU_COUNT(&sp->allowed_cpus);
 
     sp->workers_max = n < SYSTRAP_WORKERS_MAX ? (uint32_t)n : SYSTRAP_WORKERS_MAX;
     sp->workers_usual = sp->workers_max > 1 ? sp->workers_max - 1 : 1;
@@ -91,6 +90,11 @@ static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns)
     if (n == 1)
         return;
     sp->spinners_max = (uint32_t)n / 2;
+    atomic_store(&sp->places, places);
+    if (places) {
+        memcpy(sp->config.cpus, &sp->allowed_cpus, sizeof(sp->config.cpus));
+        sp->config.cpus_size = sizeof(sp->config.cpus);
+    }
     sp->spin_ns = spin_ns;
     sp->config.spin_pauses = pauses_for(spin_ns);
 }
@@ -143,7 +147,7 @@ static int open_steps(struct tg_platform *platform, const struct tg_platform_opt
         open_report_fill(report, "learn the size of the FP state", "use the ptrace backend", "%s", strerror(-err));
         return err;
     }
-    learn_processors(sp, options->spin_ns);
+    learn_processors(sp, options->spin_ns, !(options->flags & TG_OPEN_NO_PLACEMENT));
     sp->config.patching = tgi_arch_patching && !(options->flags & TG_OPEN_NO_PATCHING) &&
                           lowest_address(platform->info.page_size) <= tgi_arch_patching->table_start;
     /* Where guests must not read the processor's clock the stub, which runs in the same threads, cannot either. */
@@ -206,6 +210,8 @@ static int systrap_fp_check(const struct tg_platform *platform, const void *imag
 
 static const int host_calls[] = {
     SCMP_SYS(futex_waitv),
+    SCMP_SYS(sched_setaffinity),
+    SCMP_SYS(getcpu),
     SCMP_SYS(lseek),
     /* files that are mapped to be run */
     SCMP_SYS(preadv2),

@@ -251,7 +251,6 @@ int systrap_subprocess_create(struct tg_subprocess *base, struct tg_subprocess *
     if (!subprocess_enter(&mother->base))
         return create_failed(child, from, -ESRCH);
     pthread_mutex_lock(&mother->order_lock);
-    orders_announce(mother);
     err = systrap_subprocess_init(child, &call);
     if (!err) {
         err = make_process(child, mother);

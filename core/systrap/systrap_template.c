@@ -156,6 +156,7 @@ static int fill_config(struct systrap_platform *sp, struct sock_fprog *base)
         .text_start = sp->region,
         .text_end = sp->region + sp->text_size,
         .guest_program = config + CONFIG_GUEST_PROGRAM,
+        .cpus = config + CONFIG_CPUS,
     };
     struct sock_fprog guest;
     int err = stub_filters_build(&layout, base, &guest);

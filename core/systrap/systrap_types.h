@@ -20,6 +20,7 @@
 #define CORE_SYSTRAP_TYPES_H
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "arch/arch_patching.h"
 #include "arch/arch_systrap.h"
@@ -50,6 +51,7 @@ struct systrap_watch {
 
 /* order_spinning.c */
 struct systrap_order_spins {
+    uint32_t row;          /* orders that came right after the one before */
     uint32_t futile;       /* waits for a reply in a row for which spinning was too short, or not worth a try */
     bool granted;          /* the syscall thread spins after the last order, or has done so */
     bool meets_spinner;    /* it does when that order comes */
@@ -117,6 +119,7 @@ struct systrap_subprocess {
     _Atomic bool words_used;  /* a context with words has had a slot; never false again */
 
     struct systrap_order_spins order_spins; /* order_lock */
+    int placed;                             /* order_lock: order_place.c */
 
     int64_t made_at; /* never changes: by the monotonic clock */
 
@@ -216,8 +219,9 @@ struct systrap_platform {
     uint64_t aside_pages; /* in the region: pages of guest code that are set aside */
     uint32_t slots_max;
     uint32_t workers_max;
-    uint32_t workers_usual;    /* awake in a subprocess while a thread of the embedder is too */
-    int64_t spin_ns;           /* 0: one processor, nobody spins */
+    uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
+    int64_t spin_ns;        /* 0: one processor, nobody spins */
+    cpu_set_t allowed_cpus;
     uint32_t spinners_max;     /* threads of the embedder that may spin at once */
     _Atomic uint32_t spinners; /* atomic, any thread */
     struct systrap_config config;
@@ -227,7 +231,8 @@ struct systrap_platform {
 
     /* Atomic, any thread. */
     _Atomic uint64_t next_id;
-    _Atomic int64_t order_spin_until;          /* order_spinning.c: until when a syscall thread may spin */
+    _Atomic bool places;              /* syscall threads: order_place.c; false for good once the host has refused */
+    _Atomic int64_t order_spin_until; /* order_spinning.c: until when a syscall thread may spin */
     struct copy_cost copy_costs[COPY_CLASSES]; /* worker_copy.c: the newest of several threads counts */
 
     /* keeper.c: who opens and closes the platform. */

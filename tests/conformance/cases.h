@@ -39,6 +39,7 @@ extern const struct test_case transfer_cases[];
 extern const struct test_case memory_cases[];
 extern const struct test_case opening_cases[];
 extern const struct test_case process_cases[];
+extern const struct test_case placement_cases[];
 extern const struct test_case queue_beside_cases[];
 extern const struct test_case queue_cases[];
 extern const struct test_case queue_descriptor_cases[];

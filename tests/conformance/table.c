@@ -42,6 +42,7 @@ static const struct test_case *const areas[] = {
     vdso_clock_cases,
     death_cases,
     process_cases,
+    placement_cases,
     embedder_cases,
     argument_cases,
     opening_cases,

@@ -57,6 +57,8 @@ static bool base_call(const struct stub_filter_layout *at, int nr, const __u64 *
         return args[0] == 1 && args[1] == 9;
     case SYS_seccomp:
         return args[0] == 1 && args[1] == 0 && args[2] == at->guest_program;
+    case SYS_sched_setaffinity:
+        return args[0] == 0 && args[2] == at->cpus;
     case SYS_mremap:
         return args[3] == 3;
     case SYS_membarrier:
@@ -96,8 +98,11 @@ struct programs {
 static void build(struct programs *programs, uint64_t region, uint64_t text)
 {
     memset(programs, 0, sizeof(*programs));
-    programs->at = (struct stub_filter_layout){
-        .region_start = region, .text_start = text, .text_end = text + 0x2345, .guest_program = region + 0x3000};
+    programs->at = (struct stub_filter_layout){.region_start = region,
+                                               .text_start = text,
+                                               .text_end = text + 0x2345,
+                                               .guest_program = region + 0x3000,
+                                               .cpus = region + 0x3800};
     assert_int_equal(stub_filters_build(&programs->at, &programs->stack[BASE], &programs->stack[GUEST]), 0);
 }
 
@@ -173,6 +178,7 @@ static size_t good_calls(const struct stub_filter_layout *at, struct seccomp_dat
         {.nr = SYS_futex, .args = {at->region_start + GIB - 4, FUTEX_WAKE}},
         {.nr = SYS_prctl, .args = {PR_SET_PDEATHSIG, SIGKILL}},
         {.nr = SYS_seccomp, .args = {SECCOMP_SET_MODE_FILTER, 0, at->guest_program}},
+        {.nr = SYS_sched_setaffinity, .args = {0, 128, at->cpus}},
         {.nr = SYS_mremap, .args = {[3] = MREMAP_MAYMOVE | MREMAP_FIXED}},
         {.nr = SYS_membarrier, .args = {MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE}},
         {.nr = SYS_membarrier, .args = {MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE}},
@@ -222,6 +228,7 @@ static void compare_arguments(struct programs *programs)
                                region + GIB,
                                (uint32_t)region,
                                programs->at.guest_program + 16,
+                               programs->at.cpus + 8,
                                FUTEX_WAIT | FUTEX_PRIVATE_FLAG,
                                FUTEX_REQUEUE,
                                1ull << 32,
@@ -282,15 +289,15 @@ static void layouts_that_are_none(void **state)
 {
     const uint64_t region = 0x5a12c0000000;
     const struct stub_filter_layout wrong[] = {
-        {0, 0, 0, 0},
-        {region + 4096, region + 8192, region + 12288, region + 4096},
-        {region, region - 4096, region + 4096, region},
-        {region, region + 4096, region + 4096, region},
-        {region, region + 8192, region + 4096, region},
-        {region, region + 4096, region + GIB, region},
-        {region, region + GIB, region + GIB + 4096, region},
-        {region, region, region + 4096, region - 16},
-        {region, region, region + 4096, region + GIB - 15},
+        {0, 0, 0, 0, 0},
+        {region + 4096, region + 8192, region + 12288, region + 4096, 0},
+        {region, region - 4096, region + 4096, region, 0},
+        {region, region + 4096, region + 4096, region, 0},
+        {region, region + 8192, region + 4096, region, 0},
+        {region, region + 4096, region + GIB, region, 0},
+        {region, region + GIB, region + GIB + 4096, region, 0},
+        {region, region, region + 4096, region - 16, 0},
+        {region, region, region + 4096, region + GIB - 15, 0},
     };
 
     (void)state;

@@ -257,7 +257,7 @@ typedef struct tg_stats {
     uint64_t injections;     /* system calls made inside stubs */
     uint64_t fpstate_saves;  /* FP states read from a stub thread */
     uint64_t fpstate_loads;  /* FP states written to a stub thread */
-    uint64_t placements;     /* stub threads moved to their tracer's processor */
+    uint64_t placements;     /* stub threads moved to the processor of the thread that uses them */
     uint64_t releases;       /* stub threads set free because the guest computed */
     uint64_t preemptions;    /* contexts preempted because others waited */
     uint64_t spurious_stops; /* stops that were nobody's event */

@@ -255,7 +255,7 @@ pub struct tg_stats {
     pub fpstate_saves: u64,
     /// FP states written to a stub thread.
     pub fpstate_loads: u64,
-    /// Stub threads moved to their tracer's processor.
+    /// Stub threads moved to the processor of the thread that uses them.
     pub placements: u64,
     /// Stub threads set free because the guest computed.
     pub releases: u64,

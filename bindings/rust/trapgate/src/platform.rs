@@ -391,7 +391,7 @@ stats! {
     fpstate_saves: u64,
     /// FP states written to a stub thread.
     fpstate_loads: u64,
-    /// Stub threads moved to their tracer's processor.
+    /// Stub threads moved to the processor of the thread that uses them.
     placements: u64,
     /// Stub threads set free because the guest computed.
     releases: u64,
