@@ -210,6 +210,7 @@ void remembered_sites_add_calls(struct systrap_subprocess *subprocess, const str
                                 struct mapped_files *mapped)
 {
     struct site_batch *batch = &mapped->batch;
+
     *batch = (struct site_batch){.subprocess = subprocess, .pages_max = pages_for(ORDERS_MAX - n)};
     for (size_t i = 0; i < n && mapped->count < FILES_AT_ONCE; i++) {
         struct code_file *file = &mapped->files[mapped->count];

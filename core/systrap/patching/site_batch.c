@@ -29,6 +29,12 @@ static bool is_in_page(const struct site_batch *batch, uint32_t page, uint64_t a
     return addr >= start && addr + length <= start + table_of(batch)->pages.page_size;
 }
 
+/* Records never go, and a guest can map a file, whose sites do not fit, at ever new addresses: not too many of them. */
+static bool may_have_record(const struct site_table *table, uint64_t addr)
+{
+    return patched_page_of(&table->pages, addr) || table->pages.count < table->max / 2;
+}
+
 /* In what the order maps first only where nothing is in the place of a page; that is forgotten with the old mapping. */
 static bool can_change(const struct site_batch *batch, uint64_t addr)
 {
@@ -36,7 +42,7 @@ static bool can_change(const struct site_batch *batch, uint64_t addr)
     const struct patched_page *page;
 
     if (batch->page_count == batch->pages_max || !patched_pages_room(&table->pages, 1, 1) ||
-        (batch->fd < 0 && !patch_may_change(batch->subprocess, addr)))
+        !may_have_record(table, addr) || (batch->fd < 0 && !patch_may_change(batch->subprocess, addr)))
         return false;
     page = patched_page_get(&table->pages, addr);
     return page && (batch->fd < 0 || page->aside == NO_PAGE);
