@@ -8,6 +8,8 @@
 
 #define NODES_FIRST     16
 #define NODES_OF_CHANGE 2 /* more than before it, at most: where it begins and where it ends */
+#define CHANGES_OF_OP   2 /* at most: TG_MEM_MOVE */
+#define NODES_OF_OP     (CHANGES_OF_OP * NODES_OF_CHANGE)
 #define NODES_MAX       (UINT32_MAX / 2)
 
 /* ---- nodes ---- */
@@ -57,10 +59,10 @@ int mapping_table_reserve(struct mapping_table *table, size_t operations)
     int err = 0;
 
     pthread_mutex_lock(&table->lock);
-    if (operations > NODES_MAX / NODES_OF_CHANGE)
+    if (operations > NODES_MAX / NODES_OF_OP)
         err = -ENOMEM;
-    else if (table->capacity - table->used + table->free_count < operations * NODES_OF_CHANGE || !table->capacity)
-        err = grow(table, table->used + operations * NODES_OF_CHANGE);
+    else if (table->capacity - table->used + table->free_count < operations * NODES_OF_OP || !table->capacity)
+        err = grow(table, table->used + operations * NODES_OF_OP);
     pthread_mutex_unlock(&table->lock);
     return err;
 }
@@ -168,6 +170,23 @@ static uint32_t find(const struct mapping_table *table, uint64_t addr)
     return found;
 }
 
+/* The first stretch that starts above addr; 0: none does. */
+static uint32_t find_behind(const struct mapping_table *table, uint64_t addr)
+{
+    uint32_t found = 0;
+    uint32_t root = table->root;
+
+    while (root) {
+        if (start_of(table, root) > addr) {
+            found = root;
+            root = table->nodes[root].left;
+        } else {
+            root = table->nodes[root].right;
+        }
+    }
+    return found;
+}
+
 static uint32_t rights_at(const struct mapping_table *table, uint64_t addr)
 {
     uint32_t found = find(table, addr);
@@ -200,6 +219,8 @@ static uint32_t rights_after(const struct tg_mem_op *op, uint32_t rights)
         return rights_of_map(op);
     case TG_MEM_UNMAP:
         return 0;
+    case TG_MEM_MOVE:
+        return op->prot;
     default:
         return rights & MAPPING_MAPPED ? (rights & (MAPPING_MAPPED | MAPPING_SHARED)) | op->prot : rights;
     }
@@ -258,6 +279,35 @@ static void change_range(struct mapping_table *table, uint64_t start, uint64_t e
     table->root = join(table, change->below, above);
 }
 
+/* What is in a range: where it is not the same everywhere, all that it may be. */
+static uint32_t rights_in_range(const struct mapping_table *table, uint64_t start, uint64_t end)
+{
+    const uint32_t first = rights_at(table, start);
+    uint32_t rights = first;
+
+    for (uint32_t next = find_behind(table, start); next && start_of(table, next) < end;
+         next = find_behind(table, start_of(table, next)))
+        rights |= rights_of(table, next) | MAPPING_UNSURE;
+    return rights;
+}
+
+/* The host has moved a mapping; result: or something of what it does on the way there. */
+static void note_move(struct mapping_table *table, const struct tg_mem_op *op, uint64_t length, int64_t result)
+{
+    const struct tg_mem_op there = {.kind = TG_MEM_MOVE, .prot = rights_in_range(table, op->addr, op->addr + length)};
+    const struct tg_mem_op nothing = {.kind = TG_MEM_UNMAP};
+    struct change come = {.op = &there, .after = rights_after};
+    struct change go = {.op = &nothing, .after = rights_after};
+
+    if (result) {
+        come.op = &nothing;
+        come.after = rights_after_failure;
+        go.after = rights_after_failure;
+    }
+    change_range(table, op->offset, op->offset + length, &come);
+    change_range(table, op->addr, op->addr + length, &go);
+}
+
 /* The host looks at these before it touches anything. */
 static bool left_all_alone(const struct tg_mem_op *op, int64_t result)
 {
@@ -272,7 +322,10 @@ void mapping_table_note(struct mapping_table *table, const struct tg_mem_op *op,
     if (op->kind == TG_MEM_ADVISE || (result && left_all_alone(op, result)))
         return;
     pthread_mutex_lock(&table->lock);
-    change_range(table, op->addr, end, &change);
+    if (op->kind == TG_MEM_MOVE)
+        note_move(table, op, end - op->addr, result);
+    else
+        change_range(table, op->addr, end, &change);
     pthread_mutex_unlock(&table->lock);
 }
 

@@ -91,6 +91,13 @@ static const char *check_advice(const struct tg_mem_op *op)
     return "an advice that is not in the list of TG_MEM_ADVISE";
 }
 
+static const char *check_move(const struct tg_info *info, const struct tg_mem_op *op)
+{
+    if (op->flags)
+        return "unknown bits in flags";
+    return op->offset & (info->page_size - 1) ? "the new address is not a multiple of the page size" : NULL;
+}
+
 static const char *check_op(const struct tg_info *info, const struct tg_mem_op *op)
 {
     if (op->addr & (info->page_size - 1))
@@ -106,9 +113,27 @@ static const char *check_op(const struct tg_info *info, const struct tg_mem_op *
         return op->prot & ~(uint32_t)PROT_ALL ? "unknown bits in prot" : NULL;
     case TG_MEM_ADVISE:
         return check_advice(op);
+    case TG_MEM_MOVE:
+        return check_move(info, op);
     default:
         return "an unknown kind";
     }
+}
+
+/* Where it is and, of one that moves, where it goes. */
+static int check_ranges(struct tg_platform *platform, size_t index, const struct tg_mem_op *op)
+{
+    const struct tg_mem_op there = {.addr = op->offset, .length = op->length};
+    const uint64_t mask = platform->info.page_size - 1;
+    const uint64_t length = (op->length + mask) & ~mask;
+    int err = check_range(platform, index, op);
+
+    if (err || op->kind != TG_MEM_MOVE)
+        return err;
+    err = check_range(platform, index, &there);
+    if (!err && op->addr < op->offset + length && op->offset < op->addr + length)
+        err = platform_fail(platform, -EINVAL, "memory operation %zu: the new range overlaps the old one", index);
+    return err;
 }
 
 int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n)
@@ -118,7 +143,7 @@ int subprocess_check_ops(struct tg_subprocess *subprocess, const struct tg_mem_o
     for (size_t i = 0; i < n; i++) {
         const char *wrong = check_op(&platform->info, &ops[i]);
         int err = wrong ? platform_fail(platform, -EINVAL, "memory operation %zu: %s", i, wrong)
-                        : check_range(platform, i, &ops[i]);
+                        : check_ranges(platform, i, &ops[i]);
 
         if (err)
             return err;

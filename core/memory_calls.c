@@ -39,6 +39,12 @@ void memory_call_fill(struct stub_call *call, const struct tg_mem_op *op)
         call->nr = tgi_arch.syscalls.mprotect;
         call->args[2] = op->prot;
         break;
+    case TG_MEM_MOVE:
+        call->nr = tgi_arch.syscalls.mremap;
+        call->args[2] = op->length;
+        call->args[3] = MREMAP_MAYMOVE | MREMAP_FIXED;
+        call->args[4] = op->offset;
+        break;
     default:
         call->nr = tgi_arch.syscalls.madvise;
         call->args[2] = (uint32_t)op->advice;
@@ -76,6 +82,10 @@ int memory_call_failed(struct tg_subprocess *subprocess, const struct tg_mem_op 
                                  index);
         return platform_fail(platform, -ENOMEM,
                              "memory operation %zu: the host has no memory or mappings left (vm.max_map_count)", index);
+    case -EFAULT:
+        return platform_fail(platform, -ENOMEM,
+                             "memory operation %zu: part of the range is not mapped, or it is more than one mapping",
+                             index);
     case -EACCES:
         return platform_fail(platform, -EACCES,
                              "memory operation %zu: the descriptor was not opened for what prot asks", index);

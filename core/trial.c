@@ -83,7 +83,9 @@ static int write_code(const struct trial *trial)
     return err ? err : subprocess_read(trial->subprocess, trial->code, code, 1, &done);
 }
 
-/* The second page is there for the operations that code does not need. A host may refuse advice, but not kill for it.
+/*
+ * The second page is there for the operations that code does not need. A host may refuse advice and moves, but not
+ * kill for them.
  */
 static int load(struct trial *trial)
 {
@@ -92,8 +94,9 @@ static int load(struct trial *trial)
     const struct tg_mem_op map = {
         .kind = TG_MEM_MAP, .addr = at, .length = 2 * page, .fd = -1, .prot = TG_PROT_READ | TG_PROT_WRITE};
     const struct tg_mem_op advise = {.kind = TG_MEM_ADVISE, .addr = at + page, .length = page, .advice = MADV_DONTNEED};
+    const struct tg_mem_op move = {.kind = TG_MEM_MOVE, .addr = at + page, .length = page, .offset = at + 2 * page};
     const struct tg_mem_op others[] = {
-        {.kind = TG_MEM_UNMAP, .addr = at + page, .length = page},
+        {.kind = TG_MEM_UNMAP, .addr = at + page, .length = 2 * page},
         {.kind = TG_MEM_PROTECT, .addr = at, .length = page, .prot = TG_PROT_READ | TG_PROT_EXEC},
     };
     size_t done;
@@ -102,7 +105,8 @@ static int load(struct trial *trial)
     trial->code = at;
     if (!err)
         err = write_code(trial);
-    if (!err && subprocess_apply(trial->subprocess, &advise, 1, &done) == -ESRCH)
+    if (!err && (subprocess_apply(trial->subprocess, &advise, 1, &done) == -ESRCH ||
+                 subprocess_apply(trial->subprocess, &move, 1, &done) == -ESRCH))
         err = -ESRCH;
     return err ? err : subprocess_apply(trial->subprocess, others, sizeof(others) / sizeof(others[0]), &done);
 }

@@ -46,7 +46,7 @@
  *
  *   munmap             argument 2
  *   mprotect, madvise  argument 3
- *   clone              argument 5
+ *   mremap, clone      argument 5
  *   mmap               its upper half in the upper half of argument 3 (flags),
  *                      its lower half in the upper half of argument 4 (fd)
  */

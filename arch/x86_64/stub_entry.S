@@ -152,6 +152,8 @@ tg_stub_batch:
         movq    STUB_CALL_ARG5(%rbx), %r9
         cmpl    $__NR_mmap, %eax
         je      batch_mmap
+        cmpl    $__NR_mremap, %eax
+        je      batch_mremap
         cmpl    $__NR_munmap, %eax
         cmove   %r12, %rdx
         movq    %r12, %r10
@@ -177,6 +179,10 @@ batch_mmap:
         movq    %r12, %rcx
         shlq    $32, %rcx
         orq     %rcx, %r8
+        jmp     batch_call
+
+batch_mremap:
+        movq    %r12, %r9
         jmp     batch_call
 
 /* The bell: sleeps until the time in the batch page is over, then tells its tracer. */

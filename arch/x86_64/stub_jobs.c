@@ -92,6 +92,7 @@ void x86_stub_add_cookie(struct stub_call *call, uint64_t cookie)
     case SYS_madvise:
         call->args[3] = cookie;
         break;
+    case SYS_mremap:
     case SYS_clone:
         call->args[5] = cookie;
         break;

@@ -35,8 +35,8 @@ const (
 	MapCode MapFlags = C.TG_MAP_CODE
 )
 
-// MemOp is an operation on guest memory, for Subprocess.Apply. MapOp, MapFileOp, UnmapOp, ProtectOp and AdviseOp make
-// them; the zero value is none and is refused.
+// MemOp is an operation on guest memory, for Subprocess.Apply. MapOp, MapFileOp, UnmapOp, ProtectOp, AdviseOp
+// and MoveOp make them; the zero value is none and is refused.
 type MemOp struct {
 	op C.tg_mem_op
 }
@@ -86,6 +86,14 @@ func ProtectOp(addr, length uint64, prot Prot) MemOp {
 func AdviseOp(addr, length uint64, advice int) MemOp {
 	op := newOp(C.TG_MEM_ADVISE, addr, length)
 	op.op.advice = C.int32_t(advice)
+	return op
+}
+
+// MoveOp moves what is mapped at addr, one mapping of the host's, to another address with its pages (mremap(2)), in the
+// place of what is mapped there. The two ranges have nothing in common.
+func MoveOp(addr, length, to uint64) MemOp {
+	op := newOp(C.TG_MEM_MOVE, addr, length)
+	op.op.offset = C.uint64_t(to)
 	return op
 }
 

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "arch/arch_ptrace.h"
@@ -30,6 +31,10 @@ static int add_secret_rules(scmp_filter_ctx filter, uint64_t cookie)
         {SCMP_ACT_ALLOW, SCMP_SYS(munmap), 1, {SCMP_A2_64(SCMP_CMP_EQ, cookie, 0)}},
         {SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, {SCMP_A3_64(SCMP_CMP_EQ, cookie, 0)}},
         {SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1, {SCMP_A3_64(SCMP_CMP_EQ, cookie, 0)}},
+        {SCMP_ACT_ALLOW,
+         SCMP_SYS(mremap),
+         2,
+         {SCMP_A3_64(SCMP_CMP_EQ, MREMAP_MAYMOVE | MREMAP_FIXED, 0), SCMP_A5_64(SCMP_CMP_EQ, cookie, 0)}},
         {SCMP_ACT_ALLOW,
          SCMP_SYS(clone),
          2,

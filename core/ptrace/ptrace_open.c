@@ -107,7 +107,8 @@ static int make_operations(const struct tg_platform *platform, struct stub_threa
         {.kind = TG_MEM_MAP, .addr = at, .length = page, .fd = -1, .prot = TG_PROT_READ},
         {.kind = TG_MEM_PROTECT, .addr = at, .length = page},
         {.kind = TG_MEM_ADVISE, .addr = at, .length = page, .advice = MADV_DONTNEED},
-        {.kind = TG_MEM_UNMAP, .addr = at, .length = page},
+        {.kind = TG_MEM_MOVE, .addr = at, .length = page, .offset = at + page},
+        {.kind = TG_MEM_UNMAP, .addr = at, .length = 2 * page},
     };
     int err = 0;
 

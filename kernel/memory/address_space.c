@@ -141,6 +141,43 @@ int address_space_unmap(struct address_space *space, uint64_t start, uint64_t en
     return err;
 }
 
+/* The zero pages first: if they cannot be had, nothing has moved. */
+static int move_pages(struct address_space *space, const struct vma *vma, uint64_t from, uint64_t length)
+{
+    const uint64_t zeros = vma->start + length;
+    const size_t skipped = vma->end > zeros ? 0 : 1;
+    const tg_mem_op ops[] = {
+        {.size = sizeof(tg_mem_op),
+         .kind = TG_MEM_MAP,
+         .addr = zeros,
+         .length = vma->end - zeros,
+         .prot = vma->prot,
+         .fd = -1},
+        {.size = sizeof(tg_mem_op), .kind = TG_MEM_MOVE, .addr = from, .length = length, .offset = vma->start},
+    };
+
+    return tg_subprocess_apply(space->subprocess, ops + skipped, 2 - skipped, NULL);
+}
+
+int address_space_move(struct address_space *space, const struct vma *vma, uint64_t from, uint64_t length)
+{
+    /* Enough for the two changes: what is free is not split. */
+    int err = memory_map_reserve(&space->map);
+
+    if (err)
+        return err;
+    if (!memory_map_is_free(&space->map, vma->start, vma->end))
+        return -ENOMEM;
+    err = move_pages(space, vma, from, length);
+    if (err) {
+        tg_subprocess_unmap(space->subprocess, vma->start, vma->end - vma->start);
+        return err;
+    }
+    memory_map_remove(&space->map, from, from + length);
+    memory_map_insert(&space->map, vma);
+    return 0;
+}
+
 int address_space_protect(struct address_space *space, uint64_t start, uint64_t end, uint32_t prot)
 {
     int err = memory_map_reserve(&space->map);

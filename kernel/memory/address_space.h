@@ -43,6 +43,11 @@ void address_space_release(struct address_space *space);
  */
 int address_space_map(struct address_space *space, const struct vma *vma, uint32_t map_flags, int fd);
 int address_space_unmap(struct address_space *space, uint64_t start, uint64_t end);
+/*
+ * What is private and mapped at from goes, with its pages, to where the vma starts, and zero pages behind it as far as
+ * the vma goes. Nothing is mapped in the vma's range before. The host may refuse what it has split.
+ */
+int address_space_move(struct address_space *space, const struct vma *vma, uint64_t from, uint64_t length);
 int address_space_protect(struct address_space *space, uint64_t start, uint64_t end, uint32_t prot);
 
 #endif

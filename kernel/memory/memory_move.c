@@ -60,13 +60,15 @@ static int copy_protected(struct address_space *space, const struct vma *old, ui
     return err;
 }
 
-/* What is private moves by copy, into memory of its own. */
-static int move_private(struct address_space *space, const struct vma *old, struct vma *new, uint64_t from,
+/* Into memory of its own. */
+static int move_by_copy(struct address_space *space, const struct vma *old, struct vma *new, uint64_t from,
                         uint64_t length)
 {
     uint32_t prot = new->prot;
     int err;
 
+    new->object = NULL;
+    new->offset = 0;
     new->prot = TG_PROT_READ | TG_PROT_WRITE;
     err = address_space_map(space, new, 0, -1);
     if (err)
@@ -79,6 +81,13 @@ static int move_private(struct address_space *space, const struct vma *old, stru
     return err;
 }
 
+/* Where the host does not move it, what is private is copied: it may have made several mappings of one. */
+static int move_private(struct address_space *space, const struct vma *old, struct vma *new, uint64_t from,
+                        uint64_t length)
+{
+    return address_space_move(space, new, from, length) ? move_by_copy(space, old, new, from, length) : 0;
+}
+
 static int64_t move_vma(struct address_space *space, const struct vma *old, const struct memory_move *move,
                         uint64_t new_start)
 {
@@ -86,16 +95,15 @@ static int64_t move_vma(struct address_space *space, const struct vma *old, cons
     struct vma new = {.start = new_start,
                       .end = new_start + move->new_length,
                       .prot = old->prot,
-                      .flags = old->flags & ~(uint32_t)VMA_HEAP};
+                      .flags = old->flags & ~(uint32_t)VMA_HEAP,
+                      .object = old->object,
+                      .offset = old->object ? old->offset + (move->old_start - old->start) : 0};
     int err;
 
-    if (old->flags & VMA_SHARED) {
-        new.object = old->object;
-        new.offset = old->offset + (move->old_start - old->start);
+    if (old->flags & VMA_SHARED)
         err = address_space_map(space, &new, 0, new.object->fd);
-    } else {
+    else
         err = move_private(space, old, &new, move->old_start, kept);
-    }
     if (!err)
         err = address_space_unmap(space, move->old_start, move->old_start + move->old_length);
     return err ? err : (int64_t)new_start;

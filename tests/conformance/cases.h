@@ -37,6 +37,7 @@ extern const struct test_case bytes_beside_others_cases[];
 extern const struct test_case context_copy_cases[];
 extern const struct test_case transfer_cases[];
 extern const struct test_case memory_cases[];
+extern const struct test_case move_cases[];
 extern const struct test_case opening_cases[];
 extern const struct test_case process_cases[];
 extern const struct test_case placement_cases[];

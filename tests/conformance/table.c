@@ -16,6 +16,7 @@ static const struct test_case *const areas[] = {
     switch_cases,
     fault_cases,
     memory_cases,
+    move_cases,
     context_copy_cases,
     transfer_cases,
     brought_bytes_cases,

@@ -134,7 +134,7 @@ static tg_mem_op take_op(struct input *input)
 {
     const uint64_t page = world.info.page_size;
     tg_mem_op op = {.size = sizeof(op)};
-    op.kind = (uint32_t)take_number(input, 1) % 6;
+    op.kind = (uint32_t)take_number(input, 1) % 7;
     op.addr = choose_place(take_number(input, 1));
     op.addr += (take_number(input, 1) - 128) * page;
     op.length = choose_length(take_number(input, 1));
@@ -150,6 +150,8 @@ static tg_mem_op take_op(struct input *input)
         op.addr += skew;
     if (skew % 32 == 2)
         op.offset += skew;
+    if (op.kind == TG_MEM_MOVE)
+        op.offset += choose_place(offset);
     return op;
 }
 
@@ -165,6 +167,15 @@ static bool range_allowed(const tg_mem_op *op)
         if (op->addr < world.info.reserved[i].end && world.info.reserved[i].start < op->addr + length)
             return false;
     return true;
+}
+
+/* Two ranges of the same length, both of them allowed. */
+static bool move_allowed(const tg_mem_op *op)
+{
+    const uint64_t apart = op->addr < op->offset ? op->offset - op->addr : op->addr - op->offset;
+    tg_mem_op there = *op;
+    there.addr = op->offset;
+    return op->flags == 0 && range_allowed(&there) && apart >= op->length;
 }
 
 static bool advice_named(int32_t advice)
@@ -197,6 +208,8 @@ static bool allowed(const tg_mem_op *op)
         return op->prot <= 7;
     case TG_MEM_ADVISE:
         return advice_named(op->advice);
+    case TG_MEM_MOVE:
+        return move_allowed(op);
     default:
         return false;
     }

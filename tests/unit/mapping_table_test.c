@@ -86,6 +86,53 @@ static void random_operations(void **state)
     mapping_table_destroy(&table);
 }
 
+static uint32_t model_of_range(const uint32_t *model, uint64_t pages)
+{
+    uint32_t rights = model[0];
+
+    for (uint64_t page = 1; page < pages; page++)
+        rights |= model[page] != model[page - 1] ? model[page] | MAPPING_UNSURE : 0;
+    return rights;
+}
+
+static void model_move(uint32_t *source, uint32_t *target, uint64_t pages, int64_t result)
+{
+    const uint32_t moved = model_of_range(source, pages);
+
+    for (uint64_t page = 0; page < pages; page++) {
+        target[page] = result ? target[page] | (target[page] ? MAPPING_UNSURE : 0) : moved;
+        source[page] = result ? source[page] | (source[page] ? MAPPING_UNSURE : 0) : 0;
+    }
+}
+
+/* From one half to the other, and in between a page is mapped anew. */
+static void random_moves(void **state)
+{
+    (void)state;
+    uint32_t model[PAGES + 1] = {0};
+    struct mapping_table table;
+
+    mapping_table_init(&table);
+    srand(4712);
+    for (int round = 0; round < ROUNDS; round++) {
+        const uint64_t pages = 1 + (uint64_t)rand() % 4;
+        const uint64_t low = (uint64_t)rand() % (PAGES / 2 - pages);
+        const uint64_t high = PAGES / 2 + (uint64_t)rand() % (PAGES / 2 - pages);
+        const bool up = rand() % 2;
+        const int64_t result = rand() % 8 ? 0 : -ENOMEM;
+        const struct tg_mem_op map = op_of(TG_MEM_MAP, (uint64_t)rand() % PAGES, 1, (uint32_t)rand() % 8, 0);
+        struct tg_mem_op move = op_of(TG_MEM_MOVE, up ? low : high, pages, 0, 0);
+
+        move.offset = (up ? high : low) * PAGE;
+        note(&table, map, 0);
+        model[map.addr / PAGE] = map.prot | MAPPING_MAPPED;
+        note(&table, move, result);
+        model_move(&model[move.addr / PAGE], &model[move.offset / PAGE], pages, result);
+        check_model(&table, model);
+    }
+    mapping_table_destroy(&table);
+}
+
 static void odd_lengths(void **state)
 {
     (void)state;
@@ -190,8 +237,9 @@ static void no_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_operations), cmocka_unit_test(odd_lengths),   cmocka_unit_test(refused_early),
-        cmocka_unit_test(copies_are_apart),  cmocka_unit_test(many_mappings), cmocka_unit_test(no_room),
+        cmocka_unit_test(random_operations), cmocka_unit_test(random_moves),     cmocka_unit_test(odd_lengths),
+        cmocka_unit_test(refused_early),     cmocka_unit_test(copies_are_apart), cmocka_unit_test(many_mappings),
+        cmocka_unit_test(no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

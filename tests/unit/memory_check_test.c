@@ -103,6 +103,47 @@ static void arithmetic_that_wraps(void **state)
     expect_range(STUB_END, 0 - STUB_END + STUB, -EINVAL);
 }
 
+static void moves(void **state)
+{
+    (void)state;
+    struct tg_mem_op op = op_of(TG_MEM_MOVE, START, 3 * PAGE);
+    static const struct {
+        uint64_t to;
+        int expected;
+    } tries[] = {
+        {START + 3 * PAGE, 0},
+        {START + 2 * PAGE, -EINVAL},
+        {START, -EINVAL},
+        {START + 3 * PAGE + 1, -EINVAL},
+        {0, -EINVAL},
+        {STUB - 3 * PAGE, 0},
+        {STUB, -EINVAL},
+        {STUB - 2 * PAGE, -EINVAL},
+        {LAST - 2 * PAGE, -EINVAL},
+        {END, -EINVAL},
+        {0 - PAGE, -EINVAL},
+        {1ull << 63, -EINVAL},
+    };
+    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+        op.offset = tries[i].to;
+        expect_op(op, tries[i].expected);
+    }
+    op.offset = START + 3 * PAGE;
+    op.length = 2 * PAGE + 1;
+    expect_op(op, 0);
+    op.length = 3 * PAGE + 1;
+    expect_op(op, -EINVAL);
+    op.length = 0;
+    expect_op(op, -EINVAL);
+    op.length = PAGE;
+    op.addr = START - PAGE;
+    expect_op(op, -EINVAL);
+    op.addr = START + 4 * PAGE;
+    expect_op(op, 0);
+    op.flags = TG_MAP_NOREPLACE;
+    expect_op(op, -EINVAL);
+}
+
 static void unknown_bits(void **state)
 {
     (void)state;
@@ -220,6 +261,7 @@ int main(void)
         cmocka_unit_test_setup(borders, begin),
         cmocka_unit_test_setup(around_the_stub, begin),
         cmocka_unit_test_setup(arithmetic_that_wraps, begin),
+        cmocka_unit_test_setup(moves, begin),
         cmocka_unit_test_setup(unknown_bits, begin),
         cmocka_unit_test_setup(offsets, begin),
         cmocka_unit_test_setup(advice, begin),

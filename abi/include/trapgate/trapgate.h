@@ -354,6 +354,16 @@ TG_API int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out);
 #define TG_MEM_ADVISE                                                                                                  \
     4 /* madvise(2): DONTNEED, WILLNEED, FREE, HUGEPAGE, NOHUGEPAGE, REMOVE,                                           \
          POPULATE_READ, POPULATE_WRITE, COLD, PAGEOUT */
+/*
+ * mremap(2): what is mapped at addr goes to offset with its pages, in the
+ * place of what is mapped there, and addr is free. Nothing is copied. All of it
+ * is one mapping of the host's: what was mapped by one operation and has the
+ * same rights everywhere is, unless advice or patched calls have split it; more
+ * than one may be refused with -ENOMEM. The two ranges have nothing in common.
+ * After an error what was mapped in the new one may be gone, and the old one is
+ * as it was if it is one mapping.
+ */
+#define TG_MEM_MOVE 5
 
 #define TG_PROT_NONE  0
 #define TG_PROT_READ  1
@@ -380,10 +390,10 @@ typedef struct tg_mem_op {
     uint64_t addr;   /* multiple of the page size */
     uint64_t length; /* bytes, more than 0; rounded up to pages */
     uint32_t prot;   /* MAP, PROTECT: TG_PROT_* */
-    uint32_t flags;  /* MAP: TG_MAP_* */
+    uint32_t flags;  /* MAP: TG_MAP_*; MOVE: 0 */
     int32_t fd;      /* MAP: a descriptor of the embedder (0 only with TG_MAP_FD), or -1 for zero pages */
     int32_t advice;  /* ADVISE: MADV_* of the host */
-    uint64_t offset; /* MAP with a descriptor: multiple of the page size */
+    uint64_t offset; /* MAP with a descriptor, MOVE (the new address): multiple of the page size */
 } tg_mem_op;
 
 /*

@@ -94,6 +94,13 @@ func batchRunsInOrder(b trapgate.Backend) {
 	wantFault(&g.event, holeAt+page, trapgate.AccessWrite, syscall.SIGSEGV, segvAccErr)
 	g.touch(holeAt + 3*page)
 	wantFault(&g.event, holeAt+3*page, trapgate.AccessWrite, syscall.SIGSEGV, segvAccErr)
+	equal(must(g.subprocess.Apply([]trapgate.MemOp{
+		trapgate.MapOp(holeAt+8*page, page, protRW, 0),
+		trapgate.MoveOp(holeAt+8*page, page, holeAt+6*page),
+	})), 2)
+	storeWord(g.subprocess, holeAt+6*page, 1)
+	done, err := g.subprocess.ReadMemory(holeAt+8*page, make([]byte, 8))
+	partial(done, err, 0, syscall.EFAULT)
 	g.close()
 }
 

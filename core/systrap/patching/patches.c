@@ -164,20 +164,35 @@ static bool changes_nothing(struct systrap_subprocess *subprocess, const struct 
            patch_may_change(subprocess, op->addr);
 }
 
-static bool takes_pages_away(const struct tg_mem_op *op)
+/* Whether it takes pages away in one go, with their sites, and where: of one that moves, what it replaces. */
+static bool takes_pages_away(const struct systrap_subprocess *subprocess, const struct tg_mem_op *op,
+                             struct tg_range *range)
 {
-    return op->kind == TG_MEM_MAP || op->kind == TG_MEM_UNMAP;
+    const uint64_t length = end_of(subprocess, op) - op->addr;
+
+    range->start = op->kind == TG_MEM_MOVE ? op->offset : op->addr;
+    range->end = range->start + length;
+    return op->kind == TG_MEM_MAP || op->kind == TG_MEM_UNMAP || op->kind == TG_MEM_MOVE;
 }
 
 static int undo_before_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op, uint64_t end)
 {
-    int err;
+    struct tg_range away;
+    int err = 0;
 
-    if (takes_pages_away(op)) {
-        err = undo_at_edge(subprocess, op->addr);
-        return err ? err : undo_at_edge(subprocess, end);
-    }
-    return changes_nothing(subprocess, op, end) ? 0 : undo(subprocess, op->addr, end);
+    if (!takes_pages_away(subprocess, op, &away))
+        return changes_nothing(subprocess, op, end) ? 0 : undo(subprocess, op->addr, end);
+    /* Trampolines go back to where a site is: it does not move. */
+    if (op->kind == TG_MEM_MOVE)
+        err = undo(subprocess, op->addr, end);
+    if (!err)
+        err = undo_at_edge(subprocess, away.start);
+    return err ? err : undo_at_edge(subprocess, away.end);
+}
+
+static void cool(struct systrap_subprocess *subprocess, uint64_t start, uint64_t end)
+{
+    heat_cool(&subprocess->patches.heat, start, end, tgi_arch_patching->code_before, tgi_arch_patching->code_after);
 }
 
 /*
@@ -199,7 +214,9 @@ int patches_before_op(struct systrap_subprocess *subprocess, const struct tg_mem
         return 0;
     pthread_mutex_lock(&patches->lock);
     err = undo_before_op(subprocess, op, end);
-    heat_cool(&patches->heat, op->addr, end, tgi_arch_patching->code_before, tgi_arch_patching->code_after);
+    cool(subprocess, op->addr, end);
+    if (op->kind == TG_MEM_MOVE)
+        cool(subprocess, op->offset, op->offset + (end - op->addr));
     pthread_mutex_unlock(&patches->lock);
     return err;
 }
@@ -223,16 +240,16 @@ void patches_add_calls(struct systrap_subprocess *subprocess, const struct tg_me
 static void after_op(struct systrap_subprocess *subprocess, const struct tg_mem_op *op,
                      const struct mapped_files *mapped, int64_t result)
 {
-    const uint64_t end = end_of(subprocess, op);
+    struct tg_range away;
 
     if (!atomic_load(&subprocess->patches.off))
         remembered_sites_note_op(subprocess, op, mapped, result);
-    if (!subprocess->patches.sites.count || !takes_pages_away(op))
+    if (!subprocess->patches.sites.count || !takes_pages_away(subprocess, op, &away))
         return;
     if (result == 0)
-        gone_pages_forget(subprocess, op->addr, end);
+        gone_pages_forget(subprocess, away.start, away.end);
     else
-        gone_pages_check(subprocess, op->addr, end);
+        gone_pages_check(subprocess, away.start, away.end);
 }
 
 void patches_after_ops(struct systrap_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, int64_t result,

@@ -111,6 +111,8 @@ void remembered_sites_note_op(struct systrap_subprocess *subprocess, const struc
     if (op->kind == TG_MEM_ADVISE)
         return;
     code_files_cut(&subprocess->code_files, op->addr, end_of(subprocess, op));
+    if (op->kind == TG_MEM_MOVE)
+        code_files_cut(&subprocess->code_files, op->offset, op->offset + (end_of(subprocess, op) - op->addr));
     if (result || !maps_code(op))
         return;
     if (known || find_file(subprocess, op, &file))
@@ -195,12 +197,22 @@ static void put_file(struct site_batch *batch, struct code_file *file)
         add_site(batch, &found[i]);
 }
 
+/* Something of it. */
+static bool is_within(const struct code_file *file, uint64_t start, uint64_t length)
+{
+    return start < file->end && start + length > file->start;
+}
+
 /* Does one of these operations change what op has mapped? */
 static bool is_changed(const struct systrap_subprocess *subprocess, const struct code_file *file,
                        const struct tg_mem_op *ops, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (ops[i].addr < file->end && end_of(subprocess, &ops[i]) > file->start)
+        const uint64_t length = end_of(subprocess, &ops[i]) - ops[i].addr;
+
+        if (is_within(file, ops[i].addr, length))
+            return true;
+        if (ops[i].kind == TG_MEM_MOVE && is_within(file, ops[i].offset, length))
             return true;
     }
     return false;

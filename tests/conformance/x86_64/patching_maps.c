@@ -2,6 +2,7 @@
 /* What the library knows of mappings, and what patching follows from it: nobody has to ask the host. */
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -168,6 +169,49 @@ static void reads_what_was_written(uint32_t backend)
     free(expected);
 }
 
+/* ---- moving ---- */
+
+static void move_page(const struct guest *guest, uint64_t from, uint64_t to)
+{
+    const tg_mem_op op = {.size = sizeof(op), .kind = TG_MEM_MOVE, .addr = from, .length = guest->page, .offset = to};
+
+    CHECK_OK(tg_subprocess_apply(guest->subprocess, &op, 1, NULL));
+}
+
+static void warm_at(struct loop *loop, uint64_t at, const struct pattern *pattern, uint64_t seed)
+{
+    loop->at = at;
+    loop->pattern = pattern;
+    loop_start(loop, seed);
+    loop_warm(loop);
+}
+
+/* Its bytes are its own again where it goes, and whoever is to go on where it was finds nothing. */
+static void moved_code(uint32_t backend)
+{
+    const uint64_t there = GUEST_HOLE_AT + 0x100000;
+    struct loop loop;
+
+    loop_open(&loop, backend, 0, &patched_patterns[0]);
+    for (size_t i = 0; i < PATCHED_PATTERNS; i++) {
+        const struct pattern *pattern = &patched_patterns[i];
+        const struct pattern *other = &patched_patterns[(i + 1) % PATCHED_PATTERNS];
+
+        check_context("%s over %s", pattern->name, other->name);
+        put_code(&loop.guest, there, other->code, PROT_RX);
+        warm_at(&loop, there, other, i);
+        put_code(&loop.guest, GUEST_HOLE_AT, pattern->code, PROT_RX);
+        warm_at(&loop, GUEST_HOLE_AT, pattern, i);
+        move_page(&loop.guest, GUEST_HOLE_AT, there);
+        guest_run(&loop.guest);
+        CHECK_FAULT(&loop.guest.event, place(&loop, pattern->behind), TG_ACCESS_EXEC, SIGSEGV, SEGV_MAPERR);
+        CHECK(bytes_are_original(&loop.guest, there, pattern->code));
+        warm_at(&loop, there, pattern, i + 1);
+        check_site_is_whole(&loop);
+    }
+    loop_close(&loop);
+}
+
 const struct test_case patch_map_cases[] = {
     {"patch.without_proc", "Code is patched where there is no /proc", patched_without_proc},
     {"patch.half_protected", "Code whose rights are in doubt after an operation that failed is left alone",
@@ -175,6 +219,7 @@ const struct test_case patch_map_cases[] = {
     {"patch.shared_code", "Code in a shared mapping that is said to be code is patched, and the file keeps its bytes",
      shared_code_is_patched},
     {"patch.read", "The embedder reads patched code as it was written, in any part", reads_what_was_written},
+    {"patch.moved", "Code that moves has its own bytes where it goes, and is patched there anew", moved_code},
     {"patch.fork_rights", "Mother and child each know the rights of their own code", forks_know_their_own},
     {0},
 };

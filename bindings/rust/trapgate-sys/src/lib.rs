@@ -309,6 +309,8 @@ pub const TG_MEM_UNMAP: u32 = 2;
 pub const TG_MEM_PROTECT: u32 = 3;
 /// madvise(2), a few of its advices.
 pub const TG_MEM_ADVISE: u32 = 4;
+/// mremap(2), to the address in offset.
+pub const TG_MEM_MOVE: u32 = 5;
 
 /// No access.
 pub const TG_PROT_NONE: u32 = 0;
@@ -346,13 +348,13 @@ pub struct tg_mem_op {
     pub length: u64,
     /// MAP, PROTECT: `TG_PROT_*`
     pub prot: u32,
-    /// MAP: `TG_MAP_*`
+    /// MAP: `TG_MAP_*`; MOVE: 0
     pub flags: u32,
     /// MAP: a descriptor of the embedder, or -1 for zero pages.
     pub fd: i32,
     /// ADVISE: `MADV_*` of the host.
     pub advice: i32,
-    /// MAP with a descriptor: a multiple of the page size.
+    /// MAP with a descriptor, MOVE (the new address): a multiple of the page size.
     pub offset: u64,
 }
 

@@ -155,6 +155,14 @@ impl Operation<'static> {
         operation.raw.advice = advice;
         operation
     }
+
+    /// mremap(2): what is mapped at `addr`, one mapping of the host's, goes to `to` with its pages, in the place of what
+    /// is mapped there. The two ranges have nothing in common.
+    pub fn move_to(addr: u64, length: u64, to: u64) -> Self {
+        let mut operation = Self::plain(sys::TG_MEM_MOVE, addr, length);
+        operation.raw.offset = to;
+        operation
+    }
 }
 
 impl<'fd> Operation<'fd> {

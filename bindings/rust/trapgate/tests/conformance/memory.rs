@@ -71,10 +71,14 @@ fn batch(backend: Backend) {
         zeros(AREA + page, page, R),
         Operation::advise(AREA, page, libc::MADV_DONTNEED),
     ];
+    let moves = [zeros(AREA + 8 * page, page, RW), Operation::move_to(AREA + 8 * page, page, AREA + 6 * page)];
     guest.subprocess.apply(&[]).unwrap();
     guest.subprocess.apply(&operations).unwrap();
     guest.set_argument(0, AREA + 2 * page);
     guest.run_to_call();
+    guest.subprocess.apply(&moves).unwrap();
+    store(&guest.subprocess, AREA + 6 * page, 1);
+    fails(guest.subprocess.read(AREA + 8 * page, &mut [0; 8]), libc::EFAULT);
     for addr in [AREA + page, AREA + 3 * page] {
         guest.set_argument(0, addr);
         check_fault(&guest.run(), addr, Access::Write, SIGSEGV, SEGV_ACCERR);
