@@ -71,7 +71,8 @@ fn batch(backend: Backend) {
         zeros(AREA + page, page, R),
         Operation::advise(AREA, page, libc::MADV_DONTNEED),
     ];
-    let moves = [zeros(AREA + 8 * page, page, RW), Operation::move_to(AREA + 8 * page, page, AREA + 6 * page)];
+    let moves =
+        [zeros(AREA + 8 * page, page, RW), Operation::move_to(AREA + 8 * page, page, AREA + 6 * page)];
     guest.subprocess.apply(&[]).unwrap();
     guest.subprocess.apply(&operations).unwrap();
     guest.set_argument(0, AREA + 2 * page);
