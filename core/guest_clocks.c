@@ -173,21 +173,3 @@ int guest_clocks_get(struct tg_subprocess *subprocess, uint32_t clock, struct tg
     subprocess_leave(subprocess);
     return 0;
 }
-
-/* Pages of clocks that nobody has set stay without memory. */
-void guest_clocks_inherit(struct tg_subprocess *child, struct tg_subprocess *mother)
-{
-    struct tg_platform *platform = child->platform;
-    struct vdso_clock *to;
-    const struct vdso_clock *from;
-
-    if (platform->info.vdso_kind != TG_VDSO_OWN || !mother)
-        return;
-    to = clocks_of(child);
-    from = clocks_of(mother);
-    pthread_mutex_lock(&platform->clocks_lock);
-    for (uint32_t i = 0; i < TG_CLOCKS; i++)
-        if (from[i].kind == VDSO_TIME)
-            to[i] = from[i];
-    pthread_mutex_unlock(&platform->clocks_lock);
-}

@@ -16,9 +16,6 @@ void guest_clocks_learn(struct tg_platform *platform, uint64_t flags);
 int guest_clocks_set(struct tg_subprocess *subprocess, const struct tg_clock *clocks, size_t n);
 int guest_clocks_get(struct tg_subprocess *subprocess, uint32_t clock, struct tg_clock *out, uint64_t *ns);
 
-/* A child that does not run yet, and that only its maker knows, begins with its mother's. */
-void guest_clocks_inherit(struct tg_subprocess *child, struct tg_subprocess *mother);
-
 uint64_t guest_clocks_counter(const struct tg_platform *platform);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "core/backend.h"
 #include "core/bring_table.h"
+#include "core/clocks_inherit.h"
 #include "core/futex.h"
-#include "core/guest_clocks.h"
 #include "core/subprocess_life.h"
 
 /* subprocess.use: how many are inside, and the mark that nobody may come in any more. */
@@ -94,7 +94,7 @@ int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, 
         return err;
     }
     bring_table_tell_backend(subprocess);
-    guest_clocks_inherit(subprocess, from);
+    clocks_inherit(subprocess, from);
     count(platform, COUNTER_SUBPROCESSES);
     platform_lock(platform);
     list_add_last(&platform->subprocesses, &subprocess->node);

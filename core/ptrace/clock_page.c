@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/memory_file.h"
+#include "core/ptrace/clock_memory.h"
 #include "core/ptrace/clock_page.h"
 #include "core/ptrace/stub_thread.h"
 #include "core/ptrace/tracer.h"
@@ -35,23 +36,11 @@ static int map_in_stub(struct stub_thread *thread, int file)
     return result < 0 && result >= -4095 ? (int)result : 0;
 }
 
-static int map_here(struct ptrace_subprocess *subprocess, int file)
-{
-    const size_t page = subprocess->base.platform->info.page_size;
-    void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-
-    if (memory == MAP_FAILED)
-        return -ENOMEM;
-    madvise(memory, page, MADV_DONTDUMP);
-    subprocess->clocks = memory;
-    return 0;
-}
-
 /* Sealed when both have mapped it: nobody else can write to it. */
 static int map_both(struct tracer *tracer, struct ptrace_subprocess *subprocess, int file)
 {
     struct stub_thread *thread;
-    int err = map_here(subprocess, file);
+    int err = clock_memory_map(subprocess, file);
 
     if (!err)
         err = tracer_acquire(tracer, subprocess, NULL, &thread);
@@ -106,16 +95,4 @@ bool clock_page_possible(const struct tg_platform *platform)
         return false;
     close(file);
     return true;
-}
-
-void clock_page_destroy(struct ptrace_subprocess *subprocess)
-{
-    if (subprocess->clocks)
-        munmap(subprocess->clocks, subprocess->base.platform->info.page_size);
-    subprocess->clocks = NULL;
-}
-
-struct vdso_clock *clock_page_of(struct tg_subprocess *subprocess)
-{
-    return to_ptrace_subprocess(subprocess)->clocks;
 }

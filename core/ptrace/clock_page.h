@@ -11,9 +11,4 @@ int clock_page_create(struct tracer *tracer, struct ptrace_subprocess *subproces
 int clock_page_failed(struct tg_platform *platform, const struct tg_subprocess *from, int err);
 /* While the platform opens: does the host let us make one? */
 bool clock_page_possible(const struct tg_platform *platform);
-/* Gives back what there is of it, here. */
-void clock_page_destroy(struct ptrace_subprocess *subprocess);
-
-struct vdso_clock *clock_page_of(struct tg_subprocess *subprocess);
-
 #endif

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/ptrace/clock_page.h"
+#include "core/ptrace/clock_memory.h"
 #include "core/ptrace/life.h"
 #include "core/subprocess_life.h"
 
@@ -37,7 +37,7 @@ void ptrace_subprocess_empty(struct tg_subprocess *base)
         list_remove(&thread->of_subprocess);
         free(thread);
     }
-    clock_page_destroy(subprocess);
+    clock_memory_unmap(subprocess);
     pthread_mutex_destroy(&subprocess->lock);
     pthread_mutex_destroy(&subprocess->memory_lock);
 }

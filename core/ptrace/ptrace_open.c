@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "core/memory_calls.h"
-#include "core/ptrace/clock_page.h"
+#include "core/ptrace/clock_memory.h"
 #include "core/ptrace/guest_memory.h"
 #include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
@@ -275,7 +275,7 @@ const struct backend_ops ptrace_backend = {
     .subprocess_empty = ptrace_subprocess_empty,
     .subprocess_apply = ptrace_subprocess_apply,
     .subprocess_copy = ptrace_subprocess_copy,
-    .subprocess_clocks = clock_page_of,
+    .subprocess_clocks = clock_memory_of,
     .context_reset = ptrace_context_reset,
     .context_pull_fp = ptrace_context_pull_fp,
     .fp_check = ptrace_fp_check,

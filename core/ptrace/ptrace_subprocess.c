@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "core/memory_calls.h"
+#include "core/ptrace/clock_memory.h"
 #include "core/ptrace/clock_page.h"
 #include "core/ptrace/lazy_fp.h"
 #include "core/ptrace/life.h"
@@ -159,7 +160,7 @@ void ptrace_subprocess_destroy(struct tg_subprocess *base)
 void ptrace_subprocess_forget(struct tg_subprocess *base, bool last)
 {
     (void)last;
-    clock_page_destroy(to_ptrace_subprocess(base));
+    clock_memory_unmap(to_ptrace_subprocess(base));
 }
 
 /* ---- creation ---- */

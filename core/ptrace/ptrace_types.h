@@ -47,7 +47,7 @@ struct ptrace_subprocess {
     /* Guards no field: the batch page; operations and births, in the order in which they are made. */
     pthread_mutex_t memory_lock;
 
-    /* Never changes: clock_page.c; NULL: there is none. What is in it: tg_platform.clocks_lock. */
+    /* Never changes: clock_memory.c; NULL: there is none. What is in it: tg_platform.clocks_lock. */
     struct vdso_clock *clocks;
 };
 

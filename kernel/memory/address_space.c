@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "memory/brings.h"
-#include "tasks/guest_clocks.h"
 #include "tasks/identity_words.h"
 #include "tasks/sandbox_state.h"
+#include "tasks/shown_clocks.h"
 
 /* Kept free below the top of user space for the first stack: see loader.c. */
 #define STACK_AREA (UINT64_C(64) << 20)

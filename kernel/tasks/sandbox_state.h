@@ -13,7 +13,7 @@
 #include <trapgate/trapgate.h>
 
 #include "syscall_handler.h"
-#include "tasks/guest_clocks.h"
+#include "tasks/shown_clocks.h"
 #include "tasks/timer_heap.h"
 
 struct fd_poller;

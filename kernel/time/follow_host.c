@@ -2,9 +2,9 @@
 #include "time/follow_host.h"
 
 #include "memory/address_space.h"
-#include "tasks/guest_clocks.h"
 #include "tasks/process.h"
 #include "tasks/sandbox_state.h"
+#include "tasks/shown_clocks.h"
 #include "tasks/wait.h"
 
 /* Looks begin close together, for programs that live no longer, and each interval is twice the one before. */

@@ -14,8 +14,8 @@
 #include "memory/guest_time.h"
 #include "memory/last_write.h"
 #include "memory/task_memory.h"
-#include "tasks/guest_clocks.h"
 #include "tasks/sandbox_state.h"
+#include "tasks/shown_clocks.h"
 #include "tasks/task.h"
 #include "time/cpu_usage.h"
 

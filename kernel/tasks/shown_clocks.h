@@ -3,8 +3,8 @@
  * The clocks that guests read without a call, where the library has given them
  * a vDSO of its own: the host's, which time/follow_host.c looks at now and then.
  */
-#ifndef TRAPGATE_KERNEL_GUEST_CLOCKS_H
-#define TRAPGATE_KERNEL_GUEST_CLOCKS_H
+#ifndef TRAPGATE_KERNEL_SHOWN_CLOCKS_H
+#define TRAPGATE_KERNEL_SHOWN_CLOCKS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include "tasks/guest_clocks.h"
+#include "tasks/shown_clocks.h"
 
 #include <errno.h>
 
