@@ -142,18 +142,21 @@ static bool has_arrived(const struct systrap_slot *slot)
     return state_ends_wait(SHARED_LOAD(slot->state));
 }
 
+/* What a worker runs a guest may have made up; of the slots above next_slot there may be no memory. */
 static void preempt(struct systrap_subprocess *subprocess)
 {
     uint32_t n = atomic_load(&subprocess->worker_count);
 
+    pthread_mutex_lock(&subprocess->lock);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t running = SHARED_LOAD(worker_of(subprocess, i)->running);
 
-        if (running && running <= systrap_platform(subprocess->base.platform)->slots_max) {
+        if (running && running <= subprocess->next_slot) {
             SHARED_SWAP(slot_of(subprocess, running - 1)->kick, 1);
             worker_kick(subprocess, i);
         }
     }
+    pthread_mutex_unlock(&subprocess->lock);
     count(subprocess->base.platform, COUNTER_PREEMPTIONS);
 }
 

@@ -30,7 +30,8 @@
 #define LOOKS_BEFORE_YIELD 1000
 #define NOBODY             500 /* no slot has this number */
 #define KICK_ROUNDS        20
-#define KILL_AFTER         20 /* rounds of AGAIN_NS */
+#define WITHOUT_MEMORY     20000 /* a slot's number: there is room in the region, and none in the file */
+#define KILL_AFTER         20    /* rounds of AGAIN_NS */
 
 GUEST_DECLARE(keep_writing);
 GUEST_DECLARE(write_stride);
@@ -473,6 +474,50 @@ static bool run_kicked(struct forgery *forgery, tg_queue *queue)
  * slot.state and slot.signal say at every moment that the context was kicked, and control.done_small names it: it
  * leaves the guest for nothing as often as somebody looks. Nobody is kept by it, and interrupts are answered.
  */
+/*
+ * worker.running: what a worker runs, when another context waits for a worker for so long that the library kicks those
+ * that there are. It names a slot that the stub's memory has no room for yet.
+ */
+void hostile_forged_running(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    tg_context *busy[SYSTRAP_WORKERS_MAX];
+    struct forgery forgery;
+    tg_event event = new_event();
+    uint64_t running;
+    size_t processors;
+    size_t count = 0;
+    tg_queue *queue;
+    cpu_set_t cpus;
+    CHECK_OK(sched_getaffinity(0, sizeof(cpus), &cpus));
+    processors = (size_t)CPU_COUNT(&cpus) < SYSTRAP_WORKERS_MAX ? (size_t)CPU_COUNT(&cpus) : SYSTRAP_WORKERS_MAX;
+    forgery_open(&forgery, backend, GUEST_CODE(call_loop), GUEST_CODE(keep_writing));
+    /* The first worker alone: one that is made later would come upon it in its first signal. */
+    running = region_worker(&forgery.region, 0) + offsetof(struct systrap_worker, running);
+    CHECK_OK(tg_queue_create(forgery.guest.platform, &queue));
+    for (size_t i = 0; i < processors; i++) {
+        busy[i] = create_context(forgery.guest.platform);
+        CHECK_OK(tg_context_start(busy[i], WRITER_AT, GUEST_STACK_TOP));
+        for (int word = 0; word < 4; word += 2)
+            arch_set_argument(busy[i], word, running);
+        arch_set_argument(busy[i], 1, WITHOUT_MEMORY);
+        arch_set_argument(busy[i], 4, WITHOUT_MEMORY);
+        CHECK_OK(tg_queue_submit(queue, busy[i], forgery.guest.subprocess));
+        /* Each waiter that sleeps makes a worker for what waits. */
+        CHECK_OK(BOUNDED(forgery.other, tg_queue_wait(queue, &event, 1, SETTLE_NS, &count)));
+    }
+    CHECK_OK(tg_queue_submit(queue, forgery.guest.context, forgery.guest.subprocess));
+    CHECK_OK(BOUNDED(forgery.other, tg_queue_wait(queue, &event, 1, -1, &count)));
+    /* The caller's, or of a worker that has met what it wrote itself. */
+    CHECK_EQ(count, 1);
+    kill_stub(&forgery);
+    BOUNDED_VOID(forgery.other, tg_queue_destroy(queue));
+    for (size_t i = 0; i < processors; i++)
+        BOUNDED_VOID(forgery.other, tg_context_destroy(busy[i]));
+    forgery_close(&forgery);
+    footprint_check(&before);
+}
+
 void hostile_forged_kicks(uint32_t backend)
 {
     const struct footprint before = footprint_take();

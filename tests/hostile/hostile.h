@@ -73,6 +73,7 @@ void hostile_short_waits(uint32_t backend);
 void hostile_forged_times(uint32_t backend);
 void hostile_forged_done(uint32_t backend);
 void hostile_forged_nonsense(uint32_t backend);
+void hostile_forged_running(uint32_t backend);
 void hostile_forged_kicks(uint32_t backend);
 void hostile_hidden_interrupt(uint32_t backend);
 

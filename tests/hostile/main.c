@@ -73,6 +73,7 @@ static const struct hostile_case {
     {"forged_times", hostile_forged_times},
     {"forged_done", hostile_forged_done},
     {"forged_nonsense", hostile_forged_nonsense},
+    {"forged_running", hostile_forged_running},
     {"forged_kicks", hostile_forged_kicks},
     {"hidden_interrupt", hostile_hidden_interrupt},
     {"sigreturn_blocks_kick_queued", hostile_sigreturn_blocks_kick_queued},
