@@ -103,8 +103,8 @@ static void change(const struct tg_platform *platform, struct vdso_clock *clock,
     const uint32_t changes = clock->changes;
     uint64_t floor_ns = 0;
 
-    __atomic_store_n(&clock->changes, changes + 1, __ATOMIC_SEQ_CST);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    /* An exchange, which what follows waits for. */
+    __atomic_exchange_n(&clock->changes, changes + 1, __ATOMIC_SEQ_CST);
     if (to->flags & TG_CLOCK_FORWARD)
         floor_ns = shown(platform, clock);
     store_line(clock, to, floor_ns);

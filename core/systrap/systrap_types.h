@@ -91,6 +91,7 @@ struct systrap_subprocess {
     /* order_lock; before the handle is there, its maker, who has the mother's. */
     pthread_mutex_t order_lock; /* one order at a time; recursive, for reading memory before it is changed */
     uint32_t sequence;
+    int placed; /* order_place.c */
 
     /* These have rules of their own. */
     struct systrap_patches patches;
@@ -119,7 +120,6 @@ struct systrap_subprocess {
     _Atomic bool words_used;  /* a context with words has had a slot; never false again */
 
     struct systrap_order_spins order_spins; /* order_lock */
-    int placed;                             /* order_lock: order_place.c */
 
     int64_t made_at; /* never changes: by the monotonic clock */
 
