@@ -9,7 +9,7 @@
 #define NODES_FIRST     16
 #define NODES_OF_CHANGE 2 /* more than before it, at most: where it begins and where it ends */
 #define CHANGES_OF_OP   2 /* at most: TG_MEM_MOVE */
-#define NODES_OF_OP     (CHANGES_OF_OP * NODES_OF_CHANGE)
+#define NODES_OF_OP     ((size_t)CHANGES_OF_OP * NODES_OF_CHANGE)
 #define NODES_MAX       (UINT32_MAX / 2)
 
 /* ---- nodes ---- */
