@@ -2,7 +2,7 @@
 /* Guests that know what the library makes of a patched call, and use it. */
 #include "guest.inc"
 
-.set FIRST_TABLE_ENTRY, 0x60000
+.set FIRST_TABLE_ENTRY, 0x60600 /* patch_table_place(0) */
 .set TRAMPOLINE_ENTRY, 16 /* where one of a call without a mov before it keeps the address of the stub's code */
 .set TRAMPOLINE_BEHIND, 32
 
