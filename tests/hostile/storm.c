@@ -223,7 +223,8 @@ static void rage(uint32_t backend, const char *names, bool answered)
     BOUNDED_VOID(storm.bounded[REFEREE], tg_platform_close(storm.platform));
     report(&storm);
     CHECK(atomic_load(&storm.plan->done) > 0);
-    CHECK(storm.calls > 0);
+    /* Calls that the stub answers are none of the embedder's: a life may end before it leaves another one. */
+    CHECK(storm.calls + storm.others > 0);
     unshare_plan(&storm);
     footprint_check(&before);
 }
