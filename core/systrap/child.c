@@ -203,6 +203,16 @@ void child_reap(struct systrap_subprocess *subprocess)
         wait_for_zombie(pid);
 }
 
+pid_t child_ended_in(pid_t group)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof(info));
+    if (syscall(SYS_waitid, P_PGID, group, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL))
+        return 0;
+    return info.si_pid;
+}
+
 bool child_reap_stranger(pid_t pid, pid_t group)
 {
     siginfo_t info;

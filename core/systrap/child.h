@@ -61,5 +61,11 @@ void child_reap(struct systrap_subprocess *subprocess);
  * yet. keeper_lock is held: whatever is reaped is reaped under it.
  */
 bool child_reap_stranger(pid_t pid, pid_t group);
+/*
+ * A child of this process that has ended in that group, and is there to be
+ * reaped; 0: there is none. Nobody has reaped the group's leader. keeper_lock is
+ * held.
+ */
+pid_t child_ended_in(pid_t group);
 
 #endif

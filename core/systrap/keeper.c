@@ -248,6 +248,23 @@ static void reap_stranger(struct systrap_platform *sp, const struct systrap_subp
     }
 }
 
+void keeper_reap_strangers(struct systrap_platform *sp)
+{
+    pid_t last = 0;
+    pid_t pid;
+
+    pthread_mutex_lock(&sp->keeper_lock);
+    while (is_known(sp, sp->group)) {
+        pid = child_ended_in(sp->group);
+        /* The same again: the host does not have it reaped. */
+        if (pid <= 0 || pid == last || is_known(sp, pid))
+            break;
+        child_reap_stranger(pid, sp->group);
+        last = pid;
+    }
+    pthread_mutex_unlock(&sp->keeper_lock);
+}
+
 void keeper_look_away(struct systrap_subprocess *subprocess)
 {
     struct systrap_platform *sp = systrap_platform(subprocess->base.platform);

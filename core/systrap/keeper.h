@@ -15,6 +15,11 @@ int keeper_watch(struct systrap_subprocess *subprocess);
 /* Whoever destroys the subprocess waits for the end of its process, and need not wake the keeper with that too. */
 void keeper_look_away(struct systrap_subprocess *subprocess);
 /*
+ * Reaps what has ended in the platform's process group and is no subprocess's: children that a guest has made the
+ * library lose the numbers of. All subprocesses but the template are gone, and that is the group's leader.
+ */
+void keeper_reap_strangers(struct systrap_platform *sp);
+/*
  * Reaps a stub process that was killed and that nobody uses any more. False: it
  * has not ended within WATCHDOG_TEARDOWN; then the keeper reaps it when it does,
  * and has the caller's reference.

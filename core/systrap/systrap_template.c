@@ -308,6 +308,7 @@ void systrap_template_stop(struct tg_platform *platform)
 {
     struct systrap_platform *sp = systrap_platform(platform);
 
+    keeper_reap_strangers(sp);
     systrap_subprocess_destroy(&sp->template->base);
     sp->template = NULL;
     keeper_stop(sp);
