@@ -5,7 +5,7 @@
 #include "core/guest_parts.h"
 #include "core/host_transfer.h"
 
-#define COPY_MAX ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
+#define HOST_COPY_MAX ((size_t)1 << 30) /* the kernel refuses more than about 2 GiB at once */
 
 static size_t least(size_t a, size_t b)
 {
@@ -17,7 +17,7 @@ size_t transfer_part(const struct tg_platform *platform, const struct tg_transfe
     const uint64_t user_end = platform->info.user_end;
     const uint64_t page = platform->info.page_size;
     const uint64_t at = piece->addr + piece->done;
-    const size_t left = least(piece->length - piece->done, COPY_MAX);
+    const size_t left = least(piece->length - piece->done, HOST_COPY_MAX);
 
     if (at >= user_end || at < piece->addr)
         return 0;
@@ -66,7 +66,7 @@ static void gather(struct run *run, const struct tg_platform *platform, struct t
 
         if (transfer_is_over(piece))
             continue;
-        if (!part || (piece->kind == TG_TRANSFER_WRITE) != to_guest || part > COPY_MAX - run->size)
+        if (!part || (piece->kind == TG_TRANSFER_WRITE) != to_guest || part > HOST_COPY_MAX - run->size)
             return;
         add(run, piece, part);
         whole = piece->kind == TG_TRANSFER_STRING || part == piece->length - piece->done;

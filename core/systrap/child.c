@@ -96,18 +96,18 @@ bool child_has_thread(struct systrap_subprocess *subprocess, pid_t thread)
 }
 
 /*
- * Asks the host what has become of a child, and leaves it to be waited for. 0 or
- * -errno; info->si_pid is 0 when nothing of what was asked for has happened. The
- * C library's function is a point of cancellation, and a switch that asks may
+ * Asks the host what has become of a child, or of any in a group, and leaves it
+ * to be waited for. 0 or -errno; info->si_pid is 0 when nothing of what was
+ * asked for has happened. The C library's function is a point of cancellation, and a switch that asks may
  * hold locks: no_cancel.h.
  */
-static int ask(pid_t pid, int what, siginfo_t *info)
+static int ask(idtype_t type, pid_t id, int what, siginfo_t *info)
 {
     int result;
 
     memset(info, 0, sizeof(*info));
     do
-        result = (int)syscall(SYS_waitid, P_PID, pid, info, what | WNOHANG | WNOWAIT | __WALL, NULL);
+        result = (int)syscall(SYS_waitid, type, id, info, what | WNOHANG | WNOWAIT | __WALL, NULL);
     while (result < 0 && errno == EINTR);
     return result < 0 ? -errno : 0;
 }
@@ -116,7 +116,7 @@ bool child_is_stopped(struct systrap_subprocess *subprocess)
 {
     pid_t pid = hold(subprocess);
     siginfo_t info;
-    bool stopped = pid && !ask(pid, WSTOPPED, &info) && info.si_pid == pid;
+    bool stopped = pid && !ask(P_PID, pid, WSTOPPED, &info) && info.si_pid == pid;
 
     let_go(subprocess);
     return stopped;
@@ -156,7 +156,7 @@ enum child_state child_look(struct systrap_subprocess *subprocess, int32_t *reas
 {
     pid_t pid = hold(subprocess);
     siginfo_t info;
-    int err = pid ? ask(pid, WEXITED, &info) : 0;
+    int err = pid ? ask(P_PID, pid, WEXITED, &info) : 0;
     enum child_state state = state_of(subprocess, pid, err, &info);
 
     let_go(subprocess);
@@ -207,17 +207,14 @@ pid_t child_ended_in(pid_t group)
 {
     siginfo_t info;
 
-    memset(&info, 0, sizeof(info));
-    if (syscall(SYS_waitid, P_PGID, group, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL))
-        return 0;
-    return info.si_pid;
+    return ask(P_PGID, group, WEXITED, &info) ? 0 : info.si_pid;
 }
 
 bool child_reap_stranger(pid_t pid, pid_t group)
 {
     siginfo_t info;
 
-    if (pid <= 0 || getpgid(pid) != group || ask(pid, WEXITED, &info))
+    if (pid <= 0 || getpgid(pid) != group || ask(P_PID, pid, WEXITED, &info))
         return true;
     if (info.si_pid != pid)
         return false;

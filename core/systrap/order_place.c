@@ -5,12 +5,7 @@
 #include "core/systrap/child.h"
 #include "core/systrap/order_place.h"
 
-/* Where it is placed: on a processor, or on any but that. */
-static int on(int cpu)
-{
-    return cpu;
-}
-
+/* What stands for any processor but that, where its number stands for the processor itself. */
 static int apart_from(int cpu)
 {
     return -1 - cpu;
@@ -42,7 +37,7 @@ void order_place(struct systrap_subprocess *subprocess, bool spins)
     cpu = sched_getcpu();
     if (cpu < 0 || cpu >= CPU_SETSIZE)
         return;
-    place = spins ? apart_from(cpu) : on(cpu);
+    place = spins ? apart_from(cpu) : cpu;
     if (place == subprocess->placed)
         return;
     cpus = processors_of(sp, cpu, spins);
