@@ -60,7 +60,10 @@ void arch_become_child(tg_context *context, uint64_t stack);
 int arch_push_signal_frame(struct task *task, const siginfo_t *info, const struct signal_action *action,
                            uint64_t saved_mask);
 
-/* rt_sigreturn: takes registers and FP state from the frame, and the mask. 0 or -EFAULT. */
+/*
+ * rt_sigreturn: takes registers and FP state from the frame, and the mask. 0 or -EFAULT. As on Linux an FP state that
+ * no processor takes costs that alone: a handler that is told of it returns to where the frame said.
+ */
 int arch_pop_signal_frame(struct task *task, uint64_t *saved_mask);
 
 #endif

@@ -98,6 +98,14 @@ void write_remaining_timeval(const struct task *task, uint64_t addr, int64_t dea
     (void)guest_write(task_memory(task), addr, &value, sizeof(value));
 }
 
+int64_t wait_for_files(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline)
+{
+    int64_t result = task_wait_fds(task, fds, count, deadline);
+
+    task_wait_never_restarts(task);
+    return result;
+}
+
 int64_t apply_signal_mask(struct task *task, uint64_t addr, uint64_t size)
 {
     uint64_t mask;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * The timeouts of poll, select and epoll, in the three forms that they come
- * in. A call that is made again after a wait keeps the deadline of the first
+ * How poll, select and epoll wait: their timeouts, in the three forms that they
+ * come in, and their masks. A call that is made again after a wait keeps the deadline of the first
  * time.
  */
 #ifndef TRAPGATE_KERNEL_FILE_DEADLINE_H
 #define TRAPGATE_KERNEL_FILE_DEADLINE_H
 
+#include <poll.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct task;
@@ -28,6 +30,9 @@ int64_t deadline_of_timeval(struct task *task, uint64_t addr, int64_t *out);
  */
 void write_remaining_timespec(const struct task *task, uint64_t addr, int64_t deadline);
 void write_remaining_timeval(const struct task *task, uint64_t addr, int64_t deadline);
+
+/* As task_wait_fds(), and a handler ends it with -EINTR: so do poll, select and epoll, with SA_RESTART too. */
+int64_t wait_for_files(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline);
 
 /* The signal mask that goes with the wait; addr 0: none. 0, -EFAULT or -EINVAL. */
 int64_t apply_signal_mask(struct task *task, uint64_t addr, uint64_t size);

@@ -72,7 +72,7 @@ static int64_t wait_until(struct task *task, const uint64_t args[6], int64_t dea
     if (count == 0 && deadline != DEADLINE_NOW) {
         const struct pollfd ready = {.fd = epoll->host_fd, .events = POLLIN};
 
-        return task_wait_fds(task, &ready, 1, deadline);
+        return wait_for_files(task, &ready, 1, deadline);
     }
     if (count > 0 && guest_write(task_memory(task), args[1], events, (size_t)count * sizeof(events[0])) != 0)
         return -EFAULT;

@@ -69,7 +69,7 @@ static int64_t poll_set_run(struct task *task, struct poll_set *set, uint64_t ad
     ask_for(task, set);
     found = look(set);
     if (found == 0 && deadline != DEADLINE_NOW)
-        return task_wait_fds(task, set->host, set->count, deadline);
+        return wait_for_files(task, set->host, set->count, deadline);
     if (found >= 0 && guest_write(task_memory(task), addr, set->guest, size) != 0)
         return -EFAULT;
     return found;
@@ -230,7 +230,7 @@ static int64_t select_until(struct task *task, const uint64_t args[6], int64_t d
         return -errno;
     found = answer(&sets);
     if (found == 0 && deadline != DEADLINE_NOW)
-        return task_wait_fds(task, sets.host, sets.count, deadline);
+        return wait_for_files(task, sets.host, sets.count, deadline);
     result = write_sets(task, &sets);
     return result != 0 ? result : found;
 }

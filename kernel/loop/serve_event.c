@@ -69,19 +69,25 @@ static void finish_call(struct task *task, int64_t result)
 }
 
 /*
- * A signal ends the wait: the call is made again after a handler that asks for
- * it, or is -EINTR. The mask that the call replaced decides which signal is
- * delivered, and the frame puts the old one back.
+ * Whether the call that a signal has ended is made again. Another thread may
+ * have taken the signal meanwhile: then nothing has happened, unless some bytes
+ * are written already.
+ */
+static bool shall_restart(struct task *task)
+{
+    const struct signal_action *action = signal_next_action(task);
+
+    return action ? !task->wait.interrupted && (action->flags & SA_RESTART) : !task->wait.transferred;
+}
+
+/*
+ * A signal ends the wait. The mask that the call replaced decides which signal
+ * is delivered, and the frame puts the old one back.
  */
 static void interrupt_call(struct task *task)
 {
-    const struct signal_action *action = signal_next_action(task);
-    bool again = !action || (action->flags & SA_RESTART);
-
-    if (task->wait.interrupted)
-        tg_context_set_return(task->context, task->wait.interrupted(task));
-    else if (!again || tg_context_restart_syscall(task->context) != 0)
-        tg_context_set_return(task->context, -EINTR);
+    if (!shall_restart(task) || tg_context_restart_syscall(task->context) != 0)
+        tg_context_set_return(task->context, task->wait.interrupted ? task->wait.interrupted(task) : -EINTR);
     task_wait_clear(task);
     signal_deliver(task);
     if (task->state == TASK_ENDED)

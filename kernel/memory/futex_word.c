@@ -92,6 +92,8 @@ static int64_t wait_for_wake(struct task *task, uint64_t addr, uint32_t expected
     result = task_wait_until(task, deadline);
     if (result == SYSCALL_WAITS)
         futex_queue_add(task, make_key(task, addr), bitset);
+    if (timeout)
+        task_wait_never_restarts(task);
     return result;
 }
 

@@ -91,6 +91,7 @@ static int copy_task(struct task *child, const struct task *parent, const struct
     if (!(request->flags & CLONE_VM) || (request->flags & CLONE_VFORK)) {
         child->signals.stack_base = parent->signals.stack_base;
         child->signals.stack_size = parent->signals.stack_size;
+        child->signals.stack_flags = parent->signals.stack_flags;
     }
     if (request->flags & CLONE_CHILD_CLEARTID)
         child->clear_child_tid = request->child_tid;

@@ -34,8 +34,7 @@ static void forget_old_memory(struct task *task)
 {
     task->clear_child_tid = 0;
     task->robust_list = 0;
-    task->signals.stack_base = 0;
-    task->signals.stack_size = 0;
+    forget_alternate_stack(&task->signals);
     signal_reset_actions(task->process);
     interval_timers_delete(task->process, false);
 }

@@ -85,17 +85,11 @@ static int64_t do_rt_sigpending(struct task *task, const uint64_t args[6])
 }
 
 /* Ended by a signal only: the loop makes -EINTR of it, and the handler's frame has the old mask. */
-static int64_t interrupted_by_signal(struct task *task)
-{
-    (void)task;
-    return -EINTR;
-}
-
 static int64_t wait_for_signal(struct task *task)
 {
     int64_t result = task_wait_until(task, DEADLINE_NEVER);
 
-    task->wait.interrupted = interrupted_by_signal;
+    task_wait_never_restarts(task);
     return result;
 }
 
@@ -142,50 +136,62 @@ static int64_t do_rt_sigtimedwait(struct task *task, const uint64_t args[6])
     if (task->wake == WAKE_NONE && args[2])
         task->wait.deadline = deadline_after(ns);
     result = task_wait_until(task, task->wait.deadline);
-    task->wait.interrupted = interrupted_by_signal;
+    task_wait_never_restarts(task);
     task->signals.taking = set;
     return result;
 }
 
 static int64_t do_rt_sigreturn(struct task *task, const uint64_t args[6])
 {
-    uint64_t mask;
+    uint64_t mask = task->signals.blocked;
     siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+    int err = arch_pop_signal_frame(task, &mask);
 
     (void)args;
-    if (arch_pop_signal_frame(task, &mask) != 0)
+    signal_set_mask(task, mask);
+    if (err)
         signal_force(task, &info);
-    else
-        signal_set_mask(task, mask);
     return SYSCALL_NO_RESULT;
+}
+
+static int set_alternate_stack(struct task_signals *signals, const stack_t *wanted)
+{
+    int mode = wanted->ss_flags & ~STACK_AUTODISARM;
+
+    if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
+        return -EINVAL;
+    if (mode != SS_DISABLE && wanted->ss_size < 2048)
+        return -ENOMEM;
+    signals->stack_base = mode == SS_DISABLE ? 0 : (uint64_t)(uintptr_t)wanted->ss_sp;
+    signals->stack_size = mode == SS_DISABLE ? 0 : wanted->ss_size;
+    signals->stack_flags = wanted->ss_flags;
+    return 0;
+}
+
+static stack_t describe_alternate_stack(const struct task_signals *signals, bool in_use)
+{
+    int mode = in_use ? SS_ONSTACK : 0;
+
+    return (stack_t){.ss_sp = (void *)(uintptr_t)signals->stack_base,
+                     .ss_flags = (signals->stack_size ? mode : SS_DISABLE) | (signals->stack_flags & STACK_AUTODISARM),
+                     .ss_size = signals->stack_size};
 }
 
 static int64_t do_sigaltstack(struct task *task, const uint64_t args[6])
 {
     struct task_signals *signals = &task->signals;
-    uint64_t sp = arch_stack_pointer(task->context);
-    bool in_use = signals->stack_size && sp > signals->stack_base && sp - signals->stack_base <= signals->stack_size;
-    stack_t old = {.ss_sp = (void *)(uintptr_t)signals->stack_base,
-                   .ss_flags = !signals->stack_size ? SS_DISABLE : (in_use ? SS_ONSTACK : 0),
-                   .ss_size = signals->stack_size};
+    bool in_use = on_alternate_stack(signals, arch_stack_pointer(task->context));
+    stack_t old = describe_alternate_stack(signals, in_use);
     stack_t wanted;
     int err = 0;
 
     if (args[0])
         err = guest_read(task_memory(task), args[0], &wanted, sizeof(wanted));
-    if (err)
-        return err;
-    if (args[0]) {
-        if (in_use)
-            return -EPERM;
-        if (wanted.ss_flags & ~(SS_DISABLE | SS_ONSTACK))
-            return -EINVAL;
-        if (!(wanted.ss_flags & SS_DISABLE) && wanted.ss_size < 2048)
-            return -ENOMEM;
-        signals->stack_base = (uint64_t)(uintptr_t)wanted.ss_sp;
-        signals->stack_size = (wanted.ss_flags & SS_DISABLE) ? 0 : wanted.ss_size;
-    }
-    return args[1] ? guest_write(task_memory(task), args[1], &old, sizeof(old)) : 0;
+    if (!err && args[0])
+        err = in_use ? -EPERM : set_alternate_stack(signals, &wanted);
+    if (!err && args[1])
+        err = guest_write(task_memory(task), args[1], &old, sizeof(old));
+    return err;
 }
 
 static siginfo_t info_from(const struct task *sender, int signo, int code)

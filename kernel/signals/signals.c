@@ -234,6 +234,17 @@ static uint64_t mask_for_frame(const struct task *task)
     return task->signals.has_saved_mask ? task->signals.saved_mask : task->signals.blocked;
 }
 
+/* There is no room for the handler: SIGSEGV comes instead, whose handler may have a stack of its own. */
+static void frame_refused(struct task *task, int signo)
+{
+    const siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+
+    if (signo == SIGSEGV)
+        process_end(task->process, SIGSEGV);
+    else
+        signal_force(task, &info);
+}
+
 static void run_handler(struct task *task, const siginfo_t *info)
 {
     int signo = info->si_signo;
@@ -241,7 +252,7 @@ static void run_handler(struct task *task, const siginfo_t *info)
     struct signal_action action = *slot;
 
     if (arch_push_signal_frame(task, info, &action, mask_for_frame(task)) != 0) {
-        process_end(task->process, SIGSEGV);
+        frame_refused(task, signo);
         return;
     }
     task->sandbox->counters.signals++;

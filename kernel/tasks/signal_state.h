@@ -9,6 +9,9 @@
 
 #define SIGNAL_MAX 64
 
+/* SS_AUTODISARM: who enters a handler on the stack has none until that returns. Not in every C library's header. */
+#define STACK_AUTODISARM INT32_MIN
+
 /* Numbers come from guests: every one is looked at before it is kept or counts as an index. */
 static inline bool signal_is_valid(uint64_t signo)
 {
@@ -40,8 +43,8 @@ struct task_signals {
     bool has_saved_mask;
     uint64_t taking;     /* what sigtimedwait waits for */
     uint64_t stack_base; /* sigaltstack(2) */
-    uint64_t stack_size;
-    int32_t stack_flags;
+    uint64_t stack_size; /* 0: none */
+    int32_t stack_flags; /* as they were asked for */
     /* Of the last trap, and of the last page fault: every signal frame shows them, as on Linux. */
     uint64_t trap_number;
     uint64_t error_code;
@@ -52,6 +55,23 @@ struct task_signals {
 static inline struct signal_action *signal_action_of(struct process_signals *signals, int signo)
 {
     return &signals->actions[signal_is_valid((uint64_t)signo) ? signo : 0];
+}
+
+/*
+ * Whether this stack pointer lies on the alternate stack. Never so for a stack
+ * with SS_AUTODISARM, which a handler may leave in the middle (swapcontext).
+ */
+static inline bool on_alternate_stack(const struct task_signals *signals, uint64_t sp)
+{
+    return !(signals->stack_flags & STACK_AUTODISARM) && sp > signals->stack_base &&
+           sp - signals->stack_base <= signals->stack_size;
+}
+
+static inline void forget_alternate_stack(struct task_signals *signals)
+{
+    signals->stack_base = 0;
+    signals->stack_size = 0;
+    signals->stack_flags = 0;
 }
 
 #endif

@@ -107,6 +107,17 @@ int64_t task_wait_until(struct task *task, int64_t deadline)
     return task_wait_fds(task, NULL, 0, deadline);
 }
 
+static int64_t interrupted_by_handler(struct task *task)
+{
+    (void)task;
+    return -EINTR;
+}
+
+void task_wait_never_restarts(struct task *task)
+{
+    task->wait.interrupted = interrupted_by_handler;
+}
+
 /* Takes the task off every list that could wake it. */
 static void stop_waiting(struct task *task)
 {

@@ -32,9 +32,9 @@ struct wait {
     uint64_t transferred; /* what a write that waited in between has written so far */
 
     /*
-     * Called instead of the handler when a signal ends the wait; returns the
-     * call's result. NULL: the call is made again after a handler with
-     * SA_RESTART, and is -EINTR after others.
+     * Called instead of the call's handler when a signal with a handler ends
+     * the wait; returns the call's result. NULL: the call is made again after a
+     * handler with SA_RESTART, and is -EINTR after others.
      */
     int64_t (*interrupted)(struct task *task);
     bool uninterruptible; /* signals wait until the call is over */
@@ -51,6 +51,9 @@ struct wait {
 int64_t task_wait_fd(struct task *task, int fd, short events);
 int64_t task_wait_fds(struct task *task, const struct pollfd *fds, size_t count, int64_t deadline);
 int64_t task_wait_until(struct task *task, int64_t deadline);
+
+/* For a call that has begun to wait, and that is -EINTR after any handler, with SA_RESTART too. */
+void task_wait_never_restarts(struct task *task);
 
 /* For a task that ends: takes it off every list that could wake it, and off the list of those that are ready. */
 void task_leave_lists(struct task *task);

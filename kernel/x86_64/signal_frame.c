@@ -147,18 +147,31 @@ static int make_fpstate(struct task *task, uint64_t sp, tg_transfer *out)
     return 0;
 }
 
-static bool on_alternate_stack(const struct task_signals *signals, uint64_t sp)
+static bool enters_alternate_stack(const struct task_signals *signals, const struct signal_action *action, uint64_t sp)
 {
-    return sp > signals->stack_base && sp - signals->stack_base <= signals->stack_size;
+    return (action->flags & SA_ONSTACK) && signals->stack_size && !on_alternate_stack(signals, sp);
 }
 
-static uint64_t choose_stack(const struct task *task, const struct signal_action *action, uint64_t sp)
+/* Below an alternate stack lies something else, which no handler may overwrite however deep they are. */
+static bool leaves_alternate_stack(const struct task_signals *signals, bool enters, uint64_t old_sp, uint64_t sp)
 {
-    const struct task_signals *signals = &task->signals;
+    if (!enters && !on_alternate_stack(signals, old_sp))
+        return false;
+    return sp <= signals->stack_base || sp - signals->stack_base > signals->stack_size;
+}
 
-    if ((action->flags & SA_ONSTACK) && signals->stack_size && !on_alternate_stack(signals, sp))
-        return signals->stack_base + signals->stack_size;
-    return sp - RED_ZONE;
+/* The state that a thread and a handler start with: everything zero but the control words. 0 or -errno. */
+static int reset_fpstate(struct task *task)
+{
+    unsigned char *state = task->sandbox->fpstate;
+    size_t size = task->sandbox->info.fpstate_size;
+    const uint16_t control = 0x37f;
+    const uint32_t sse_control = 0x1f80;
+
+    memset(state, 0, size);
+    memcpy(state, &control, sizeof(control));
+    memcpy(state + 24, &sse_control, sizeof(sse_control));
+    return tg_context_set_fpstate(task->context, state, size);
 }
 
 static void enter_handler(tg_regs *regs, const struct signal_action *action, int signo, uint64_t frame)
@@ -175,8 +188,9 @@ static void enter_handler(tg_regs *regs, const struct signal_action *action, int
 int arch_push_signal_frame(struct task *task, const siginfo_t *info, const struct signal_action *action,
                            uint64_t saved_mask)
 {
-    const struct task_signals *signals = &task->signals;
+    struct task_signals *signals = &task->signals;
     tg_regs *regs = tg_context_regs_mut(task->context);
+    bool enters = enters_alternate_stack(signals, action, regs->rsp);
     struct signal_frame frame = {
         .restorer = action->restorer,
         .flags = FRAME_HAS_XSTATE | FRAME_HAS_SS | FRAME_STRICT_SS,
@@ -186,7 +200,7 @@ int arch_push_signal_frame(struct task *task, const siginfo_t *info, const struc
         .mask = saved_mask,
         .info = *info,
     };
-    uint64_t sp = choose_stack(task, action, regs->rsp);
+    uint64_t sp = enters ? signals->stack_base + signals->stack_size : regs->rsp - RED_ZONE;
     tg_transfer parts[2];
 
     save_registers(&frame.context, regs);
@@ -198,21 +212,13 @@ int arch_push_signal_frame(struct task *task, const siginfo_t *info, const struc
     /* As after a call instruction: the stack is 16-byte aligned above the return address. */
     sp = ((frame.context.fpstate - sizeof(frame)) & ~UINT64_C(15)) - sizeof(uint64_t);
     parts[1] = guest_writing(sp, &frame, sizeof(frame));
-    if (guest_transfer(task_memory(task), parts, 2) != 0)
+    if (leaves_alternate_stack(signals, enters, regs->rsp, sp) || guest_transfer(task_memory(task), parts, 2) != 0 ||
+        reset_fpstate(task) != 0)
         return -EFAULT;
     enter_handler(regs, action, info->si_signo, sp);
+    if (signals->stack_flags & STACK_AUTODISARM)
+        forget_alternate_stack(signals);
     return 0;
-}
-
-/* The state that a thread starts with: everything zero but the control words. */
-static void initial_fpstate(unsigned char *state, size_t size)
-{
-    const uint16_t control = 0x37f;
-    const uint32_t sse_control = 0x1f80;
-
-    memset(state, 0, size);
-    memcpy(state, &control, sizeof(control));
-    memcpy(state + 24, &sse_control, sizeof(sse_control));
 }
 
 static int pop_fpstate(struct task *task, uint64_t where)
@@ -224,10 +230,8 @@ static int pop_fpstate(struct task *task, uint64_t where)
                            guest_reading(where + FP_LEGACY_SIZE, state + FP_LEGACY_SIZE, size - FP_LEGACY_SIZE)};
     struct fp_software_bytes software;
 
-    if (!where) {
-        initial_fpstate(state, size);
-        return tg_context_set_fpstate(task->context, state, size);
-    }
+    if (!where)
+        return reset_fpstate(task);
     (void)guest_transfer(task_memory(task), parts, 2);
     if (parts[0].done < parts[0].length)
         return -EFAULT;
@@ -250,12 +254,14 @@ int arch_pop_signal_frame(struct task *task, uint64_t *saved_mask)
     /* The handler's return took the first word off the stack. */
     if (guest_read(task_memory(task), regs->rsp - sizeof(uint64_t), &frame, sizeof(frame)) != 0)
         return -EFAULT;
-    if (pop_fpstate(task, frame.context.fpstate) != 0)
-        return -EFAULT;
     load_registers(regs, &frame.context);
+    *saved_mask = frame.mask;
+    if (pop_fpstate(task, frame.context.fpstate) != 0) {
+        (void)reset_fpstate(task);
+        return -EFAULT;
+    }
     signals->stack_base = frame.stack_base;
     signals->stack_size = (frame.stack_flags & SS_DISABLE) ? 0 : frame.stack_size;
     signals->stack_flags = frame.stack_flags;
-    *saved_mask = frame.mask;
     return 0;
 }
