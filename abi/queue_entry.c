@@ -5,8 +5,11 @@
 #include "abi/option_structs.h"
 #include "abi/public_errors.h"
 #include "core/backend.h"
+#include "core/event.h"
 #include "core/no_cancel.h"
 #include "core/queue_outlet.h"
+
+#define SPIN_NS_MAX (INT64_C(100) * 1000 * 1000)
 
 int tg_queue_create(tg_platform *platform, tg_queue **out)
 {
@@ -18,17 +21,18 @@ int tg_queue_create(tg_platform *platform, tg_queue **out)
     return public_error(queue_create(platform, out));
 }
 
+static tg_platform *platform_of(const tg_context *context, const tg_subprocess *subprocess, const tg_queue *queue)
+{
+    return queue ? queue->platform : context ? context->platform : subprocess ? subprocess->platform : NULL;
+}
+
 int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subprocess)
 {
     tg_platform *platform;
     int err;
 
     if (!queue || !context || !subprocess)
-        return platform_fail_null(queue        ? queue->platform
-                                  : context    ? context->platform
-                                  : subprocess ? subprocess->platform
-                                               : NULL,
-                                  __func__);
+        return platform_fail_null(platform_of(context, subprocess, queue), __func__);
     platform = queue->platform;
     if (context->platform != platform || subprocess->platform != platform)
         return platform_fail(platform, -EINVAL, "submit: context or subprocess belong to another platform");
@@ -46,6 +50,63 @@ int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subproc
         err = platform->ops->queue_submit(queue, context, subprocess);
     if (err)
         context_give_back(context);
+    return public_error(err);
+}
+
+/* As the switch where the backend cannot leave a running context to the queue: submitted at once. */
+static int submit_instead(tg_context *context, tg_subprocess *subprocess, tg_queue *queue, tg_event *event)
+{
+    int err;
+
+    if (!subprocess_enter(subprocess)) {
+        event_dead(event, context, TG_DEAD_DESTROYED, 0);
+        return 0;
+    }
+    err = queue->platform->ops->queue_submit(queue, context, subprocess);
+    return err ? err : 1;
+}
+
+static int switch_or_submit(tg_context *context, tg_subprocess *subprocess, tg_queue *queue, uint64_t spin_ns,
+                            tg_event *event)
+{
+    const struct backend_ops *ops = queue->platform->ops;
+    int err = context_regs_place(context) == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
+
+    if (err)
+        return platform_fail(context->platform, err,
+                             "switch or submit: a register of the context holds what the processor refuses (segment "
+                             "selectors, segment bases)");
+    if (!ops->context_switch_or_submit)
+        return submit_instead(context, subprocess, queue, event);
+    return ops->context_switch_or_submit(context, subprocess, queue,
+                                         spin_ns < SPIN_NS_MAX ? (int64_t)spin_ns : SPIN_NS_MAX, event);
+}
+
+int tg_context_switch_or_submit(tg_context *context, tg_subprocess *subprocess, tg_queue *queue, uint64_t spin_ns,
+                                tg_event *event)
+{
+    tg_event result;
+    tg_event *target;
+    int err;
+
+    if (!context || !subprocess || !queue || !event)
+        return platform_fail_null(platform_of(context, subprocess, queue), __func__);
+    if (context->platform != queue->platform || subprocess->platform != queue->platform)
+        return platform_fail(queue->platform, -EINVAL,
+                             "switch or submit: context or subprocess belong to another platform");
+    err = option_struct_check(event, offsetof(tg_event, u), sizeof(result));
+    if (err)
+        return platform_fail(queue->platform, err, "switch or submit: the event's size is wrong");
+    if (!context_take_as(context, queue->platform->ops->context_switch_or_submit ? CONTEXT_SWITCHING : CONTEXT_RUNNING))
+        return platform_fail(queue->platform, -EBUSY, "switch or submit: the context is running");
+    context_start_clock(context);
+    target = event->size == sizeof(result) ? event : &result;
+    err = switch_or_submit(context, subprocess, queue, spin_ns, target);
+    /* 1: the context is the queue's, and whoever waits on that may have its event already. */
+    if (err != 1)
+        context_give_back(context);
+    if (!err && target == &result)
+        event_store(event, event->size, &result);
     return public_error(err);
 }
 

@@ -108,6 +108,12 @@ struct backend_ops {
     void (*context_destroy)(struct tg_context *context);
     /* Goes through the subprocess's door itself: a shut one is a DEAD event. */
     int (*context_switch)(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
+    /*
+     * The same for a queue's context, for spin_ns at most: 1 is that the context is submitted, and not the caller's
+     * any more. NULL: whoever switches cannot leave a context to another thread, and submits it at once.
+     */
+    int (*context_switch_or_submit)(struct tg_context *context, struct tg_subprocess *subprocess,
+                                    struct tg_queue *queue, int64_t spin_ns, struct tg_event *event);
 
     int (*queue_create)(struct tg_queue *queue);
     int (*queue_submit)(struct tg_queue *queue, struct tg_context *context, struct tg_subprocess *subprocess);

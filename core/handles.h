@@ -58,7 +58,7 @@ struct tg_subprocess {
 enum context_state {
     CONTEXT_IDLE,
     CONTEXT_RUNNING,   /* somebody has taken it, for a queue or to change it */
-    CONTEXT_SWITCHING, /* a thread is in tg_context_switch() with it */
+    CONTEXT_SWITCHING, /* a thread is in tg_context_switch() or its like with it */
     CONTEXT_READ,      /* somebody has taken it to read its FP state: its registers stay as they are */
 };
 

@@ -78,7 +78,7 @@ bool order_spin_for_reply(struct systrap_subprocess *subprocess, uint32_t sequen
     if (!spins->granted || !is_processor_to_spare(subprocess))
         return false;
     if (spins->meets_spinner || spin_is_worth_it(systrap_platform(platform), spins->futile))
-        return spin_until(platform, &spins->futile, has_come, &awaited);
+        return spin_until(platform, systrap_platform(platform)->spin_ns, &spins->futile, has_come, &awaited);
     spins->futile++;
     return false;
 }

@@ -8,12 +8,12 @@ bool spin_begin(struct systrap_platform *sp)
     return atomic_fetch_add(&sp->spinners, 1) < sp->spinners_max;
 }
 
-bool spin_goes_on(const struct systrap_platform *sp, int64_t *until_ns)
+bool spin_goes_on(int64_t spin_ns, int64_t *until_ns)
 {
     int64_t now = clock_monotonic_ns();
 
     if (!*until_ns)
-        *until_ns = now + sp->spin_ns;
+        *until_ns = now + spin_ns;
     return now < *until_ns;
 }
 

@@ -23,12 +23,13 @@ static inline bool spin_is_worth_it(const struct systrap_platform *sp, uint32_t 
 /* One more thread spins; false: it must not, there are enough. spin_end() follows in any case. */
 bool spin_begin(struct systrap_platform *sp);
 /* Asked after each SPIN_CHECK_EVERY pauses: may the thread spin on? until_ns: 0 before the first time. */
-bool spin_goes_on(const struct systrap_platform *sp, int64_t *until_ns);
+bool spin_goes_on(int64_t spin_ns, int64_t *until_ns);
 void spin_end(struct tg_platform *platform, uint32_t *futile, bool found);
 
-/* Looks again and again, with pauses. Inlined with its condition, so that no look costs a call. */
-__attribute__((always_inline)) static inline bool spin_until(struct tg_platform *platform, uint32_t *futile,
-                                                             bool (*is_there)(const void *arg), const void *arg)
+/* Looks again and again for spin_ns, with pauses. Inlined with its condition, so that no look costs a call. */
+__attribute__((always_inline)) static inline bool spin_until(struct tg_platform *platform, int64_t spin_ns,
+                                                             uint32_t *futile, bool (*is_there)(const void *arg),
+                                                             const void *arg)
 {
     struct systrap_platform *sp = systrap_platform(platform);
     int64_t until_ns = 0;
@@ -40,7 +41,7 @@ __attribute__((always_inline)) static inline bool spin_until(struct tg_platform 
                 tgi_arch_systrap->pause();
                 found = is_there(arg);
             }
-        } while (!found && spin_goes_on(sp, &until_ns));
+        } while (!found && spin_goes_on(spin_ns, &until_ns));
     }
     spin_end(platform, futile, found);
     return found;

@@ -16,6 +16,7 @@
 #include "core/systrap/queue_rouse.h"
 #include "core/systrap/statistics.h"
 #include "core/systrap/stub_memory.h"
+#include "core/systrap/switch_or_submit.h"
 #include "core/systrap/systrap_queue.h"
 #include "core/systrap/systrap_queue_wait.h"
 #include "core/systrap/systrap_run.h"
@@ -271,6 +272,7 @@ const struct backend_ops systrap_backend = {
     .context_fp_changes = systrap_context_fp_changes,
     .context_destroy = systrap_context_destroy,
     .context_switch = systrap_context_switch,
+    .context_switch_or_submit = systrap_context_switch_or_submit,
     .queue_create = systrap_queue_create,
     .queue_submit = systrap_queue_submit,
     .queue_wait = systrap_queue_wait,

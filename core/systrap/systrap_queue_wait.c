@@ -77,7 +77,7 @@ static bool spin(struct systrap_queue *queue)
         queue->futile_spins = 0;
         return true;
     }
-    return spin_until(platform, &queue->futile_spins, queue_has_something, queue);
+    return spin_until(platform, systrap_platform(platform)->spin_ns, &queue->futile_spins, queue_has_something, queue);
 }
 
 static void wait_for_words(struct waitv *words, size_t n, bool all, int64_t until_ns)

@@ -221,9 +221,10 @@ static bool slot_has_arrived(const void *slot)
     return has_arrived(slot);
 }
 
-static bool spin(struct systrap_context *context, const struct systrap_slot *slot)
+bool systrap_spin(struct systrap_context *context, int64_t spin_ns)
 {
     struct tg_platform *platform = context->base.platform;
+    const struct systrap_slot *slot = context->slot;
 
     if (!spin_is_worth_it(systrap_platform(platform), context->futile_spins)) {
         context->futile_spins++;
@@ -233,7 +234,7 @@ static bool spin(struct systrap_context *context, const struct systrap_slot *slo
         context->futile_spins = 0;
         return true;
     }
-    return spin_until(platform, &context->futile_spins, slot_has_arrived, slot);
+    return spin_until(platform, spin_ns, &context->futile_spins, slot_has_arrived, slot);
 }
 
 /* One sleep, and before it a look whether the workers that should end it do what they have to. */
@@ -255,7 +256,7 @@ static void sleep_for_event(struct systrap_context *context, struct systrap_slot
     }
 }
 
-static void sleep_until_arrived(struct systrap_context *context)
+void systrap_sleep_until_arrived(struct systrap_context *context)
 {
     NO_CANCELLATION;
     struct systrap_subprocess *subprocess = context->bound;
@@ -273,8 +274,8 @@ static void sleep_until_arrived(struct systrap_context *context)
 
 static void wait_until_arrived(struct systrap_context *context)
 {
-    if (!spin(context, context->slot))
-        sleep_until_arrived(context);
+    if (!systrap_spin(context, systrap_platform(context->base.platform)->spin_ns))
+        systrap_sleep_until_arrived(context);
 }
 
 /*
@@ -294,29 +295,40 @@ static bool go_in(struct systrap_context *context, struct systrap_subprocess *su
     return *err || !subprocess_is_shut(&subprocess->base);
 }
 
+int systrap_switch_begin(struct systrap_context *context, struct systrap_subprocess *subprocess, struct tg_event *event)
+{
+    int err;
+
+    if (!go_in(context, subprocess, &err)) {
+        event_dead(event, &context->base, TG_DEAD_DESTROYED, 0);
+        return 1;
+    }
+    return err ? err : systrap_start(context, subprocess, START_FOR_SWITCH, event);
+}
+
+bool systrap_switch_end(struct systrap_context *context, struct tg_event *event)
+{
+    if (!systrap_left_something(context)) {
+        systrap_lost(context, event);
+        return true;
+    }
+    if (systrap_collect(context, event))
+        return true;
+    systrap_run_again(context);
+    return false;
+}
+
 int systrap_context_switch(struct tg_context *base, struct tg_subprocess *subprocess, struct tg_event *event)
 {
     struct systrap_context *context = to_systrap_context(base);
-    int err;
+    int err = systrap_switch_begin(context, to_systrap_subprocess(subprocess), event);
 
-    if (!go_in(context, to_systrap_subprocess(subprocess), &err)) {
-        event_dead(event, base, TG_DEAD_DESTROYED, 0);
-        return 0;
-    }
-    if (!err)
-        err = systrap_start(context, to_systrap_subprocess(subprocess), START_FOR_SWITCH, event);
     if (err)
         return err < 0 ? err : 0;
-    for (;;) {
+    do
         wait_until_arrived(context);
-        if (!systrap_left_something(context)) {
-            systrap_lost(context, event);
-            return 0;
-        }
-        if (systrap_collect(context, event))
-            return 0;
-        systrap_run_again(context);
-    }
+    while (!systrap_switch_end(context, event));
+    return 0;
 }
 
 /* ---- the context's own life ---- */

@@ -17,6 +17,17 @@ int systrap_start(struct systrap_context *context, struct systrap_subprocess *su
                   struct tg_event *event);
 /* Starts a context again that has left guest code for no event. */
 void systrap_run_again(struct systrap_context *context);
+
+/* What a switch is made of. Begins one: as systrap_start(), and 1 also where the subprocess is being destroyed. */
+int systrap_switch_begin(struct systrap_context *context, struct systrap_subprocess *subprocess,
+                         struct tg_event *event);
+/* Looks for what the context leaves, for spin_ns at most. True: it is there. */
+bool systrap_spin(struct systrap_context *context, int64_t spin_ns);
+/* Also returns when the subprocess has died. */
+void systrap_sleep_until_arrived(struct systrap_context *context);
+/* True: the event is written. False: what the context has left was none, and it runs on. */
+bool systrap_switch_end(struct systrap_context *context, struct tg_event *event);
+
 int systrap_context_switch(struct tg_context *context, struct tg_subprocess *subprocess, struct tg_event *event);
 void systrap_context_create(struct tg_context *context);
 void systrap_context_reset(struct tg_context *context);

@@ -24,6 +24,25 @@ static void arguments_of_submit(struct fixture *fixture)
     REFUSED(fixture, -EINVAL, tg_queue_submit(fixture->foreign_queue, fixture->context, fixture->subprocess));
 }
 
+static void arguments_of_switch_or_submit(struct fixture *fixture)
+{
+    tg_event event = {.size = sizeof(event)};
+    REFUSED(fixture, -EINVAL, tg_context_switch_or_submit(NULL, fixture->subprocess, fixture->queue, 0, &event));
+    REFUSED(fixture, -EINVAL, tg_context_switch_or_submit(fixture->context, NULL, fixture->queue, 0, &event));
+    REFUSED(fixture, -EINVAL, tg_context_switch_or_submit(fixture->context, fixture->subprocess, NULL, 0, &event));
+    REFUSED(fixture, -EINVAL,
+            tg_context_switch_or_submit(fixture->context, fixture->subprocess, fixture->queue, 0, NULL));
+    REFUSED(fixture, -EINVAL,
+            tg_context_switch_or_submit(fixture->foreign_context, fixture->subprocess, fixture->queue, 0, &event));
+    REFUSED(fixture, -EINVAL,
+            tg_context_switch_or_submit(fixture->context, fixture->foreign_subprocess, fixture->queue, 0, &event));
+    REFUSED(fixture, -EINVAL,
+            tg_context_switch_or_submit(fixture->context, fixture->subprocess, fixture->foreign_queue, 0, &event));
+    event.size = 0;
+    REFUSED(fixture, -EINVAL,
+            tg_context_switch_or_submit(fixture->context, fixture->subprocess, fixture->queue, 0, &event));
+}
+
 static void arguments_of_wait(struct fixture *fixture)
 {
     tg_event events[2] = {{.size = sizeof(tg_event)}, {.size = sizeof(tg_event)}};
@@ -148,6 +167,7 @@ void arguments_of_queue(struct fixture *fixture)
     REFUSED_MUTE(fixture, -EINVAL, tg_queue_fd(NULL));
     tg_queue_destroy(NULL);
     arguments_of_submit(fixture);
+    arguments_of_switch_or_submit(fixture);
     arguments_of_wait(fixture);
     event_outlives_refused_waits(fixture);
     second_waiter(fixture);

@@ -47,6 +47,7 @@ extern const struct test_case queue_descriptor_cases[];
 extern const struct test_case queue_end_cases[];
 extern const struct test_case queue_fair_cases[];
 extern const struct test_case queue_lone_cases[];
+extern const struct test_case switch_or_submit_cases[];
 extern const struct test_case queue_lost_cases[];
 extern const struct test_case queue_running_cases[];
 extern const struct test_case queue_wait_cases[];

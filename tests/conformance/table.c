@@ -38,6 +38,7 @@ static const struct test_case *const areas[] = {
     queue_lost_cases,
     queue_fair_cases,
     queue_lone_cases,
+    switch_or_submit_cases,
     isolation_cases,
     vdso_cases,
     vdso_clock_cases,

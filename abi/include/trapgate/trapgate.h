@@ -914,6 +914,27 @@ TG_API int tg_queue_create(tg_platform *platform, tg_queue **out);
 TG_API int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subprocess);
 
 /*
+ * For runtimes that have a thread at hand for each call, but not for each
+ * context: a switch as long as that is short. Runs the context in the
+ * subprocess, and the calling thread looks for its event for about spin_ns
+ * (at most 100 ms; 0: it does not spin).
+ * Returns 0: the event is written, as by tg_context_switch().
+ * Returns 1: the context goes on running, and is the queue's, as after
+ * tg_queue_submit(): nothing is written to event, and its event comes out of
+ * tg_queue_wait(), perhaps before this returns. 1 may come before spin_ns has
+ * passed: no more threads of a platform spin at once than it has processors
+ * for, and none where spinning has been futile. Where no memory is left for
+ * the queue it sleeps until there is an event, and returns 0.
+ * On ptrace a running context cannot change hands: it is submitted at once,
+ * and 1 is what it mostly returns there.
+ * The queue must not be destroyed before this has returned. Any thread.
+ * Errors: as tg_context_switch(). After an error the context is as it was, and
+ * no event comes.
+ */
+TG_API int tg_context_switch_or_submit(tg_context *context, tg_subprocess *subprocess, tg_queue *queue,
+                                       uint64_t spin_ns, tg_event *event);
+
+/*
  * Waits for events and writes up to capacity of them; *count says how many.
  * timeout_ns: negative waits for ever, 0 only looks. Returns 0 with *count 0
  * when the time is over or after tg_queue_wake(). It also waits when nothing

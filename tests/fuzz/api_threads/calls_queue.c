@@ -6,7 +6,8 @@
 #include "guest.h"
 #include "model.h"
 
-#define EVENTS 4
+#define EVENTS  4
+#define SPIN_NS 50000
 
 /* On ptrace it is the thread that waits which must come back, so most use queues of their own. */
 static struct queue *any(struct thread *thread, struct platform *platform)
@@ -38,6 +39,31 @@ static void destroy(struct thread *thread, struct platform *platform)
     handle_gone(&queue->handle);
 }
 
+/* As a switch, or as a submit: what comes out of the queue has been counted in before. */
+static void switch_or_submit_to(struct thread *thread, struct platform *platform, struct queue *queue,
+                                struct context *context)
+{
+    struct subprocess *subprocess = &platform->subprocesses[random_below(thread, SUBPROCESSES)];
+    atomic_int *inside = &queue->inside[context - platform->contexts];
+    tg_event event = {.size = sizeof(event)};
+    int result;
+
+    if (!handle_use(&subprocess->handle, TAKE))
+        return;
+    atomic_fetch_add(inside, 1);
+    result = RESULT(thread, platform,
+                    tg_context_switch_or_submit(context->handle.object, subprocess->handle.object, queue->handle.object,
+                                                random_below(thread, SPIN_NS), &event),
+                    1, -EINVAL, -EBUSY, -ENOMEM, -EAGAIN);
+    if (result != 1)
+        atomic_fetch_sub(inside, 1);
+    if (!result && (event.kind < TG_EVENT_SYSCALL || event.kind > TG_EVENT_DEAD))
+        wrong("tg_context_switch_or_submit: an event of kind %u", event.kind);
+    if (!result || result == 1)
+        atomic_store(&context->next, 0);
+    handle_leave(&subprocess->handle, TAKE);
+}
+
 static void submit_to(struct thread *thread, struct platform *platform, struct queue *queue, struct context *context)
 {
     struct subprocess *subprocess = &platform->subprocesses[random_below(thread, SUBPROCESSES)];
@@ -66,7 +92,10 @@ static void submit(struct thread *thread, struct platform *platform)
     if (!handle_use(&queue->handle, TAKE))
         return;
     if (handle_use(&context->handle, TAKE)) {
-        submit_to(thread, platform, queue, context);
+        if (random_below(thread, 2))
+            submit_to(thread, platform, queue, context);
+        else
+            switch_or_submit_to(thread, platform, queue, context);
         handle_leave(&context->handle, TAKE);
     }
     handle_leave(&queue->handle, TAKE);

@@ -947,6 +947,14 @@ extern "C" {
         context: *mut tg_context,
         subprocess: *mut tg_subprocess,
     ) -> c_int;
+    /// A switch for about `spin_ns`, which then leaves the context to the queue and returns 1.
+    pub fn tg_context_switch_or_submit(
+        context: *mut tg_context,
+        subprocess: *mut tg_subprocess,
+        queue: *mut tg_queue,
+        spin_ns: u64,
+        event: *mut tg_event,
+    ) -> c_int;
     /// Waits for events and writes up to `capacity` of them.
     pub fn tg_queue_wait(
         queue: *mut tg_queue,
