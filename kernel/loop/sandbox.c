@@ -264,7 +264,7 @@ int sandbox_create(const struct sandbox_options *options, struct sandbox **out)
     sandbox->options = *options;
     sandbox->root_fd = -1;
     sandbox->next_id = 1;
-    sandbox->next_object_id = 1;
+    sandbox->next_space_id = 1;
     syscall_table_init(&sandbox->table);
     err = open_root(sandbox);
     if (!err)

@@ -43,7 +43,7 @@ static struct address_space *allocate(struct sandbox *sandbox)
     if (!space)
         return NULL;
     space->references = 1;
-    space->id = sandbox->next_object_id++;
+    space->id = sandbox->next_space_id++;
     return space;
 }
 

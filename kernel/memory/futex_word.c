@@ -21,14 +21,13 @@ static struct futex_key make_key(const struct task *task, uint64_t addr)
     const struct vma *vma = memory_map_find(&space->map, addr);
 
     if (vma && vma->start <= addr && (vma->flags & VMA_SHARED) && vma->object)
-        return (struct futex_key){vma->object->id, vma->offset + (addr - vma->start)};
-    return (struct futex_key){space->id, addr};
+        return (struct futex_key){vma->object->device, vma->object->inode, vma->offset + (addr - vma->start)};
+    return (struct futex_key){0, space->id, addr};
 }
 
 static bool waits_for(const struct task *waiter, struct futex_key key, uint32_t bitset)
 {
-    return waiter->futex.key_object == key.object && waiter->futex.key_offset == key.offset &&
-           (waiter->futex.bitset & bitset);
+    return futex_key_equal(waiter->futex.key, key) && (waiter->futex.bitset & bitset);
 }
 
 static int64_t wake_key(struct sandbox *sandbox, struct futex_key key, uint32_t count, uint32_t bitset)
@@ -105,7 +104,7 @@ static int64_t requeue(struct task *task, struct futex_key from, struct futex_ke
     struct task *next;
 
     /* The same word as source and goal would make the walk endless. */
-    if (from.object == to.object && from.offset == to.offset)
+    if (futex_key_equal(from, to))
         return woken;
     for (struct task *waiter = futex_queue_bucket(task->sandbox, from)->first;
          waiter && (uint64_t)moved < requeue_count; waiter = next) {

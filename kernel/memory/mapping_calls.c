@@ -110,7 +110,7 @@ static int make_object(struct task *task, uint64_t flags, int guest_fd, uint64_t
         if (shared && own < 0)
             return -errno;
     }
-    *object = memory_object_create(own, task->sandbox->next_object_id++, NULL);
+    *object = memory_object_create(own, NULL);
     return *object ? 0 : -ENOMEM;
 }
 

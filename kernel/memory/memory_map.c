@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Linux's default for vm.max_map_count; the host refuses more of them anyway. */
@@ -12,7 +13,17 @@
 /* A change splits at most two vmas, or one vma into three. */
 #define GROWTH_PER_CHANGE 2
 
-struct memory_object *memory_object_create(int fd, uint64_t id, const char *name)
+static void set_file(struct memory_object *object)
+{
+    struct stat st;
+
+    if (object->fd < 0 || fstat(object->fd, &st) != 0)
+        return;
+    object->device = st.st_dev;
+    object->inode = st.st_ino;
+}
+
+struct memory_object *memory_object_create(int fd, const char *name)
 {
     struct memory_object *object = calloc(1, sizeof(*object));
     char *copy = name ? strdup(name) : NULL;
@@ -26,7 +37,7 @@ struct memory_object *memory_object_create(int fd, uint64_t id, const char *name
     }
     object->references = 1;
     object->fd = fd;
-    object->id = id;
+    set_file(object);
     object->name = copy;
     return object;
 }

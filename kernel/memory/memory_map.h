@@ -14,9 +14,11 @@
 /* What an area was mapped from; counted, because areas are split. */
 struct memory_object {
     uint32_t references;
-    int fd;      /* own descriptor of the host, for shared mappings; -1: none kept */
-    uint64_t id; /* never used twice: part of the key of shared futexes */
-    char *name;  /* for /proc/self/maps, or NULL */
+    int fd; /* own descriptor of the host, for shared mappings; -1: none kept */
+    /* Part of the key of shared futexes: the file's device and inode, which fd keeps from being used anew. */
+    uint64_t device;
+    uint64_t inode;
+    char *name; /* for /proc/self/maps, or NULL */
 };
 
 #define VMA_SHARED    0x1
@@ -70,7 +72,7 @@ void memory_map_remove(struct memory_map *map, uint64_t start, uint64_t end);
 void memory_map_protect(struct memory_map *map, uint64_t start, uint64_t end, uint32_t prot);
 
 /* A new object with one reference, or NULL. It owns fd, also when this fails. */
-struct memory_object *memory_object_create(int fd, uint64_t id, const char *name);
+struct memory_object *memory_object_create(int fd, const char *name);
 struct memory_object *memory_object_get(struct memory_object *object);
 void memory_object_put(struct memory_object *object);
 

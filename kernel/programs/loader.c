@@ -163,7 +163,7 @@ static int map_segment(struct address_space *space, const struct elf_segment *se
 static int map_file(struct sandbox *sandbox, struct address_space *space, const struct program_file *file,
                     const char *path, uint64_t base)
 {
-    struct memory_object *object = memory_object_create(-1, sandbox->next_object_id++, path);
+    struct memory_object *object = memory_object_create(-1, path);
     int err = object ? 0 : -ENOMEM;
 
     for (size_t i = 0; !err && i < file->plan.segment_count; i++)

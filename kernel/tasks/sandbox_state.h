@@ -96,11 +96,11 @@ struct sandbox {
 
     int root_fd; /* O_PATH; the file side opens everything below it */
     int32_t next_id;
-    bool ids_come_round;     /* they started again from 1: a number may be taken */
-    size_t population;       /* processes, zombies too, and tasks */
-    uint64_t next_object_id; /* of address spaces and memory objects */
-    int32_t exit_status;     /* wait status of the first process */
-    bool met_reserved;       /* why the last program that could not be loaded could not */
+    bool ids_come_round;    /* they started again from 1: a number may be taken */
+    size_t population;      /* processes, zombies too, and tasks */
+    uint64_t next_space_id; /* of address spaces: never used twice */
+    int32_t exit_status;    /* wait status of the first process */
+    bool met_reserved;      /* why the last program that could not be loaded could not */
 };
 
 #endif

@@ -13,6 +13,7 @@
 #include <trapgate/trapgate.h>
 
 #include "syscall_handler.h"
+#include "tasks/futex_queue.h"
 #include "tasks/process.h"
 #include "tasks/read_log.h"
 #include "tasks/signal_state.h"
@@ -30,8 +31,7 @@ enum task_state {
 struct futex_waiter {
     struct task *next;
     struct task *prev;
-    uint64_t key_object;
-    uint64_t key_offset;
+    struct futex_key key;
     uint32_t bitset;
     bool queued;
 };

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,11 +112,32 @@ static void check_robust_mutex(void)
     REPORT(pthread_mutex_unlock(&robust) == 0);
 }
 
+/* Two processes that map one file each by itself, as sem_open does, meet at its words. */
+static void check_shared_file(void)
+{
+    struct timespec long_time = {.tv_sec = 60};
+    int file = memfd_create("shared", 0);
+    unsigned *mine;
+    int status;
+
+    ftruncate(file, 3 * 4096);
+    if (fork() == 0) {
+        unsigned *own = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 4096);
+        _exit(wake_exactly(own + 3, FUTEX_WAKE, 1, 0) != 1);
+    }
+    mine = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    REPORT(futex(mine + 1024 + 3, FUTEX_WAIT, 0, &long_time, NULL, 0) == 0);
+    REPORT(wait(&status) > 0 && status == 0);
+    close(file);
+    munmap(mine, 3 * 4096);
+}
+
 int main(void)
 {
     check_results();
     check_bits();
     check_requeue();
     check_robust_mutex();
+    check_shared_file();
     return report_status();
 }

@@ -128,7 +128,7 @@ static void random_changes_agree_with_the_model(void **state)
 {
     struct memory_map map;
     struct page model[PAGES] = {{0}};
-    struct memory_object *objects[2] = {memory_object_create(-1, 1, "one"), memory_object_create(-1, 2, NULL)};
+    struct memory_object *objects[2] = {memory_object_create(-1, "one"), memory_object_create(-1, NULL)};
 
     (void)state;
     srand(1);
@@ -167,7 +167,7 @@ static void reserved_ranges_are_nobodys(void **state)
 static void copies_hold_their_own_references(void **state)
 {
     struct memory_map map, copy;
-    struct memory_object *object = memory_object_create(-1, 1, NULL);
+    struct memory_object *object = memory_object_create(-1, NULL);
     struct vma vma = {.start = address(1), .end = address(3), .object = object};
 
     (void)state;
