@@ -11,6 +11,7 @@
 
 #include "loop/fd_poller.h"
 #include "loop/sandbox.h"
+#include "memory/address_space.h"
 #include "processes/burial.h"
 #include "tasks/sandbox_state.h"
 #include "tasks/task.h"
@@ -267,6 +268,7 @@ int sandbox_run(struct sandbox *sandbox, int *wait_status)
             if (is_over(sandbox))
                 break;
         }
+        address_spaces_destroy_left(sandbox);
         err = wait_once(sandbox);
         expire_timers(sandbox);
     }

@@ -296,6 +296,7 @@ static void destroy_processes(struct sandbox *sandbox)
     while ((process = sandbox->processes))
         process_retire(process);
     processes_free_retired(sandbox);
+    address_spaces_destroy_left(sandbox);
 }
 
 void sandbox_destroy(struct sandbox *sandbox)

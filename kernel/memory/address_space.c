@@ -47,6 +47,13 @@ static struct address_space *allocate(struct sandbox *sandbox)
     return space;
 }
 
+static void destroy(struct address_space *space)
+{
+    tg_subprocess_destroy(space->subprocess);
+    memory_map_free(&space->map);
+    free(space);
+}
+
 int address_space_create(struct sandbox *sandbox, struct address_space **out)
 {
     struct address_space *space = allocate(sandbox);
@@ -55,6 +62,7 @@ int address_space_create(struct sandbox *sandbox, struct address_space **out)
     *out = NULL;
     if (!space)
         return -ENOMEM;
+    address_spaces_destroy_left(sandbox);
     memory_map_init(&space->map, sandbox->info.user_start, sandbox->info.user_end);
     err = add_reserved_ranges(&space->map, &sandbox->info);
     if (!err)
@@ -62,7 +70,7 @@ int address_space_create(struct sandbox *sandbox, struct address_space **out)
     if (!err)
         err = tg_subprocess_create(sandbox->platform, &space->subprocess);
     if (err) {
-        address_space_release(space);
+        destroy(space);
         return err;
     }
     identity_words_offer(sandbox, space->subprocess);
@@ -81,6 +89,7 @@ int address_space_fork(struct sandbox *sandbox, struct address_space *from, stru
     *out = NULL;
     if (!space)
         return -ENOMEM;
+    address_spaces_destroy_left(sandbox);
     id = space->id;
     *space = *from;
     space->references = 1;
@@ -92,36 +101,57 @@ int address_space_fork(struct sandbox *sandbox, struct address_space *from, stru
     else
         err = tg_subprocess_fork(from->subprocess, &space->subprocess);
     if (err) {
-        address_space_release(space);
+        destroy(space);
         return err;
     }
     *out = space;
     return 0;
 }
 
-void address_space_release(struct address_space *space)
+void address_space_release(struct sandbox *sandbox, struct address_space *space)
 {
     if (!space || --space->references > 0)
         return;
-    tg_subprocess_destroy(space->subprocess);
-    memory_map_free(&space->map);
-    free(space);
+    space->next_left = sandbox->left_spaces;
+    sandbox->left_spaces = space;
+}
+
+void address_spaces_destroy_left(struct sandbox *sandbox)
+{
+    struct address_space *space;
+
+    while ((space = sandbox->left_spaces)) {
+        sandbox->left_spaces = space->next_left;
+        destroy(space);
+    }
+}
+
+tg_mem_op address_space_map_op(const struct vma *vma, uint32_t map_flags, int fd)
+{
+    if (vma->flags & VMA_SHARED)
+        map_flags |= TG_MAP_SHARED;
+    if (fd >= 0)
+        map_flags |= TG_MAP_FD;
+    return (tg_mem_op){.size = sizeof(tg_mem_op),
+                       .kind = TG_MEM_MAP,
+                       .addr = vma->start,
+                       .length = vma->end - vma->start,
+                       .prot = vma->prot,
+                       .flags = map_flags,
+                       .fd = fd,
+                       .offset = vma->offset};
 }
 
 int address_space_map(struct address_space *space, const struct vma *vma, uint32_t map_flags, int fd)
 {
+    const tg_mem_op op = address_space_map_op(vma, map_flags, fd);
     int err = memory_map_reserve(&space->map);
 
     if (err)
         return err;
     if (memory_map_is_reserved(&space->map, vma->start, vma->end))
         return -ENOMEM;
-    if (vma->flags & VMA_SHARED)
-        map_flags |= TG_MAP_SHARED;
-    if (fd >= 0)
-        map_flags |= TG_MAP_FD;
-    err =
-        tg_subprocess_map(space->subprocess, vma->start, vma->end - vma->start, vma->prot, map_flags, fd, vma->offset);
+    err = tg_subprocess_apply(space->subprocess, &op, 1, NULL);
     if (!err)
         memory_map_insert(&space->map, vma);
     return err;

@@ -14,7 +14,8 @@
 
 struct address_space {
     uint32_t references;
-    uint64_t id; /* never used twice: part of the key of private futexes */
+    struct address_space *next_left; /* of those that wait for address_spaces_destroy_left() */
+    uint64_t id;                     /* never used twice: part of the key of private futexes */
     tg_subprocess *subprocess;
     struct memory_map map;
     uint64_t brk_start;
@@ -33,8 +34,16 @@ int address_space_create(struct sandbox *sandbox, struct address_space **out);
 /* A copy-on-write copy with one reference; 0 or -errno. */
 int address_space_fork(struct sandbox *sandbox, struct address_space *from, struct address_space **out);
 
-/* Drops a reference; the last one destroys the subprocess. NULL is allowed. */
-void address_space_release(struct address_space *space);
+/*
+ * Drops a reference; with the last one the guest is done with it, and it is left to be destroyed. NULL is allowed.
+ * To end a host process takes longer than most calls: the loop does it when everybody who waited for that goes on, and
+ * before it looks for the next event. A new space, which may need what is given back then, waits for it too.
+ */
+void address_space_release(struct sandbox *sandbox, struct address_space *space);
+void address_spaces_destroy_left(struct sandbox *sandbox);
+
+/* The operation of the library that maps it; fd -1: zero pages. */
+tg_mem_op address_space_map_op(const struct vma *vma, uint32_t map_flags, int fd);
 
 /*
  * Change the guest's memory and the map together; a failure leaves both as

@@ -21,7 +21,7 @@ static void give_back(struct process *process)
     vfork_release_parent(process);
     interval_timers_delete(process, true);
     files_release(process);
-    address_space_release(process->space);
+    address_space_release(process->sandbox, process->space);
     process->space = NULL;
     free(process->executable);
     process->executable = NULL;

@@ -51,7 +51,7 @@ int exec_program(struct task *task, struct program *program)
     err = loader_load(process, space, program, &loaded);
     if (err) {
         task->sandbox->met_reserved = space->met_reserved;
-        address_space_release(space);
+        address_space_release(task->sandbox, space);
         return err;
     }
     err = files_exec(process);
@@ -59,11 +59,11 @@ int exec_program(struct task *task, struct program *program)
         err = task_start(task, loaded.entry, loaded.stack_pointer);
     if (err) {
         free(loaded.executable);
-        address_space_release(space);
+        address_space_release(task->sandbox, space);
         return err;
     }
     cpu_usage_keep(process);
-    address_space_release(process->space);
+    address_space_release(task->sandbox, process->space);
     process->space = space;
     free(process->executable);
     process->executable = loaded.executable;

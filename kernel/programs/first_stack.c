@@ -12,6 +12,7 @@
 #include "arch.h"
 #include "memory/address_space.h"
 #include "memory/guest_copy.h"
+#include "memory/mapping_batch.h"
 #include "programs/loader.h"
 #include "tasks/process.h"
 #include "tasks/sandbox_state.h"
@@ -152,9 +153,10 @@ static int write_stack(struct address_space *space, const struct program *progra
     return err;
 }
 
-int first_stack_build(struct process *process, struct address_space *space, const struct program *program,
+int first_stack_build(struct process *process, struct mapping_batch *batch, const struct program *program,
                       const struct program_image *image, uint64_t *stack_pointer)
 {
+    struct address_space *space = batch->space;
     struct vma stack = {.start = space->stack_top - STACK_SIZE,
                         .end = space->stack_top,
                         .prot = TG_PROT_READ | TG_PROT_WRITE,
@@ -167,7 +169,9 @@ int first_stack_build(struct process *process, struct address_space *space, cons
         stack.prot |= TG_PROT_EXEC;
     if (space->stack_top - plan.words > STACK_SIZE / 2)
         return -E2BIG;
-    err = address_space_map(space, &stack, TG_MAP_NORESERVE, -1);
+    err = mapping_batch_add(batch, &stack, TG_MAP_NORESERVE, -1);
+    if (!err)
+        err = mapping_batch_apply(batch);
     if (err)
         return err;
     fill_aux(&aux, process, image, &plan);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct address_space;
+struct mapping_batch;
 struct process;
 struct program;
 
@@ -21,8 +21,8 @@ struct program_image {
     bool executable_stack;
 };
 
-/* Maps the stack and fills it. 0 or -errno. */
-int first_stack_build(struct process *process, struct address_space *space, const struct program *program,
+/* Maps the stack behind what the batch has already, all of it in one go, and fills it. 0 or -errno. */
+int first_stack_build(struct process *process, struct mapping_batch *batch, const struct program *program,
                       const struct program_image *image, uint64_t *stack_pointer);
 
 #endif

@@ -14,7 +14,7 @@
 #include "files/path.h"
 #include "files/path_name.h"
 #include "memory/address_space.h"
-#include "memory/guest_copy.h"
+#include "memory/mapping_batch.h"
 #include "programs/elf_plan.h"
 #include "programs/first_stack.h"
 #include "tasks/process.h"
@@ -30,6 +30,12 @@ struct program_file {
     struct elf_plan plan;
     size_t head_length;
     unsigned char *head; /* ELF_HEAD_MAX bytes */
+};
+
+/* Both are open until all of their segments are mapped. */
+struct program_files {
+    struct program_file program;
+    struct program_file interpreter;
 };
 
 static int open_file(struct process *process, const char *path, struct program_file *file)
@@ -126,18 +132,14 @@ static int open_program(struct process *process, struct program *program, struct
     }
 }
 
-static int clear_tail(struct address_space *space, const struct elf_segment *segment, uint64_t base,
-                      uint64_t mapped_end)
+/* A segment that the program cannot write keeps the file's bytes behind its end, as on Linux. */
+static bool has_tail(const struct elf_segment *segment, uint64_t file_pages)
 {
-    uint64_t start = base + segment->file_end;
-
-    /* A segment that the program cannot write keeps the file's bytes behind its end, as on Linux. */
-    if (start >= mapped_end || segment->memory_end == segment->file_end || !(segment->prot & TG_PROT_WRITE))
-        return 0;
-    return guest_clear(space->subprocess, start, mapped_end - start);
+    return segment->file_end < file_pages && segment->memory_end != segment->file_end &&
+           (segment->prot & TG_PROT_WRITE);
 }
 
-static int map_segment(struct address_space *space, const struct elf_segment *segment, uint64_t base, int fd,
+static int map_segment(struct mapping_batch *batch, const struct elf_segment *segment, uint64_t base, int fd,
                        struct memory_object *object, uint64_t page_size)
 {
     uint64_t file_pages = (segment->file_end + page_size - 1) & ~(page_size - 1);
@@ -152,22 +154,22 @@ static int map_segment(struct address_space *space, const struct elf_segment *se
     if (segment->file_end == segment->start)
         zeros.start = base + segment->start;
     else
-        err = address_space_map(space, &from_file, 0, fd);
-    if (!err && segment->file_end > segment->start)
-        err = clear_tail(space, segment, base, base + file_pages);
+        err = mapping_batch_add(batch, &from_file, 0, fd);
+    if (!err && segment->file_end > segment->start && has_tail(segment, file_pages))
+        mapping_batch_clear_tail(batch, base + segment->file_end);
     if (!err && zeros.start < zeros.end)
-        err = address_space_map(space, &zeros, 0, -1);
+        err = mapping_batch_add(batch, &zeros, 0, -1);
     return err;
 }
 
-static int map_file(struct sandbox *sandbox, struct address_space *space, const struct program_file *file,
+static int map_file(struct sandbox *sandbox, struct mapping_batch *batch, const struct program_file *file,
                     const char *path, uint64_t base)
 {
     struct memory_object *object = memory_object_create(-1, path);
     int err = object ? 0 : -ENOMEM;
 
     for (size_t i = 0; !err && i < file->plan.segment_count; i++)
-        err = map_segment(space, &file->plan.segments[i], base, file->fd, object, sandbox->info.page_size);
+        err = map_segment(batch, &file->plan.segments[i], base, file->fd, object, sandbox->info.page_size);
     memory_object_put(object);
     return err;
 }
@@ -207,10 +209,10 @@ static int choose_base(struct address_space *space, const struct elf_plan *plan,
     return 0;
 }
 
-static int load_interpreter(struct process *process, struct address_space *space, const struct program_file *program,
-                            struct program_image *image)
+/* Its file stays open for the batch. */
+static int load_interpreter(struct process *process, struct mapping_batch *batch, const struct program_file *program,
+                            struct program_file *file, struct program_image *image)
 {
-    struct program_file file = {.fd = -1};
     char path[ELF_INTERPRETER_MAX];
     uint64_t length = program->plan.interpreter_length;
     int err;
@@ -218,26 +220,27 @@ static int load_interpreter(struct process *process, struct address_space *space
     if (pread(program->fd, path, length, (off_t)program->plan.interpreter_offset) != (ssize_t)length ||
         path[length - 1] != '\0')
         return -ENOEXEC;
-    err = open_file(process, path, &file);
+    err = open_file(process, path, file);
     if (!err)
-        err = plan_file(process, &file);
+        err = plan_file(process, file);
     if (!err)
-        err = choose_base(space, &file.plan, true, &image->interpreter_base);
+        err = choose_base(batch->space, &file->plan, true, &image->interpreter_base);
     if (!err)
-        err = map_file(process->sandbox, space, &file, path, image->interpreter_base);
-    image->start_address = image->interpreter_base + file.plan.entry;
-    close_file(&file);
+        err = map_file(process->sandbox, batch, file, path, image->interpreter_base);
+    image->start_address = image->interpreter_base + file->plan.entry;
     return err;
 }
 
-static int load_image(struct process *process, struct address_space *space, const struct program_file *file,
+static int load_image(struct process *process, struct mapping_batch *batch, struct program_files *files,
                       const char *path, struct program_image *image)
 {
+    const struct program_file *file = &files->program;
+    struct address_space *space = batch->space;
     uint64_t base;
     int err = choose_base(space, &file->plan, false, &base);
 
     if (!err)
-        err = map_file(process->sandbox, space, file, path, base);
+        err = map_file(process->sandbox, batch, file, path, base);
     if (err)
         return err;
     image->entry = image->start_address = base + file->plan.entry;
@@ -246,7 +249,7 @@ static int load_image(struct process *process, struct address_space *space, cons
     image->header_count = file->plan.header_count;
     image->executable_stack = file->plan.executable_stack;
     space->brk_start = space->brk_end = base + file->plan.end;
-    return file->plan.interpreter_length ? load_interpreter(process, space, file, image) : 0;
+    return file->plan.interpreter_length ? load_interpreter(process, batch, file, &files->interpreter, image) : 0;
 }
 
 /* What /proc/self/exe says: the absolute name of the file, which links may have led to. */
@@ -263,22 +266,24 @@ static int name_executable(const struct process *process, const struct program_f
 int loader_load(struct process *process, struct address_space *space, struct program *program,
                 struct loaded_program *loaded)
 {
-    struct program_file file = {.fd = -1};
+    struct program_files files = {.program = {.fd = -1}, .interpreter = {.fd = -1}};
+    struct mapping_batch batch = {.space = space};
     struct program_image image = {0};
     char *path = NULL;
-    int err = open_program(process, program, &file, &path);
+    int err = open_program(process, program, &files.program, &path);
 
     *loaded = (struct loaded_program){0};
     if (!err)
-        err = plan_file(process, &file);
+        err = plan_file(process, &files.program);
     if (!err)
-        err = load_image(process, space, &file, path, &image);
+        err = load_image(process, &batch, &files, path, &image);
     if (!err)
-        err = first_stack_build(process, space, program, &image, &loaded->stack_pointer);
+        err = first_stack_build(process, &batch, program, &image, &loaded->stack_pointer);
     if (!err)
-        err = name_executable(process, &file, path, &loaded->executable);
+        err = name_executable(process, &files.program, path, &loaded->executable);
     loaded->entry = image.start_address;
-    close_file(&file);
+    close_file(&files.interpreter);
+    close_file(&files.program);
     free(path);
     return err;
 }

@@ -16,6 +16,7 @@
 #include "tasks/shown_clocks.h"
 #include "tasks/timer_heap.h"
 
+struct address_space;
 struct fd_poller;
 struct process;
 struct task;
@@ -77,6 +78,7 @@ struct sandbox {
     struct task *ready_first, *ready_last;
     struct task *ended_first, *ended_last; /* to be buried by the loop; linked by next_ended */
     struct process *retired;               /* to be freed then; linked by next_retired */
+    struct address_space *left_spaces;     /* of nobody, to be destroyed by the loop; linked by next_left */
     struct task *fd_waiters;
     size_t fd_waiter_count;
     size_t waited_fds, waited_fds_max; /* of all of them together; more than that poll(2) refuses */

@@ -101,15 +101,13 @@ void counted_start(void)
     counting = true;
 }
 
-void counted_stop(char *text, size_t capacity, const char *left_out)
+void counted_stop(char *text, size_t capacity)
 {
     size_t length = 0;
 
     counting = false;
     text[0] = '\0';
     for (size_t i = 0; i < KINDS_MAX && kinds[i].name != NULL && length < capacity; i++) {
-        if (strcmp(kinds[i].name, left_out) == 0)
-            continue;
         length += (size_t)snprintf(text + length, capacity - length, "%s%s %u", length > 0 ? ", " : "", kinds[i].name,
                                    kinds[i].times);
     }

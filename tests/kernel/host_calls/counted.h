@@ -14,8 +14,8 @@
 /* The calling thread is the one that counts, from 0. */
 void counted_start(void);
 
-/* Stops, and writes what was counted: "fstat 1, write 2", in the order in which they came. One kind can be left out. */
-void counted_stop(char *text, size_t capacity, const char *left_out);
+/* Stops, and writes what was counted: "fstat 1, write 2", in the order in which they came. */
+void counted_stop(char *text, size_t capacity);
 
 /* How often one kind was counted. */
 unsigned int counted_times(const char *name);
