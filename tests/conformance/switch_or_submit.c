@@ -254,10 +254,12 @@ struct doomed {
     long after_ns;
 };
 
+/* When the guest runs: destroying it is the last call on a subprocess. */
 static void *destroy_soon(void *argument)
 {
     const struct doomed *doomed = argument;
 
+    guest_wait_change(doomed->subprocess, GUEST_DATA_AT, 0);
     nanosleep(&(struct timespec){.tv_nsec = doomed->after_ns}, NULL);
     tg_subprocess_destroy(doomed->subprocess);
     return NULL;
@@ -269,17 +271,18 @@ static void subprocess_destroyed_beside(uint32_t backend)
     struct guest guest;
     tg_queue *queue;
 
-    guest_open(&guest, backend, GUEST_CODE(spin));
+    guest_open(&guest, backend, GUEST_CODE(spin_counting));
     queue = create_queue(guest.platform);
+    arch_set_argument(guest.context, 0, GUEST_DATA_AT);
     for (int i = 0; i < ENDS; i++) {
         struct doomed doomed = {
-            .subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(spin)),
+            .subprocess = create_loaded_subprocess(guest.platform, GUEST_CODE(spin_counting)),
             .after_ns = (long)i * ENDS_MOST_NS / ENDS,
         };
         pthread_t destroyer = start_thread(destroy_soon, &doomed);
         tg_event event;
 
-        if (begin(guest.context, doomed.subprocess, queue, SPIN_NS, &event) == 1)
+        if (begin(guest.context, doomed.subprocess, queue, ENDS_MOST_NS, &event) == 1)
             event = wait_one(queue);
         CHECK(event.context == guest.context);
         CHECK_DEAD(&event, TG_DEAD_DESTROYED, 0);
