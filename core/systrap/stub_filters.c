@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Each program is a prefix written here and the rules that libseccomp makes.
+ * Each program is a prefix (filter_origin.h) and the rules that libseccomp makes.
  * libseccomp knows numbers and arguments but not where a call comes from,
  * and that is what separates stub code from a guest. So the prefix traps
  * every call that no instruction of stub code makes, and the rest of the
@@ -16,54 +16,15 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "core/filter_origin.h"
 #include "core/filter_program.h"
 #include "core/systrap/stub_filters.h"
 
-/*
- * A call's instruction pointer lies behind its instruction. One that ends at
- * text_start, or at the byte behind it, began before the text, where a guest
- * may have memory. No processor's instruction is shorter than this.
- */
-#define SHORTEST_CALL_INSTRUCTION 2
-
-/* Filters load 32 bits at a time. */
-#define LOW_HALF_AT(member)   ((uint32_t)offsetof(struct seccomp_data, member))
-#define UPPER_HALF_AT(member) (LOW_HALF_AT(member) + 4)
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a 64-bit word comes first");
-
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-#define PREFIX_LENGTH 6
-
-/*
- * Jump targets count from the next instruction. The range lies within one
- * upper half (layout_valid()), so one comparison is enough for that.
- */
-static void build_prefix(const struct stub_filter_layout *layout, struct sock_filter prefix[PREFIX_LENGTH])
-{
-    const uint64_t first = layout->text_start + SHORTEST_CALL_INSTRUCTION;
-    const uint64_t last = layout->text_end;
-    const struct sock_filter instructions[PREFIX_LENGTH] = {
-        /* 0: another upper half: to 5 */
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, UPPER_HALF_AT(instruction_pointer)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(first >> 32), 0, 3),
-        /* 2: not behind a whole instruction of the text: to 5 */
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW_HALF_AT(instruction_pointer)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)first, 0, 1),
-        /* 4: behind the text: to 5; else stub code made the call: to libseccomp's program, at 6 */
-        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)last, 0, 1),
-        /* 5 */
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-    };
-
-    for (size_t i = 0; i < PREFIX_LENGTH; i++)
-        prefix[i] = instructions[i];
-}
 
 /* A region that is aligned to its size crosses no border of 4 GiB, but its end may be one: no text ends there. */
 static bool layout_valid(const struct stub_filter_layout *layout)
@@ -157,13 +118,13 @@ static int add_life_rules(scmp_filter_ctx filter, const struct stub_filter_layou
 
 static int build_program(const struct stub_filter_layout *layout, bool for_guests, struct sock_fprog *program)
 {
-    struct sock_filter prefix[PREFIX_LENGTH];
+    struct sock_filter prefix[FILTER_ORIGIN_LENGTH];
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
     int err;
 
     if (!filter)
         return FILTER_NO_SECCOMP;
-    build_prefix(layout, prefix);
+    filter_origin(layout->text_start, layout->text_end, SECCOMP_RET_TRAP, prefix);
     /* Stub code in the wrong mode of the processor is a guest that jumped there: an event, and no death. */
     /* Each unpatched call needs the first, each sleep the second: they are asked for before the others. */
     seccomp_syscall_priority(filter, SCMP_SYS(rt_sigreturn), 255);
@@ -176,7 +137,7 @@ static int build_program(const struct stub_filter_layout *layout, bool for_guest
     if (!err && !for_guests)
         err = add_life_rules(filter, layout);
     if (!err)
-        err = filter_program_export(filter, prefix, PREFIX_LENGTH, program);
+        err = filter_program_export(filter, prefix, FILTER_ORIGIN_LENGTH, program);
     seccomp_release(filter);
     return err;
 }
