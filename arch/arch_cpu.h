@@ -35,6 +35,13 @@ struct arch_syscalls {
     uint64_t exit_group;
     uint64_t pread64;
     uint64_t pwrite64;
+    uint64_t getpid;
+};
+
+/* Where guests may have memory at all. */
+struct arch_user_space {
+    uint64_t end;     /* exclusive; the stub lies below */
+    uint64_t end_min; /* no stub lies below: tg_info.user_end_min */
 };
 
 /* A system call as the guest made it, for the event. */
@@ -62,12 +69,12 @@ struct arch_exception {
 
 struct arch_cpu {
     uint32_t audit_arch;
-    uint64_t user_end;     /* exclusive; the stub lies below */
-    uint64_t user_end_min; /* no stub lies below: tg_info.user_end_min */
     uint64_t capabilities; /* TG_CAP_* of all backends; traps that may be asked for follow from what is below */
     struct arch_syscalls syscalls;
     uint32_t rseq_signature; /* with which the C library registers restartable sequences */
 
+    /* Of the kernel that runs: 0, or -errno of mmap(2). */
+    int (*user_space)(struct arch_user_space *out);
     /* A new guest thread's registers. */
     void (*regs_init)(tg_regs *regs);
     /* 0 or -EINVAL: values that the kernel would refuse or a guest must not have. */

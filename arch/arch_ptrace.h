@@ -63,6 +63,11 @@ struct arch_ptrace {
     uint32_t regset_count;
     struct arch_regset regsets[ARCH_REGSETS_MAX];
     uint32_t fp_note;
+    /*
+     * The set that is the number of a call at its stop, -1: the call is not made. Where there is one the stub's filter
+     * stops calls (SECCOMP_RET_TRACE). 0: PTRACE_SYSEMU stops them, and with the guest's own registers.
+     */
+    uint32_t call_note;
 
     /* System calls that do not pass ptrace: they are made without the instruction, but the stub's filter sees them. */
     const int *unseen_calls;
@@ -70,6 +75,9 @@ struct arch_ptrace {
 
     /* A copy of a context's registers becomes what a tracee is given. */
     void (*regs_resumed)(tg_regs *regs);
+
+    /* What the register sets do not say of a context that stops at each instruction, or does not. NULL: they say it. */
+    void (*regs_fetched)(tg_regs *regs, bool stepping);
 
     /* Registers that make a stub thread do a job, what became of it, and where it is. */
     void (*stub_request)(tg_regs *regs, const struct arch_stub_request *request);

@@ -10,7 +10,7 @@
     {                                                                                                                  \
         .mmap = SYS_mmap, .munmap = SYS_munmap, .mprotect = SYS_mprotect, .mremap = SYS_mremap,                        \
         .madvise = SYS_madvise, .clone = SYS_clone, .membarrier = SYS_membarrier, .exit_group = SYS_exit_group,        \
-        .pread64 = SYS_pread64, .pwrite64 = SYS_pwrite64,                                                              \
+        .pread64 = SYS_pread64, .pwrite64 = SYS_pwrite64, .getpid = SYS_getpid,                                        \
     }
 
 #endif

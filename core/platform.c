@@ -41,6 +41,13 @@ static int learn_opener(struct tg_platform *platform, struct open_report *report
     return 0;
 }
 
+static int learn_user_space(struct tg_platform *platform, struct open_report *report)
+{
+    int err = tgi_arch.user_space(&platform->user_space);
+
+    return err ? open_report_call(report, "find the end of user space", "mmap(2)", err) : 0;
+}
+
 static void platform_free(struct tg_platform *platform)
 {
     if (platform->opener)
@@ -51,11 +58,13 @@ static void platform_free(struct tg_platform *platform)
 }
 
 /* What no backend has to say; it may have said more. */
-static void fill_info(struct tg_info *info, uint64_t flags)
+static void fill_info(struct tg_platform *platform, uint64_t flags)
 {
+    struct tg_info *info = &platform->info;
+
     info->size = sizeof(*info);
     info->user_start = lowest_address(info->page_size);
-    info->user_end_min = tgi_arch.user_end_min;
+    info->user_end_min = platform->user_space.end_min;
     info->capabilities |= tgi_arch.capabilities;
     if (tgi_arch.can_trap_cpuid && (flags & TG_OPEN_TRAP_CPUID || tgi_arch.can_trap_cpuid()))
         info->capabilities |= TG_CAP_TRAP_CPUID;
@@ -115,12 +124,14 @@ static int open_backend(const struct backend_ops *ops, const struct tg_platform_
 
     err = learn_opener(platform, report);
     if (!err)
+        err = learn_user_space(platform, report);
+    if (!err)
         err = ops->open(platform, options, report);
     if (err) {
         platform_free(platform);
         return open_error(err);
     }
-    fill_info(&platform->info, options->flags);
+    fill_info(platform, options->flags);
     guest_clocks_learn(platform, options->flags);
     err = ops->needs_trial ? trial_run(platform, report) : 0;
     if (err) {

@@ -11,6 +11,7 @@
 
 #include <trapgate/trapgate.h>
 
+#include "arch/arch_cpu.h"
 #include "core/counters.h"
 #include "core/list.h"
 
@@ -23,6 +24,7 @@ struct tg_platform {
     uint64_t id;    /* never used again, so that a stale pointer cannot pass for this one */
     pid_t embedder; /* the process that opened it; a forked child must not touch the stubs */
     struct tg_info info;
+    struct arch_user_space user_space;
     uint64_t host_vdso;       /* where this process has the vDSO that guests are to get; 0: they get none */
     bool own_vdso;            /* guests are to get the library's own, unless the host's is there */
     bool counter_readable;    /* guest_clocks.c: for this process */

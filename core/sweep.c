@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "arch/arch_cpu.h"
 #include "core/sweep.h"
 
 #define CALLS_MAX 2000 /* a sealed range takes about a hundred */
@@ -70,7 +69,7 @@ int sweep_all(struct tg_platform *platform, uint64_t start, uint64_t end, sweep_
     int err = sweep_range(&sweep, 0, start);
 
     if (!err)
-        err = sweep_range(&sweep, end, tgi_arch.user_end);
+        err = sweep_range(&sweep, end, platform->user_space.end);
     /* It was sealed and could not be moved, so it is there for every guest anyway. */
     if (!err && sweep.vdso_pages == 2 && !platform->info.vdso) {
         platform->info.vdso = platform->host_vdso;

@@ -7,13 +7,19 @@
 
 #define RSEQ_SIGNATURE 0x53053053u
 
+/* With five-level page tables there is more, and stubs stay below. */
+static int user_space(struct arch_user_space *out)
+{
+    *out = (struct arch_user_space){.end = X86_USER_END, .end_min = X86_USER_END_MIN};
+    return 0;
+}
+
 const struct arch_cpu tgi_arch = {
     .audit_arch = AUDIT_ARCH_X86_64,
-    .user_end = X86_USER_END,
-    .user_end_min = X86_USER_END_MIN,
     .capabilities = TG_CAP_SYSCALL_ARCH | TG_CAP_VSYSCALL,
     .syscalls = ARCH_NATIVE_SYSCALLS,
     .rseq_signature = RSEQ_SIGNATURE,
+    .user_space = user_space,
     .regs_init = x86_regs_init,
     .regs_check = x86_regs_check,
     .regs_stopped = x86_regs_stopped,

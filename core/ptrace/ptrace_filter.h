@@ -7,7 +7,7 @@
 
 struct sock_fprog;
 
-/* The stub's seccomp program, to be freed with free(program->filter). 0 or -errno. */
-int ptrace_filter_build(uint64_t cookie, struct sock_fprog *program);
+/* The program of a stub whose text is there, to be freed with free(program->filter). 0 or -errno. */
+int ptrace_filter_build(uint64_t cookie, uint64_t text_start, uint64_t text_end, struct sock_fprog *program);
 
 #endif

@@ -133,7 +133,7 @@ static int try_operations(struct tg_platform *platform, struct open_report *repo
     return err ? open_report_call(report, step, "ptrace(2)", err) : 0;
 }
 
-/* Does SYSEMU work, and does the kernel say how a call was made? A guest of one instruction tells. */
+/* Do calls stop, and does the kernel say how they were made? A guest of one instruction tells. */
 static int learn_from_stub(struct tg_platform *platform, struct open_report *report)
 {
     struct tracer *tracer = tracer_current(platform);
@@ -143,7 +143,7 @@ static int learn_from_stub(struct tg_platform *platform, struct open_report *rep
     if (!err) {
         err = learn_fpstate(platform, thread);
         if (!err)
-            err = stub_thread_try_sysemu(thread);
+            err = stub_thread_try_call(thread);
         tracer_release(thread);
     }
     if (err)

@@ -19,8 +19,6 @@
 #include "core/ptrace/tracer_thread.h"
 #include "core/subprocess_life.h"
 
-#define SYSCALL_STOP (SIGTRAP | 0x80)
-
 /* ---- looking at the guest ---- */
 
 static size_t read_guest(void *arg, uint64_t addr, void *buffer, size_t length)
@@ -146,13 +144,24 @@ int run_start(struct ptrace_context *context, struct stub_thread *thread, struct
 
 /* ---- stopping ---- */
 
+static int fetch_regs(struct ptrace_context *context, struct stub_thread *thread)
+{
+    tg_regs *regs = &context->base.regs;
+    const bool stepping = tgi_arch.single_stepping(regs);
+    int err = stub_thread_get_regs(thread, regs);
+
+    if (!err && tgi_arch_ptrace->regs_fetched)
+        tgi_arch_ptrace->regs_fetched(regs, stepping);
+    return err;
+}
+
 static int stopped_by_syscall(struct ptrace_context *context, struct stub_thread *thread, struct tg_event *event)
 {
     struct arch_syscall syscall;
-    int err = stub_thread_get_regs(thread, &context->base.regs);
+    int err = stub_thread_syscall(thread, &syscall);
 
     if (!err)
-        err = stub_thread_syscall(thread, &syscall);
+        err = fetch_regs(context, thread);
     if (!err)
         syscall_event(context, &syscall, event);
     return err;
@@ -168,7 +177,7 @@ static int stopped_by_signal(struct ptrace_context *context, struct stub_thread 
     if (WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL) {
         if (!interrupt_pending(&context->base.interrupt))
             return 1;
-        err = stub_thread_get_regs(thread, &context->base.regs);
+        err = fetch_regs(context, thread);
         if (err)
             return err;
         tgi_arch.regs_stopped(&context->base.regs, NULL);
@@ -182,7 +191,7 @@ static int stopped_by_signal(struct ptrace_context *context, struct stub_thread 
     /* Sent by somebody, not raised by the processor: not the guest's doing. */
     if (info.si_code <= 0)
         return 1;
-    err = stub_thread_get_regs(thread, &context->base.regs);
+    err = fetch_regs(context, thread);
     if (!err)
         signal_event(context, thread, &info, event);
     return err;
@@ -218,7 +227,7 @@ enum run_outcome run_stopped(struct ptrace_context *context, struct stub_thread 
         finish_dead(context, thread, event);
         return RUN_EVENT;
     }
-    if (WSTOPSIG(status) == SYSCALL_STOP)
+    if (stub_status_is_call(status))
         err = stopped_by_syscall(context, thread, event);
     else if (status >> 16 == 0)
         err = stopped_by_signal(context, thread, status, event);
@@ -241,7 +250,7 @@ enum run_outcome run_stopped(struct ptrace_context *context, struct stub_thread 
 
 int run_suspend(struct ptrace_context *context, struct stub_thread *thread)
 {
-    int err = stub_thread_get_regs(thread, &context->base.regs);
+    int err = fetch_regs(context, thread);
 
     if (err) {
         interrupt_disarm(&context->base.interrupt);

@@ -142,19 +142,22 @@ static void stop_keeper(struct ptrace_platform *pp)
     pthread_join(pp->template.keeper, NULL);
 }
 
-/* Below the end of user space, at random. */
+/* Below the end of user space, at random, and across no border of 4 GiB: filter_origin(). */
 static int choose_place(struct tg_platform *platform)
 {
     struct ptrace_platform *pp = ptrace_platform(platform);
     uint64_t page = platform->info.page_size;
     uint64_t text = ((uint64_t)(tgi_arch_ptrace->blob_end - tgi_arch_ptrace->blob) + page - 1) & ~(page - 1);
     uint64_t vdso = STUB_VDSO_PAGES * page;
+    uint64_t size = text + page + vdso;
     uint64_t random;
     int err = stub_process_random(&random, sizeof(random));
 
     if (err)
         return err;
-    pp->stub_start = tgi_arch.user_end - 2 * page - text - vdso - (random % PLACE_WINDOW / page * page);
+    pp->stub_start = platform->user_space.end - page - size - (random % PLACE_WINDOW / page * page);
+    if (pp->stub_start >> 32 != (pp->stub_start + size) >> 32)
+        pp->stub_start -= size;
     pp->batch = pp->stub_start + text;
     pp->vdso_room = pp->batch + page;
     pp->stub_end = pp->vdso_room + vdso;
@@ -287,7 +290,16 @@ static int start_at(const struct stub_setup *setup, struct open_report *report)
     return 0;
 }
 
-static int start_somewhere(const struct stub_setup *setup, struct open_report *report)
+/* The program says where the stub's text is. */
+static int build_filter(struct stub_setup *setup)
+{
+    const struct ptrace_platform *pp = ptrace_platform(setup->platform);
+
+    free(setup->filter.filter);
+    return ptrace_filter_build(pp->cookie, pp->stub_start, pp->batch, &setup->filter);
+}
+
+static int start_somewhere(struct stub_setup *setup, struct open_report *report)
 {
     int err = -EIO;
 
@@ -295,6 +307,9 @@ static int start_somewhere(const struct stub_setup *setup, struct open_report *r
         err = choose_place(setup->platform);
         if (err)
             return open_report_call(report, "choose an address", "getrandom(2)", err);
+        err = build_filter(setup);
+        if (err)
+            return filter_program_failed(report, err);
         err = start_at(setup, report);
         if (err != -EEXIST)
             break;
@@ -319,9 +334,6 @@ int ptrace_template_start(struct tg_platform *platform, const struct tg_platform
     if (err)
         return open_report_call(report, "choose a secret", "getrandom(2)", err);
     platform->own_vdso = platform->own_vdso && clock_page_possible(platform);
-    err = ptrace_filter_build(pp->cookie, &setup.filter);
-    if (err)
-        return filter_program_failed(report, err);
     err = stub_setup_open(&setup, report);
     if (!err) {
         err = start_somewhere(&setup, report);

@@ -73,6 +73,7 @@ struct stub_thread {
     bool long_run;       /* the last run took so long that placing would only hurt */
     _Atomic bool reaped; /* its id may be another's. By whoever has waited for its end: tracer or destroyer */
     bool first;          /* never changes: its process, reaped last, so it runs nothing but clone(2) */
+    bool at_call;        /* it has not left the stop of a call that the kernel was told not to make */
     uint64_t fp_version; /* of the FP state that it holds, 0: nobody's */
 
     /* Changed with ptrace_platform.fp_lock; whoever runs on it may look without whether there is one. */

@@ -14,13 +14,14 @@
 #include "core/ptrace/queue_run.h"
 #include "core/ptrace/queue_turns.h"
 #include "core/ptrace/stub_thread.h"
+#include "core/ptrace/stub_wait.h"
 #include "core/ptrace/tracer.h"
 #include "core/ptrace/tracer_thread.h"
 
 /* Rather than by what the guest did: it can go on from there. */
 static bool stopped_by_us(int status)
 {
-    return status >> 16 || WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL;
+    return !stub_status_is_call(status) && (status >> 16 || WSTOPSIG(status) == INTERRUPT_KICK_SIGNAL);
 }
 
 /* Back into the line, unless it has left an event that nobody has collected. One that had to go on is still running. */

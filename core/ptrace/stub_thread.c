@@ -27,6 +27,7 @@
 #define PTRACE_SYSEMU_SINGLESTEP 32
 #endif
 #define TRACE_OPTIONS    (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+#define NO_CALL          (-1)
 #define WRITE_AT_ONCE    16                   /* words from which on opening the file costs less than writing each */
 #define START_NS         (60 * NS_PER_SECOND) /* a busy machine may keep a stub from its processor for half of that */
 #define DOUBLINGS_MAX    12
@@ -148,38 +149,10 @@ int stub_thread_fp_size(struct stub_thread *thread, void *image, size_t capacity
     return result(thread, got);
 }
 
-int stub_thread_resume_guest(struct stub_thread *thread, bool single_step)
+/* Does the stub's filter stop calls, rather than PTRACE_SYSEMU? */
+static bool filter_stops_calls(void)
 {
-    enum __ptrace_request request = single_step ? PTRACE_SYSEMU_SINGLESTEP : PTRACE_SYSEMU;
-
-    return result(thread, ptrace(request, thread->tid, NULL, NULL));
-}
-
-int stub_thread_siginfo(struct stub_thread *thread, siginfo_t *info)
-{
-    return result(thread, ptrace(PTRACE_GETSIGINFO, thread->tid, NULL, info));
-}
-
-int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out)
-{
-    struct __ptrace_syscall_info info;
-    long size = ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, (void *)sizeof(info), &info);
-
-    if (size < 0)
-        return result(thread, size);
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
-        return -EIO;
-    out->nr = info.entry.nr;
-    memcpy(out->args, info.entry.args, sizeof(out->args));
-    out->ip = info.instruction_pointer;
-    out->arch = info.arch;
-    tgi_arch_ptrace->syscall_entered(out);
-    return 0;
-}
-
-int stub_thread_continue(struct stub_thread *thread)
-{
-    return result(thread, ptrace(PTRACE_CONT, thread->tid, NULL, NULL));
+    return tgi_arch_ptrace->call_note;
 }
 
 static int note_stop(struct stub_thread *thread, int status)
@@ -193,6 +166,75 @@ static int note_stop(struct stub_thread *thread, int status)
 static int wait_for_stop(struct stub_thread *thread, int *status)
 {
     return stub_thread_wait(thread, status) > 0 ? note_stop(thread, *status) : lost(thread);
+}
+
+static int resume(struct stub_thread *thread, enum __ptrace_request request)
+{
+    thread->at_call = false;
+    return result(thread, ptrace(request, thread->tid, NULL, NULL));
+}
+
+/* To a stop before the next instruction, which comes before any signal: the way out of a call would count as a step. */
+static int leave_call(struct stub_thread *thread)
+{
+    int status;
+    int err = result(thread, ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL));
+
+    if (!err)
+        err = resume(thread, PTRACE_CONT);
+    return err ? err : wait_for_stop(thread, &status);
+}
+
+static int resume_by_filter(struct stub_thread *thread, bool single_step)
+{
+    int err = single_step && thread->at_call ? leave_call(thread) : 0;
+
+    return err ? err : resume(thread, single_step ? PTRACE_SINGLESTEP : PTRACE_CONT);
+}
+
+int stub_thread_resume_guest(struct stub_thread *thread, bool single_step)
+{
+    if (filter_stops_calls())
+        return resume_by_filter(thread, single_step);
+    return resume(thread, single_step ? PTRACE_SYSEMU_SINGLESTEP : PTRACE_SYSEMU);
+}
+
+int stub_thread_siginfo(struct stub_thread *thread, siginfo_t *info)
+{
+    return result(thread, ptrace(PTRACE_GETSIGINFO, thread->tid, NULL, info));
+}
+
+/* From here on nothing that resumes the thread can let the kernel make the call. */
+static int skip_call(struct stub_thread *thread)
+{
+    int number = NO_CALL;
+
+    thread->at_call = true;
+    return transfer(thread, PTRACE_SETREGSET, tgi_arch_ptrace->call_note, &number, sizeof(number));
+}
+
+/* What is told of a call begins the same way for both kinds of stops. */
+int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out)
+{
+    const uint8_t op = filter_stops_calls() ? PTRACE_SYSCALL_INFO_SECCOMP : PTRACE_SYSCALL_INFO_ENTRY;
+    struct __ptrace_syscall_info info;
+    long size = ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, (void *)sizeof(info), &info);
+
+    if (size < 0)
+        return result(thread, size);
+    if (info.op != op)
+        return -EIO;
+    out->nr = info.entry.nr;
+    memcpy(out->args, info.entry.args, sizeof(out->args));
+    out->ip = info.instruction_pointer;
+    out->arch = info.arch;
+    tgi_arch_ptrace->syscall_entered(out);
+    return filter_stops_calls() ? skip_call(thread) : 0;
+}
+
+int stub_thread_continue(struct stub_thread *thread)
+{
+    return resume(thread, PTRACE_CONT);
 }
 
 /*
@@ -360,6 +402,11 @@ int stub_thread_unblock_signals(struct stub_thread *thread)
     return err ? give_up(thread, err) : 0;
 }
 
+static uintptr_t trace_options(void)
+{
+    return filter_stops_calls() ? TRACE_OPTIONS | PTRACE_O_TRACESECCOMP : TRACE_OPTIONS;
+}
+
 int stub_thread_attach(struct tracer *tracer, struct stub_thread *thread)
 {
     int err = seize(thread);
@@ -369,17 +416,19 @@ int stub_thread_attach(struct tracer *tracer, struct stub_thread *thread)
     atomic_store(&thread->tracer, tracer);
     thread->fp_version = 0;
     thread->long_run = false;
+    thread->at_call = false;
     err = stop_in_park(thread, ptrace_platform(tracer->platform)->stub_start);
     if (!err)
-        err = result(thread, ptrace(PTRACE_SETOPTIONS, thread->tid, NULL, (void *)TRACE_OPTIONS));
+        err = result(thread, ptrace(PTRACE_SETOPTIONS, thread->tid, NULL, (void *)trace_options()));
     return err ? give_up(thread, err) : 0;
 }
 
-int stub_thread_try_sysemu(struct stub_thread *thread)
+int stub_thread_try_call(struct stub_thread *thread)
 {
     const struct arch_stub_request request = {
-        .job = ARCH_STUB_PARK,
+        .job = ARCH_STUB_CALL,
         .stub_start = ptrace_platform(thread->subprocess->base.platform)->stub_start,
+        .call = {.nr = tgi_arch.syscalls.getpid},
     };
     struct arch_syscall syscall;
     tg_regs regs;
@@ -392,7 +441,7 @@ int stub_thread_try_sysemu(struct stub_thread *thread)
         err = stub_thread_resume_guest(thread, false);
         if (!err)
             err = wait_for_stop(thread, &status);
-        if (!err && WSTOPSIG(status) == (SIGTRAP | 0x80))
+        if (!err && stub_status_is_call(status))
             return stub_thread_syscall(thread, &syscall);
     }
     return err;
@@ -435,6 +484,10 @@ int stub_thread_inject(struct stub_thread *thread, const struct arch_stub_reques
             stub_thread_died(thread, status);
             return -ESRCH;
         }
+        /* The filter refuses what it was told to let pass: nothing here may let the kernel make a call that it stops.
+         */
+        if (stub_status_is_call(status))
+            return give_up(thread, -EIO);
         /* Other stops are signals from outside: dropped, and the kernel restarts what they interrupted. */
         if (WSTOPSIG(status) != SIGTRAP || status >> 16)
             continue;

@@ -24,8 +24,8 @@ int stub_thread_resume_guest(struct stub_thread *thread, bool single_step);
 int stub_thread_siginfo(struct stub_thread *thread, siginfo_t *info);
 /* Reads the whole FP state to learn how long it is. */
 int stub_thread_fp_size(struct stub_thread *thread, void *image, size_t capacity, size_t *size);
-/* Runs the park loop as if it were a guest up to its system call. */
-int stub_thread_try_sysemu(struct stub_thread *thread);
+/* Runs stub code as if it were a guest's up to its system call. */
+int stub_thread_try_call(struct stub_thread *thread);
 /* How the guest entered the kernel; the stop must be a system call stop. */
 int stub_thread_syscall(struct stub_thread *thread, struct arch_syscall *out);
 /* Lets it run stub code without waiting. */

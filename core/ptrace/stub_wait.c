@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* What waiting for a stub thread says, and what is written down of it. */
 #include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "core/clock.h"
@@ -11,6 +13,13 @@
 bool stub_status_is_death(int status)
 {
     return WIFEXITED(status) || WIFSIGNALED(status);
+}
+
+bool stub_status_is_call(int status)
+{
+    const int stop = tgi_arch_ptrace->call_note ? SIGTRAP | PTRACE_EVENT_SECCOMP << 8 : SIGTRAP | 0x80;
+
+    return status >> 8 == stop;
 }
 
 void stub_thread_reaped(struct stub_thread *thread)

@@ -6,6 +6,8 @@
 #include "core/ptrace/ptrace_types.h"
 
 bool stub_status_is_death(int status);
+/* Of a guest's system call. */
+bool stub_status_is_call(int status);
 /* It may not have been reaped yet. */
 bool stub_thread_is_dead(const struct stub_thread *thread);
 /* A wait has returned its end: from now on its id may be another's. */

@@ -135,7 +135,7 @@ static int choose_place(struct tg_platform *platform)
         return err;
     sp->text_size = ((uint64_t)(tgi_arch_systrap->blob_end - tgi_arch_systrap->blob) + platform->info.page_size - 1) &
                     ~(uint64_t)(platform->info.page_size - 1);
-    sp->region = ((tgi_arch.user_end - 2 * size) & ~(size - 1)) - random % (PLACE_WINDOW / size) * size;
+    sp->region = ((platform->user_space.end - 2 * size) & ~(size - 1)) - random % (PLACE_WINDOW / size) * size;
     platform->info.user_end = sp->region;
     return 0;
 }

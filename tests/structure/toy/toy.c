@@ -24,7 +24,7 @@ static int toy_open(struct tg_platform *platform, const struct tg_platform_optio
 {
     (void)options;
     (void)report;
-    platform->info.user_end = tgi_arch.user_end_min;
+    platform->info.user_end = platform->user_space.end_min;
     platform->info.fpstate_size = 512;
     return 0;
 }
