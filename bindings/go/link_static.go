@@ -8,5 +8,5 @@ package trapgate
 
 // #cgo CFLAGS: -I${SRCDIR}/static/include
 // #cgo LDFLAGS: ${SRCDIR}/static/lib/libtrapgate.a -lseccomp -lpthread
-// #cgo amd64 LDFLAGS: -lZydis
+// #cgo amd64 LDFLAGS: -L${SRCDIR}/static/lib -lZydis
 import "C"
