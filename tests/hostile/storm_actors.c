@@ -16,6 +16,7 @@
 #define SCRATCH_SIZE    16384
 #define SHORT_WAIT_NS   20000000
 #define LONG_WAIT_NS    1000000000
+#define SPIN_NS         20000 /* for which a thread looks before it leaves its context to the queue */
 
 void check_documented(struct check_place place, const char *what, int result)
 {
@@ -231,17 +232,54 @@ static void run_switcher(struct actor *actor)
 
 /* ---- by a queue ---- */
 
+static void is_in_flight(struct actor *actor, size_t index)
+{
+    actor->submitted[index] = true;
+    bounded_begin(actor->life->storm->flight[index], "a queue");
+}
+
 static void submit(struct actor *actor, size_t index)
 {
     tg_context *context = actor->contexts[index];
     CHECK(!actor->submitted[index]);
     if (DOCUMENTED(actor, tg_queue_submit(actor->queue, context, actor->life->subprocess)) == 0) {
-        actor->submitted[index] = true;
-        bounded_begin(actor->life->storm->flight[index], "a queue");
+        is_in_flight(actor, index);
         return;
     }
     atomic_fetch_add(&actor->life->storm->errors, 1);
     restart(actor, context);
+}
+
+static void switch_or_submit(struct actor *actor, size_t index)
+{
+    tg_context *context = actor->contexts[index];
+    tg_event event = new_event();
+    CHECK(!actor->submitted[index]);
+    const int result = BOUNDED(
+        actor->bounded, tg_context_switch_or_submit(context, actor->life->subprocess, actor->queue, SPIN_NS, &event));
+    if (result == 1) {
+        is_in_flight(actor, index);
+        return;
+    }
+    check_documented(CHECK_HERE, "tg_context_switch_or_submit", result);
+    if (result == 0) {
+        answer(actor, context, &event);
+        return;
+    }
+    atomic_fetch_add(&actor->life->storm->errors, 1);
+    restart(actor, context);
+}
+
+static void start_those_at_rest(struct actor *actor)
+{
+    for (size_t i = 0; i < QUEUED; i++) {
+        if (actor->submitted[i])
+            continue;
+        if (one_in(actor, 3))
+            switch_or_submit(actor, i);
+        else
+            submit(actor, i);
+    }
 }
 
 static size_t take_events(struct actor *actor)
@@ -287,9 +325,7 @@ static void drain(struct actor *actor)
 static void run_queuer(struct actor *actor)
 {
     while (!over(actor)) {
-        for (size_t i = 0; i < QUEUED; i++)
-            if (!actor->submitted[i])
-                submit(actor, i);
+        start_those_at_rest(actor);
         take_events(actor);
     }
     drain(actor);
