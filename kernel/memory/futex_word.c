@@ -52,20 +52,32 @@ void futex_wake(struct task *task, uint64_t addr, uint32_t count)
 }
 
 /* FUTEX_WAIT takes a duration, FUTEX_WAIT_BITSET a point in time of one of two clocks. */
-static int read_deadline(struct task *task, uint64_t addr, uint32_t op, int64_t *deadline)
+static int64_t deadline_of(uint32_t op, int64_t ns)
 {
-    clockid_t clock = (op & FUTEX_CLOCK_REALTIME) ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+    const clockid_t clock = (op & FUTEX_CLOCK_REALTIME) ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+
+    return (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? deadline_after(ns) : deadline_at_clock(clock, ns);
+}
+
+/* What a wait is about, in one go, and not before the call is served: who changes the word then wakes. */
+static int read_word(struct task *task, uint64_t addr, uint64_t timeout, uint32_t op, uint32_t *value,
+                     int64_t *deadline)
+{
+    struct timespec time;
+    tg_transfer ranges[] = {guest_reading(timeout, &time, sizeof(time)), guest_reading(addr, value, sizeof(*value))};
+    const size_t skipped = timeout ? 0 : 1;
     int64_t ns;
-    int err;
+    int err = guest_transfer(task_memory(task), ranges + skipped, 2 - skipped);
 
     *deadline = DEADLINE_NEVER;
-    if (!addr)
-        return 0;
-    err = guest_read_timespec(task_memory(task), addr, &ns);
-    if (err)
+    if (!timeout)
         return err;
-    *deadline = (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? deadline_after(ns) : deadline_at_clock(clock, ns);
-    return 0;
+    /* As on Linux, which reads the time first. */
+    if (ranges[0].done == sizeof(time) && nanoseconds_of(&time, &ns) != 0)
+        return -EINVAL;
+    if (!err)
+        *deadline = deadline_of(op, ns);
+    return err;
 }
 
 static int64_t wait_for_wake(struct task *task, uint64_t addr, uint32_t expected, uint64_t timeout, uint32_t op,
@@ -81,9 +93,7 @@ static int64_t wait_for_wake(struct task *task, uint64_t addr, uint32_t expected
         return -ETIMEDOUT;
     if (bitset == 0 || (addr & 3))
         return -EINVAL;
-    err = read_deadline(task, timeout, op, &deadline);
-    if (!err)
-        err = guest_read_u32(task_memory(task), addr, &value);
+    err = read_word(task, addr, timeout, op, &value, &deadline);
     if (err)
         return err;
     if (value != expected)

@@ -8,18 +8,21 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
+int nanoseconds_of(const struct timespec *time, int64_t *ns)
+{
+    if (time->tv_sec < 0 || time->tv_nsec < 0 || time->tv_nsec >= NS_PER_S)
+        return -EINVAL;
+    if (__builtin_mul_overflow((int64_t)time->tv_sec, NS_PER_S, ns) || __builtin_add_overflow(*ns, time->tv_nsec, ns))
+        *ns = INT64_MAX;
+    return 0;
+}
+
 int guest_read_timespec(tg_subprocess *memory, uint64_t addr, int64_t *ns)
 {
     struct timespec value;
     int err = guest_read(memory, addr, &value, sizeof(value));
 
-    if (err)
-        return err;
-    if (value.tv_sec < 0 || value.tv_nsec < 0 || value.tv_nsec >= NS_PER_S)
-        return -EINVAL;
-    if (__builtin_mul_overflow((int64_t)value.tv_sec, NS_PER_S, ns) || __builtin_add_overflow(*ns, value.tv_nsec, ns))
-        *ns = INT64_MAX;
-    return 0;
+    return err ? err : nanoseconds_of(&value, ns);
 }
 
 int guest_write_timespec(tg_subprocess *memory, uint64_t addr, int64_t ns)

@@ -8,6 +8,9 @@
 
 #include <trapgate/trapgate.h>
 
+/* A struct timespec as nanoseconds, cut to INT64_MAX. 0, or -EINVAL for one that Linux refuses. */
+int nanoseconds_of(const struct timespec *time, int64_t *ns);
+
 /* Reads a struct timespec as nanoseconds, cut to INT64_MAX. 0, -EFAULT, or -EINVAL for one that Linux refuses. */
 int guest_read_timespec(tg_subprocess *memory, uint64_t addr, int64_t *ns);
 

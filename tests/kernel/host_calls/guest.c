@@ -149,6 +149,7 @@ static void others(void)
     ROW("clock_gettime", syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now));
     ROW("futex wake", syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0));
     ROW("futex wait", syscall(SYS_futex, &word, FUTEX_WAIT, 1, NULL, NULL, 0));
+    ROW("timed wait", syscall(SYS_futex, &word, FUTEX_WAIT, 1, &now, NULL, 0));
     ROW("fork", fork_and_wait());
 }
 

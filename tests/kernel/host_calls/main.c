@@ -57,6 +57,7 @@ static struct {
     {"clock_gettime", "clock 1, attached 1", 0},
     {"futex wake", "", 0},
     {"futex wait", "copy in 1", 0},
+    {"timed wait", "copy many 1, clock 1", 0},
     {"fork", "alloc 8, fork 1, fcntl 1, clock_gettime 1, close 1, destroy 1", 0},
     {"execve",
      "alloc 12, copy many 1, copy in 1, create 1, openat2 1, fstat 2, faccessat 1, openat 1, close 2, pread 1, apply "
