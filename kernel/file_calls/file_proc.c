@@ -160,6 +160,44 @@ static unsigned int count_threads(const struct process *process)
     return count;
 }
 
+static void write_groups(const struct credentials *credentials, FILE *out)
+{
+    const struct group_list *groups = credentials->groups;
+
+    fputs("Groups:\t", out);
+    for (uint32_t i = 0; groups != NULL && i < groups->count; i++)
+        fprintf(out, "%u ", groups->ids[i]);
+    fputs(groups != NULL && groups->count > 0 ? "\n" : " \n", out);
+}
+
+static void write_capabilities(const struct capabilities *all, FILE *out)
+{
+    fprintf(out, "CapInh:\t%016llx\nCapPrm:\t%016llx\n", (unsigned long long)all->inheritable,
+            (unsigned long long)all->permitted);
+    fprintf(out, "CapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n", (unsigned long long)all->effective,
+            (unsigned long long)all->bounding, 0ULL);
+}
+
+static void write_masks(const struct task *task, FILE *out)
+{
+    const struct task_signals *signals = &task->signals;
+    uint64_t ignored = 0;
+    uint64_t caught = 0;
+
+    for (int signo = 1; signo <= SIGNAL_MAX; signo++) {
+        uint64_t handler = signal_action_of(&task->process->signals, signo)->handler;
+
+        if (handler == (uint64_t)(uintptr_t)SIG_IGN)
+            ignored |= SIGNAL_BIT(signo);
+        else if (handler != (uint64_t)(uintptr_t)SIG_DFL)
+            caught |= SIGNAL_BIT(signo);
+    }
+    fprintf(out, "SigPnd:\t%016llx\nShdPnd:\t%016llx\n", (unsigned long long)signals->pending,
+            (unsigned long long)task->process->signals.pending);
+    fprintf(out, "SigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n", (unsigned long long)signals->blocked,
+            (unsigned long long)ignored, (unsigned long long)caught);
+}
+
 static void write_status(const struct task *task, FILE *out)
 {
     const struct process *process = task->process;
@@ -172,8 +210,11 @@ static void write_status(const struct task *task, FILE *out)
     fprintf(out, "Uid:\t%u\t%u\t%u\t%u\n", ids->uid, ids->euid, ids->suid, ids->fsuid);
     fprintf(out, "Gid:\t%u\t%u\t%u\t%u\n", ids->gid, ids->egid, ids->sgid, ids->fsgid);
     fprintf(out, "FDSize:\t%u\n", process->fd_table->capacity);
+    write_groups(ids, out);
     fprintf(out, "VmSize:\t%8llu kB\n", (unsigned long long)process->space->map.mapped_bytes / 1024);
     fprintf(out, "Threads:\t%u\n", count_threads(process));
+    write_masks(task, out);
+    write_capabilities(&ids->capabilities, out);
 }
 
 static void write_mounts(const struct task *task, FILE *out)

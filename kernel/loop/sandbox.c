@@ -109,14 +109,6 @@ static void fill_first_process(struct process *process)
 {
     process->pgid = process->sid = process->pid;
     process->dumpable = true;
-    process->credentials = (struct credentials){.uid = getuid(),
-                                                .euid = geteuid(),
-                                                .suid = geteuid(),
-                                                .fsuid = geteuid(),
-                                                .gid = getgid(),
-                                                .egid = getegid(),
-                                                .sgid = getegid(),
-                                                .fsgid = getegid()};
     for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
         if (getrlimit((__rlimit_resource_t)i, &process->limits[i]) != 0)
             process->limits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
@@ -130,6 +122,9 @@ static int create_first_process(struct sandbox *sandbox)
     if (err)
         return fail(sandbox, err, "no memory left");
     fill_first_process(sandbox->init);
+    err = credentials_of_embedder(&sandbox->init->credentials);
+    if (err)
+        return fail(sandbox, err, "cannot ask for the embedder's groups: getgroups(2): %s", strerror(-err));
     err = files_init(sandbox->init, cwd);
     return err ? err : check_cwd(sandbox, cwd);
 }

@@ -33,6 +33,9 @@ void syscall_table_init(struct syscall_table *table)
     add(table, time_syscalls, time_syscalls_count);
     add(table, interval_timer_syscalls, interval_timer_syscalls_count);
     add(table, identity_syscalls, identity_syscalls_count);
+    add(table, user_id_syscalls, user_id_syscalls_count);
+    add(table, capability_syscalls, capability_syscalls_count);
+    add(table, prctl_syscalls, prctl_syscalls_count);
     add(table, limit_syscalls, limit_syscalls_count);
     add(table, nice_syscalls, nice_syscalls_count);
     add(table, clone_syscalls, clone_syscalls_count);

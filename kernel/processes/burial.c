@@ -53,6 +53,7 @@ void processes_free_retired(struct sandbox *sandbox)
     while ((process = sandbox->retired)) {
         sandbox->retired = process->next_retired;
         sandbox->population--;
+        credentials_release(&process->credentials);
         free(process);
     }
 }
@@ -88,18 +89,32 @@ static void announce_zombie(struct process *process)
         process_retire(process);
 }
 
-/* The first process takes over; as on Linux it hears of their ends by SIGCHLD, whatever their parent asked for. */
+/* The nearest above it that asked for such children, else the first one. NULL: none is left. */
+static struct process *heir_of(const struct process *process)
+{
+    struct process *heir = process->parent;
+
+    while (heir && !(heir->adopts_orphans && !heir->ending && !heir->ended))
+        heir = heir->parent;
+    if (!heir)
+        heir = process->sandbox->init;
+    return heir && heir != process && !heir->ended ? heir : NULL;
+}
+
+/* Somebody takes over, and as on Linux hears of their ends by SIGCHLD, whatever their parent asked for. */
 static void orphan_children(struct process *process)
 {
-    struct process *heir = process->sandbox->init;
+    struct process *heir = heir_of(process);
     struct process *child;
 
     while ((child = process->first_child)) {
         process_leave_parent(child);
-        if (heir && heir != process && !heir->ended)
+        if (heir)
             process_adopt(heir, child);
         identity_words_tell_all(child);
         child->exit_signal = SIGCHLD;
+        if (child->parent_end_signal && !child->ended)
+            signal_send_process(child, child->parent_end_signal);
         if (child->ended)
             announce_zombie(child);
     }

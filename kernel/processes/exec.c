@@ -70,6 +70,8 @@ int exec_program(struct task *task, struct program *program)
     process->has_execed = true;
     /* As on Linux: what the parent asked for was meant for its own child, not for another program. */
     process->exit_signal = SIGCHLD;
+    credentials_exec(&process->credentials);
+    process->dumpable = true;
     task->tid = process->pid;
     identity_words_tell(task);
     forget_old_memory(task);

@@ -212,19 +212,46 @@ static bool is_addressed(const struct process *process, const struct task *sende
     return process->pgid == (pid == 0 ? sender->process->pgid : -pid);
 }
 
+/* Whoever shares the session may let it go on. */
+static bool may_signal(const struct task *sender, const struct process *process, int signo)
+{
+    const struct process *own = sender->process;
+
+    return own == process || credentials_may_signal(&own->credentials, &process->credentials) ||
+           (signo == SIGCONT && own->sid == process->sid);
+}
+
+static int64_t send_to_process(struct task *task, struct process *process, const siginfo_t *info)
+{
+    if (!may_signal(task, process, info->si_signo))
+        return -EPERM;
+    if (info->si_signo)
+        signal_queue_process(process, info);
+    return 0;
+}
+
+/* One that could be signalled is enough. */
 static int64_t kill_group(struct task *task, int32_t pid, int signo)
 {
     siginfo_t info = info_from(task, signo, SI_USER);
     int64_t result = -ESRCH;
 
     for (struct process *process = task->sandbox->processes; process; process = process->next) {
-        if (!is_addressed(process, task, pid))
-            continue;
-        result = 0;
-        if (signo)
-            signal_queue_process(process, &info);
+        int64_t sent = is_addressed(process, task, pid) ? send_to_process(task, process, &info) : -ESRCH;
+
+        if (result != 0 && sent != -ESRCH)
+            result = sent;
     }
     return result;
+}
+
+/* Any of its threads' numbers names a process here. */
+static struct process *process_with_thread(struct sandbox *sandbox, int32_t tid)
+{
+    struct process *process = process_find(sandbox, tid);
+    const struct task *task = process ? NULL : task_find(sandbox, tid);
+
+    return task ? task->process : process;
 }
 
 static int64_t do_kill(struct task *task, const uint64_t args[6])
@@ -240,13 +267,11 @@ static int64_t do_kill(struct task *task, const uint64_t args[6])
         return -ESRCH;
     if (pid <= 0)
         return kill_group(task, pid, (int)args[1]);
-    process = process_find(task->sandbox, pid);
+    process = process_with_thread(task->sandbox, pid);
     if (!process)
         return -ESRCH;
     info = info_from(task, (int)args[1], SI_USER);
-    if (args[1])
-        signal_queue_process(process, &info);
-    return 0;
+    return send_to_process(task, process, &info);
 }
 
 static int64_t send_to_thread(struct task *task, int32_t pid, int32_t tid, uint64_t signo)
@@ -258,6 +283,8 @@ static int64_t send_to_thread(struct task *task, int32_t pid, int32_t tid, uint6
         return -EINVAL;
     if (!target || (pid > 0 && target->process->pid != pid))
         return -ESRCH;
+    if (!may_signal(task, target->process, (int)signo))
+        return -EPERM;
     info = info_from(task, (int)signo, SI_TKILL);
     if (signo)
         signal_queue_task(target, &info);

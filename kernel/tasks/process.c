@@ -38,7 +38,7 @@ static void inherit(struct process *process, const struct process *parent)
 {
     process->pgid = parent->pgid;
     process->sid = parent->sid;
-    process->credentials = parent->credentials;
+    credentials_copy(&process->credentials, &parent->credentials);
     process->dumpable = parent->dumpable;
     memcpy(process->limits, parent->limits, sizeof(process->limits));
     memcpy(process->signals.actions, parent->signals.actions, sizeof(process->signals.actions));
@@ -86,6 +86,7 @@ int process_create(struct sandbox *sandbox, struct process *parent, struct proce
         if (parent->executable)
             process->executable = strdup(parent->executable);
         if (parent->executable && !process->executable) {
+            credentials_release(&process->credentials);
             free(process);
             return -ENOMEM;
         }

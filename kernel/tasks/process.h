@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "tasks/credentials.h"
 #include "tasks/signal_state.h"
 
 struct address_space;
@@ -18,11 +19,6 @@ struct interval_timer;
 struct path_context;
 struct sandbox;
 struct task;
-
-struct credentials {
-    uint32_t uid, euid, suid, fsuid;
-    uint32_t gid, egid, sgid, fsgid;
-};
 
 struct process {
     struct sandbox *sandbox;
@@ -50,12 +46,14 @@ struct process {
     int32_t next_timer_id;
 
     bool dumpable;
-    bool ending;     /* exit_group or a fatal signal: its tasks are being taken down */
-    bool ended;      /* a zombie */
-    bool has_execed; /* since fork: setpgid of the parent is refused then */
-    int exit_signal; /* to the parent; SIGCHLD for fork */
-    int wait_status; /* as wait4(2) gives it */
-    int64_t cpu_ns;  /* of programs before the last execve, and of all when it has ended */
+    bool ending;           /* exit_group or a fatal signal: its tasks are being taken down */
+    bool ended;            /* a zombie */
+    bool has_execed;       /* since fork: setpgid of the parent is refused then */
+    int exit_signal;       /* to the parent; SIGCHLD for fork */
+    int parent_end_signal; /* from the parent when it ends: PR_SET_PDEATHSIG; 0: none */
+    bool adopts_orphans;   /* PR_SET_CHILD_SUBREAPER: those of its descendants */
+    int wait_status;       /* as wait4(2) gives it */
+    int64_t cpu_ns;        /* of programs before the last execve, and of all when it has ended */
     struct rusage children_usage;
     struct task *vfork_parent; /* waits until this process execs or ends; its vfork_child is this process */
     struct task *exec_task;    /* waits until it is the only one */
