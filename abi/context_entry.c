@@ -401,27 +401,116 @@ static int switch_checked(tg_context *context, tg_subprocess *subprocess, tg_eve
     return context->platform->ops->context_switch(context, subprocess, event);
 }
 
-int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *event)
+static int check_to_switch(const tg_context *context, const tg_subprocess *subprocess, const tg_event *event)
 {
-    tg_event result;
-    tg_event *target;
     int err;
 
     if (!context || !subprocess || !event)
-        return platform_fail_null(context ? context->platform : subprocess ? subprocess->platform : NULL, __func__);
+        return platform_fail_null(context ? context->platform : subprocess ? subprocess->platform : NULL, "switch");
     if (context->platform != subprocess->platform)
         return platform_fail(context->platform, -EINVAL, "switch: the subprocess belongs to another platform");
-    err = option_struct_check(event, offsetof(tg_event, u), sizeof(result));
+    err = option_struct_check(event, offsetof(tg_event, u), sizeof(*event));
+    return err ? platform_fail(context->platform, err, "switch: the event's size is wrong") : 0;
+}
+
+/* By whoever has taken the context to switch. */
+static int switch_taken(tg_context *context, tg_subprocess *subprocess, tg_event *event)
+{
+    tg_event result;
+    int err;
+
+    context_start_clock(context);
+    if (event->size == sizeof(result))
+        return switch_checked(context, subprocess, event);
+    err = switch_checked(context, subprocess, &result);
+    if (!err)
+        event_store(event, event->size, &result);
+    return err;
+}
+
+int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *event)
+{
+    int err = check_to_switch(context, subprocess, event);
+
     if (err)
-        return platform_fail(context->platform, err, "switch: the event's size is wrong");
+        return err;
     if (!context_take_to_switch(context))
         return busy(context);
-    context_start_clock(context);
-    target = event->size == sizeof(result) ? event : &result;
-    err = switch_checked(context, subprocess, target);
+    err = switch_taken(context, subprocess, event);
     context_give_back(context);
-    if (!err && target == &result)
-        event_store(event, event->size, &result);
+    return public_error(err);
+}
+
+/* ---- a switch with registers ---- */
+
+static int check_exchange(const tg_context *context, const tg_regs *regs, uint32_t what)
+{
+    int err;
+
+    if (!regs)
+        return platform_fail_null(context->platform, "exchange");
+    if (what > TG_EXCHANGE_ALL)
+        return platform_fail(context->platform, -EINVAL, "exchange: what is none of TG_EXCHANGE_*");
+    err = option_struct_check(regs, sizeof(uint32_t), sizeof(*regs));
+    return err ? platform_fail(context->platform, err, "exchange: the size of the registers is wrong") : 0;
+}
+
+/* On an error nothing has changed. */
+static int put_in_all(tg_context *context, const tg_regs *regs)
+{
+    const int err = tgi_arch.regs_check(regs);
+
+    if (err)
+        return platform_fail(context->platform, err,
+                             "exchange: a register holds what the processor refuses (segment selectors, segment "
+                             "bases)");
+    context_set_regs(context, regs);
+    return 0;
+}
+
+static int put_in(tg_context *context, const tg_regs *regs, uint32_t what)
+{
+    switch (what) {
+    case TG_EXCHANGE_RETURN:
+        return context_set_return(context, tgi_arch.result(regs));
+    case TG_EXCHANGE_ALL:
+        return put_in_all(context, regs);
+    default:
+        return 0;
+    }
+}
+
+/* By whoever has taken the context to switch; of the caller's registers ours is a copy where the sizes differ. */
+static int exchange(tg_context *context, tg_subprocess *subprocess, tg_regs *regs, uint32_t what, tg_event *event)
+{
+    tg_regs ours;
+    const tg_regs *in = regs;
+    int err;
+
+    if (regs->size != sizeof(ours)) {
+        option_struct_read(&ours, sizeof(ours), regs);
+        in = &ours;
+    }
+    err = put_in(context, in, what);
+    if (!err)
+        err = switch_taken(context, subprocess, event);
+    if (!err)
+        option_struct_write(regs, context_bring_regs(context), sizeof(ours));
+    return err;
+}
+
+int tg_context_exchange(tg_context *context, tg_subprocess *subprocess, tg_regs *regs, uint32_t what, tg_event *event)
+{
+    int err = check_to_switch(context, subprocess, event);
+
+    if (!err)
+        err = check_exchange(context, regs, what);
+    if (err)
+        return err;
+    if (!context_take_to_switch(context))
+        return busy(context);
+    err = exchange(context, subprocess, regs, what, event);
+    context_give_back(context);
     return public_error(err);
 }
 

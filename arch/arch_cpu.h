@@ -84,6 +84,8 @@ struct arch_cpu {
     bool (*single_stepping)(const tg_regs *regs);
     uint64_t (*ip)(const tg_regs *regs);
     void (*set_start)(tg_regs *regs, uint64_t ip, uint64_t sp);
+    /* The register of a call's result. */
+    int64_t (*result)(const tg_regs *regs);
     void (*set_return)(tg_regs *regs, int64_t value);
     /* An instruction that makes a call, and one that traps, and what number the first one makes. */
     const uint8_t *call_code;

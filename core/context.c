@@ -97,6 +97,27 @@ tg_regs *context_regs_mut(struct tg_context *context)
     return &context->regs;
 }
 
+const tg_regs *context_bring_regs(struct tg_context *context)
+{
+    if (context_regs_place(context) == REGS_BACKEND)
+        context->platform->ops->context_pull_regs(context);
+    return &context->regs;
+}
+
+/* Where they are as they were brought, but for a result, the backend has them already. */
+void context_set_regs(struct tg_context *context, const tg_regs *regs)
+{
+    const size_t start = offsetof(tg_regs, arch) + sizeof(regs->arch);
+
+    if (context_regs_place(context) == REGS_BOTH) {
+        context_answer(context, tgi_arch.result(regs));
+        if (!memcmp((const char *)&context->regs + start, (const char *)regs + start, sizeof(*regs) - start))
+            return;
+    }
+    memcpy((char *)&context->regs + start, (const char *)regs + start, sizeof(*regs) - start);
+    context_place_regs(context, REGS_HERE);
+}
+
 void context_answer(struct tg_context *context, int64_t value)
 {
     if (context_regs_place(context) == REGS_HERE)

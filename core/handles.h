@@ -234,6 +234,9 @@ int context_copy(struct tg_context *to, struct tg_context *from);
 const tg_regs *context_regs(struct tg_context *context);
 /* The same; from now on these are the ones that count. */
 tg_regs *context_regs_mut(struct tg_context *context);
+/* By whoever has taken the context: the registers, and other ones for them. */
+const tg_regs *context_bring_regs(struct tg_context *context);
+void context_set_regs(struct tg_context *context, const tg_regs *regs);
 int context_set_return(struct tg_context *context, int64_t value);
 /* The same, whatever the last event was. */
 void context_answer(struct tg_context *context, int64_t value);

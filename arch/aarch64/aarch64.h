@@ -16,6 +16,7 @@ void a64_regs_stopped(tg_regs *regs, const struct arch_syscall *syscall);
 bool a64_single_stepping(const tg_regs *regs);
 uint64_t a64_ip(const tg_regs *regs);
 void a64_set_start(tg_regs *regs, uint64_t ip, uint64_t sp);
+int64_t a64_result(const tg_regs *regs);
 void a64_set_return(tg_regs *regs, int64_t value);
 uint64_t a64_tls(const tg_regs *regs);
 int a64_set_tls(tg_regs *regs, uint64_t value);

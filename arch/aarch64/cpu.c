@@ -28,6 +28,7 @@ const struct arch_cpu tgi_arch = {
     .single_stepping = a64_single_stepping,
     .ip = a64_ip,
     .set_start = a64_set_start,
+    .result = a64_result,
     .set_return = a64_set_return,
     .call_code = a64_call_code,
     .call_code_size = sizeof(a64_call_code),

@@ -48,6 +48,11 @@ void a64_set_start(tg_regs *regs, uint64_t ip, uint64_t sp)
     regs->sp = sp;
 }
 
+int64_t a64_result(const tg_regs *regs)
+{
+    return (int64_t)regs->x[0];
+}
+
 void a64_set_return(tg_regs *regs, int64_t value)
 {
     regs->x[0] = (uint64_t)value;

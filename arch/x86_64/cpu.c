@@ -26,6 +26,7 @@ const struct arch_cpu tgi_arch = {
     .single_stepping = x86_single_stepping,
     .ip = x86_ip,
     .set_start = x86_set_start,
+    .result = x86_result,
     .set_return = x86_set_return,
     .call_code = x86_call_code,
     .call_code_size = sizeof(x86_call_code),

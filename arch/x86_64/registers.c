@@ -98,6 +98,11 @@ void x86_set_start(tg_regs *regs, uint64_t ip, uint64_t sp)
     regs->rsp = sp;
 }
 
+int64_t x86_result(const tg_regs *regs)
+{
+    return (int64_t)regs->rax;
+}
+
 void x86_set_return(tg_regs *regs, int64_t value)
 {
     regs->rax = (uint64_t)value;

@@ -32,6 +32,7 @@ void x86_regs_resumed(tg_regs *regs);
 bool x86_single_stepping(const tg_regs *regs);
 uint64_t x86_ip(const tg_regs *regs);
 void x86_set_start(tg_regs *regs, uint64_t ip, uint64_t sp);
+int64_t x86_result(const tg_regs *regs);
 void x86_set_return(tg_regs *regs, int64_t value);
 extern const uint8_t x86_call_code[X86_CALL_CODE_LENGTH];
 void x86_set_call(tg_regs *regs, uint64_t nr);

@@ -43,7 +43,8 @@ type contextHandle struct {
 	lastIn    atomic.Pointer[subprocessHandle] // where Switch ran it last, or runs it
 	oneThread atomic.Bool
 	ptr       *C.tg_context
-	event     *C.tg_event // malloc: where the library writes the events of Switch
+	event     *C.tg_event            // malloc: where the library writes the events of Switch
+	exchange  *C.struct_tgo_exchange // NULL before the first Exchange
 	platform  *platformHandle
 	gone      chan struct{}
 
@@ -555,6 +556,7 @@ func (h *contextHandle) destroyIdle() {
 	h.platform.mu.Unlock()
 	C.tg_context_destroy(h.ptr)
 	C.free(unsafe.Pointer(h.event))
+	C.free(unsafe.Pointer(h.exchange))
 	h.interrupts.Unlock()
 	close(h.gone)
 }

@@ -139,7 +139,7 @@ func (e *Event) String() string {
 	return e.Kind.String()
 }
 
-// read copies an event of the library; the receiver is fresh.
+// read copies an event of the library. Of the last four members it writes the one that the kind names.
 func (e *Event) read(from *C.tg_event, context *Context) {
 	e.Kind, e.Flags, e.Arch = Kind(from.kind), EventFlags(from.flags), uint32(from.arch)
 	e.Context, e.UserData = context, uint64(from.user_data)

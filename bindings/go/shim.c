@@ -29,6 +29,17 @@ struct tgo_done tgo_switch(uintptr_t platform, uintptr_t context, uintptr_t subp
     return done(platform, tg_context_switch((tg_context *)context, (tg_subprocess *)subprocess, (tg_event *)event));
 }
 
+struct tgo_done tgo_exchange(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uint32_t what,
+                             uintptr_t exchange)
+{
+    struct tgo_exchange *e = (struct tgo_exchange *)exchange;
+
+    e->event.size = sizeof(e->event);
+    e->regs.size = sizeof(e->regs);
+    return done(platform,
+                tg_context_exchange((tg_context *)context, (tg_subprocess *)subprocess, &e->regs, what, &e->event));
+}
+
 struct tgo_done tgo_set_return(uintptr_t platform, uintptr_t context, int64_t value)
 {
     return done(platform, tg_context_set_return((tg_context *)context, value));

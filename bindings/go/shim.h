@@ -28,6 +28,16 @@ struct tgo_done {
 };
 
 struct tgo_done tgo_switch(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uintptr_t event);
+
+/* What goes in and comes out of an exchange: memory of C, so that no pointer of Go's has to be looked at. */
+struct tgo_exchange {
+    tg_event event;
+    tg_regs regs;
+};
+
+struct tgo_done tgo_exchange(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uint32_t what,
+                             uintptr_t exchange);
+
 struct tgo_done tgo_set_return(uintptr_t platform, uintptr_t context, int64_t value);
 
 struct tgo_wait {

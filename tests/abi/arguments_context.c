@@ -135,6 +135,25 @@ static void arguments_of_transfers(struct fixture *fixture)
     HOLDS(fixture, pieces[0].done == 1 && pieces[1].done == 0);
 }
 
+static void arguments_of_exchanges(struct fixture *fixture)
+{
+    tg_context *context = fixture->context;
+    tg_subprocess *subprocess = fixture->subprocess;
+    tg_event event = {.size = sizeof(event)};
+    tg_regs regs = {.size = sizeof(regs)};
+    REFUSED_MUTE(fixture, -EINVAL, tg_context_exchange(NULL, NULL, &regs, TG_EXCHANGE_NOTHING, &event));
+    REFUSED(fixture, -EINVAL, tg_context_exchange(NULL, subprocess, &regs, TG_EXCHANGE_NOTHING, &event));
+    REFUSED(fixture, -EINVAL, tg_context_exchange(context, NULL, &regs, TG_EXCHANGE_NOTHING, &event));
+    REFUSED(fixture, -EINVAL, tg_context_exchange(context, subprocess, NULL, TG_EXCHANGE_NOTHING, &event));
+    REFUSED(fixture, -EINVAL, tg_context_exchange(context, subprocess, &regs, TG_EXCHANGE_NOTHING, NULL));
+    REFUSED(fixture, -EINVAL, tg_context_exchange(context, subprocess, &regs, TG_EXCHANGE_ALL + 1, &event));
+    REFUSED(fixture, -EINVAL, tg_context_exchange(context, subprocess, &regs, UINT32_MAX, &event));
+    REFUSED(fixture, -EINVAL,
+            tg_context_exchange(context, fixture->foreign_subprocess, &regs, TG_EXCHANGE_NOTHING, &event));
+    event.size = sizeof(uint32_t);
+    REFUSED(fixture, -EINVAL, tg_context_exchange(context, subprocess, &regs, TG_EXCHANGE_NOTHING, &event));
+}
+
 static void arguments_of_call_bytes(struct fixture *fixture)
 {
     tg_context *context = fixture->context;
@@ -170,6 +189,7 @@ void arguments_of_context(struct fixture *fixture)
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_user_data(NULL, 1));
     arguments_of_copies(fixture);
     arguments_of_transfers(fixture);
+    arguments_of_exchanges(fixture);
     arguments_of_call_bytes(fixture);
     REFUSED_MUTE(fixture, -EINVAL, tg_context_set_word(NULL, 0, 0));
     REFUSED(fixture, -EINVAL, tg_context_set_word(fixture->context, TG_CONTEXT_WORDS, 0));
@@ -243,6 +263,7 @@ void arguments_of_busy_context(struct fixture *fixture)
 {
     const size_t size = fixture->info.fpstate_size;
     tg_event event = {.size = sizeof(event)};
+    tg_regs regs = {.size = sizeof(regs)};
     tg_context *busy = NULL;
     void *state = malloc(size);
     const void *bytes;
@@ -255,6 +276,7 @@ void arguments_of_busy_context(struct fixture *fixture)
     struct spinner *spinner = spinner_start(fixture, busy, fixture->subprocess);
 
     REFUSED(fixture, -EBUSY, tg_context_switch(busy, fixture->subprocess, &event));
+    REFUSED(fixture, -EBUSY, tg_context_exchange(busy, fixture->subprocess, &regs, TG_EXCHANGE_ALL, &event));
     REFUSED(fixture, -EBUSY, tg_queue_submit(fixture->queue, busy, fixture->subprocess));
     REFUSED(fixture, -EBUSY, tg_context_start(busy, CODE_ADDRESS, DATA_ADDRESS));
     REFUSED(fixture, -EBUSY, tg_context_copy(busy, fixture->context));

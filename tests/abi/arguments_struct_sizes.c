@@ -43,6 +43,18 @@ static int call_switch(struct fixture *fixture, void *memory)
     return tg_context_switch(fixture->context, fixture->subprocess, memory);
 }
 
+static int call_exchange(struct fixture *fixture, void *memory)
+{
+    tg_event event = {.size = sizeof(event)};
+    return tg_context_exchange(fixture->context, fixture->subprocess, memory, TG_EXCHANGE_NOTHING, &event);
+}
+
+static int call_exchange_event(struct fixture *fixture, void *memory)
+{
+    tg_regs regs = {.size = sizeof(regs)};
+    return tg_context_exchange(fixture->context, fixture->subprocess, &regs, TG_EXCHANGE_NOTHING, memory);
+}
+
 /* There is always an event to wait for: that of this call or of one that was refused. */
 static int call_wait(struct fixture *fixture, void *memory)
 {
@@ -106,6 +118,8 @@ static const struct sized_call sized_calls[] = {
     {"tg_clock", sizeof(tg_clock), sizeof(uint32_t), call_follow, true},
     {"tg_host_clock", sizeof(tg_host_clock), sizeof(uint32_t), call_follow_on, true},
     {"tg_event of a switch", sizeof(tg_event), offsetof(tg_event, u), call_switch, true},
+    {"tg_event of an exchange", sizeof(tg_event), offsetof(tg_event, u), call_exchange_event, true},
+    {"tg_regs of an exchange", sizeof(tg_regs), sizeof(uint32_t), call_exchange, true},
     {"tg_event of a wait", sizeof(tg_event), offsetof(tg_event, u), call_wait, true},
     {"tg_platform_options", sizeof(tg_platform_options), sizeof(uint32_t), call_open, false},
     {"tg_bring", sizeof(tg_bring), offsetof(tg_bring, max) + sizeof(uint32_t), call_set_brings, false},

@@ -27,6 +27,7 @@ extern const struct test_case descriptor_cases[];
 extern const struct test_case embedder_cases[];
 extern const struct test_case ends_beside_cases[];
 extern const struct test_case error_cases[];
+extern const struct test_case exchange_cases[];
 extern const struct test_case fault_cases[];
 extern const struct test_case fork_cases[];
 extern const struct test_case interrupt_cases[];

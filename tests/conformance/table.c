@@ -19,6 +19,7 @@ static const struct test_case *const areas[] = {
     move_cases,
     context_copy_cases,
     transfer_cases,
+    exchange_cases,
     brought_bytes_cases,
     attached_bytes_cases,
     bytes_beside_others_cases,

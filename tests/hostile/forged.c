@@ -25,6 +25,7 @@
 #define AGAIN_NS           100000000
 #define SHORT_WAIT_NS      20000000
 #define CALLS              10000
+#define EXCHANGES          200
 #define RELAYED            2000
 #define RELAY_MS           8000 /* and no longer */
 #define LOOKS_BEFORE_YIELD 1000
@@ -262,6 +263,38 @@ void hostile_forged_signal(uint32_t backend)
     }
     stop_writing(&forgery);
     forgery_close(&forgery);
+    footprint_check(&before);
+}
+
+static void forge_register(uint32_t backend, size_t word)
+{
+    struct forgery forgery;
+    tg_event *event = &forgery.guest.event;
+    tg_regs regs = {.size = sizeof(regs)};
+    forgery_open(&forgery, backend, GUEST_CODE(call_loop), GUEST_CODE(keep_writing));
+    guest_run(&forgery.guest);
+    const uint64_t at = victim_word(&forgery, offsetof(struct systrap_slot, other_regs) + word * sizeof(uint64_t));
+    start_writing(&forgery, at, UINT64_MAX, at, 1ull << 63);
+    for (size_t i = 0; i < EXCHANGES && event->kind != TG_EVENT_DEAD; i++) {
+        const uint32_t what = i ? TG_EXCHANGE_ALL : TG_EXCHANGE_NOTHING;
+        *event = new_event();
+        CHECK_OK(BOUNDED(forgery.victim,
+                         tg_context_exchange(forgery.guest.context, forgery.guest.subprocess, &regs, what, event)));
+        CHECK_BYTES(&regs, tg_context_regs(forgery.guest.context), sizeof(regs));
+    }
+    stop_writing(&forgery);
+    forgery_close(&forgery);
+}
+
+/* slot.other_regs: what comes out of an exchange goes in again, whatever a guest has made of it, and stays what it is.
+ */
+void hostile_forged_registers(uint32_t backend)
+{
+    const struct footprint before = footprint_take();
+    for (size_t word = 0; word < SYSTRAP_OTHER_REGS; word++) {
+        check_context("register word %zu", word);
+        forge_register(backend, word);
+    }
     footprint_check(&before);
 }
 

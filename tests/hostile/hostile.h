@@ -69,6 +69,7 @@ void hostile_cleared_waiting(uint32_t backend);
 void hostile_forged_event_killed(uint32_t backend);
 void hostile_forged_gone(uint32_t backend);
 void hostile_forged_signal(uint32_t backend);
+void hostile_forged_registers(uint32_t backend);
 void hostile_short_waits(uint32_t backend);
 void hostile_forged_times(uint32_t backend);
 void hostile_forged_done(uint32_t backend);

@@ -69,6 +69,7 @@ static const struct hostile_case {
     {"forged_event_killed", hostile_forged_event_killed},
     {"forged_gone", hostile_forged_gone},
     {"forged_signal", hostile_forged_signal},
+    {"forged_registers", hostile_forged_registers},
     {"short_waits", hostile_short_waits},
     {"forged_times", hostile_forged_times},
     {"forged_done", hostile_forged_done},

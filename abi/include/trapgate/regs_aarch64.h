@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 typedef struct tg_regs {
-    uint32_t size;  /* set by the library: sizeof(tg_regs) of the library */
+    uint32_t size;  /* set by the library: sizeof(tg_regs) of the library; tg_context_exchange(): by the caller */
     uint32_t arch;  /* set by the library: AUDIT_ARCH_AARCH64 */
     uint64_t x[31]; /* at a SYSCALL event: x[8] is the system call number */
     uint64_t sp;

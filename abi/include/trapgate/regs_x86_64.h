@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 typedef struct tg_regs {
-    uint32_t size; /* set by the library: sizeof(tg_regs) of the library */
+    uint32_t size; /* set by the library: sizeof(tg_regs) of the library; tg_context_exchange(): by the caller */
     uint32_t arch; /* set by the library: AUDIT_ARCH_X86_64 */
     uint64_t r15;
     uint64_t r14;

@@ -884,6 +884,28 @@ typedef struct tg_event {
  */
 TG_API int tg_context_switch(tg_context *context, tg_subprocess *subprocess, tg_event *event);
 
+#define TG_EXCHANGE_NOTHING 0 /* the context goes on as it is; regs is only written */
+#define TG_EXCHANGE_RETURN  1 /* the call returns what regs has in the register of a result: tg_context_set_return() */
+#define TG_EXCHANGE_ALL     2 /* the context goes on with what is in regs, as tg_context_regs_mut() sets it */
+
+/*
+ * A switch that takes registers in and gives them out, in one call, for
+ * embedders that keep them in memory of their own: puts in what the caller has
+ * changed since the last event (TG_EXCHANGE_*), does what tg_context_switch()
+ * does, and writes the registers of the event, whatever that is, to *regs. Its
+ * size is set by the caller and stays; its arch is only written. Registers that
+ * are as the last call gave them are not written to the guest again, with
+ * TG_EXCHANGE_ALL neither. FP state is not touched.
+ * Errors: those of tg_context_switch(); -EINVAL also for another what, for regs
+ * that the processor refuses, and for TG_EXCHANGE_RETURN where
+ * tg_context_set_return() is -EINVAL. After an error nothing has run, *regs and
+ * *event are as they were, and the same call can be made again. After bad
+ * arguments and -EBUSY of a context that runs elsewhere nothing has changed;
+ * after other errors what was to be put in may be in.
+ */
+TG_API int tg_context_exchange(tg_context *context, tg_subprocess *subprocess, tg_regs *regs, uint32_t what,
+                               tg_event *event);
+
 /*
  * Makes the switch that runs now, or else the next one, return INTERRUPTED
  * with the registers of where the guest was. Several calls before that count

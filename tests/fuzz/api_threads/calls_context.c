@@ -297,11 +297,21 @@ static void check_event(struct context *context, const tg_event *event)
     }
 }
 
+/* Now and then with registers. */
+static int switch_by(struct thread *thread, tg_context *context, tg_subprocess *subprocess, tg_event *event)
+{
+    tg_regs regs = {.size = sizeof(regs)};
+
+    if (random_below(thread, 2))
+        return tg_context_switch(context, subprocess, event);
+    return tg_context_exchange(context, subprocess, &regs, TG_EXCHANGE_NOTHING, event);
+}
+
 static int switch_alone(struct thread *thread, struct platform *platform, struct context *context,
                         struct subprocess *subprocess, tg_event *event)
 {
     int result = TAKING(thread, platform, context, ALONE,
-                        tg_context_switch(context->handle.object, subprocess->handle.object, event));
+                        switch_by(thread, context->handle.object, subprocess->handle.object, event));
 
     if (!result)
         check_event(context, event);

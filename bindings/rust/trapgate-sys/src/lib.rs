@@ -578,6 +578,13 @@ compile_error!("Trapgate supports x86-64 and AArch64 only");
 // Events
 // ---------------------------------------------------------------------------
 
+/// The context goes on as it is; the registers are only written.
+pub const TG_EXCHANGE_NOTHING: u32 = 0;
+/// The call returns what the registers have in that of a result.
+pub const TG_EXCHANGE_RETURN: u32 = 1;
+/// The context goes on with all that is in the registers.
+pub const TG_EXCHANGE_ALL: u32 = 2;
+
 /// The guest made a system call.
 pub const TG_EVENT_SYSCALL: u32 = 1;
 /// The guest touched memory it cannot.
@@ -932,6 +939,14 @@ extern "C" {
     pub fn tg_context_switch(
         context: *mut tg_context,
         subprocess: *mut tg_subprocess,
+        event: *mut tg_event,
+    ) -> c_int;
+    /// A switch that takes registers in, as `what` says (`TG_EXCHANGE_*`), and gives out those of the event.
+    pub fn tg_context_exchange(
+        context: *mut tg_context,
+        subprocess: *mut tg_subprocess,
+        regs: *mut tg_regs,
+        what: u32,
         event: *mut tg_event,
     ) -> c_int;
     /// Makes the switch that runs now, or else the next one, return INTERRUPTED.

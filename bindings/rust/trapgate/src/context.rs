@@ -239,6 +239,23 @@ impl Context {
         self.handle.switch(&subprocess.handle)
     }
 
+    /// A switch with registers of the caller's, in one call: puts in what has changed in `regs` since the last event,
+    /// does what [`Context::switch`] does, and writes the registers of the event to `regs`. FP state is not touched.
+    ///
+    /// # Errors
+    /// As [`Context::switch`]; `Invalid` also for registers that the processor refuses, and for [`Exchange::Return`]
+    /// where [`Context::set_return`] says it. After an error nothing has run, `regs` is as it was, and the same call can
+    /// be made again; what was to be put in may be in.
+    #[inline]
+    pub fn exchange(
+        &mut self,
+        subprocess: &Subprocess,
+        regs: &mut Registers,
+        what: Exchange,
+    ) -> Result<Event> {
+        self.handle.exchange(&subprocess.handle, regs, what as u32)
+    }
+
     /// Makes the next switch return [`Event::Interrupted`] at once.
     pub fn interrupt(&self) {
         self.handle.shared.interrupt()
@@ -248,6 +265,18 @@ impl Context {
     pub fn interrupter(&self) -> Interrupter {
         Interrupter { context: Arc::clone(&self.handle.shared) }
     }
+}
+
+/// What [`Context::exchange`] puts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Exchange {
+    /// Nothing: the context goes on as it is.
+    Nothing = sys::TG_EXCHANGE_NOTHING,
+    /// The register of a result, as [`Context::set_return`] does.
+    Return = sys::TG_EXCHANGE_RETURN,
+    /// All registers. Those that are as they came out are not written to the guest again.
+    All = sys::TG_EXCHANGE_ALL,
 }
 
 impl fmt::Debug for Context {

@@ -531,6 +531,23 @@ impl ContextHandle {
         // SAFETY: after 0 the library has written an event.
         Ok(decode(unsafe { &*event.as_ptr() }))
     }
+
+    #[inline]
+    pub(crate) fn exchange(
+        &mut self,
+        subprocess: &SubprocessHandle,
+        regs: &mut Registers,
+        what: u32,
+    ) -> Result<Event> {
+        let (context, subprocess) = (self.raw.as_ptr(), subprocess.raw.as_ptr());
+        let mut event = unwritten_event();
+        // SAFETY: as for `switch`; the registers state the size that they have.
+        let result =
+            unsafe { sys::tg_context_exchange(context, subprocess, regs.sized(), what, event.as_mut_ptr()) };
+        self.check(result)?;
+        // SAFETY: after 0 the library has written an event.
+        Ok(decode(unsafe { &*event.as_ptr() }))
+    }
 }
 
 #[cfg(test)]

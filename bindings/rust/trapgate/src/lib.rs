@@ -118,7 +118,7 @@ mod subprocess;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use async_queue::AsyncQueue;
 pub use clock::{ClockLine, HostClock};
-pub use context::{Context, Interrupter};
+pub use context::{Context, Exchange, Interrupter};
 pub use error::{Error, ErrorKind, Partial, Result};
 pub use event::{Access, Dead, DeathCause, Event, EventFlags, Exception, Fault, Interrupted, Syscall, Trap};
 pub use handles::Transfer;

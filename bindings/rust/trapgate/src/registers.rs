@@ -18,9 +18,18 @@ use std::ops::{Deref, DerefMut};
 /// # #[cfg(not(target_arch = "x86_64"))]
 /// # fn main() {}
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Registers(sys::tg_regs);
+
+impl Registers {
+    /// For the library, with the size that they have: anybody can write another one into it.
+    #[inline]
+    pub(crate) fn sized(&mut self) -> &mut sys::tg_regs {
+        self.0.size = std::mem::size_of::<sys::tg_regs>() as u32;
+        &mut self.0
+    }
+}
 
 impl Deref for Registers {
     type Target = sys::tg_regs;

@@ -432,6 +432,38 @@ fn a_context_copies_what_its_calls_point_to() {
     }
 }
 
+/// again: count in argument 0; argument 1 is the last result; getpid; jump again
+#[cfg(target_arch = "x86_64")]
+const COUNTS: &[u8] = b"\x89\xc6\x48\xff\xc7\xb8\x27\0\0\0\x0f\x05\xeb\xf2";
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn registers_go_in_and_come_out_with_a_switch() {
+    for platform in backends() {
+        let subprocess = subprocess(&platform, COUNTS);
+        let mut context = context(&platform);
+        let mut regs = Registers::default();
+        let refused = context.exchange(&subprocess, &mut regs, Exchange::Return).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert_eq!(regs, Registers::default());
+        let mut check = |regs: &mut Registers, what, calls, result| {
+            regs.size = u32::MAX; // of no consequence
+            check_call(context.exchange(&subprocess, regs, what).unwrap());
+            assert_eq!((regs.argument(0), regs.argument(1)), (calls, result));
+            assert_eq!(regs, context.regs());
+        };
+        check(&mut regs, Exchange::Nothing, 1, 0);
+        for calls in (2..100).step_by(2) {
+            regs.rax = calls;
+            check(&mut regs, Exchange::Return, calls, calls);
+            regs.rax = 7;
+            check(&mut regs, Exchange::All, calls + 1, 7);
+        }
+        regs.rdi = 1000;
+        check(&mut regs, Exchange::All, 1001, CALL);
+    }
+}
+
 #[test]
 fn a_context_moves_several_pieces() {
     const DATA_AT: u64 = 0x20_0000;
