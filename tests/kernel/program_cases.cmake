@@ -15,6 +15,8 @@ kernel_case(env /usr/bin/env)
 kernel_case(timeout /usr/bin/timeout 0.2 sleep 20)
 kernel_case(git /usr/bin/git init -q made)
 kernel_case(date /bin/date -d @86400 -u)
+# Waits for its jobs in a call that the end of one of them interrupts.
+kernel_case(make_jobs /usr/bin/make -s -j2 --eval [[all: a b c d]] --eval [[a b c d: ; @sleep 0.05; touch $@]])
 kernel_case(dash /bin/dash -c [[for i in 1 2 3; do echo $i; done | sort -r; ls | wc -l]])
 kernel_case(bash /bin/bash -c [[echo {a..e}; v=(1 2 3); echo ${v[1]} ${#v[@]}; cat <(echo inner)]])
 kernel_case(perl /usr/bin/perl -e [[my %h; while (<STDIN>) { my @f = split; $h{$f[0] % 7}++ } print map { "$_ $h{$_}\n" } sort keys %h;]])
