@@ -19,6 +19,20 @@ static int check_executable(const struct root_folder *root, int fd, const struct
     return faccessat(root->self_fds, name, X_OK, 0) != 0 ? -errno : 0;
 }
 
+static int open_found(const struct path_context *paths, int path_fd, const struct stat *st)
+{
+    int result = check_executable(paths->root, path_fd, st);
+
+    return result == 0 ? path_reopen_stat(paths->root, path_fd, st, O_RDONLY, 0) : result;
+}
+
+int executable_reopen(const struct path_context *paths, int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) != 0 ? -errno : open_found(paths, fd, &st);
+}
+
 int executable_open(const struct path_context *paths, const char *path)
 {
     struct stat st;
@@ -27,9 +41,7 @@ int executable_open(const struct path_context *paths, const char *path)
 
     if (path_fd < 0)
         return path_fd;
-    result = check_executable(paths->root, path_fd, &st);
-    if (result == 0)
-        result = path_reopen_stat(paths->root, path_fd, &st, O_RDONLY, 0);
+    result = open_found(paths, path_fd, &st);
     close(path_fd);
     return result;
 }

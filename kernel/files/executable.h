@@ -11,4 +11,7 @@
  */
 int executable_open(const struct path_context *paths, const char *path);
 
+/* The same of a file that is open already, in whatever mode. */
+int executable_reopen(const struct path_context *paths, int fd);
+
 #endif

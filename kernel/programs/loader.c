@@ -17,6 +17,7 @@
 #include "memory/mapping_batch.h"
 #include "programs/elf_plan.h"
 #include "programs/first_stack.h"
+#include "programs/own_names.h"
 #include "tasks/process.h"
 #include "tasks/sandbox_state.h"
 
@@ -42,7 +43,9 @@ static int open_file(struct process *process, const char *path, struct program_f
 {
     ssize_t n;
 
-    file->fd = executable_open(process->paths, path);
+    file->fd = own_name_open(process, path);
+    if (file->fd == -ENODEV)
+        file->fd = executable_open(process->paths, path);
     if (file->fd < 0)
         return file->fd;
     file->head = malloc(ELF_HEAD_MAX);

@@ -191,6 +191,39 @@ static void check_spawn(const char *self)
     REPORT(system("exit 12") == 12 << 8);
 }
 
+/* Of a child that executes the program as this path, or descriptor where that is NULL. */
+static int status_of_program(const char *path, int fd)
+{
+    char *const arguments[] = {"program", "exit", NULL};
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (path)
+            execve(path, arguments, environ);
+        else
+            fexecve(fd, arguments, environ);
+        _exit(errno);
+    }
+    return waitpid(child, &status, 0) == child ? WEXITSTATUS(status) : -1;
+}
+
+static void check_links_in_proc(const char *self)
+{
+    int fd = open(self, O_RDONLY), path_fd = open(self, O_PATH);
+    char name[32];
+
+    fflush(stdout);
+    REPORT(status_of_program("/proc/self/exe", -1) == 17);
+    snprintf(name, sizeof(name), "/dev/fd/%d", fd);
+    REPORT(status_of_program(name, -1) == 17);
+    REPORT(status_of_program(NULL, fd) == 17);
+    REPORT(status_of_program(NULL, path_fd) == 17);
+    REPORT(status_of_program("/proc/self/fd/999", -1) == ENOENT);
+    close(fd);
+    close(path_fd);
+}
+
 static void check_groups(void)
 {
     int status;
@@ -246,6 +279,7 @@ int main(int argc, char **argv)
     check_broken_pipe();
     check_exec(argv[0]);
     check_spawn(argv[0]);
+    check_links_in_proc(argv[0]);
     check_groups();
     check_orphan();
     return report_status();
