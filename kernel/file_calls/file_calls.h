@@ -101,12 +101,14 @@ int64_t call_timerfd_create(struct task *task, const uint64_t args[6]);
 int64_t call_timerfd_settime(struct task *task, const uint64_t args[6]);
 int64_t call_timerfd_gettime(struct task *task, const uint64_t args[6]);
 
+/* file_locks.c */
+int64_t call_flock(struct task *task, const uint64_t args[6]);
+
 /* file_control.c */
 int64_t call_dup(struct task *task, const uint64_t args[6]);
 int64_t call_dup2(struct task *task, const uint64_t args[6]);
 int64_t call_dup3(struct task *task, const uint64_t args[6]);
 int64_t call_close_range(struct task *task, const uint64_t args[6]);
-int64_t call_flock(struct task *task, const uint64_t args[6]);
 int64_t call_fcntl(struct task *task, const uint64_t args[6]);
 int64_t call_ioctl(struct task *task, const uint64_t args[6]);
 int64_t call_socket(struct task *task, const uint64_t args[6]);

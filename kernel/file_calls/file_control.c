@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* dup, fcntl, ioctl, flock and ranges of descriptors: what changes a descriptor rather than a file. */
+/* dup, fcntl, ioctl and ranges of descriptors: what changes a descriptor rather than a file. */
 #include "file_calls/file_calls.h"
 
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "file_calls/file_arguments.h"
-#include "memory/read_once.h"
+#include "file_calls/file_locks.h"
 #include "memory/task_memory.h"
-
-/* How long to wait before a lock that another holds is tried again. */
-#define LOCK_RETRY_NS 10000000
 
 /* The most that a guest may make a pipe's buffer: what the host lets everybody have. */
 #define PIPE_SIZE_MAX 1048576
@@ -89,45 +85,6 @@ int64_t call_close_range(struct task *task, const uint64_t args[6])
 }
 
 /* ------------------------------------------------------------------------
- * Locks
- */
-
-int64_t call_flock(struct task *task, const uint64_t args[6])
-{
-    const struct file *file = task_file(task, args[0]);
-    int operation = (int)args[1];
-    int64_t result;
-
-    if (file == NULL)
-        return -EBADF;
-    result = host_result(flock(file->host_fd, operation | LOCK_NB));
-    if (result == -EWOULDBLOCK && (operation & LOCK_NB) == 0)
-        return task_wait_until(task, deadline_after(LOCK_RETRY_NS));
-    return result;
-}
-
-/*
- * The host would count record locks of all guest processes as the embedder's,
- * so that none keeps another out. Locks of the open file description are kept
- * apart, and go away with it.
- */
-static int64_t record_lock(struct task *task, const struct file *file, int command, uint64_t addr, bool wait)
-{
-    struct flock lock;
-    int64_t result = read_once(task, addr, &lock, sizeof(lock));
-
-    if (result != 0)
-        return result;
-    lock.l_pid = 0;
-    result = host_result(fcntl(file->host_fd, command, &lock));
-    if (result == -EAGAIN && wait)
-        return task_wait_until(task, deadline_after(LOCK_RETRY_NS));
-    if (result == 0 && command == F_OFD_GETLK)
-        return guest_write(task_memory(task), addr, &lock, sizeof(lock));
-    return result;
-}
-
-/* ------------------------------------------------------------------------
  * fcntl
  */
 
@@ -173,16 +130,16 @@ int64_t call_fcntl(struct task *task, const uint64_t args[6])
     case F_SETFL:
         return set_status(file, (int)args[2]);
     case F_GETLK:
-    case F_OFD_GETLK:
-        return record_lock(task, file, F_OFD_GETLK, args[2], false);
     case F_SETLK:
-    case F_OFD_SETLK:
-        return record_lock(task, file, F_OFD_SETLK, args[2], false);
     case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        return record_lock(task, file, F_OFD_SETLK, args[2], true);
+        return file_record_lock(task, file, (int)command, args[2]);
     case F_SETPIPE_SZ:
-        if (args[2] > PIPE_SIZE_MAX)
+        if ((uint32_t)args[2] > INT32_MAX)
+            return -EINVAL;
+        if ((uint32_t)args[2] > PIPE_SIZE_MAX)
             return -EPERM;
         return host_result(fcntl(file->host_fd, F_SETPIPE_SZ, (int)args[2]));
     case F_ADD_SEALS:

@@ -65,6 +65,7 @@ void fd_table_put(struct fd_table *table)
 {
     if (--table->references > 0)
         return;
+    lock_owners_drop_all(&table->lock_owners);
     fd_table_close_range(table, 0, UINT32_MAX);
     free(table->slots);
     free(table);
@@ -134,6 +135,8 @@ int fd_table_close(struct fd_table *table, uint32_t fd)
     table->slots[fd].file = NULL;
     if (fd < table->lowest_free)
         table->lowest_free = fd;
+    if ((file->status & O_PATH) == 0)
+        lock_owners_drop(&table->lock_owners, file->host_fd);
     file_put(file);
     return 0;
 }

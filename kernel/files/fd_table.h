@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "files/file.h"
+#include "files/lock_owners.h"
 
 /* No guest gets more descriptors than this, whatever its RLIMIT_NOFILE says. */
 #define FD_TABLE_MAX 65536
@@ -24,6 +25,7 @@ struct fd_table {
     uint32_t capacity;
     uint32_t lowest_free; /* no slot below this is free */
     struct fd_slot *slots;
+    struct lock_owner *lock_owners; /* of files that are open here */
 };
 
 /* NULL: no memory. */
