@@ -3,7 +3,6 @@
 package tgplatform
 
 import (
-	background "context"
 	"errors"
 	"syscall"
 
@@ -33,7 +32,8 @@ type guestContext struct {
 	context  *trapgate.Context
 	made     error              // why there is none
 	segments trapgate.Registers // of a new context
-	regs     trapgate.Registers // those of the next or of the last switch
+	regs     trapgate.Registers // of the last switch, or for the next one
+	event    trapgate.Event     // of the last switch
 	fp       fpOwner
 	fpState  []byte // as large as the library wants it; gVisor leaves parts out
 }
@@ -41,7 +41,8 @@ type guestContext struct {
 func newGuestContext(p *guestPlatform) *guestContext {
 	c := &guestContext{fpState: make([]byte, p.fpStateSize)}
 	if c.context, c.made = p.opened.NewContext(); c.made == nil {
-		c.segments, c.made = c.context.Registers()
+		c.regs, c.made = c.context.Registers()
+		c.segments = c.regs
 	}
 	return c
 }
@@ -54,11 +55,10 @@ func (c *guestContext) Switch(ctx context.Context, mm platform.MemoryManager, ac
 	}
 	space := mm.AddressSpace().(*addressSpace)
 	for {
-		event, err := c.run(space, ac)
-		if err != nil {
+		if err := c.run(space, ac); err != nil {
 			return refused(err)
 		}
-		info, access, err := c.told(&event, ac)
+		info, access, err := told(&c.event, ac)
 		if info != nil && info.Signo == int32(linux.SIGSEGV) && platform.TryCPUIDEmulate(ctx, mm, ac) {
 			continue
 		}
@@ -67,27 +67,21 @@ func (c *guestContext) Switch(ctx context.Context, mm platform.MemoryManager, ac
 }
 
 // run takes the guest's state from the sentry and puts it back there.
-func (c *guestContext) run(space *addressSpace, ac *arch.Context64) (event trapgate.Event, err error) {
+func (c *guestContext) run(space *addressSpace, ac *arch.Context64) error {
 	if err := c.pushFPState(ac); err != nil {
-		return event, err
+		return err
 	}
 	c.loadRegisters(ac)
-	if err := c.context.SetRegisters(&c.regs); err != nil {
-		return event, err
-	}
-	if event, err = c.context.Switch(background.Background(), space.subprocess); err != nil {
-		return event, err
+	if err := c.context.Exchange(space.subprocess, &c.regs, trapgate.ExchangeAll, &c.event); err != nil {
+		return err
 	}
 	c.fp = fpLibrary
-	if c.regs, err = c.context.Registers(); err != nil {
-		return event, err
-	}
 	c.storeRegisters(ac)
-	return event, nil
+	return nil
 }
 
 // told translates an event into what Switch returns.
-func (c *guestContext) told(event *trapgate.Event, ac *arch.Context64) (*linux.SignalInfo, hostarch.AccessType, error) {
+func told(event *trapgate.Event, ac *arch.Context64) (*linux.SignalInfo, hostarch.AccessType, error) {
 	switch event.Kind {
 	case trapgate.KindSyscall:
 		return toldSyscall(event, ac)

@@ -2,10 +2,4 @@
 
 package tgplatform
 
-// #include <malloc.h>
-import "C"
-
-// The C library's malloc opens files, to count the host's processors when several threads use it, and to see whether it
-// may give memory back that it has got for them. The filter of a sandbox kills it then. With one arena for all threads
-// it does neither; the library needs memory when things are made, not when guests run.
-func init() { C.mallopt(C.M_ARENA_MAX, 1) }
+import "C" // malloc.c
