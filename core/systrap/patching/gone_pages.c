@@ -48,19 +48,28 @@ static void forget_page(struct systrap_subprocess *subprocess, struct patched_pa
     page->code = NO_PAGE;
 }
 
+/* Contexts in calls of sites go the long way back, so where none is gone they go the short one. */
+static void note_gone(struct systrap_patches *patches)
+{
+    atomic_fetch_add(&patches->undoings, 1);
+    patches->gaps++;
+}
+
 static void forget_those(struct systrap_subprocess *subprocess, uint64_t start, uint64_t end,
                          bool (*is_gone)(struct systrap_subprocess *subprocess, const struct patched_page *page))
 {
     const struct patched_pages *pages = &subprocess->patches.sites.pages;
     struct throw_away those = {.n = 0};
+    bool any = false;
 
-    atomic_fetch_add(&subprocess->patches.undoings, 1);
-    subprocess->patches.gaps++;
     for (uint32_t i = patched_pages_from(pages, start); i < pages->count && pages->records[i].addr < end; i++) {
         struct patched_page *page = &pages->records[i];
 
         if (page->aside == NO_PAGE || !is_gone(subprocess, page))
             continue;
+        if (!any)
+            note_gone(&subprocess->patches);
+        any = true;
         add_throw_away(subprocess, page_aside_addr(subprocess, page->aside), &those);
         forget_page(subprocess, page);
     }

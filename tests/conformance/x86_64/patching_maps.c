@@ -102,6 +102,42 @@ static void forks_know_their_own(uint32_t backend)
     loop_close(&mother);
 }
 
+/* ---- operations elsewhere ---- */
+
+static uint64_t stops_that_were_no_events(const struct guest *guest)
+{
+    return platform_stats(guest->platform).spurious_stops;
+}
+
+/* What is mapped and unmapped while a call waits has nothing to do with its code: it goes back the short way. */
+static void mapped_elsewhere(uint32_t backend)
+{
+    struct loop loop;
+
+    loop_open(&loop, backend, 0, &patched_patterns[0]);
+    for (size_t i = 0; i < PATCHED_PATTERNS; i++) {
+        const uint64_t elsewhere = GUEST_HOLE_AT + 0x100000;
+        uint64_t before;
+
+        check_context("%s", patched_patterns[i].name);
+        loop.pattern = &patched_patterns[i];
+        loop.at = GUEST_HOLE_AT + 2 * i * loop.guest.page;
+        put_code(&loop.guest, loop.at, loop.pattern->code, PROT_RX);
+        loop_start(&loop, i);
+        loop_warm(&loop);
+        before = stops_that_were_no_events(&loop.guest);
+        for (unsigned int calls = 0; calls < MANY_CALLS / 10; calls++) {
+            map_pages(loop.guest.subprocess, elsewhere, loop.guest.page, PROT_RW);
+            loop_call(&loop);
+            CHECK_OK(tg_subprocess_unmap(loop.guest.subprocess, elsewhere, loop.guest.page));
+            loop_call(&loop);
+        }
+        CHECK_EQ(stops_that_were_no_events(&loop.guest), before);
+        check_site_is_whole(&loop);
+    }
+    loop_close(&loop);
+}
+
 /* ---- code of a descriptor ---- */
 
 /* Said to be code it is patched in a shared mapping too, and the descriptor keeps its bytes. */
@@ -216,6 +252,8 @@ const struct test_case patch_map_cases[] = {
     {"patch.without_proc", "Code is patched where there is no /proc", patched_without_proc},
     {"patch.half_protected", "Code whose rights are in doubt after an operation that failed is left alone",
      half_protected},
+    {"patch.mapped_elsewhere",
+     "A patched call goes back the short way whatever is mapped or unmapped elsewhere meanwhile", mapped_elsewhere},
     {"patch.shared_code", "Code in a shared mapping that is said to be code is patched, and the file keeps its bytes",
      shared_code_is_patched},
     {"patch.read", "The embedder reads patched code as it was written, in any part", reads_what_was_written},
