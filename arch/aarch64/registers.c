@@ -32,6 +32,17 @@ void a64_regs_stopped(tg_regs *regs, const struct arch_syscall *syscall)
     regs->pc = syscall->ip;
 }
 
+/* The kernel knows by the request whether it steps, and the bit would not outlive the first step. */
+void a64_regs_resumed(tg_regs *regs)
+{
+    regs->pstate &= ~A64_PSTATE_SS;
+}
+
+void a64_regs_fetched(tg_regs *regs, bool stepping)
+{
+    regs->pstate = stepping ? regs->pstate | A64_PSTATE_SS : regs->pstate & ~A64_PSTATE_SS;
+}
+
 bool a64_single_stepping(const tg_regs *regs)
 {
     return regs->pstate & A64_PSTATE_SS;

@@ -4,14 +4,19 @@
 
 #include "aarch64.h"
 
-#define NUMBER 8 /* the register */
-
 /* svc #0; udf #0 */
 const uint8_t a64_call_code[A64_CALL_CODE_LENGTH] = {0x01, 0x00, 0x00, 0xd4, 0x00, 0x00, 0x00, 0x00};
 
 void a64_set_call(tg_regs *regs, uint64_t nr)
 {
-    regs->x[NUMBER] = nr;
+    regs->x[A64_NUMBER] = nr;
+}
+
+/* The kernel takes the lower half of the register, with its sign. */
+void a64_syscall_entered(struct arch_syscall *syscall)
+{
+    syscall->nr = (uint64_t)(int64_t)(int32_t)syscall->nr;
+    syscall->flags = 0;
 }
 
 /* There is no other way than the instruction. */
@@ -28,6 +33,6 @@ int a64_restart_syscall(tg_regs *regs, const struct arch_syscall *syscall)
         return -EINVAL;
     regs->pc -= A64_CALL_LENGTH;
     regs->x[0] = syscall->args[0];
-    regs->x[NUMBER] = syscall->nr;
+    regs->x[A64_NUMBER] = syscall->nr;
     return 0;
 }
