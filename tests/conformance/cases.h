@@ -84,4 +84,7 @@ extern const struct test_case *const arch_areas[];
 /* Calls the visitor for every case of the table, in order, until it returns false. */
 void for_each_case(int (*visit)(const struct test_case *test, void *argument), void *argument);
 
+/* AArch64; access_cases too */
+extern const struct test_case state_cases[];
+
 #endif

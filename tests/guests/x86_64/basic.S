@@ -108,6 +108,7 @@ GUEST_LABEL steps_call
     CALL
 GUEST_LABEL steps_after_call
     nop
+GUEST_LABEL steps_next
     nop
     nop
     CALL
