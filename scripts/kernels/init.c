@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * Process 1 of the kernel matrix: mounts what the tests need, runs
- * "/runner $RUNNER_ARGS" with its output on the second serial port, writes a
+ * "/runner $RUNNER_ARGS" with its output on the serial port $RESULT_PORT, writes a
  * RESULT line with the runner's status behind it and powers the machine off.
  * Words like RUNNER_ARGS=a,b on the kernel's command line arrive here as
  * environment variables.
@@ -20,7 +20,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define RESULT_PORT   "/dev/ttyS1"
 #define MAX_ARGUMENTS 16
 
 struct mount_point {
@@ -43,9 +42,9 @@ static void mount_all(void)
 }
 
 /* Raw, so that the lines arrive as they were written. */
-static int open_result_port(void)
+static int open_result_port(const char *path)
 {
-    int port = open(RESULT_PORT, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int port = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
     struct termios settings;
     if (port >= 0 && tcgetattr(port, &settings) == 0) {
         cfmakeraw(&settings);
@@ -106,12 +105,15 @@ static void run_and_report(int port)
 
 int main(void)
 {
+    const char *path = getenv("RESULT_PORT");
+    int port;
+
     mount_all();
-    int port = open_result_port();
+    port = open_result_port(path ? path : "/dev/ttyS1");
     if (port >= 0)
         run_and_report(port);
     else
-        printf("init: %s: %s\n", RESULT_PORT, strerror(errno));
+        printf("init: no port for the result: %s\n", strerror(errno));
     reboot(RB_POWER_OFF);
     return 1;
 }
