@@ -74,6 +74,8 @@ extern const struct syscall_entry prctl_syscalls[];
 extern const size_t prctl_syscalls_count;
 extern const struct syscall_entry limit_syscalls[];
 extern const size_t limit_syscalls_count;
+extern const struct syscall_entry scheduling_syscalls[];
+extern const size_t scheduling_syscalls_count;
 extern const struct syscall_entry nice_syscalls[];
 extern const size_t nice_syscalls_count;
 extern const struct syscall_entry clone_syscalls[];

@@ -234,7 +234,7 @@ int sandbox_load(struct sandbox *sandbox)
     int err = task_create(process, process->pid, &task);
 
     if (!err)
-        task->nice = own_nice();
+        task->scheduling.nice = own_nice();
     if (!err)
         err = fill_program(&sandbox->options, &program);
     if (!err)

@@ -37,6 +37,7 @@ void syscall_table_init(struct syscall_table *table)
     add(table, capability_syscalls, capability_syscalls_count);
     add(table, prctl_syscalls, prctl_syscalls_count);
     add(table, limit_syscalls, limit_syscalls_count);
+    add(table, scheduling_syscalls, scheduling_syscalls_count);
     add(table, nice_syscalls, nice_syscalls_count);
     add(table, clone_syscalls, clone_syscalls_count);
     add(table, exec_syscalls, exec_syscalls_count);

@@ -146,11 +146,24 @@ static int64_t checked_requeue(struct task *task, const uint64_t args[6], bool c
     return requeue(task, make_key(task, args[0]), make_key(task, args[4]), (uint32_t)args[2], (uint32_t)args[3]);
 }
 
-static int64_t wake_bitset(struct task *task, uint64_t addr, uint32_t count, uint32_t bitset)
+/* Linux looks only at words that processes may share. */
+static bool can_be_looked_at(const struct task *task, uint64_t addr, uint32_t op)
+{
+    const struct vma *vma = memory_map_find(&task->process->space->map, addr);
+
+    if (op & FUTEX_PRIVATE_FLAG)
+        return addr < task->sandbox->info.user_end;
+    return vma && vma->start <= addr && (vma->prot & TG_PROT_READ);
+}
+
+/* As on Linux a count of 0, or below, wakes one. */
+static int64_t wake_bitset(struct task *task, uint64_t addr, int32_t count, uint32_t bitset, uint32_t op)
 {
     if (bitset == 0 || (addr & 3))
         return -EINVAL;
-    return wake_key(task->sandbox, make_key(task, addr), count, bitset);
+    if (!can_be_looked_at(task, addr, op))
+        return -EFAULT;
+    return wake_key(task->sandbox, make_key(task, addr), count > 0 ? (uint32_t)count : 1, bitset);
 }
 
 static int64_t do_futex(struct task *task, const uint64_t args[6])
@@ -163,9 +176,9 @@ static int64_t do_futex(struct task *task, const uint64_t args[6])
     case FUTEX_WAIT_BITSET:
         return wait_for_wake(task, args[0], (uint32_t)args[2], args[3], op, (uint32_t)args[5]);
     case FUTEX_WAKE:
-        return wake_bitset(task, args[0], (uint32_t)args[2], FUTEX_BITSET_MATCH_ANY);
+        return wake_bitset(task, args[0], (int32_t)args[2], FUTEX_BITSET_MATCH_ANY, op);
     case FUTEX_WAKE_BITSET:
-        return wake_bitset(task, args[0], (uint32_t)args[2], (uint32_t)args[5]);
+        return wake_bitset(task, args[0], (int32_t)args[2], (uint32_t)args[5], op);
     case FUTEX_REQUEUE:
         return checked_requeue(task, args, false);
     case FUTEX_CMP_REQUEUE:
@@ -181,6 +194,17 @@ static int64_t do_set_robust_list(struct task *task, const uint64_t args[6])
         return -EINVAL;
     task->robust_list = args[0];
     return 0;
+}
+
+static int64_t do_get_robust_list(struct task *task, const uint64_t args[6])
+{
+    const struct task *other = (int32_t)args[0] ? task_find(task->sandbox, (int32_t)args[0]) : task;
+    int err;
+
+    if (!other)
+        return -ESRCH;
+    err = guest_write_u64(task_memory(task), args[2], sizeof(struct robust_list_head));
+    return err ? err : guest_write_u64(task_memory(task), args[1], other->robust_list);
 }
 
 /* The word of one robust mutex: the owner is gone, whoever waits takes over. */
@@ -226,5 +250,6 @@ void futex_release_robust_list(struct task *task)
 const struct syscall_entry futex_syscalls[] = {
     {SYS_futex, "futex", do_futex},
     {SYS_set_robust_list, "set_robust_list", do_set_robust_list},
+    {SYS_get_robust_list, "get_robust_list", do_get_robust_list},
 };
 const size_t futex_syscalls_count = sizeof(futex_syscalls) / sizeof(futex_syscalls[0]);

@@ -133,6 +133,8 @@ static int mmap_arguments_error(const struct task *task, const uint64_t args[6])
         return -EINVAL;
     if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
         return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && (args[3] & MAP_ANONYMOUS))
+        return -EINVAL;
     if (page_up(task, args[1]) == 0 || (args[3] & MAP_HUGETLB))
         return -ENOMEM;
     if (args[5] + args[1] < args[5])

@@ -134,6 +134,17 @@ static uint64_t choose_new_place(const struct memory_map *map, uint64_t length)
     return start ? start : memory_map_search(map, length, map->search_top);
 }
 
+/* In place, to the same size too. What is cut off may be several mappings. */
+static int64_t shrink(struct address_space *space, const struct memory_move *move)
+{
+    uint64_t new_end = move->old_start + move->new_length;
+    int err = move->new_length == move->old_length
+                  ? 0
+                  : address_space_unmap(space, new_end, move->old_start + move->old_length);
+
+    return err ? err : (int64_t)move->old_start;
+}
+
 int64_t memory_move(struct address_space *space, const struct memory_move *move)
 {
     uint64_t old_end = move->old_start + move->old_length;
@@ -141,7 +152,11 @@ int64_t memory_move(struct address_space *space, const struct memory_move *move)
     struct vma old;
     int64_t result;
 
-    if (!found || found->start > move->old_start || found->end < old_end || (found->flags & VMA_RESERVED))
+    if (!found || found->start > move->old_start || (found->flags & VMA_RESERVED))
+        return -EFAULT;
+    if (!(move->flags & MREMAP_FIXED) && move->new_length <= move->old_length)
+        return shrink(space, move);
+    if (found->end < old_end)
         return -EFAULT;
     /*
      * The map changes below, so the vma is copied, and its object kept.
@@ -154,9 +169,6 @@ int64_t memory_move(struct address_space *space, const struct memory_move *move)
     memory_object_get(old.object);
     if (move->flags & MREMAP_FIXED) {
         result = move_to_fixed(space, &old, move);
-    } else if (move->new_length <= move->old_length) {
-        result = address_space_unmap(space, move->old_start + move->new_length, old_end);
-        result = result ? result : (int64_t)move->old_start;
     } else if (grow_in_place(space, &old, old_end, move->old_start + move->new_length) == 0) {
         result = (int64_t)move->old_start;
     } else {

@@ -83,7 +83,7 @@ static int copy_task(struct task *child, const struct task *parent, const struct
         return err;
     arch_become_child(child->context, request->stack);
     memcpy(child->name, parent->name, sizeof(child->name));
-    child->nice = parent->nice;
+    child->scheduling = scheduling_of_child(&parent->scheduling);
     child->signals.blocked = parent->signals.blocked;
     child->signals.trap_number = parent->signals.trap_number;
     child->signals.error_code = parent->signals.error_code;

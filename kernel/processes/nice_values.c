@@ -35,9 +35,9 @@ static int set_nice(const struct task *caller, struct task *other, int nice)
 
     if (euid != 0 && euid != process->credentials.uid && euid != process->credentials.euid)
         return -EPERM;
-    if (nice < other->nice && euid != 0 && (rlim_t)RAW(nice) > process->limits[RLIMIT_NICE].rlim_cur)
+    if (nice < other->scheduling.nice && euid != 0 && (rlim_t)RAW(nice) > process->limits[RLIMIT_NICE].rlim_cur)
         return -EACCES;
-    other->nice = nice;
+    other->scheduling.nice = nice;
     return 0;
 }
 
@@ -79,8 +79,8 @@ static int64_t do_getpriority(struct task *task, const uint64_t args[6])
         return -EINVAL;
     for (const struct process *process = task->sandbox->processes; process; process = process->next) {
         for (const struct task *other = process->tasks; other; other = other->next_in_process)
-            if (is_meant(task, which, (uint32_t)args[1], other) && RAW(other->nice) > result)
-                result = RAW(other->nice);
+            if (is_meant(task, which, (uint32_t)args[1], other) && RAW(other->scheduling.nice) > result)
+                result = RAW(other->scheduling.nice);
     }
     return result;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* prctl(2): small settings of a process and of a thread. */
+/* prctl(2) and personality(2): small settings of a process and of a thread. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <string.h>
@@ -119,7 +119,20 @@ static int64_t do_prctl(struct task *task, const uint64_t args[6])
     }
 }
 
+/* Kept and told; nothing comes of it. This number only asks. */
+#define PERSONALITY_ASK UINT32_MAX
+
+static int64_t do_personality(struct task *task, const uint64_t args[6])
+{
+    uint32_t old = task->process->personality;
+
+    if ((uint32_t)args[0] != PERSONALITY_ASK)
+        task->process->personality = (uint32_t)args[0];
+    return old;
+}
+
 const struct syscall_entry prctl_syscalls[] = {
     {SYS_prctl, "prctl", do_prctl},
+    {SYS_personality, "personality", do_personality},
 };
 const size_t prctl_syscalls_count = sizeof(prctl_syscalls) / sizeof(prctl_syscalls[0]);

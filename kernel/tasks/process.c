@@ -40,6 +40,7 @@ static void inherit(struct process *process, const struct process *parent)
     process->sid = parent->sid;
     credentials_copy(&process->credentials, &parent->credentials);
     process->dumpable = parent->dumpable;
+    process->personality = parent->personality;
     memcpy(process->limits, parent->limits, sizeof(process->limits));
     memcpy(process->signals.actions, parent->signals.actions, sizeof(process->signals.actions));
 }

@@ -45,6 +45,7 @@ struct process {
     struct interval_timer *timers; /* interval_timers.c */
     int32_t next_timer_id;
 
+    uint32_t personality; /* personality(2) */
     bool dumpable;
     bool ending;           /* exit_group or a fatal signal: its tasks are being taken down */
     bool ended;            /* a zombie */

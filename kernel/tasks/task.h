@@ -16,6 +16,7 @@
 #include "tasks/futex_queue.h"
 #include "tasks/process.h"
 #include "tasks/read_log.h"
+#include "tasks/scheduling.h"
 #include "tasks/signal_state.h"
 #include "tasks/wait.h"
 
@@ -63,7 +64,7 @@ struct task {
     uint64_t clear_child_tid; /* guest address, or 0 */
     uint64_t robust_list;     /* guest address, or 0 */
     char name[16];            /* PR_SET_NAME */
-    int nice;                 /* -20 to 19 */
+    struct scheduling scheduling;
 
     int64_t clone_result;        /* of a vfork that waits for the child's exec or end */
     struct process *vfork_child; /* that child; its vfork_parent is this task */

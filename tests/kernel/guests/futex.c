@@ -51,6 +51,8 @@ static void check_results(void)
     REPORT(futex((unsigned *)8, FUTEX_WAIT, 0, NULL, NULL, 0) == -1 && errno == EFAULT);
     REPORT(futex((unsigned *)((char *)&word + 1), FUTEX_WAIT, 0, NULL, NULL, 0) == -1 && errno == EINVAL);
     REPORT(futex(&word, FUTEX_WAKE, 1, NULL, NULL, 0) == 0);
+    REPORT(futex((unsigned *)64, FUTEX_WAKE, 1, NULL, NULL, 0) == -1 && errno == EFAULT);
+    REPORT(futex((unsigned *)64, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 0);
     REPORT(futex(&word, 77, 1, NULL, NULL, 0) == -1 && errno == ENOSYS);
 }
 
@@ -66,6 +68,29 @@ static void check_bits(void)
     REPORT(wake_exactly(&word, FUTEX_WAKE, 1, 0) == 1);
     pthread_join(odd, NULL);
     REPORT(woken == 2);
+}
+
+/* An old quirk: to wake nobody wakes one. */
+static void check_count_of_nobody(void)
+{
+    pthread_t thread;
+
+    woken = 0;
+    pthread_create(&thread, NULL, wait_on_word, (void *)-1L);
+    while (futex(&word, FUTEX_WAKE, 0, NULL, NULL, 0) == 0)
+        usleep(1000);
+    pthread_join(thread, NULL);
+    REPORT(woken == 1);
+}
+
+static void check_robust_list(void)
+{
+    void *head = NULL;
+    size_t length = 0;
+
+    REPORT(syscall(SYS_get_robust_list, 0, &head, &length) == 0 && head != NULL && length == 24);
+    REPORT(syscall(SYS_get_robust_list, 0x3fffffff, &head, &length) == -1 && errno == ESRCH);
+    REPORT(syscall(SYS_get_robust_list, 0, 8, &length) == -1 && errno == EFAULT);
 }
 
 static void check_requeue(void)
@@ -136,6 +161,8 @@ int main(void)
 {
     check_results();
     check_bits();
+    check_count_of_nobody();
+    check_robust_list();
     check_requeue();
     check_robust_mutex();
     check_shared_file();

@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -94,6 +96,82 @@ static void check_scheduling(void)
     printf("%d %d\n", sched_get_priority_max(SCHED_FIFO), sched_get_priority_min(SCHED_FIFO));
 }
 
+static struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t more[4];
+} attributes;
+
+static void check_policies(void)
+{
+    struct sched_param none = {0}, high = {.sched_priority = 5}, got = {.sched_priority = 7};
+    struct timespec interval;
+
+    REPORT(sched_setscheduler(0, SCHED_BATCH, &none) == 0 && sched_getscheduler(getpid()) == SCHED_BATCH);
+    REPORT(sched_setscheduler(0, SCHED_BATCH, &high) == -1 && errno == EINVAL);
+    REPORT(sched_setscheduler(0, SCHED_FIFO, &none) == -1 && errno == EINVAL);
+    REPORT(sched_setscheduler(0, 77, &none) == -1 && errno == EINVAL);
+    REPORT(sched_setscheduler(0x3fffffff, SCHED_OTHER, &none) == -1 && errno == ESRCH);
+    REPORT(sched_setscheduler(-1, SCHED_OTHER, &none) == -1 && errno == EINVAL);
+    REPORT(sched_getparam(0, &got) == 0 && got.sched_priority == 0);
+    REPORT(sched_getparam(0, NULL) == -1 && errno == EINVAL);
+    REPORT(sched_setparam(0, &none) == 0 && sched_setparam(0, &high) == -1 && errno == EINVAL);
+    REPORT(sched_rr_get_interval(0, &interval) == 0 && interval.tv_sec == 0);
+    REPORT(syscall(SYS_sched_getattr, 0, &attributes, 48, 0) == 0 && attributes.size == 48 && attributes.policy == 3);
+    REPORT(syscall(SYS_sched_getattr, 0, &attributes, 40, 0) == -1 && errno == EINVAL);
+    REPORT(syscall(SYS_sched_getattr, 0, &attributes, 48, 1) == -1 && errno == EINVAL);
+    attributes.policy = SCHED_OTHER;
+    attributes.flags = 1;
+    REPORT(syscall(SYS_sched_setattr, 0, &attributes, 0) == 0);
+    REPORT(sched_getscheduler(0) == (SCHED_OTHER | SCHED_RESET_ON_FORK));
+    attributes.policy = 77;
+    REPORT(syscall(SYS_sched_setattr, 0, &attributes, 0) == -1 && errno == EINVAL);
+    attributes.size = 4;
+    REPORT(syscall(SYS_sched_setattr, 0, &attributes, 0) == -1 && errno == E2BIG && attributes.size >= 56);
+}
+
+static void *look_at_processors(void *set)
+{
+    sched_getaffinity(0, sizeof(cpu_set_t), set);
+    return NULL;
+}
+
+static void check_processors(void)
+{
+    cpu_set_t all, first, got;
+    pthread_t thread;
+    int lowest = 0;
+
+    REPORT(sched_getaffinity(0, sizeof(all), &all) == 0);
+    while (!CPU_ISSET(lowest, &all))
+        lowest++;
+    CPU_ZERO(&first);
+    REPORT(sched_setaffinity(0, sizeof(first), &first) == -1 && errno == EINVAL);
+    CPU_SET(1000, &first);
+    REPORT(sched_setaffinity(0, sizeof(first), &first) == -1 && errno == EINVAL);
+    CPU_SET(lowest, &first);
+    REPORT(sched_setaffinity(0, sizeof(first), &first) == 0);
+    CPU_CLR(1000, &first);
+    CPU_ZERO(&got);
+    REPORT(sched_getaffinity(0, sizeof(got), &got) == 0 && CPU_EQUAL(&got, &first));
+    CPU_ZERO(&got);
+    REPORT(pthread_create(&thread, NULL, look_at_processors, &got) == 0 && pthread_join(thread, NULL) == 0);
+    REPORT(CPU_EQUAL(&got, &first));
+    REPORT(sched_setaffinity(0, sizeof(all), &all) == 0);
+    REPORT(syscall(SYS_sched_setaffinity, 0x3fffffff, sizeof(all), &all) == -1 && errno == ESRCH);
+}
+
+static void check_personality(void)
+{
+    int old = personality(0xffffffff);
+
+    REPORT(personality((unsigned long)old | ADDR_COMPAT_LAYOUT) == old);
+    REPORT(personality((unsigned long)old) == (old | ADDR_COMPAT_LAYOUT));
+    REPORT(personality(0xffffffff) == old);
+}
+
 static void *nicer_thread(void *own)
 {
     *(int *)own = getpriority(PRIO_PROCESS, 0);
@@ -162,6 +240,9 @@ int main(void)
     check_limits();
     check_clocks();
     check_scheduling();
+    check_policies();
+    check_processors();
+    check_personality();
     check_nice();
     check_randomness();
     REPORT(syscall(499) == -1 && errno == ENOSYS);

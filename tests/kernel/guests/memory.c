@@ -58,6 +58,22 @@ static void check_remap(void)
     REPORT(mremap(moved, PAGE, 2 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
 }
 
+/* To the size that it has, in the middle of more; and shorter, over the border of two mappings. */
+static void check_same_size(void)
+{
+    char *area = map(NULL, 6, PROT_READ | PROT_WRITE, 0);
+
+    area[2 * PAGE] = 5;
+    REPORT(mremap(area + 2 * PAGE, PAGE, PAGE, 0) == area + 2 * PAGE);
+    REPORT(mremap(area + 2 * PAGE, PAGE, 512, MREMAP_MAYMOVE) == area + 2 * PAGE && area[2 * PAGE] == 5);
+    REPORT(mprotect(area + 3 * PAGE, PAGE, PROT_READ) == 0);
+    REPORT(mremap(area, 6 * PAGE, PAGE, 0) == area);
+    REPORT(msync(area, PAGE, MS_ASYNC) == 0 && msync(area + PAGE, PAGE, MS_ASYNC) == -1 && errno == ENOMEM);
+    REPORT(munmap(area, PAGE) == 0);
+    REPORT(mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+    REPORT(errno == EINVAL);
+}
+
 static void check_growing(void)
 {
     size_t size = 1000;
@@ -177,6 +193,7 @@ int main(void)
 {
     check_fixed();
     check_remap();
+    check_same_size();
     check_growing();
     check_break();
     check_files();
