@@ -13,6 +13,7 @@ struct sample {
     uint64_t argument;   /* the benchmark's own: contexts, threads, pages or bytes */
     uint32_t backend;    /* TG_BACKEND_*, for those that open a platform */
     uint64_t open_flags; /* TG_OPEN_* */
+    uint64_t spin_ns;    /* for opening it as well; 0: as it comes */
 };
 
 /* Sets up, measures for about sample->seconds, takes down; the value in the benchmark's unit. Ends in sample_fail() or
@@ -51,6 +52,8 @@ struct benchmark_family {
 extern const struct benchmark_family switch_family;
 extern const struct benchmark_family queue_family;
 extern const struct benchmark_family thread_family;
+extern const struct benchmark_family context_family;
+extern const struct benchmark_family oversubscribed_family;
 extern const struct benchmark_family subprocess_family;
 extern const struct benchmark_family memory_family;
 extern const struct benchmark_family call_bytes_family;

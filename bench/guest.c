@@ -21,6 +21,7 @@ static tg_platform *open_platform(const struct sample *sample)
         .size = sizeof(options),
         .backend = sample->backend,
         .flags = sample->open_flags,
+        .spin_ns = sample->spin_ns,
         .message = message,
         .message_capacity = sizeof(message),
     };

@@ -8,8 +8,9 @@
 #include "report.h"
 
 static const struct benchmark_family *const families[] = {
-    &switch_family,     &queue_family,  &thread_family, &subprocess_family, &memory_family,  &context_copy_family,
-    &call_bytes_family, &answer_family, &vdso_family,   &coverage_family,   &binding_family,
+    &switch_family,     &queue_family,    &thread_family,       &context_family,    &oversubscribed_family,
+    &subprocess_family, &memory_family,   &context_copy_family, &call_bytes_family, &answer_family,
+    &vdso_family,       &coverage_family, &binding_family,
 };
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))

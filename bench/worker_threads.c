@@ -7,8 +7,6 @@
 #include "sample.h"
 #include "timing.h"
 
-#define WORKERS_MAX 64
-
 enum phase {
     PHASE_WARM_UP,
     PHASE_TIMED,

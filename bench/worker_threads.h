@@ -7,6 +7,8 @@
 
 #include "benchmark.h"
 
+#define WORKERS_MAX 64
+
 struct worker_phase;
 
 /* Works until worker_stopped(), adds worker_counts() for each piece of work, returns the sum. */

@@ -16,6 +16,7 @@ sample_function floor_fault;
 /* floors/many_tracees.c: calls per second of `argument` traced threads of one process, driven by one thread. */
 sample_function floor_queue_one_cpu;
 sample_function floor_queue_two_cpus;
+sample_function floor_tracees_in_turns; /* the first one in ns for each call */
 
 /* floors/tracer_threads.c: calls per second of `argument` threads with a tracee each, a pair per processor. */
 sample_function floor_threads;
@@ -60,6 +61,8 @@ sample_function floor_one_pair_spinning;
 
 /* floors/ring.c: calls per second of `argument` contexts that go round through two rings, with their FP state. */
 sample_function floor_ring;
+/* ns for one of them when only one is on its way, each in its turn. */
+sample_function floor_ring_in_turns;
 
 /* floors/rest.c: processor time of a process that rests, in us for every second. */
 sample_function floor_rest;

@@ -120,6 +120,11 @@ double floor_queue_one_cpu(const struct sample *sample)
     return calls_per_second(sample, allowed_cpu(0), allowed_cpu(0));
 }
 
+double floor_tracees_in_turns(const struct sample *sample)
+{
+    return 1e9 / floor_queue_one_cpu(sample);
+}
+
 double floor_queue_two_cpus(const struct sample *sample)
 {
     return calls_per_second(sample, allowed_cpu(0), allowed_cpu(1));

@@ -95,7 +95,7 @@ static __attribute__((noreturn)) void be_the_stub(struct rings *rings)
     }
 }
 
-static void serve_one(struct rings *rings, pid_t stub)
+static uint32_t take_and_answer(struct rings *rings, pid_t stub)
 {
     uint64_t registers[BARE_REGISTER_COUNT];
     uint32_t index;
@@ -105,7 +105,12 @@ static void serve_one(struct rings *rings, pid_t stub)
     copy_registers(registers, rings->contexts[index].registers);
     registers[bare_result_register] = GETPPID_ANSWER;
     copy_registers(rings->contexts[index].registers, registers);
-    ring_put(&rings->ready, index);
+    return index;
+}
+
+static void serve_one(struct rings *rings, pid_t stub)
+{
+    ring_put(&rings->ready, take_and_answer(rings, stub));
 }
 
 static double calls_per_second(struct rings *rings, pid_t stub, double seconds)
@@ -136,24 +141,65 @@ static pid_t start_stub(struct rings *rings, int cpu)
     return pid;
 }
 
-double floor_ring(const struct sample *sample)
+/* The embedder is this thread, on a processor of its own. */
+static pid_t start(struct rings **rings)
 {
-    struct rings *rings = mmap(NULL, sizeof(*rings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int embedder_cpu, stub_cpu;
-    double rate;
     pid_t stub;
 
-    sample_require(rings != MAP_FAILED, "mmap");
+    *rings = mmap(NULL, sizeof(**rings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    sample_require(*rings != MAP_FAILED, "mmap");
     if (!bare_fpstate_usable())
         sample_skip("this processor has no instruction for the floor's way of saving FP state");
     handoff_two_cpus(&embedder_cpu, &stub_cpu);
-    stub = start_stub(rings, stub_cpu);
+    stub = start_stub(*rings, stub_cpu);
     pin_to_cpu(embedder_cpu);
+    return stub;
+}
+
+static void end(pid_t stub)
+{
+    kill(stub, SIGKILL);
+    waitpid(stub, NULL, 0);
+}
+
+double floor_ring(const struct sample *sample)
+{
+    struct rings *rings;
+    pid_t stub = start(&rings);
+    double rate;
+
     for (uint32_t i = 0; i < sample->argument; i++)
         ring_put(&rings->ready, i);
     calls_per_second(rings, stub, sample->seconds / 8);
     rate = calls_per_second(rings, stub, sample->seconds);
-    kill(stub, SIGKILL);
-    waitpid(stub, NULL, 0);
+    end(stub);
     return rate;
+}
+
+struct turns {
+    struct rings *rings;
+    pid_t stub;
+    uint32_t count;
+    uint32_t next;
+};
+
+static void serve_next(void *state)
+{
+    struct turns *turns = state;
+
+    ring_put(&turns->rings->ready, turns->next);
+    take_and_answer(turns->rings, turns->stub);
+    turns->next = (turns->next + 1) % turns->count;
+}
+
+double floor_ring_in_turns(const struct sample *sample)
+{
+    struct turns turns = {.count = (uint32_t)sample->argument};
+    double nanoseconds;
+
+    turns.stub = start(&turns.rings);
+    nanoseconds = nanoseconds_per_step(sample, serve_next, &turns);
+    end(turns.stub);
+    return nanoseconds;
 }
