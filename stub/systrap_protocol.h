@@ -179,6 +179,9 @@ struct systrap_control {
     uint32_t done_large[RING_LARGE];
 };
 
+#define SPIN_FUTILE_MAX  8 /* futile waits in a row: from then on only each SPIN_RETRY_EVERYth wait spins, on both sides */
+#define SPIN_RETRY_EVERY 32
+
 #define RARE_STEPPED 1 /* a patched call was single-stepped into */
 #define RARE_TIMED   2 /* when the context leaves the guest is noted */
 
@@ -192,7 +195,7 @@ struct systrap_worker {
     uint32_t rare;         /* RARE_*: of the context that it runs; one look, for a patched call cannot afford more */
     uint32_t shares_queue; /* since its last event but one others have left some too, and nobody has woken it since */
     uint32_t next_done[RINGS]; /* where its next event is in the done rings if nobody else leaves one */
-    uint32_t pad;
+    uint32_t futile;           /* its waits in a row for which spinning was too short, or was not tried */
     /* Statistics: for whoever wants to believe them. */
     uint64_t spins;
     uint64_t sleeps;

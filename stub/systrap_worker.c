@@ -335,13 +335,25 @@ static void look_quickly(const struct stub *stub, const struct systrap_slot *hel
     }
 }
 
+/* As the library's spin_is_worth_it(), by this worker's own waits. A guest that changes the number slows itself down. */
+static bool is_worth_a_spin(const struct stub *stub)
+{
+    const uint32_t futile = stub->worker->futile;
+
+    if (!stub->config->spin_pauses)
+        return false;
+    return futile < SPIN_FUTILE_MAX || futile % SPIN_RETRY_EVERY == 0;
+}
+
 static bool spin(const struct stub *stub, const struct systrap_slot *held)
 {
     uint32_t pauses = stub->config->spin_pauses;
     bool found = false;
 
-    if (!pauses)
+    if (!is_worth_a_spin(stub)) {
+        stub->worker->futile++;
         return false;
+    }
     ADD(stub->control->spinning, 1);
     while (pauses-- && !found) {
         arch_pause();
@@ -350,6 +362,7 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
     /* Pairs with workers_wake_one(): whoever saw it spin is seen by sleep_until_woken(), which comes next. */
     ADD(stub->control->spinning, (uint32_t)-1);
     stub->worker->spins++;
+    stub->worker->futile = found ? 0 : stub->worker->futile + 1;
     return found;
 }
 

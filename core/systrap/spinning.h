@@ -11,14 +11,35 @@
 #include "core/systrap/systrap_types.h"
 
 #define SPIN_CHECK_EVERY 64 /* pauses between looks at the clock */
-#define SPIN_FUTILE_MAX  8  /* from then on only each SPIN_RETRY_EVERYth wait spins */
-#define SPIN_RETRY_EVERY 32
 
-/* futile: waits in a row for which spinning was too short, or was not tried. */
+static inline bool spin_is_futile(uint32_t futile)
+{
+    return futile >= SPIN_FUTILE_MAX && futile % SPIN_RETRY_EVERY != 0;
+}
+
+/*
+ * futile: waits in a row for which spinning was too short, or was not tried. What is so for all of the platform's says
+ * that the machine has other work: then a context that has not waited yet need not find out, either.
+ */
 static inline bool spin_is_worth_it(const struct systrap_platform *sp, uint32_t futile)
 {
-    return sp->spin_ns && (futile < SPIN_FUTILE_MAX || futile % SPIN_RETRY_EVERY == 0);
+    const uint32_t everywhere = atomic_load_explicit(&sp->futile_spins, memory_order_relaxed);
+
+    if (!atomic_load_explicit(&sp->spin_ns, memory_order_relaxed))
+        return false;
+    return everywhere < SPIN_FUTILE_MAX ? !spin_is_futile(futile) : !spin_is_futile(everywhere);
 }
+
+/* What the wait was waiting for came while it looked. */
+static inline void spin_found(struct systrap_platform *sp, uint32_t *futile)
+{
+    *futile = 0;
+    if (atomic_load_explicit(&sp->futile_spins, memory_order_relaxed))
+        atomic_store_explicit(&sp->futile_spins, 0, memory_order_relaxed);
+}
+
+/* A wait that was not worth it. */
+void spin_skipped(struct systrap_platform *sp, uint32_t *futile);
 
 /* One more thread spins; false: it must not, there are enough. spin_end() follows in any case. */
 bool spin_begin(struct systrap_platform *sp);

@@ -66,15 +66,16 @@ static bool queue_has_something(const void *queue)
 static bool spin(struct systrap_queue *queue)
 {
     struct tg_platform *platform = queue->base.platform;
+    struct systrap_platform *sp = systrap_platform(platform);
 
     if (!systrap_seats_any_running(queue))
         return false;
-    if (!spin_is_worth_it(systrap_platform(platform), queue->futile_spins)) {
-        queue->futile_spins++;
+    if (!spin_is_worth_it(sp, queue->futile_spins)) {
+        spin_skipped(sp, &queue->futile_spins);
         return false;
     }
     if (look_quickly(queue)) {
-        queue->futile_spins = 0;
+        spin_found(sp, &queue->futile_spins);
         return true;
     }
     return spin_until(platform, systrap_platform(platform)->spin_ns, &queue->futile_spins, queue_has_something, queue);
