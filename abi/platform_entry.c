@@ -106,6 +106,11 @@ int tg_platform_stats(const tg_platform *platform, tg_stats *out)
     return 0;
 }
 
+int tg_platform_set_spin(tg_platform *platform, uint64_t ns)
+{
+    return platform ? public_error(platform_set_spin(platform, ns)) : platform_fail_null(platform, __func__);
+}
+
 int tg_platform_add_seccomp_rules(const tg_platform *platform, void *scmp_filter_ctx)
 {
     NO_CANCELLATION;

@@ -45,6 +45,8 @@ struct backend_ops {
     void (*end_guests)(struct tg_platform *platform);
 
     void (*close)(struct tg_platform *platform);
+    /* As tg_platform_options.spin_ns, any thread. NULL: nobody spins. */
+    void (*set_spin)(struct tg_platform *platform, uint64_t ns);
     /* Adds what living stubs say of themselves; NULL: nothing. */
     void (*add_stub_numbers)(const struct tg_platform *platform, uint64_t numbers[COUNTERS]);
 

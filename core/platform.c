@@ -282,3 +282,12 @@ void platform_close(struct tg_platform *platform)
     platform->ops->close(platform);
     platform_free(platform);
 }
+
+int platform_set_spin(struct tg_platform *platform, uint64_t ns)
+{
+    if (!platform_is_ours(platform))
+        return platform_refuse_fork(platform, "set how long to spin");
+    if (platform->ops->set_spin)
+        platform->ops->set_spin(platform, ns);
+    return 0;
+}

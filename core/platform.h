@@ -79,5 +79,7 @@ bool platform_knows(uint32_t backend);
 int platform_open(const struct tg_platform_options *options, struct tg_platform **out);
 int platform_probe(uint32_t backend, struct tg_probe *out);
 void platform_close(struct tg_platform *platform);
+/* As tg_platform_options.spin_ns. 0, or -EPERM in a process that was forked. */
+int platform_set_spin(struct tg_platform *platform, uint64_t ns);
 
 #endif

@@ -108,7 +108,7 @@ struct systrap_config {
     uint16_t program_length; /* a struct sock_fprog */
     uint16_t brings;         /* calls may bring something: in the line that each patched call reads */
     uint16_t answers;        /* calls are answered, or were: in the same line */
-    uint16_t program_pad;
+    uint16_t spinners; /* workers that may spin at once. This and spin_pauses change: core/systrap/spin_grants.h */
     uint64_t program;
     uint64_t signal_mask; /* of a worker while it runs a guest */
     uint64_t begin_mask;  /* of a worker until then; the syscall thread blocks all signals */
@@ -179,7 +179,8 @@ struct systrap_control {
     uint32_t done_large[RING_LARGE];
 };
 
-#define SPIN_FUTILE_MAX  8 /* futile waits in a row: from then on only each SPIN_RETRY_EVERYth wait spins, on both sides */
+#define SPIN_FUTILE_MAX                                                                                                \
+    8 /* futile waits in a row: from then on only each SPIN_RETRY_EVERYth wait spins, on both sides */
 #define SPIN_RETRY_EVERY 32
 
 #define RARE_STEPPED 1 /* a patched call was single-stepped into */

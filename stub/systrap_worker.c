@@ -324,7 +324,7 @@ static bool something_to_do(const struct stub *stub, const struct systrap_slot *
 /* The answer to a patched call is mostly there before a few pauses would be over. */
 static void look_quickly(const struct stub *stub, const struct systrap_slot *held)
 {
-    if (!stub->config->spin_pauses || (held && LOAD(held->waiting)))
+    if (!LOAD(stub->config->spin_pauses) || (held && LOAD(held->waiting)))
         return;
     for (int i = 0; i < QUICK_LOOKS; i++) {
         if (held && LOAD(held->state) != SLOT_HELD)
@@ -335,33 +335,42 @@ static void look_quickly(const struct stub *stub, const struct systrap_slot *hel
     }
 }
 
-/* As the library's spin_is_worth_it(), by this worker's own waits. A guest that changes the number slows itself down. */
+/* As the library's spin_is_worth_it(), by this worker's own waits. A guest that changes the number slows itself down.
+ */
 static bool is_worth_a_spin(const struct stub *stub)
 {
     const uint32_t futile = stub->worker->futile;
 
-    if (!stub->config->spin_pauses)
-        return false;
     return futile < SPIN_FUTILE_MAX || futile % SPIN_RETRY_EVERY == 0;
 }
 
-static bool spin(const struct stub *stub, const struct systrap_slot *held)
+static bool spin_for(const struct stub *stub, const struct systrap_slot *held, uint32_t pauses)
 {
-    uint32_t pauses = stub->config->spin_pauses;
     bool found = false;
 
-    if (!is_worth_a_spin(stub)) {
-        stub->worker->futile++;
-        return false;
-    }
-    ADD(stub->control->spinning, 1);
     while (pauses-- && !found) {
         arch_pause();
         found = something_to_do(stub, held);
     }
+    stub->worker->spins++;
+    return found;
+}
+
+static bool spin(const struct stub *stub, const struct systrap_slot *held)
+{
+    const uint32_t pauses = LOAD(stub->config->spin_pauses);
+    const uint32_t spinners = LOAD(stub->config->spinners);
+    bool found;
+
+    if (!pauses || !spinners)
+        return false;
+    if (!is_worth_a_spin(stub)) {
+        stub->worker->futile++;
+        return false;
+    }
+    found = ADD(stub->control->spinning, 1) < spinners && spin_for(stub, held, pauses);
     /* Pairs with workers_wake_one(): whoever saw it spin is seen by sleep_until_woken(), which comes next. */
     ADD(stub->control->spinning, (uint32_t)-1);
-    stub->worker->spins++;
     stub->worker->futile = found ? 0 : stub->worker->futile + 1;
     return found;
 }

@@ -305,6 +305,19 @@ func (p *Platform) Info() (Info, error) {
 	}, nil
 }
 
+// SetSpin says for how long a side spins before it sleeps: a thread that waits for an event, and one of a stub that waits
+// for the answer. 100 ms at most; 0: the default, 20 us; 1 ns: not at all. At any time; on ptrace nobody ever spins.
+func (p *Platform) SetSpin(spin time.Duration) error {
+	if spin < 0 {
+		return &Error{Op: "set spin", Errno: syscall.EINVAL, Message: "the time to spin is negative"}
+	}
+	if err := p.enter("set spin"); err != nil {
+		return err
+	}
+	defer p.leave()
+	return p.h.call("set spin", func() C.int { return C.tg_platform_set_spin(p.h.ptr, C.uint64_t(spin)) })
+}
+
 // Stats reads the counters; each is read atomically, not all together.
 func (p *Platform) Stats() (Stats, error) {
 	if err := p.enter("stats"); err != nil {

@@ -25,6 +25,7 @@ int systrap_subprocess_init(struct systrap_subprocess *subprocess, const char **
     subprocess->file = -1;
     subprocess->window_file = -1;
     list_init(&subprocess->kept);
+    list_init(&subprocess->grant_node);
     err = stub_memory_create(subprocess, call);
     if (err)
         return err;

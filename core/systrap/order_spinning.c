@@ -54,7 +54,7 @@ uint32_t order_pauses(struct systrap_subprocess *subprocess)
     spins->meets_spinner = at_once && spins->granted;
     spins->row = at_once ? spins->row + 1 : 0;
     spins->granted = spins->row >= SPIN_ROW && is_to_spin(subprocess, now);
-    return spins->granted ? sp->config.spin_pauses : 0;
+    return spins->granted ? atomic_load(&sp->spin_pauses) : 0;
 }
 
 struct awaited {

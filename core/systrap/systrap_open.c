@@ -14,6 +14,8 @@
 #include "core/systrap/patching/page_orders.h"
 #include "core/systrap/patching/patches.h"
 #include "core/systrap/queue_rouse.h"
+#include "core/systrap/spin_grants.h"
+#include "core/systrap/spin_time.h"
 #include "core/systrap/statistics.h"
 #include "core/systrap/stub_memory.h"
 #include "core/systrap/switch_or_submit.h"
@@ -26,12 +28,9 @@
 #include "core/systrap/worker_bytes.h"
 #include "core/systrap/worker_copy.h"
 
-#define FP_SIZE_MAX     ((size_t)64 * 1024)
-#define FP_ALIGNMENT    64
-#define SLOT_FP_OFFSET  512
-#define SPIN_NS         20000 /* about what a sleep and a wake-up cost on both sides */
-#define SPIN_NS_MAX     (NS_PER_SECOND / 10)
-#define CALIBRATE_ROUND 2000
+#define FP_SIZE_MAX    ((size_t)64 * 1024)
+#define FP_ALIGNMENT   64
+#define SLOT_FP_OFFSET 512
 
 _Static_assert(sizeof(struct systrap_slot) <= SLOT_FP_OFFSET, "the FP state lies behind the rest of a slot");
 
@@ -62,27 +61,8 @@ static int learn_fpstate(struct tg_platform *platform)
     return 0;
 }
 
-/* How many of the processor's pauses a worker makes before it sleeps. */
-static uint32_t pauses_for(int64_t ns)
+static void learn_processors(struct systrap_platform *sp, uint64_t spin_ns, bool places)
 {
-    int64_t best = INT64_MAX;
-
-    for (int pass = 0; pass < 3; pass++) {
-        int64_t start = clock_monotonic_ns();
-        int64_t took;
-
-        for (int i = 0; i < CALIBRATE_ROUND; i++)
-            tgi_arch_systrap->pause();
-        took = clock_monotonic_ns() - start;
-        best = took < best ? took : best;
-    }
-    return (uint32_t)(ns * CALIBRATE_ROUND / (best > 0 ? best : 1)) + 1;
-}
-
-/* wanted_ns: for how long a waiter spins before it sleeps; 0: the default. */
-static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns, bool places)
-{
-    int64_t spin_ns = wanted_ns == 0 ? SPIN_NS : wanted_ns < SPIN_NS_MAX ? (int64_t)wanted_ns : SPIN_NS_MAX;
     int n = sched_getaffinity(0, sizeof(sp->allowed_cpus), &sp->allowed_cpus) ? 1 : CPU_COUNT(&sp->allowed_cpus);
 
     sp->workers_max = n < SYSTRAP_WORKERS_MAX ? (uint32_t)n : SYSTRAP_WORKERS_MAX;
@@ -91,13 +71,13 @@ static void learn_processors(struct systrap_platform *sp, uint64_t wanted_ns, bo
     if (n == 1)
         return;
     sp->spinners_max = (uint32_t)n / 2;
+    sp->grants_max = (uint32_t)n / 2;
     atomic_store(&sp->places, places);
     if (places) {
         memcpy(sp->config.cpus, &sp->allowed_cpus, sizeof(sp->config.cpus));
         sp->config.cpus_size = sizeof(sp->config.cpus);
     }
-    sp->spin_ns = spin_ns;
-    sp->config.spin_pauses = pauses_for(spin_ns);
+    spin_time_learn(sp, spin_ns);
 }
 
 static struct systrap_platform *new_platform(void)
@@ -110,6 +90,7 @@ static struct systrap_platform *new_platform(void)
     pthread_mutex_init(&sp->keeper_lock, NULL);
     site_memory_init(&sp->site_memory);
     list_init(&sp->kept);
+    spin_grants_init(sp);
     return sp;
 }
 
@@ -117,6 +98,7 @@ static void free_platform(struct systrap_platform *sp)
 {
     pthread_mutex_destroy(&sp->keeper_lock);
     site_memory_destroy(&sp->site_memory);
+    spin_grants_destroy(sp);
     free(sp->fp_initial);
     free(sp);
 }
@@ -251,6 +233,7 @@ const struct backend_ops systrap_backend = {
     .forget = systrap_forget,
     .end_guests = systrap_end_guests,
     .close = systrap_close,
+    .set_spin = systrap_set_spin,
     .add_stub_numbers = systrap_add_stub_numbers,
     .subprocess_create = systrap_subprocess_create,
     .subprocess_destroy = systrap_subprocess_destroy,

@@ -23,6 +23,7 @@
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
 #include "core/systrap/slots.h"
+#include "core/systrap/spin_grants.h"
 #include "core/systrap/statistics.h"
 #include "core/systrap/stub_copy.h"
 #include "core/systrap/stub_filters.h"
@@ -83,6 +84,7 @@ void systrap_subprocess_destroy(struct tg_subprocess *base)
     bool buried;
 
     subprocess_shut(base);
+    spin_grants_give_back(subprocess);
     /* Its contexts stay usable in other subprocesses: fetches what workers hold of them while there are workers. */
     slots_rescue(subprocess);
     keeper_look_away(subprocess);

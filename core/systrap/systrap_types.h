@@ -10,7 +10,7 @@
  * Locks, outermost first: tg_platform.lock, systrap_queue.lock,
  * systrap_subprocess.order_lock, systrap_patches.lock,
  * systrap_platform.keeper_lock, systrap_subprocess.lock. mapping_table.lock and
- * site_memory.lock are held while nothing else is locked.
+ * site_memory.lock are held while nothing else is locked. Nothing is locked while systrap_platform.grants_lock is held.
  *
  * Over the fields of a struct stands the rule that guards them; what differs
  * from the rule above it has its own at its side, where fields must not move.
@@ -125,6 +125,11 @@ struct systrap_subprocess {
 
     /* As the first ones of patches. */
     struct code_files code_files;
+
+    /* spin_grants.c: systrap_platform.grants_lock. */
+    struct list grant_node;       /* grant_holders, while it has some */
+    int64_t granted_at;           /* the newest one */
+    _Atomic uint32_t spin_grants; /* changed with the lock, read without */
 };
 
 /* ---- context ---- */
@@ -251,6 +256,17 @@ struct systrap_platform {
     uint64_t tick_ns; /* statistics.c: how long a tick takes, in 2^-32 ns; 0: handoffs are not measured */
 
     struct site_memory site_memory; /* its own lock */
+
+    /* Never change once the platform is open. */
+    uint32_t grants_max; /* workers that may spin at once */
+    int64_t pauses_ns;   /* spin_time.c: what so many pauses take; 0: one processor */
+
+    _Atomic uint32_t spin_pauses; /* grants_lock; read without. How often a worker pauses before it sleeps */
+
+    /* grants_lock: taken last */
+    pthread_mutex_t grants_lock;
+    struct list grant_holders; /* who has had its newest grant for longest comes first */
+    uint32_t grants_given;
 };
 
 static inline struct systrap_platform *systrap_platform(const struct tg_platform *platform)

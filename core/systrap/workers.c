@@ -7,6 +7,7 @@
 #include "core/systrap/seats.h"
 #include "core/systrap/shared_futex.h"
 #include "core/systrap/shared_words.h"
+#include "core/systrap/spin_grants.h"
 #include "core/systrap/stub_filters.h"
 #include "core/systrap/workers.h"
 #include "stub/systrap_run_ring.h"
@@ -15,6 +16,7 @@ void worker_wake(struct systrap_subprocess *subprocess, uint32_t index)
 {
     struct systrap_worker *worker = worker_of(subprocess, index);
 
+    spin_grants_ask(subprocess);
     count(subprocess->base.platform, COUNTER_FUTEX_WAKES);
     /* Pairs with sleep_until_woken() and rest(), which read it before they look. */
     SHARED_ADD(worker->wake, 1);

@@ -105,6 +105,9 @@ void arguments_of_platform(struct fixture *fixture)
     REFUSED_MUTE(fixture, -EINVAL, tg_platform_stats(NULL, &stats));
     arguments_of_host_clocks(fixture);
     REFUSED(fixture, -EINVAL, tg_platform_stats(fixture->platform, NULL));
+    REFUSED_MUTE(fixture, -EINVAL, tg_platform_set_spin(NULL, 0));
+    HOLDS(fixture, tg_platform_set_spin(fixture->platform, UINT64_MAX) == 0);
+    HOLDS(fixture, tg_platform_set_spin(fixture->platform, 0) == 0);
     REFUSED_MUTE(fixture, -EINVAL, tg_platform_add_seccomp_rules(NULL, NOT_NULL(void)));
     REFUSED_EITHER(fixture, -EINVAL, -EOPNOTSUPP, tg_platform_add_seccomp_rules(fixture->platform, NULL));
     HOLDS(fixture, tg_platform_last_error(NULL) != NULL);

@@ -113,6 +113,37 @@ static void any_time_to_spin(uint32_t backend)
     }
 }
 
+static void run_calls(struct guest *guest, uint64_t *number, int count)
+{
+    while (count--) {
+        GUEST_RUN_TO_CALL(guest);
+        CHECK_EQ(guest->event.u.syscall.args[0], ++*number);
+    }
+}
+
+static void time_to_spin_changes(uint32_t backend)
+{
+    static const uint64_t times[] = {1, 0, 1000000, UINT64_MAX, 1};
+    struct guest guest;
+    tg_stats before;
+    tg_stats after;
+    uint64_t number = 0;
+
+    guest_open(&guest, backend, GUEST_CODE(counting_calls));
+    for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+        run_calls(&guest, &number, 40);
+        CHECK_OK(tg_platform_set_spin(guest.platform, times[i]));
+    }
+    /* A worker that was spinning still has left another event by then. */
+    run_calls(&guest, &number, 2);
+    before = platform_stats(guest.platform);
+    run_calls(&guest, &number, 40);
+    after = platform_stats(guest.platform);
+    CHECK_EQ(after.failed_spins, before.failed_spins);
+    CHECK_EQ(after.stub_spins, before.stub_spins);
+    guest_close(&guest);
+}
+
 static uint64_t latencies(const tg_platform *platform)
 {
     const tg_stats stats = platform_stats(platform);
@@ -269,6 +300,8 @@ const struct test_case switch_cases[] = {
     {"switch.statistics_calls", "Patched and other calls add up; with TG_OPEN_NO_PATCHING none is patched",
      calls_by_way},
     {"switch.spin_ns", "Calls arrive whatever time a side may spin", any_time_to_spin},
+    {"switch.set_spin", "The time to spin changes between calls, and nobody spins when that is none",
+     time_to_spin_changes},
     {"switch.latency", "With TG_OPEN_LATENCY each switch and submit is in the histogram, without it none",
      latency_is_measured},
     {"switch.latency_handoffs", "With it systrap measures both handoffs of each switch, and sees which one is late",

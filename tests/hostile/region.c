@@ -70,6 +70,7 @@ static const struct word {
     IN_WORKER(rare),
     IN_WORKER(shares_queue),
     IN_WORKER(next_done),
+    IN_WORKER(futile),
     IN_WORKER(spins),
     IN_WORKER(sleeps),
     IN_WORKER(answered),

@@ -142,7 +142,7 @@ typedef struct tg_platform_options {
     uint64_t flags;            /* TG_OPEN_* */
     char *message;             /* where opening writes its sentence when it fails, or NULL */
     uint64_t message_capacity; /* bytes at message; the text is cut and always terminated */
-    uint64_t spin_ns;          /* systrap: how long a side spins before it sleeps, 100 ms at most; 0: the default */
+    uint64_t spin_ns;          /* systrap: as for tg_platform_set_spin() */
 } tg_platform_options;
 
 typedef struct tg_probe {
@@ -304,6 +304,19 @@ typedef struct tg_stats {
 
 /* Counters since opening; any thread; each is read atomically, not all together. Errors: -EINVAL, -E2BIG. */
 TG_API int tg_platform_stats(const tg_platform *platform, tg_stats *out);
+
+/*
+ * For how long a side spins before it sleeps: a thread that waits for an event,
+ * and one of a stub that waits for the answer. 100 ms at most; 0: the default,
+ * 20 us; 1: not at all. Longer for machines with processors to spare, not at all
+ * where processor time is dearer than that of a call. Each side spins less than
+ * that by itself while it finds nothing so, and of all that one platform has at
+ * most half as many threads as there are processors spin at once on either side.
+ * Any thread, at any time: who spins just now is not stopped. On ptrace, and with
+ * one processor, nobody ever spins.
+ * Errors: -EINVAL, -EPERM (a process forked from the opener's).
+ */
+TG_API int tg_platform_set_spin(tg_platform *platform, uint64_t ns);
 
 /*
  * Adds to a libseccomp filter (scmp_filter_ctx, given as void pointer so that

@@ -13,6 +13,7 @@ func init() {
 	areas = append(areas, []testCase{
 		{"switch.statistics_calls", callsByWay},
 		{"switch.spin_ns", anyTimeToSpin},
+		{"switch.set_spin", timeToSpinChanges},
 		{"switch.latency", latencyIsMeasured},
 	})
 }
@@ -55,6 +56,17 @@ func anyTimeToSpin(b trapgate.Backend) {
 	}
 	_, err := trapgate.Open(trapgate.Options{Backend: b, Spin: -1})
 	refused(err, syscall.EINVAL)
+}
+
+func timeToSpinChanges(b trapgate.Backend) {
+	g := open(b, "counting_calls")
+	for i, spin := range []time.Duration{1, 0, time.Millisecond, 1, 1<<63 - 1} {
+		check(g.platform.SetSpin(spin) == nil, "the time to spin is set")
+		g.call()
+		equal(g.event.Syscall.Args[0], uint64(i+1))
+	}
+	refused(g.platform.SetSpin(-1), syscall.EINVAL)
+	g.close()
 }
 
 func latencies(g *guest) (sum uint64) {

@@ -100,6 +100,15 @@ static void ask(struct thread *thread, struct platform *platform)
               (unsigned long long)stats.subprocesses);
 }
 
+static void set_spin(struct thread *thread, struct platform *platform)
+{
+    static const uint64_t times[] = {0, 1, 1000, 1000000};
+
+    RESULT(
+        thread, platform,
+        tg_platform_set_spin(platform->handle.object, times[random_below(thread, sizeof(times) / sizeof(times[0]))]));
+}
+
 static void read_sentence(struct thread *thread, struct platform *platform)
 {
     if (strlen(CALL(thread, tg_platform_last_error(platform->handle.object))) > 1024)
@@ -120,5 +129,5 @@ static void refused(struct thread *thread, struct platform *platform)
 }
 
 const struct random_call platform_calls[] = {
-    {1, reopen}, {1, probe}, {8, ask}, {8, read_sentence}, {2, refused}, {0, NULL},
+    {1, reopen}, {1, probe}, {8, ask}, {8, read_sentence}, {2, set_spin}, {2, refused}, {0, NULL},
 };

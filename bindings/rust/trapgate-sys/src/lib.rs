@@ -773,6 +773,8 @@ extern "C" {
     pub fn tg_platform_info(platform: *const tg_platform, out: *mut tg_info) -> c_int;
     /// Counters since opening.
     pub fn tg_platform_stats(platform: *const tg_platform, out: *mut tg_stats) -> c_int;
+    /// For how long a side spins before it sleeps, in ns; 0: the default, 1: not at all.
+    pub fn tg_platform_set_spin(platform: *mut tg_platform, ns: u64) -> c_int;
     /// The counter that guests' clocks go by, now; 0: there is none to be read.
     pub fn tg_platform_counter(platform: *const tg_platform) -> u64;
     /// One look at a clock of the host's, and what makes a guest's follow it.

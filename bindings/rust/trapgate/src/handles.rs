@@ -92,6 +92,11 @@ impl PlatformHandle {
         Ok(out)
     }
 
+    pub(crate) fn set_spin(&self, ns: u64) -> Result<()> {
+        // SAFETY: the handle is open.
+        self.check(unsafe { sys::tg_platform_set_spin(self.0.as_ptr(), ns) })
+    }
+
     pub(crate) fn last_error(&self) -> String {
         // SAFETY: the text is the calling thread's own, and is copied before that makes another call.
         unsafe { CStr::from_ptr(sys::tg_platform_last_error(self.0.as_ptr())) }.to_string_lossy().into_owned()

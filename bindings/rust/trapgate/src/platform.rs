@@ -157,9 +157,9 @@ impl Options {
         self.flag(sys::TG_OPEN_VDSO_OWN, on)
     }
 
-    /// systrap: how long a side spins before it sleeps, 100 ms at most. Zero is the default.
+    /// systrap: as for [`Platform::set_spin`].
     pub fn spin(mut self, time: Duration) -> Self {
-        self.spin_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.spin_ns = in_nanoseconds(time);
         self
     }
 
@@ -185,6 +185,10 @@ impl Options {
 #[derive(Clone)]
 pub struct Platform {
     pub(crate) handle: Arc<PlatformHandle>,
+}
+
+fn in_nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Platform {
@@ -228,6 +232,16 @@ impl Platform {
     /// None that are known.
     pub fn stats(&self) -> Result<Stats> {
         self.handle.stats().map(Stats::from_raw)
+    }
+
+    /// For how long a side spins before it sleeps: a thread that waits for an event, and one of a stub that waits for the
+    /// answer. 100 ms at most; zero: the default, 20 us; a nanosecond: not at all. At any time, in any thread; on ptrace
+    /// nobody ever spins.
+    ///
+    /// # Errors
+    /// `Forbidden` in a process that was forked from the one that opened the platform.
+    pub fn set_spin(&self, time: Duration) -> Result<()> {
+        self.handle.set_spin(in_nanoseconds(time))
     }
 
     /// The counter that guests' clocks go by (the time stamp counter), now; 0 where this process cannot read it, or guests

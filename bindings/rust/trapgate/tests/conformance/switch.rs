@@ -7,7 +7,7 @@ use std::time::Duration;
 use trapgate::*;
 
 cases! { switch:
-    statistics_calls, spin_ns, latency,
+    statistics_calls, spin_ns, set_spin, latency,
 }
 
 /// How many of a hundred calls were patched, and whether patching is there at all.
@@ -37,6 +37,14 @@ fn spin_ns(backend: Backend) {
         for number in 1..=10 {
             assert_eq!(guest.run_to_call().args[0], number);
         }
+    }
+}
+
+fn set_spin(backend: Backend) {
+    let mut guest = Guest::open(backend, "counting_calls");
+    for (number, nanoseconds) in [1, 0, 1_000_000, 1, u64::MAX].iter().enumerate() {
+        guest.platform.set_spin(Duration::from_nanos(*nanoseconds)).unwrap();
+        assert_eq!(guest.run_to_call().args[0], number as u64 + 1);
     }
 }
 
