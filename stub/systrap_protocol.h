@@ -179,10 +179,6 @@ struct systrap_control {
     uint32_t done_large[RING_LARGE];
 };
 
-#define SPIN_FUTILE_MAX                                                                                                \
-    8 /* futile waits in a row: from then on only each SPIN_RETRY_EVERYth wait spins, on both sides */
-#define SPIN_RETRY_EVERY 32
-
 #define RARE_STEPPED 1 /* a patched call was single-stepped into */
 #define RARE_TIMED   2 /* when the context leaves the guest is noted */
 

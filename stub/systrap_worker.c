@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "systrap_run_ring.h"
+#include "systrap_spin.h"
 #include "systrap_stub.h"
 
 #define FUTEX_WAIT  0
@@ -327,21 +328,14 @@ static void look_quickly(const struct stub *stub, const struct systrap_slot *hel
     if (!LOAD(stub->config->spin_pauses) || (held && LOAD(held->waiting)))
         return;
     for (int i = 0; i < QUICK_LOOKS; i++) {
-        if (held && LOAD(held->state) != SLOT_HELD)
+        if (held && LOAD(held->state) != SLOT_HELD) {
+            stub->worker->futile = 0;
             return;
+        }
         if (i % RING_LOOKS == 0 && work_waits(stub))
             return;
         arch_between_looks();
     }
-}
-
-/* As the library's spin_is_worth_it(), by this worker's own waits. A guest that changes the number slows itself down.
- */
-static bool is_worth_a_spin(const struct stub *stub)
-{
-    const uint32_t futile = stub->worker->futile;
-
-    return futile < SPIN_FUTILE_MAX || futile % SPIN_RETRY_EVERY == 0;
 }
 
 static bool spin_for(const struct stub *stub, const struct systrap_slot *held, uint32_t pauses)
@@ -364,7 +358,8 @@ static bool spin(const struct stub *stub, const struct systrap_slot *held)
 
     if (!pauses || !spinners)
         return false;
-    if (!is_worth_a_spin(stub)) {
+    /* A guest that changes the number slows itself down. */
+    if (spin_is_futile(stub->worker->futile)) {
         stub->worker->futile++;
         return false;
     }

@@ -26,7 +26,7 @@ static void count_futile(struct systrap_platform *sp, uint32_t *futile)
 void spin_skipped(struct systrap_platform *sp, uint32_t *futile)
 {
     /* What one context waits for in vain says nothing about the others. */
-    if (atomic_load_explicit(&sp->futile_spins, memory_order_relaxed) < SPIN_FUTILE_MAX)
+    if (atomic_load_explicit(&sp->futile_spins, memory_order_relaxed) <= SPIN_FUTILE_MAX)
         ++*futile;
     else
         count_futile(sp, futile);

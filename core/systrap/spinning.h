@@ -9,17 +9,13 @@
 #define CORE_SYSTRAP_SPINNING_H
 
 #include "core/systrap/systrap_types.h"
+#include "stub/systrap_spin.h"
 
 #define SPIN_CHECK_EVERY 64 /* pauses between looks at the clock */
 
-static inline bool spin_is_futile(uint32_t futile)
-{
-    return futile >= SPIN_FUTILE_MAX && futile % SPIN_RETRY_EVERY != 0;
-}
-
 /*
- * futile: waits in a row for which spinning was too short, or was not tried. What is so for all of the platform's says
- * that the machine has other work: then a context that has not waited yet need not find out, either.
+ * futile: the wait's own, as spin_is_futile() takes it. If so many waits of the whole platform are, the machine has
+ * other work, and who has not waited yet need not find out.
  */
 static inline bool spin_is_worth_it(const struct systrap_platform *sp, uint32_t futile)
 {
@@ -27,7 +23,7 @@ static inline bool spin_is_worth_it(const struct systrap_platform *sp, uint32_t 
 
     if (!atomic_load_explicit(&sp->spin_ns, memory_order_relaxed))
         return false;
-    return everywhere < SPIN_FUTILE_MAX ? !spin_is_futile(futile) : !spin_is_futile(everywhere);
+    return everywhere <= SPIN_FUTILE_MAX ? !spin_is_futile(futile) : !spin_is_futile(everywhere);
 }
 
 /* What the wait was waiting for came while it looked. */
