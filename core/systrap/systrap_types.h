@@ -227,6 +227,7 @@ struct systrap_platform {
     uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
     cpu_set_t allowed_cpus;
     uint32_t spinners_max;         /* threads of the embedder that may spin at once */
+    uint32_t grants_max;           /* the same of workers */
     _Atomic int64_t spin_ns;       /* atomic, any thread; 0: nobody spins, as on one processor */
     _Atomic uint32_t futile_spins; /* the same: waits in a row, of all, for which spinning was too short */
     _Atomic uint32_t spinners;     /* the same */
@@ -257,16 +258,14 @@ struct systrap_platform {
 
     struct site_memory site_memory; /* its own lock */
 
-    /* Never change once the platform is open. */
-    uint32_t grants_max; /* workers that may spin at once */
-    int64_t pauses_ns;   /* spin_time.c: what so many pauses take; 0: one processor */
-
-    _Atomic uint32_t spin_pauses; /* grants_lock; read without. How often a worker pauses before it sleeps */
+    /* spin_time.c: never changes once the platform is open. What so many pauses take; 0: one processor. */
+    int64_t pauses_ns;
 
     /* grants_lock: taken last */
     pthread_mutex_t grants_lock;
     struct list grant_holders; /* who has had its newest grant for longest comes first */
     uint32_t grants_given;
+    _Atomic uint32_t spin_pauses; /* read without: how often a worker pauses before it sleeps */
 };
 
 static inline struct systrap_platform *systrap_platform(const struct tg_platform *platform)
