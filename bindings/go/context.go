@@ -56,6 +56,7 @@ type contextHandle struct {
 	}
 
 	watched watch // of Switch
+	parking       // of Runner.Switch
 
 	// While a queue or a runner has the context.
 	outer *Context
@@ -80,6 +81,7 @@ func (p *Platform) NewContext() (*Context, error) {
 		event:    newEvents(1),
 		platform: p.h,
 		gone:     make(chan struct{}),
+		parking:  parking{arrived: make(chan struct{}, 1)},
 	}
 	h.interrupts.alive = true
 	p.h.mu.Lock()
@@ -396,7 +398,12 @@ func (c *Context) RestartSyscall() error {
 // does not. When ctx ends first, the guest is interrupted where it is and the error is ctx.Err(); an event that comes at
 // the same time is returned, and the next Switch fails. After an error the context is as it was, or at the place where
 // it was interrupted.
-func (c *Context) Switch(ctx context.Context, s *Subprocess) (event Event, err error) {
+func (c *Context) Switch(ctx context.Context, s *Subprocess) (Event, error) {
+	return c.switchBy(ctx, s, nil)
+}
+
+// switchBy blocks a thread; with a runner it waits there instead, when it takes long.
+func (c *Context) switchBy(ctx context.Context, s *Subprocess, r *runnerHandle) (event Event, err error) {
 	if err := c.acquire("switch", contextUsed); err != nil {
 		return Event{}, err
 	}
@@ -410,7 +417,7 @@ func (c *Context) Switch(ctx context.Context, s *Subprocess) (event Event, err e
 		c.h.lastIn.Store(s.h)
 	}
 	if s.h.enter() {
-		err = c.switchInside(ctx, s.h, &event)
+		err = c.switchInside(ctx, s.h, r, &event)
 		s.leave()
 	} else {
 		err = errClosed("switch")
@@ -419,7 +426,7 @@ func (c *Context) Switch(ctx context.Context, s *Subprocess) (event Event, err e
 	return event, err
 }
 
-func (c *Context) switchInside(ctx context.Context, s *subprocessHandle, event *Event) error {
+func (c *Context) switchInside(ctx context.Context, s *subprocessHandle, r *runnerHandle, event *Event) error {
 	h := c.h
 	done := ctx.Done()
 	if done != nil {
@@ -433,10 +440,8 @@ func (c *Context) switchInside(ctx context.Context, s *subprocessHandle, event *
 			default:
 			}
 		}
-		done := C.tgo_switch(h.platform.address(), C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))),
-			C.uintptr_t(uintptr(unsafe.Pointer(s.ptr))), C.uintptr_t(uintptr(unsafe.Pointer(h.event))))
-		if done.result != 0 {
-			return failed("switch", done.result, done.sentence)
+		if err := h.nextEvent(s, r); err != nil {
+			return err
 		}
 		if h.meant(h.event) {
 			event.read(h.event, c)
@@ -452,6 +457,19 @@ func (c *Context) switchInside(ctx context.Context, s *subprocessHandle, event *
 		}
 		// ctx has ended, or something that ended too late for the switch that it was about.
 	}
+}
+
+// nextEvent runs the context until h.event is written.
+func (h *contextHandle) nextEvent(s *subprocessHandle, r *runnerHandle) error {
+	if r != nil {
+		return r.nextEvent(h, s)
+	}
+	done := C.tgo_switch(h.platform.address(), C.uintptr_t(uintptr(unsafe.Pointer(h.ptr))),
+		C.uintptr_t(uintptr(unsafe.Pointer(s.ptr))), C.uintptr_t(uintptr(unsafe.Pointer(h.event))))
+	if done.result != 0 {
+		return failed("switch", done.result, done.sentence)
+	}
+	return nil
 }
 
 // SetWord sets a word for AnswerContextWord, 0 at first: the context's own, wherever it runs. Any goroutine, also while

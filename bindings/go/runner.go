@@ -60,9 +60,11 @@ const (
 )
 
 type runnerHandle struct {
+	gate     // of Switch, while that is in the library
 	platform *platformHandle
 	ptr      *C.tg_queue
 	ended    chan struct{}
+	parked   atomic.Int64 // how many sleep in Switch, about
 
 	mu       sync.Mutex
 	incoming []*task
@@ -108,7 +110,7 @@ func (p *Platform) NewRunner() (*Runner, error) {
 	if err := p.h.call("new runner", func() C.int { return C.tg_queue_create(p.h.ptr, &ptr) }); err != nil {
 		return nil, err
 	}
-	h := &runnerHandle{platform: p.h, ptr: ptr, ended: make(chan struct{}), events: newEvents(mostAtOnce)}
+	h := &runnerHandle{gate: newGate(), platform: p.h, ptr: ptr, ended: make(chan struct{}), events: newEvents(mostAtOnce)}
 	remember(p.h, p.h.runners, h)
 	r := &Runner{h, p}
 	runtime.SetFinalizer(r, func(r *Runner) { go r.h.close() })
@@ -116,9 +118,18 @@ func (p *Platform) NewRunner() (*Runner, error) {
 	return r, nil
 }
 
-// Switch is Context.Switch without a thread: it runs the context in the subprocess until an event.
+// Switch is Context.Switch with a thread for short only: it runs the context in the subprocess until an event. An event
+// that comes soon is found in the thread of the goroutine; after that the goroutine sleeps in Go, and the guest goes on.
 func (r *Runner) Switch(ctx context.Context, c *Context, s *Subprocess) (Event, error) {
-	return r.Run(ctx, c, s, nil)
+	if r == nil {
+		return Event{}, errClosed("switch")
+	}
+	if r.h.platform.backend == BackendPtrace { // there it is the runner's thread that has to start it
+		return r.Run(ctx, c, s, nil)
+	}
+	event, err := c.switchBy(ctx, s, r.h)
+	runtime.KeepAlive(r)
+	return event, err
 }
 
 // Run runs the context in the subprocess and gives each event to the handler, until that says Stop. Without a handler
@@ -178,6 +189,12 @@ func (h *runnerHandle) start(t *task) error {
 	return nil
 }
 
+func (h *runnerHandle) whyEnded() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.whyClosed()
+}
+
 func (h *runnerHandle) whyClosed() error {
 	if h.err != nil {
 		return h.err
@@ -226,7 +243,7 @@ func forgetTasks(tasks []*task) {
 // turn starts what is to be started, waits, and answers.
 func (h *runnerHandle) turn() {
 	batch := h.fillStarts()
-	capacity := (len(h.inside) + len(batch)) / partAtOnce
+	capacity := (len(h.inside) + len(batch) + int(h.parked.Load())) / partAtOnce
 	if capacity < 1 {
 		capacity = 1
 	} else if capacity > mostAtOnce {
@@ -313,6 +330,9 @@ func (h *runnerHandle) answer(count int) {
 	h.platform.mu.RUnlock()
 	for i, context := range h.found {
 		event, t := eventAt(h.events, i), context.task
+		if context.parking.deliver(context, h, event) {
+			continue
+		}
 		last := len(h.inside) - 1
 		h.inside[last].index = t.index
 		h.inside[t.index], h.inside[last] = h.inside[last], nil
@@ -373,6 +393,10 @@ func (h *runnerHandle) endure(err error) {
 
 // end frees the queue, in the thread that waited on it, and ends what is still to be answered.
 func (h *runnerHandle) end() {
+	if h.shut() {
+		h.nudgeInside()
+		<-h.drained
+	}
 	h.mu.Lock()
 	h.next = append(h.next, h.incoming...)
 	h.incoming = nil
@@ -384,6 +408,7 @@ func (h *runnerHandle) end() {
 	}
 	C.free(unsafe.Pointer(h.starts))
 	C.free(unsafe.Pointer(h.events))
+	h.wakeParked()
 	for _, t := range append(h.next, h.inside...) {
 		t.finish(h.whyClosed())
 	}

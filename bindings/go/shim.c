@@ -29,6 +29,14 @@ struct tgo_done tgo_switch(uintptr_t platform, uintptr_t context, uintptr_t subp
     return done(platform, tg_context_switch((tg_context *)context, (tg_subprocess *)subprocess, (tg_event *)event));
 }
 
+struct tgo_done tgo_switch_or_submit(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uintptr_t queue,
+                                     uint64_t spin_ns, uintptr_t event)
+{
+    ((tg_event *)event)->size = sizeof(tg_event);
+    return done(platform, tg_context_switch_or_submit((tg_context *)context, (tg_subprocess *)subprocess,
+                                                      (tg_queue *)queue, spin_ns, (tg_event *)event));
+}
+
 struct tgo_done tgo_exchange(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uint32_t what,
                              uintptr_t exchange)
 {

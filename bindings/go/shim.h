@@ -29,6 +29,10 @@ struct tgo_done {
 
 struct tgo_done tgo_switch(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uintptr_t event);
 
+/* Result 1: the event comes out of the queue. */
+struct tgo_done tgo_switch_or_submit(uintptr_t platform, uintptr_t context, uintptr_t subprocess, uintptr_t queue,
+                                     uint64_t spin_ns, uintptr_t event);
+
 /* What goes in and comes out of an exchange: memory of C, so that no pointer of Go's has to be looked at. */
 struct tgo_exchange {
     tg_event event;
