@@ -16,7 +16,7 @@ use std::sync::Arc;
 mod queue;
 mod raw_event;
 mod transfer;
-pub(crate) use queue::{QueueHandle, EVENTS_AT_ONCE};
+pub(crate) use queue::{QueueHandle, Switched, EVENTS_AT_ONCE};
 use raw_event::{decode, unwritten_event};
 pub use transfer::Transfer;
 
@@ -358,6 +358,12 @@ impl ContextHandle {
 
     pub(crate) fn platform(&self) -> &Arc<PlatformHandle> {
         &self.shared.platform
+    }
+
+    /// By which events name it; no other context has it at the same time.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        self.raw.as_ptr() as usize
     }
 
     #[inline]

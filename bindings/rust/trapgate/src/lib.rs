@@ -10,6 +10,7 @@
 //! | [`Context::switch`] | runs a context in a subprocess until there is an event |
 //! | [`Event`] | why a switch came back |
 //! | [`Queue`] | runs many contexts for one waiting thread |
+//! | [`Runner`] | switches contexts in futures |
 //!
 //! ```
 //! use trapgate::{Context, Event, Mapping, Platform, Protection, Subprocess};
@@ -49,6 +50,8 @@
 //! | type | `Send` | `Sync` | because |
 //! |---|---|---|---|
 //! | [`Platform`], [`Subprocess`], [`Queue`] | yes | yes | their functions may be called by several threads at once |
+//! | [`Runner`] | yes | yes | adopting a context is safe from several threads at once |
+//! | [`RunnerContext`] | yes | no | as the context in it |
 //! | [`Context`] | yes | no | it works in every thread, in one at a time |
 //! | [`Interrupter`] | yes | yes | interrupting is allowed at any time, in signal handlers too |
 //!
@@ -112,6 +115,7 @@ mod handles;
 mod platform;
 mod queue;
 mod registers;
+mod runner;
 mod subprocess;
 
 #[cfg(feature = "tokio")]
@@ -125,6 +129,7 @@ pub use handles::Transfer;
 pub use platform::{Backend, Capabilities, Info, Options, PatchRefusal, Platform, Probe, Stats, VdsoKind};
 pub use queue::{Completion, Queue, Refused};
 pub use registers::Registers;
+pub use runner::{Resting, Runner, RunnerContext, Switching};
 pub use subprocess::{Answer, Bring, Mapping, Operation, Protection, Subprocess};
 
 pub use trapgate_sys as sys;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A queue, and the contexts that it runs.
 
-use super::raw_event::decode;
+use super::raw_event::{decode, unwritten_event};
 use super::{ContextHandle, PlatformHandle, SubprocessHandle};
 use crate::event::Event;
 use crate::{sys, Error, Result};
@@ -33,11 +33,28 @@ impl Drop for RawQueue {
     }
 }
 
+type Running = HashMap<usize, Entry, BuildHasherDefault<AddressHasher>>;
+
+/// Of a context in the queue.
+enum Entry {
+    Runs(ContextHandle),
+    /// Its event has been there before the context: whoever left it to the queue is about to look here.
+    Came(Event),
+}
+
+/// What became of a context.
+pub(crate) enum Switched {
+    Event(ContextHandle, Event),
+    /// It is the queue's.
+    Running,
+    Refused(ContextHandle, Error),
+}
+
 /// A queue and the contexts that it runs, each under the address by which events name it. The order of the fields is
 /// the order in which they are dropped: contexts run no more when their turn comes.
 pub(crate) struct QueueHandle {
     queue: RawQueue,
-    running: Mutex<HashMap<usize, ContextHandle, BuildHasherDefault<AddressHasher>>>,
+    running: Mutex<Running>,
 }
 
 impl QueueHandle {
@@ -54,7 +71,7 @@ impl QueueHandle {
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<usize, ContextHandle, BuildHasherDefault<AddressHasher>>> {
+    fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,7 +83,7 @@ impl QueueHandle {
     ) -> Result<(), (ContextHandle, Error)> {
         let raw = context.raw;
         // Kept before it runs: another thread may have its event at once.
-        self.running().insert(raw.as_ptr() as usize, context);
+        self.running().insert(raw.as_ptr() as usize, Entry::Runs(context));
         // SAFETY: the context is kept until its event comes or the queue is gone, and nobody touches it meanwhile; the
         // subprocess is borrowed, and may be destroyed while contexts run in it.
         let result =
@@ -76,8 +93,46 @@ impl QueueHandle {
         }
         let error = self.queue.platform.error(result);
         match self.running().remove(&(raw.as_ptr() as usize)) {
-            Some(context) => Err((context, error)),
-            None => Ok(()), // it ran all the same, and its event is on its way
+            Some(Entry::Runs(context)) => Err((context, error)),
+            _ => Ok(()), // it ran all the same, and its event is on its way
+        }
+    }
+
+    /// Runs the context, and looks for its event for about `spin_ns` before it is the queue's.
+    #[inline]
+    pub(crate) fn switch_or_submit(
+        &self,
+        context: ContextHandle,
+        subprocess: &SubprocessHandle,
+        spin_ns: u64,
+    ) -> Switched {
+        let (queue, raw) = (self.queue.raw.as_ptr(), context.raw.as_ptr());
+        let mut event = unwritten_event();
+        // SAFETY: the handles exist until the call returns; after 1 the context is kept, here or in the table, until its
+        // event comes or the queue is gone, and nobody touches it meanwhile. The library asks the event for its size alone.
+        let result = unsafe {
+            sys::tg_context_switch_or_submit(raw, subprocess.raw.as_ptr(), queue, spin_ns, event.as_mut_ptr())
+        };
+        match result {
+            // SAFETY: after 0 the library has written an event.
+            0 => Switched::Event(context, decode(unsafe { &*event.as_ptr() })),
+            1 => self.keep(context),
+            errno => {
+                let error = self.queue.platform.error(errno);
+                Switched::Refused(context, error)
+            }
+        }
+    }
+
+    fn keep(&self, context: ContextHandle) -> Switched {
+        let address = context.address();
+        let mut running = self.running();
+        match running.remove(&address) {
+            Some(Entry::Came(event)) => Switched::Event(context, event),
+            _ => {
+                running.insert(address, Entry::Runs(context));
+                Switched::Running
+            }
         }
     }
 
@@ -106,8 +161,10 @@ impl QueueHandle {
         for index in 0..count {
             // SAFETY: the library has written so many events.
             let event = unsafe { &*first.add(index) };
-            if let Some(context) = running.remove(&(event.context as usize)) {
-                found(context, event.user_data, decode(event));
+            let address = event.context as usize;
+            match running.remove(&address) {
+                Some(Entry::Runs(context)) => found(context, event.user_data, decode(event)),
+                _ => drop(running.insert(address, Entry::Came(decode(event)))),
             }
         }
         Ok(count)
@@ -137,7 +194,11 @@ impl QueueHandle {
         let QueueHandle { queue, running } = self;
         drop(queue);
         let running = running.into_inner().unwrap_or_else(PoisonError::into_inner);
-        running.into_values().collect()
+        let contexts = running.into_values().filter_map(|entry| match entry {
+            Entry::Runs(context) => Some(context),
+            Entry::Came(_) => None,
+        });
+        contexts.collect()
     }
 }
 
