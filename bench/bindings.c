@@ -76,12 +76,32 @@ static double go_switch_overhead(const struct sample *sample)
     return measured_by(&go, "go.switch_overhead", sample);
 }
 
-static double go_runner(const struct sample *sample)
+static double measured_with(const struct binding *binding, const char *family, const struct sample *sample)
 {
     char name[32];
 
-    snprintf(name, sizeof(name), "go.runner.%u", (unsigned)sample->argument);
-    return measured_by(&go, name, sample);
+    snprintf(name, sizeof(name), "%s.%u", family, (unsigned)sample->argument);
+    return measured_by(binding, name, sample);
+}
+
+static double rust_runner(const struct sample *sample)
+{
+    return measured_with(&rust, "rust.runner", sample);
+}
+
+static double go_switch(const struct sample *sample)
+{
+    return measured_with(&go, "go.switch", sample);
+}
+
+static double go_runner(const struct sample *sample)
+{
+    return measured_with(&go, "go.runner", sample);
+}
+
+static double go_handler(const struct sample *sample)
+{
+    return measured_with(&go, "go.handler", sample);
 }
 
 #define SWITCH_OVERHEAD(language)                                                                                      \
@@ -90,14 +110,22 @@ static double go_runner(const struct sample *sample)
         .floors = {{NULL, "a whole switch in C; the value is what the binding adds to it"}},                           \
     }
 
-#define GO_RUNNER(contexts)                                                                                            \
+#define CALLS_OF(language, way, contexts, floor)                                                                       \
     {                                                                                                                  \
-        .name = "go.runner." #contexts, .unit = "calls/s", .better = BETTER_HIGHER, .argument = (contexts),            \
-        .run = go_runner, .floors = {{NULL, "the queue in C, as many contexts"}},                                      \
+        .name = #language "." #way "." #contexts, .unit = "calls/s", .better = BETTER_HIGHER, .argument = (contexts),  \
+        .run = language##_##way, .floors = {{NULL, floor}},                                                            \
     }
 
+#define RUNNER(language, contexts)                                                                                     \
+    CALLS_OF(language, runner, contexts, "blocking switches or a queue, whichever is faster")
+#define GO_SWITCH(contexts)  CALLS_OF(go, switch, contexts, "as many threads in C")
+#define GO_HANDLER(contexts) CALLS_OF(go, handler, contexts, "the queue in C, as many contexts")
+
 static const struct benchmark benchmarks[] = {
-    SWITCH_OVERHEAD(rust), SWITCH_OVERHEAD(go), GO_RUNNER(1), GO_RUNNER(16), GO_RUNNER(256),
+    SWITCH_OVERHEAD(rust), RUNNER(rust, 1),     RUNNER(rust, 4), RUNNER(rust, 16), RUNNER(rust, 64),
+    RUNNER(rust, 1000),    SWITCH_OVERHEAD(go), GO_SWITCH(1),    GO_SWITCH(4),     GO_SWITCH(16),
+    GO_SWITCH(64),         RUNNER(go, 1),       RUNNER(go, 4),   RUNNER(go, 16),   RUNNER(go, 64),
+    RUNNER(go, 1000),      GO_HANDLER(1),       GO_HANDLER(16),  GO_HANDLER(256),
 };
 
 const struct benchmark_family binding_family = {benchmarks, sizeof(benchmarks) / sizeof(benchmarks[0])};

@@ -2,6 +2,7 @@
 /* What Go is measured against: the same work in C. */
 #include "loops.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,47 @@ double loops_switch(struct loops *loops, uint64_t count)
             return failed(loops, result, &event);
     }
     return now_ns() - start;
+}
+
+struct switcher {
+    const struct loops *loops;
+    tg_context *context;
+    uint64_t count;
+    pthread_t thread;
+    bool failed;
+};
+
+static void *keep_switching(void *argument)
+{
+    struct switcher *switcher = argument;
+    tg_event event = {.size = sizeof(event)};
+
+    for (uint64_t i = 0; i < switcher->count && !switcher->failed; i++)
+        switcher->failed = tg_context_switch(switcher->context, switcher->loops->subprocess, &event) ||
+                           event.kind != TG_EVENT_SYSCALL || tg_context_set_return(switcher->context, 0);
+    return NULL;
+}
+
+double loops_threads(struct loops *loops, uint64_t count)
+{
+    struct switcher switchers[MOST_CONTEXTS];
+    double start = now_ns();
+    bool failed = false;
+    uint32_t started = 0;
+
+    for (; started < loops->count; started++) {
+        switchers[started] = (struct switcher){loops, loops->contexts[started], count / loops->count, 0, false};
+        if (pthread_create(&switchers[started].thread, NULL, keep_switching, &switchers[started]))
+            break;
+    }
+    failed = started < loops->count;
+    for (uint32_t i = 0; i < started; i++) {
+        pthread_join(switchers[i].thread, NULL);
+        failed = failed || switchers[i].failed;
+    }
+    if (failed)
+        snprintf(loops->error, sizeof(loops->error), "a thread could not be made, or its switches failed");
+    return failed ? -1 : now_ns() - start;
 }
 
 double loops_queue(struct loops *loops, uint64_t count)

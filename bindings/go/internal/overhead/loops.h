@@ -16,6 +16,8 @@ const char *loops_error(const struct loops *loops);
 
 /* So many switches; the time they took in ns, or -1. */
 double loops_switch(struct loops *loops, uint64_t count);
+/* So many calls of the contexts in all, each switched by a thread of its own; the time they took in ns, or -1. */
+double loops_threads(struct loops *loops, uint64_t count);
 /* So many calls of the contexts through a queue; the time they took in ns, or -1. */
 double loops_queue(struct loops *loops, uint64_t count);
 

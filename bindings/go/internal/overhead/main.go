@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-// Command overhead measures what Go adds to the library: switches and runners beside the same loops in C, in turns within
-// one run. It prints a JSON array, which scripts/bench reads; the floor is C, and ratios are what counts.
+// Command overhead measures what Go adds to the library: switches and runners beside the same loops in C, or beside other
+// ways to do the same in Go, in turns within one run. It prints a JSON array, which scripts/bench reads; the floor is the
+// other way, and ratios are what counts.
 package main
 
 // #cgo pkg-config: trapgate
@@ -48,11 +49,19 @@ type both struct {
 }
 
 func open(backend trapgate.Backend, contexts int) (*both, error) {
-	b := &both{c: C.loops_open(C.uint32_t(backend), C.uint32_t(contexts))}
-	if b.c == nil {
+	b, err := openGo(backend, contexts)
+	if err != nil {
+		return nil, err
+	}
+	if b.c = C.loops_open(C.uint32_t(backend), C.uint32_t(contexts)); b.c == nil {
 		return nil, errC
 	}
+	return b, nil
+}
+
+func openGo(backend trapgate.Backend, contexts int) (*both, error) {
 	var err error
+	b := &both{}
 	if b.platform, err = trapgate.Open(trapgate.Options{Backend: backend}); err != nil {
 		return nil, err
 	}
@@ -84,7 +93,9 @@ func open(backend trapgate.Backend, contexts int) (*both, error) {
 
 func (b *both) close() {
 	b.platform.Close()
-	C.loops_close(b.c)
+	if b.c != nil {
+		C.loops_close(b.c)
+	}
 }
 
 func (b *both) switchC(count int) (float64, error) {
@@ -111,6 +122,110 @@ func (b *both) switchGo(count int) (float64, error) {
 	return float64(time.Since(start)) / float64(count), nil
 }
 
+func (b *both) threadsC(count int) (float64, error) {
+	ns := float64(C.loops_threads(b.c, C.uint64_t(count)))
+	if ns < 0 {
+		return 0, fmt.Errorf("%w: %s", errC, C.GoString(C.loops_error(b.c)))
+	}
+	return float64(count) / ns * 1e9, nil
+}
+
+// switcher switches one context; what it has for that is of one goroutine.
+type switcher func(c *trapgate.Context) (trapgate.Event, error)
+
+// goroutines has one for each context, which switches it and sets the results of its calls.
+func (b *both) goroutines(count int, each func() switcher) (float64, error) {
+	calls := count / len(b.contexts)
+	failures := make(chan error, len(b.contexts))
+	var all sync.WaitGroup
+	start := time.Now()
+	for _, c := range b.contexts {
+		all.Add(1)
+		go func(c *trapgate.Context, turn switcher) {
+			defer all.Done()
+			for i := 0; i < calls; i++ {
+				event, err := turn(c)
+				if err == nil && event.Kind != trapgate.KindSyscall {
+					err = fmt.Errorf("event is %v", &event)
+				}
+				if err == nil {
+					err = c.SetReturn(0)
+				}
+				if err != nil {
+					failures <- err
+					return
+				}
+			}
+		}(c, each())
+	}
+	all.Wait()
+	ns := float64(time.Since(start))
+	select {
+	case err := <-failures:
+		return 0, err
+	default:
+	}
+	return float64(calls*len(b.contexts)) / ns * 1e9, nil
+}
+
+func (b *both) switchesGo(count int) (float64, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	return b.goroutines(count, func() switcher {
+		return func(c *trapgate.Context) (trapgate.Event, error) { return c.Switch(ctx, b.subprocess) }
+	})
+}
+
+func (b *both) runnerSwitchesGo(count int) (float64, error) {
+	runner, err := b.platform.NewRunner()
+	if err != nil {
+		return 0, err
+	}
+	defer runner.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	return b.goroutines(count, func() switcher {
+		return func(c *trapgate.Context) (trapgate.Event, error) { return runner.Switch(ctx, c, b.subprocess) }
+	})
+}
+
+// queueGo: every goroutine submits its context, and one waits for them all.
+func (b *both) queueGo(count int) (float64, error) {
+	queue, err := b.platform.NewQueue()
+	if err != nil {
+		return 0, err
+	}
+	inboxes := make(map[*trapgate.Context]chan trapgate.Event)
+	for _, c := range b.contexts {
+		inboxes[c] = make(chan trapgate.Event, 1)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		events := make([]trapgate.Event, 64)
+		for {
+			found, err := queue.Wait(context.Background(), events, -1)
+			if err != nil {
+				return
+			}
+			for _, event := range events[:found] {
+				inboxes[event.Context] <- event
+			}
+		}
+	}()
+	rate, err := b.goroutines(count, func() switcher {
+		return func(c *trapgate.Context) (trapgate.Event, error) {
+			if err := queue.Submit(c, b.subprocess); err != nil {
+				return trapgate.Event{}, err
+			}
+			return <-inboxes[c], nil
+		}
+	})
+	queue.Close()
+	<-ended
+	return rate, err
+}
+
 func (b *both) queueC(count int) (float64, error) {
 	ns := float64(C.loops_queue(b.c, C.uint64_t(count)))
 	if ns < 0 {
@@ -119,8 +234,8 @@ func (b *both) queueC(count int) (float64, error) {
 	return float64(count) / ns * 1e9, nil
 }
 
-// runnerGo has a goroutine for each context, and a handler that answers most of the calls.
-func (b *both) runnerGo(count int) (float64, error) {
+// handlerGo has a goroutine for each context, and a handler that answers most of the calls.
+func (b *both) handlerGo(count int) (float64, error) {
 	runner, err := b.platform.NewRunner()
 	if err != nil {
 		return 0, err
@@ -180,7 +295,7 @@ var (
 
 // Calls in one turn, whatever that means for their number.
 const (
-	leastAtOnce = 500
+	leastAtOnce = 2000
 	mostAtOnce  = 100000
 )
 
@@ -231,13 +346,44 @@ func (p plan) switchOverhead(name string, contexts int) (result, error) {
 	return result{name, "ns", inGo - inC, inC, (inGo - inC) / inC}, err
 }
 
-func (p plan) runner(name string, contexts int) (result, error) {
+func (p plan) switches(name string, contexts int) (result, error) {
 	b, err := open(p.backend, contexts)
 	if err != nil {
 		return result{}, err
 	}
 	defer b.close()
-	inC, inGo, err := p.measure(ofRates, b.queueC, b.runnerGo)
+	inC, inGo, err := p.measure(ofRates, b.threadsC, b.switchesGo)
+	return result{name, "calls/s", inGo, inC, inGo / inC}, err
+}
+
+// runner is measured beside each of the other ways, and compared with the better one.
+func (p plan) runner(name string, contexts int) (result, error) {
+	best := result{Name: name, Unit: "calls/s"}
+	p.time /= 2
+	for _, other := range []func(*both, int) (float64, error){(*both).switchesGo, (*both).queueGo} {
+		b, err := openGo(p.backend, contexts)
+		if err != nil {
+			return best, err
+		}
+		floor, value, err := p.measure(ofRates, func(count int) (float64, error) { return other(b, count) }, b.runnerSwitchesGo)
+		b.close()
+		if err != nil {
+			return best, err
+		}
+		if floor > best.Floor {
+			best.Value, best.Floor, best.Ratio = value, floor, value/floor
+		}
+	}
+	return best, nil
+}
+
+func (p plan) handler(name string, contexts int) (result, error) {
+	b, err := open(p.backend, contexts)
+	if err != nil {
+		return result{}, err
+	}
+	defer b.close()
+	inC, inGo, err := p.measure(ofRates, b.queueC, b.handlerGo)
 	return result{name, "calls/s", inGo, inC, inGo / inC}, err
 }
 
@@ -250,9 +396,18 @@ func (p plan) run(only string) ([]result, error) {
 		measure  func(name string, contexts int) (result, error)
 	}{
 		{"go.switch_overhead", 1, p.switchOverhead},
+		{"go.switch.1", 1, p.switches},
+		{"go.switch.4", 4, p.switches},
+		{"go.switch.16", 16, p.switches},
+		{"go.switch.64", 64, p.switches},
 		{"go.runner.1", 1, p.runner},
+		{"go.runner.4", 4, p.runner},
 		{"go.runner.16", 16, p.runner},
-		{"go.runner.256", 256, p.runner},
+		{"go.runner.64", 64, p.runner},
+		{"go.runner.1000", 1000, p.runner},
+		{"go.handler.1", 1, p.handler},
+		{"go.handler.16", 16, p.handler},
+		{"go.handler.256", 256, p.handler},
 	} {
 		if only != "" && only != line.name {
 			continue

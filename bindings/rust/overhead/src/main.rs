@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Measures what the safe interface adds to a switch: blocks of the C calls and blocks of the safe calls take turns,
+//! Measures what the safe interface adds to a switch, or how fast its runner is (runners.rs). For the first, blocks of the C calls and blocks of the safe calls take turns,
 //! each pair of blocks gives a difference, and the median of the differences counts. Every so many blocks both sides
 //! begin anew: where memory and threads come to lie moves a switch by more than what is measured. Pairs that something
 //! else has disturbed, which took twice as long as the fastest block or more, do not count, unless all are.
 //!
 //! It prints a JSON array with one result, which `scripts/bench` reads; the floor is the C call, and the ratio what part of
 //! it the difference is.
+
+mod executor;
+mod runners;
 
 use std::env;
 use std::os::raw::c_int;
@@ -15,13 +18,13 @@ use trapgate::{sys, Backend, Context, Event, Mapping, Platform, Protection, Subp
 
 const CODE_AT: u64 = 0x10000;
 const ROUNDS_TOGETHER: u32 = 300;
-const NAME: &str = "rust.switch_overhead";
+const SWITCH_OVERHEAD: &str = "rust.switch_overhead";
+const RUNNER: &str = "rust.runner.";
 
-const USAGE: &str =
-    "usage: trapgate-overhead [--seconds S] [--backend auto|ptrace|systrap] [--name rust.switch_overhead]
+const USAGE: &str = "usage: trapgate-overhead [--seconds S] [--backend auto|ptrace|systrap] [--name NAME]
   --seconds S     how long the calls of either side are timed, together (default 1)
   --backend NAME  where the guest runs (default auto)
-  --name NAME     what to measure; there is one thing
+  --name NAME     what to measure: rust.switch_overhead (default), or rust.runner.N: N guests
 ";
 
 #[cfg(target_arch = "x86_64")]
@@ -102,16 +105,20 @@ struct Safe {
     context: Context,
 }
 
+fn guest(backend: Backend) -> trapgate::Result<(Platform, Subprocess, Context)> {
+    let platform = Platform::options().backend(backend).open()?;
+    let subprocess = Subprocess::new(&platform)?;
+    subprocess.map(CODE_AT, 4096, Protection::READ | Protection::WRITE, Mapping::zeros())?;
+    subprocess.write(CODE_AT, CODE)?;
+    subprocess.protect(CODE_AT, 4096, Protection::READ | Protection::EXECUTE)?;
+    let mut context = Context::new(&platform)?;
+    context.start(CODE_AT, 0)?;
+    Ok((platform, subprocess, context))
+}
+
 impl Safe {
     fn open(backend: Backend) -> trapgate::Result<Self> {
-        let platform = Platform::options().backend(backend).open()?;
-        let subprocess = Subprocess::new(&platform)?;
-        subprocess.map(CODE_AT, 4096, Protection::READ | Protection::WRITE, Mapping::zeros())?;
-        subprocess.write(CODE_AT, CODE)?;
-        subprocess.protect(CODE_AT, 4096, Protection::READ | Protection::EXECUTE)?;
-        let mut context = Context::new(&platform)?;
-        context.start(CODE_AT, 0)?;
-        Ok(Safe { subprocess, context })
+        guest(backend).map(|(_, subprocess, context)| Safe { subprocess, context })
     }
 }
 
@@ -149,11 +156,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 struct Settings {
     seconds: f64,
     backend: Backend,
+    guests: Option<usize>, // of a runner
 }
 
 /// None when the arguments are not understood.
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
-    let mut settings = Settings { seconds: 1.0, backend: Backend::Auto };
+    let mut settings = Settings { seconds: 1.0, backend: Backend::Auto, guests: None };
     while let Some(option) = arguments.next() {
         let value = arguments.next()?;
         match (option.as_str(), value.as_str()) {
@@ -161,7 +169,11 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
             ("--backend", "auto") => settings.backend = Backend::Auto,
             ("--backend", "ptrace") => settings.backend = Backend::Ptrace,
             ("--backend", "systrap") => settings.backend = Backend::Systrap,
-            ("--name", NAME) => (),
+            ("--name", SWITCH_OVERHEAD) => (),
+            ("--name", name) => {
+                let guests = name.strip_prefix(RUNNER)?.parse().ok()?;
+                settings.guests = Some(guests).filter(|guests| *guests > 0);
+            }
             _ => return None,
         }
     }
@@ -223,15 +235,31 @@ fn main() -> trapgate::Result<()> {
     if settings.backend == Backend::Auto {
         settings.backend = Platform::open()?.info()?.backend;
     }
-    let pairs = undisturbed(&measure(&settings)?);
+    match settings.guests {
+        None => switch_overhead(&settings),
+        Some(guests) => {
+            let rates = runners::measure(&settings, guests)?;
+            report(&format!("{}{}", RUNNER, guests), "calls/s", rates.value, rates.floor);
+            Ok(())
+        }
+    }
+}
+
+fn switch_overhead(settings: &Settings) -> trapgate::Result<()> {
+    let pairs = undisturbed(&measure(settings)?);
     let floor = median(pairs.iter().map(|(first, _)| *first).collect());
     let value = median(pairs.iter().map(|(first, second)| second - first).collect());
+    report(SWITCH_OVERHEAD, "ns", value, floor);
+    Ok(())
+}
+
+fn report(name: &str, unit: &str, value: f64, floor: f64) {
     println!(
-        "[{{\"name\":\"{}\",\"unit\":\"ns\",\"value\":{:.2},\"floor\":{:.2},\"ratio\":{:.4}}}]",
-        NAME,
+        "[{{\"name\":\"{}\",\"unit\":\"{}\",\"value\":{:.2},\"floor\":{:.2},\"ratio\":{:.4}}}]",
+        name,
+        unit,
         value,
         floor,
         value / floor
     );
-    Ok(())
 }
