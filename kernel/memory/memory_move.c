@@ -100,7 +100,7 @@ static int64_t move_vma(struct address_space *space, const struct vma *old, cons
                       .offset = old->object ? old->offset + (move->old_start - old->start) : 0};
     int err;
 
-    if (old->flags & VMA_SHARED)
+    if (old->object && (old->flags & VMA_SHARED))
         err = address_space_map(space, &new, 0, new.object->fd);
     else
         err = move_private(space, old, &new, move->old_start, kept);

@@ -121,7 +121,9 @@ static int64_t do_sched_setparam(struct task *task, const uint64_t args[6])
     int64_t error;
     const struct task *named = named_task(task, args[0], &error);
 
-    return set_scheduler(task, args[0], named ? told_policy(&named->scheduling) : SCHED_OTHER, args[1]);
+    if (!args[1])
+        return -EINVAL;
+    return named ? set_scheduler(task, args[0], told_policy(&named->scheduling), args[1]) : error;
 }
 
 static int64_t do_sched_getparam(struct task *task, const uint64_t args[6])

@@ -234,27 +234,15 @@ static uint64_t mask_for_frame(const struct task *task)
     return task->signals.has_saved_mask ? task->signals.saved_mask : task->signals.blocked;
 }
 
-/* There is no room for the handler: SIGSEGV comes instead, whose handler may have a stack of its own. */
-static void frame_refused(struct task *task, int signo)
-{
-    const siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
-
-    if (signo == SIGSEGV)
-        process_end(task->process, SIGSEGV);
-    else
-        signal_force(task, &info);
-}
-
-static void run_handler(struct task *task, const siginfo_t *info)
+/* False: there is no room for its frame. */
+static bool run_handler(struct task *task, const siginfo_t *info)
 {
     int signo = info->si_signo;
     struct signal_action *slot = signal_action_of(&task->process->signals, signo);
     struct signal_action action = *slot;
 
-    if (arch_push_signal_frame(task, info, &action, mask_for_frame(task)) != 0) {
-        frame_refused(task, signo);
-        return;
-    }
+    if (arch_push_signal_frame(task, info, &action, mask_for_frame(task)) != 0)
+        return false;
     task->sandbox->counters.signals++;
     task->signals.has_saved_mask = false;
     task->signals.blocked |= action.mask;
@@ -263,14 +251,34 @@ static void run_handler(struct task *task, const siginfo_t *info)
     task->signals.blocked &= ~UNSTOPPABLE;
     if (action.flags & SA_RESETHAND)
         slot->handler = (uint64_t)(uintptr_t)SIG_DFL;
+    return true;
 }
 
-static void act_on(struct task *task, const siginfo_t *info)
+static bool take_action(struct task *task, const siginfo_t *info)
 {
-    if (signal_action_of(&task->process->signals, info->si_signo)->handler == (uint64_t)(uintptr_t)SIG_DFL)
-        process_end(task->process, info->si_signo);
-    else
-        run_handler(task, info);
+    if (signal_action_of(&task->process->signals, info->si_signo)->handler != (uint64_t)(uintptr_t)SIG_DFL)
+        return run_handler(task, info);
+    process_end(task->process, info->si_signo);
+    return true;
+}
+
+static bool take_forced_action(struct task *task, const siginfo_t *info)
+{
+    bool refused = (task->signals.blocked & SIGNAL_BIT(info->si_signo)) || is_ignored(task->process, info->si_signo);
+
+    if (!refused)
+        return take_action(task, info);
+    process_end(task->process, info->si_signo);
+    return true;
+}
+
+/* There was no room for the handler: SIGSEGV comes instead, whose handler may have a stack of its own. */
+static void force_instead(struct task *task, int signo)
+{
+    const siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+
+    if (signo == SIGSEGV || !take_forced_action(task, &info))
+        process_end(task->process, SIGSEGV);
 }
 
 void signal_deliver(struct task *task)
@@ -279,8 +287,8 @@ void signal_deliver(struct task *task)
     int signo;
 
     while (task->state != TASK_ENDED && (signo = next_deliverable(task)) != 0) {
-        if (signal_take(task, SIGNAL_BIT(signo), &info))
-            act_on(task, &info);
+        if (signal_take(task, SIGNAL_BIT(signo), &info) && !take_action(task, &info))
+            force_instead(task, signo);
     }
 }
 
@@ -288,8 +296,6 @@ void signal_force(struct task *task, const siginfo_t *info)
 {
     if (!signal_is_valid((uint64_t)info->si_signo))
         process_end(task->process, SIGSEGV);
-    else if ((task->signals.blocked & SIGNAL_BIT(info->si_signo)) || is_ignored(task->process, info->si_signo))
-        process_end(task->process, info->si_signo);
-    else
-        act_on(task, info);
+    else if (!take_forced_action(task, info))
+        force_instead(task, info->si_signo);
 }

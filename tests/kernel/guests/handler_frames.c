@@ -13,7 +13,7 @@
 
 #include "report.h"
 
-#define STACK_SIZE 65536
+#define STACK_SIZE 65536UL
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1U << 31)

@@ -32,8 +32,8 @@ static void note_alarm(int signo)
 
 static void ring(int milliseconds)
 {
-    const struct itimerval value = {.it_interval = {.tv_usec = milliseconds * 1000},
-                                    .it_value = {.tv_usec = milliseconds * 1000}};
+    const struct itimerval value = {.it_interval = {.tv_usec = milliseconds * 1000L},
+                                    .it_value = {.tv_usec = milliseconds * 1000L}};
 
     setitimer(ITIMER_REAL, &value, NULL);
 }
