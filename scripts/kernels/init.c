@@ -20,7 +20,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define MAX_ARGUMENTS 16
+#define MAX_ARGUMENTS 80
 
 struct mount_point {
     const char *type;

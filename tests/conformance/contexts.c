@@ -65,7 +65,7 @@ static void usable_meanwhile(uint32_t backend)
         CHECK(tg_context_regs_mut(guest.context) != NULL);
         CHECK_OK(tg_context_get_tls(guest.context, &tls));
         CHECK_OK(tg_context_set_tls(guest.context, tls));
-        CHECK_OK(tg_context_set_return(guest.context, 7));
+        CHECK_OK(tg_context_set_return(guest.context, CALLS_BEFORE)); /* argument 0 may be in that register */
         CHECK_OK(tg_context_set_user_data(guest.context, 5));
     } while (!over);
     join_thread(thread);
