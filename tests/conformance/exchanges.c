@@ -194,6 +194,7 @@ static void after_faults(uint32_t backend)
     tg_regs start;
 
     scene_open(&scene, backend, GUEST_CODE(invert_then_fault));
+    arch_fill_registers(scene.guest.context, 0);
     start = *tg_context_regs(scene.guest.context);
     for (int i = 0; i < ROUNDS; i++) {
         scene.regs = start;

@@ -3,6 +3,7 @@
 
 /* Of the block at arg 1: how often the clock was read, what it showed last, how often it had gone back, and room. */
 GUEST watch_clock
+    sub sp, sp, #16
     mov x19, x5
     mov x20, x0
     mov x21, x1
