@@ -187,7 +187,7 @@ fn in_turns(guests: &mut Guests, seconds: f64, floor: fn(&mut Guests, usize) -> 
     Rates { value: upper_quartile(values), floor: upper_quartile(floors) }
 }
 
-pub fn measure(settings: &Settings, count: usize) -> trapgate::Result<Rates> {
+pub(crate) fn measure(settings: &Settings, count: usize) -> trapgate::Result<Rates> {
     let ways: [fn(&mut Guests, usize) -> f64; 2] = [Guests::threads, Guests::queue];
     let mut best = Rates { value: 0.0, floor: 0.0 };
     for way in ways {
