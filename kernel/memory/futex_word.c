@@ -73,7 +73,9 @@ static int read_word(struct task *task, uint64_t addr, uint64_t timeout, uint32_
     if (!timeout)
         return err;
     /* As on Linux, which reads the time first. */
-    if (ranges[0].done == sizeof(time) && nanoseconds_of(&time, &ns) != 0)
+    if (ranges[0].done < sizeof(time))
+        return -EFAULT;
+    if (nanoseconds_of(&time, &ns) != 0)
         return -EINVAL;
     if (!err)
         *deadline = deadline_of(op, ns);
