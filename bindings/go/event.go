@@ -42,7 +42,7 @@ const (
 	FlagPatchable        EventFlags = C.TG_FLAG_PATCHABLE         // Syscall: the site may be patched later
 	FlagCompat           EventFlags = C.TG_FLAG_COMPAT            // Syscall: int 0x80 or sysenter; Arch says which table Nr belongs to
 	FlagX32              EventFlags = C.TG_FLAG_X32               // Syscall: an x32 call
-	FlagVsyscall         EventFlags = C.TG_FLAG_VSYSCALL          // Syscall: a call into the vsyscall page
+	FlagVsyscall         EventFlags = C.TG_FLAG_VSYSCALL          // Syscall: a call into the vsyscall page, which has returned: IP is there
 	FlagTrap             EventFlags = C.TG_FLAG_TRAP              // Fault, Exception: Trap is set
 	FlagTrapDerived      EventFlags = C.TG_FLAG_TRAP_DERIVED      // besides it: Trap follows from the signal, nobody has reported it
 )

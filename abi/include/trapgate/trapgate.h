@@ -812,7 +812,7 @@ TG_API int tg_context_restart_syscall(tg_context *context);
 #define TG_FLAG_PATCHABLE         0x4  /* SYSCALL: the site may be patched later */
 #define TG_FLAG_COMPAT            0x8  /* SYSCALL: int 0x80 or sysenter; arch says which table nr belongs to */
 #define TG_FLAG_X32               0x10 /* SYSCALL: an x32 call; nr has __X32_SYSCALL_BIT set */
-#define TG_FLAG_VSYSCALL          0x20 /* SYSCALL: a call into the vsyscall page; nr and args are set */
+#define TG_FLAG_VSYSCALL          0x20 /* SYSCALL: a call into the vsyscall page; ip is where that has returned to */
 #define TG_FLAG_TRAP              0x40 /* FAULT, EXCEPTION: trap and error_code are set; else both are 0 */
 #define TG_FLAG_TRAP_DERIVED      0x80 /* besides it: they follow from the signal, nobody has reported them */
 

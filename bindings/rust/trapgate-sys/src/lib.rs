@@ -606,7 +606,7 @@ pub const TG_FLAG_PATCHABLE: u32 = 0x4;
 pub const TG_FLAG_COMPAT: u32 = 0x8;
 /// SYSCALL: an x32 call.
 pub const TG_FLAG_X32: u32 = 0x10;
-/// SYSCALL: a call into the vsyscall page.
+/// SYSCALL: a call into the vsyscall page, by nr; it has returned already: ip is there.
 pub const TG_FLAG_VSYSCALL: u32 = 0x20;
 /// FAULT, EXCEPTION: `trap` and `error_code` are set.
 pub const TG_FLAG_TRAP: u32 = 0x40;

@@ -229,7 +229,7 @@ impl EventFlags {
         self.0 & sys::TG_FLAG_X32 != 0
     }
 
-    /// A call into the vsyscall page.
+    /// A call into the vsyscall page, which has returned already: its instruction pointer is there.
     pub fn vsyscall(self) -> bool {
         self.0 & sys::TG_FLAG_VSYSCALL != 0
     }
