@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <linux/filter.h>
-#include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
