@@ -16,7 +16,7 @@
 #include "tasks/futex_queue.h"
 #include "tasks/process.h"
 #include "tasks/read_log.h"
-#include "tasks/scheduling.h"
+#include "tasks/scheduling_state.h"
 #include "tasks/signal_state.h"
 #include "tasks/wait.h"
 

@@ -4,8 +4,8 @@
  * else comes of it: whose turn it is, and where, is decided by the host and by
  * the library, among stubs that are all alike.
  */
-#ifndef TRAPGATE_KERNEL_SCHEDULING_H
-#define TRAPGATE_KERNEL_SCHEDULING_H
+#ifndef TRAPGATE_KERNEL_SCHEDULING_STATE_H
+#define TRAPGATE_KERNEL_SCHEDULING_STATE_H
 
 #include <sched.h>
 #include <stdbool.h>
