@@ -36,6 +36,13 @@ int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out)
     return public_error(subprocess_create(subprocess->platform, subprocess, out));
 }
 
+int tg_subprocess_reset(tg_subprocess *subprocess)
+{
+    NO_CANCELLATION;
+
+    return subprocess ? public_error(subprocess_reset(subprocess)) : -EINVAL;
+}
+
 static int apply_copies(tg_subprocess *subprocess, const tg_mem_op *ops, size_t n, size_t *done)
 {
     tg_mem_op few[16];

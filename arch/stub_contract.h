@@ -75,6 +75,8 @@ static inline void arch_between_looks(void);
 static inline uint64_t arch_ticks(void);
 /* Without a timeout. */
 static inline int64_t arch_futex(uint32_t *word, uint32_t op, uint32_t value);
+/* Ends this thread. */
+__attribute__((noreturn)) static inline void arch_end_thread(void);
 
 /* ---- in the signal handler ---- */
 

@@ -33,13 +33,11 @@ static tg_platform *open_platform(const struct sample *sample)
     return platform;
 }
 
-tg_subprocess *guest_subprocess(tg_platform *platform, struct guest_program program)
+void guest_load(tg_platform *platform, tg_subprocess *subprocess, struct guest_program program)
 {
     const char *code = (const char *)(uintptr_t)program.entry;
     size_t length = (size_t)(program.end - code);
-    tg_subprocess *subprocess;
 
-    guest_require(platform, tg_subprocess_create(platform, &subprocess), "tg_subprocess_create");
     guest_require(platform,
                   tg_subprocess_map(subprocess, GUEST_CODE_ADDRESS, length, TG_PROT_READ | TG_PROT_WRITE, 0, -1, 0),
                   "tg_subprocess_map");
@@ -47,6 +45,14 @@ tg_subprocess *guest_subprocess(tg_platform *platform, struct guest_program prog
                   "tg_subprocess_write");
     guest_require(platform, tg_subprocess_protect(subprocess, GUEST_CODE_ADDRESS, length, TG_PROT_READ | TG_PROT_EXEC),
                   "tg_subprocess_protect");
+}
+
+tg_subprocess *guest_subprocess(tg_platform *platform, struct guest_program program)
+{
+    tg_subprocess *subprocess;
+
+    guest_require(platform, tg_subprocess_create(platform, &subprocess), "tg_subprocess_create");
+    guest_load(platform, subprocess, program);
     return subprocess;
 }
 

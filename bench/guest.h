@@ -28,6 +28,8 @@ void guest_open(struct guest *guest, const struct sample *sample, struct guest_p
 void guest_close(struct guest *guest);
 
 tg_subprocess *guest_subprocess(tg_platform *platform, struct guest_program program);
+/* Into one that has nothing there. */
+void guest_load(tg_platform *platform, tg_subprocess *subprocess, struct guest_program program);
 
 /* A context at the start of the program; flags as for tg_context_set_flags(). */
 tg_context *guest_context(tg_platform *platform, uint64_t argument, uint32_t flags);

@@ -88,6 +88,29 @@ static double fork_switch(const struct sample *sample)
     return nanoseconds;
 }
 
+/* As an exec: the context gets a new start anyway. */
+static void step_reset(void *state)
+{
+    const struct guest *guest = state;
+    tg_context *context = guest_context(guest->platform, 0, 0);
+
+    guest_require(guest->platform, tg_subprocess_reset(guest->subprocess), "tg_subprocess_reset");
+    guest_load(guest->platform, guest->subprocess, GUEST_PROGRAM(bench_syscall_loop));
+    guest_serve_in(guest->platform, context, guest->subprocess);
+    tg_context_destroy(context);
+}
+
+static double reset(const struct sample *sample)
+{
+    struct guest guest;
+    double nanoseconds;
+
+    guest_open(&guest, sample, GUEST_PROGRAM(bench_syscall_loop));
+    nanoseconds = nanoseconds_per_step(sample, step_reset, &guest);
+    guest_close(&guest);
+    return nanoseconds;
+}
+
 static void step_fork(void *state)
 {
     const struct guest *guest = state;
@@ -254,6 +277,13 @@ static const struct benchmark benchmarks[] = {
         .floors = {FIRST_SWITCH_FLOOR},
     },
     {
+        .name = "ptrace.reset",
+        .unit = "ns",
+        .backend = TG_BACKEND_PTRACE,
+        .run = reset,
+        .floors = {FIRST_SWITCH_FLOOR},
+    },
+    {
         .name = "systrap.create_destroy",
         .unit = "ns",
         .backend = TG_BACKEND_SYSTRAP,
@@ -272,6 +302,13 @@ static const struct benchmark benchmarks[] = {
         .unit = "ns",
         .backend = TG_BACKEND_SYSTRAP,
         .run = fork_switch,
+        .floors = {FIRST_SWITCH_FLOOR},
+    },
+    {
+        .name = "systrap.reset",
+        .unit = "ns",
+        .backend = TG_BACKEND_SYSTRAP,
+        .run = reset,
         .floors = {FIRST_SWITCH_FLOOR},
     },
     {

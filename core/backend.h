@@ -55,6 +55,12 @@ struct backend_ops {
     void (*subprocess_destroy)(struct tg_subprocess *subprocess);
     /* Nobody refers to it any more: gives back what the backend has in it. */
     void (*subprocess_empty)(struct tg_subprocess *subprocess);
+    /*
+     * As if it had just been made, with its process: what the backend has in it of guests goes, and the guest's memory
+     * by these operations, which are all there is of it. The caller went in alone. 0, -EBUSY or another error: then it
+     * is as it was, or dead.
+     */
+    int (*subprocess_reset)(struct tg_subprocess *subprocess, const struct tg_mem_op *unmaps, size_t n);
     int (*subprocess_apply)(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
     /*
      * Copies parts of guest memory, one after another, as the guest has written them: without what the library has put

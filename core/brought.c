@@ -68,14 +68,15 @@ static const char *add_piece(struct bring_piece of_call[TG_BRING_PIECES], const 
     return NULL;
 }
 
-/* The mutex of the table is held. Whoever compares generations finds no piece that is not of the one it knows. */
+/* wanted NULL: nothing. The mutex of the table is held. Whoever compares generations finds no piece that is not of the
+ * one it knows. */
 static void replace(struct tg_subprocess *subprocess, struct bring_table *table,
                     struct bring_piece (*wanted)[TG_BRING_PIECES])
 {
     atomic_fetch_add(&subprocess->bring_generation, 1);
     for (size_t nr = 0; nr < TG_BRING_CALLS; nr++) {
         for (uint32_t i = 0; i < TG_BRING_PIECES; i++)
-            bring_table_set(table, nr, i, wanted[nr][i]);
+            bring_table_set(table, nr, i, wanted ? wanted[nr][i] : (struct bring_piece){0});
     }
     bring_table_tell_backend(subprocess);
     atomic_fetch_add(&subprocess->bring_generation, 1);
@@ -98,6 +99,17 @@ static int declare(struct tg_subprocess *subprocess, struct bring_piece (*wanted
     }
     subprocess_leave(subprocess);
     return table ? 0 : platform_fail(subprocess->platform, -ENOMEM, "declare what calls bring: no memory");
+}
+
+void brought_forget(struct tg_subprocess *subprocess)
+{
+    struct bring_table *table = bring_table_of(subprocess);
+
+    if (!table)
+        return;
+    pthread_mutex_lock(&table->lock);
+    replace(subprocess, table, NULL);
+    pthread_mutex_unlock(&table->lock);
 }
 
 int brought_declare(struct tg_subprocess *subprocess, const struct tg_bring *pieces, size_t n)

@@ -28,6 +28,9 @@ struct brought {
 /* In place of all that was declared. The pieces are in our layout. */
 int brought_declare(struct tg_subprocess *subprocess, const struct tg_bring *pieces, size_t n);
 
+/* All that was declared; the caller is inside. */
+void brought_forget(struct tg_subprocess *subprocess);
+
 /*
  * Piece index of the context's last event, a call of that subprocess; the
  * caller has taken the context. The same until the context runs again.

@@ -53,7 +53,9 @@ struct tg_subprocess {
     struct bring_table *_Atomic brings;
 };
 
-#define SUBPROCESS_SHUT (1u << 31) /* in tg_subprocess.use */
+/* In tg_subprocess.use: */
+#define SUBPROCESS_SHUT  (1u << 31) /* nobody comes in any more */
+#define SUBPROCESS_ALONE (1u << 30) /* who comes waits until this is over */
 
 enum context_state {
     CONTEXT_IDLE,
@@ -136,6 +138,12 @@ struct tg_queue {
  */
 bool subprocess_enter(struct tg_subprocess *subprocess);
 void subprocess_leave(struct tg_subprocess *subprocess);
+/* Goes in if nobody is inside: 0, -EBUSY, or -ESRCH where the door is shut. */
+int subprocess_enter_alone(struct tg_subprocess *subprocess);
+/* By whoever went in alone, as long as nobody has come after him, else false: who comes waits until he leaves. */
+bool subprocess_stay_alone(struct tg_subprocess *subprocess);
+/* Leaves, whether or not he has stayed alone. */
+void subprocess_leave_alone(struct tg_subprocess *subprocess);
 /* Closes the door. Pairs with subprocess_enter(). */
 void subprocess_shut(struct tg_subprocess *subprocess);
 static inline bool subprocess_is_shut(const struct tg_subprocess *subprocess)
@@ -226,6 +234,7 @@ static inline uint64_t context_counted(const struct tg_context *context, enum co
 
 /* Life of the handles: create checks nothing but memory, destroy accepts NULL. */
 int subprocess_create(struct tg_platform *platform, struct tg_subprocess *from, struct tg_subprocess **out);
+int subprocess_reset(struct tg_subprocess *subprocess);
 void subprocess_destroy(struct tg_subprocess *subprocess);
 int context_create(struct tg_platform *platform, struct tg_context **out);
 void context_start(struct tg_context *context, uint64_t ip, uint64_t sp);

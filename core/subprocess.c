@@ -12,13 +12,51 @@
 
 /* subprocess.use: how many are inside, and the mark that nobody may come in any more. */
 
+/* Whoever is inside alone may need locks: no caller holds any that he does. Pairs with subprocess_leave_alone(). */
+static void wait_while_alone(struct tg_subprocess *subprocess)
+{
+    uint32_t use;
+
+    while ((use = atomic_load(&subprocess->use)) & SUBPROCESS_ALONE)
+        futex_wait(&subprocess->use, use);
+}
+
 bool subprocess_enter(struct tg_subprocess *subprocess)
 {
-    /* Pairs with subprocess_shut(). */
-    if (!(atomic_fetch_add(&subprocess->use, 1) & SUBPROCESS_SHUT))
-        return true;
+    for (;;) {
+        /* Pairs with subprocess_shut() and subprocess_stay_alone(). */
+        const uint32_t before = atomic_fetch_add(&subprocess->use, 1);
+
+        if (!(before & (SUBPROCESS_SHUT | SUBPROCESS_ALONE)))
+            return true;
+        subprocess_leave(subprocess);
+        if (before & SUBPROCESS_SHUT)
+            return false;
+        wait_while_alone(subprocess);
+    }
+}
+
+int subprocess_enter_alone(struct tg_subprocess *subprocess)
+{
+    uint32_t use = 0;
+
+    if (atomic_compare_exchange_strong(&subprocess->use, &use, 1))
+        return 0;
+    return use & SUBPROCESS_SHUT ? -ESRCH : -EBUSY;
+}
+
+bool subprocess_stay_alone(struct tg_subprocess *subprocess)
+{
+    uint32_t use = 1;
+
+    return atomic_compare_exchange_strong(&subprocess->use, &use, SUBPROCESS_ALONE | 1);
+}
+
+void subprocess_leave_alone(struct tg_subprocess *subprocess)
+{
+    if (atomic_fetch_and(&subprocess->use, ~SUBPROCESS_ALONE) & SUBPROCESS_ALONE)
+        futex_wake_all(&subprocess->use);
     subprocess_leave(subprocess);
-    return false;
 }
 
 void subprocess_leave(struct tg_subprocess *subprocess)

@@ -119,7 +119,8 @@ struct systrap_config {
     uint32_t spin_pauses;   /* how often a worker pauses before it sleeps; 0: at once */
     uint32_t workers_usual; /* as many leave a processor to a thread of the embedder */
     uint64_t fp_features;   /* what the stub saves and loads */
-    uint64_t patching;      /* calls may be patched: workers hide where they are in a register */
+    uint32_t patching;      /* calls may be patched: workers hide where they are in a register */
+    uint32_t leave;         /* workers that have no context are to end */
     /* Each worker's signal stack as sigaltstack(2) takes it. */
     struct {
         uint64_t start;

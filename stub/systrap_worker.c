@@ -314,12 +314,18 @@ static bool still_ours(uint32_t state)
            state == SLOT_DROP || state == SLOT_COPY || state == SLOT_ATTACHED;
 }
 
+/* Nothing of a guest's is in this thread, and the library wants none of it to stay. Pairs with workers_end(). */
+static bool is_to_end(const struct stub *stub, const struct systrap_slot *held)
+{
+    return !held && LOOK(stub->config->leave);
+}
+
 static bool something_to_do(const struct stub *stub, const struct systrap_slot *held)
 {
     uint32_t state = held ? LOOK(held->state) : SLOT_HELD;
 
-    return state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP || state == SLOT_COPY ||
-           state == SLOT_ATTACHED || work_waits(stub);
+    return is_to_end(stub, held) || state == SLOT_RUNNING || state == SLOT_RESUMED || state == SLOT_DROP ||
+           state == SLOT_COPY || state == SLOT_ATTACHED || work_waits(stub);
 }
 
 /* The answer to a patched call is mostly there before a few pauses would be over. */
@@ -452,6 +458,8 @@ static struct systrap_slot *next_slot(const struct stub *stub, struct systrap_sl
         } else if (state == SLOT_COPY) {
             copy_for_library(stub, held);
             look_quickly(stub, held);
+        } else if (is_to_end(stub, held)) {
+            arch_end_thread();
         } else if (is_one_too_many(stub, &awake)) {
             if (held && !give_up_held(stub, held))
                 continue;

@@ -201,6 +201,17 @@ func (s *Subprocess) Fork() (*Subprocess, error) {
 	return s.platform.newSubprocess(ptr), nil
 }
 
+// Reset makes it an empty address space again, with its process, for the next program or the next guest: nothing of
+// what was there can be found or have an effect. Contexts that ran there last keep their state. EBUSY while a context
+// runs or is queued there, or another call uses the subprocess or such a context: then nothing has changed.
+func (s *Subprocess) Reset() error {
+	if err := s.enter("reset"); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.call("reset", func() C.int { return C.tg_subprocess_reset(s.h.ptr) })
+}
+
 // Apply runs operations in order. All arguments are checked before the first one runs. It returns the number of
 // operations that took effect; the one behind them is the one that failed.
 func (s *Subprocess) Apply(ops []MemOp) (int, error) {

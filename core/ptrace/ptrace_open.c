@@ -273,6 +273,7 @@ const struct backend_ops ptrace_backend = {
     .subprocess_create = ptrace_subprocess_create,
     .subprocess_destroy = ptrace_subprocess_destroy,
     .subprocess_empty = ptrace_subprocess_empty,
+    .subprocess_reset = ptrace_subprocess_reset,
     .subprocess_apply = ptrace_subprocess_apply,
     .subprocess_copy = ptrace_subprocess_copy,
     .subprocess_clocks = clock_memory_of,

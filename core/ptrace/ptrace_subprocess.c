@@ -194,6 +194,7 @@ static int clone_process(struct tracer *tracer, struct ptrace_subprocess *from, 
     placement_before_run(thread);
     pthread_mutex_lock(&from->memory_lock);
     err = mapping_table_copy(&child->mappings, &from->base.mappings);
+    to_ptrace_subprocess(child)->batched = from->batched;
     if (!err)
         err = stub_thread_block_signals(thread);
     if (!err)
@@ -308,6 +309,8 @@ static int apply_batch(struct stub_thread *thread, const struct tg_mem_op *ops, 
 
     for (size_t i = 0; i < n; i++)
         memory_call_fill(&calls[i], &ops[i]);
+    if (thread->subprocess->batched < n)
+        thread->subprocess->batched = n;
     err = stub_thread_poke(thread, pp->batch, (const uint64_t *)calls, n * (sizeof(calls[0]) / sizeof(uint64_t)));
     if (!err)
         err = stub_thread_inject(thread, &request, &after);
@@ -367,5 +370,52 @@ int ptrace_subprocess_apply(struct tg_subprocess *base, const struct tg_mem_op *
     }
     if (err == -ESRCH)
         return operation_failed(to_ptrace_subprocess(base));
+    return err;
+}
+
+/* ---- emptying ---- */
+
+/* What the last guest's operations have left in the batch page, which guests can read, behind those that emptied it. */
+static int clear_batch(struct stub_thread *thread, size_t from)
+{
+    static const struct stub_call none[BATCH_MAX];
+    struct ptrace_subprocess *subprocess = thread->subprocess;
+    const uint64_t start = ptrace_platform(subprocess->base.platform)->batch + from * sizeof(none[0]);
+    int err = 0;
+
+    pthread_mutex_lock(&subprocess->memory_lock);
+    if (subprocess->batched > from)
+        err = stub_thread_poke(thread, start, (const uint64_t *)none,
+                               (subprocess->batched - from) * (sizeof(none[0]) / sizeof(uint64_t)));
+    if (!err)
+        subprocess->batched = from;
+    pthread_mutex_unlock(&subprocess->memory_lock);
+    return err;
+}
+
+static int empty_by(struct stub_thread *thread, const struct tg_mem_op *unmaps, size_t n)
+{
+    size_t done = 0;
+    int err;
+
+    placement_before_run(thread);
+    err = apply_all(thread, unmaps, n, &done);
+    return err ? err : clear_batch(thread, n);
+}
+
+/* Registers and FP state of a thread are those of the context that it runs next. */
+int ptrace_subprocess_reset(struct tg_subprocess *base, const struct tg_mem_op *unmaps, size_t n)
+{
+    struct ptrace_subprocess *subprocess = to_ptrace_subprocess(base);
+    struct tracer *tracer = tracer_current(base->platform);
+    struct stub_thread *thread;
+    int err = tracer ? tracer_acquire(tracer, subprocess, NULL, &thread) : -ENOMEM;
+
+    if (err)
+        return err;
+    err = empty_by(thread, unmaps, n);
+    tracer_release(thread);
+    if (err)
+        ptrace_subprocess_die(subprocess, TG_DEAD_DESTROYED, 0);
     return err;
 }

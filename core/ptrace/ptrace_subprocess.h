@@ -12,6 +12,7 @@ void ptrace_subprocess_destroy(struct tg_subprocess *subprocess);
 void ptrace_subprocess_forget(struct tg_subprocess *subprocess, bool last);
 /* The template, and whatever else is in the stubs' process group, of which it is the leader. */
 void ptrace_subprocess_destroy_group(struct ptrace_subprocess *leader, pid_t group);
+int ptrace_subprocess_reset(struct tg_subprocess *subprocess, const struct tg_mem_op *unmaps, size_t n);
 int ptrace_subprocess_apply(struct tg_subprocess *subprocess, const struct tg_mem_op *ops, size_t n, size_t *done);
 
 #endif

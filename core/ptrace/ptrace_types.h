@@ -44,8 +44,9 @@ struct ptrace_subprocess {
     struct list threads; /* all stub threads: stub_thread.of_subprocess */
     struct list parked;  /* those that tracers have handed back: stub_thread.waiting */
 
-    /* Guards no field: the batch page; operations and births, in the order in which they are made. */
+    /* Guards the batch page; and operations and births, in the order in which they are made. */
     pthread_mutex_t memory_lock;
+    size_t batched; /* memory_lock; before it is known, its maker: calls that may be in the batch page */
 
     /* Never changes: clock_memory.c; NULL: there is none. What is in it: tg_platform.clocks_lock. */
     struct vdso_clock *clocks;

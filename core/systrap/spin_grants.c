@@ -7,11 +7,6 @@
 
 #define TURN_NS (NS_PER_SECOND / 100) /* for so long nobody else gets a grant that was given */
 
-static struct systrap_config *config_of(const struct systrap_subprocess *subprocess)
-{
-    return (struct systrap_config *)(subprocess->memory + SYSTRAP_CONFIG);
-}
-
 void spin_grants_init(struct systrap_platform *sp)
 {
     pthread_mutex_init(&sp->grants_lock, NULL);

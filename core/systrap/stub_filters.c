@@ -37,7 +37,7 @@ static bool layout_valid(const struct stub_filter_layout *layout)
            guest_program <= STUB_REGION_SIZE - sizeof(struct sock_fprog);
 }
 
-/* What a worker needs to come back from its signal handler and to wait for orders; all that GUEST allows. */
+/* What a worker needs to come back from its signal handler, to wait for orders and to end; all that GUEST allows. */
 static int add_worker_rules(scmp_filter_ctx filter, const struct stub_filter_layout *layout)
 {
     /*
@@ -51,6 +51,7 @@ static int add_worker_rules(scmp_filter_ctx filter, const struct stub_filter_lay
         {SCMP_ACT_ALLOW, SCMP_SYS(futex), 2, {in_region, SCMP_A1_64(SCMP_CMP_EQ, FUTEX_WAKE, 0)}},
         {SCMP_ACT_ALLOW, SCMP_SYS(sched_yield), 0, {{0}}},
         {SCMP_ACT_ALLOW, SCMP_SYS(restart_syscall), 0, {{0}}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(exit), 0, {{0}}},
     };
 
     return filter_add_rules(filter, rules, COUNT(rules));

@@ -121,6 +121,49 @@ int stub_memory_make_window(struct systrap_subprocess *subprocess)
                      &subprocess->window, &call);
 }
 
+/* What has memory there: the rest is 0, and the host would make memory for each page that is touched. */
+static void clear_part(const struct systrap_subprocess *subprocess, uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        const off_t data = lseek(subprocess->file, (off_t)from, SEEK_DATA);
+        const off_t hole = data < 0 ? -1 : lseek(subprocess->file, data, SEEK_HOLE);
+        const uint64_t start = data < 0 ? from : (uint64_t)data;
+        const uint64_t end = hole < 0 || (uint64_t)hole > to ? to : (uint64_t)hole;
+
+        if (start >= to || (data < 0 && errno == ENXIO))
+            return;
+        memset(subprocess->memory + start, 0, end - start);
+        from = end;
+    }
+}
+
+/* The file's offset is the syscall thread's last reply, and stays that. */
+void stub_memory_clear(struct systrap_subprocess *subprocess)
+{
+    const struct tg_platform *platform = subprocess->base.platform;
+    const uint64_t clocks = stub_vdso_clocks(SYSTRAP_VDSO, platform->info.page_size);
+    const off_t reply = lseek(subprocess->file, 0, SEEK_CUR);
+
+    clear_part(subprocess, SYSTRAP_ANSWERS, clocks);
+    clear_part(subprocess, clocks + platform->info.page_size, STUB_CODE_PAGES);
+    clear_part(subprocess, systrap_platform(platform)->slots, size_for(platform, subprocess->slots_held));
+    lseek(subprocess->file, reply, SEEK_SET);
+    memset(orders_of(subprocess)->calls, 0, sizeof(orders_of(subprocess)->calls));
+    config_of(subprocess)->answers = 0;
+    config_of(subprocess)->brings = 0;
+}
+
+struct stub_call stub_memory_empty_aside(const struct systrap_subprocess *subprocess)
+{
+    const struct systrap_platform *sp = systrap_platform(subprocess->base.platform);
+
+    return (struct stub_call){
+        .nr = tgi_arch.syscalls.mmap,
+        .args = {sp->region + sp->aside_pages, SYSTRAP_REGION_SIZE - sp->aside_pages, PROT_NONE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, (uint64_t)-1, 0},
+    };
+}
+
 void stub_memory_destroy(struct systrap_subprocess *subprocess)
 {
     unmake_file(&subprocess->file, &subprocess->memory, memory_size(subprocess->base.platform));

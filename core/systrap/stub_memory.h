@@ -17,6 +17,13 @@ int stub_memory_seal(const struct systrap_subprocess *subprocess);
 int stub_memory_reach(struct systrap_subprocess *subprocess, uint32_t slots);
 /* Makes window and window_file, if there are none. order_lock is held. 0 or -errno. */
 int stub_memory_make_window(struct systrap_subprocess *subprocess);
+/*
+ * All that guests can read or write in it is 0 again: no worker runs. The clocks stay, and code pages, which children
+ * may have mapped; no guest can read those that it does not have. order_lock and lock are held.
+ */
+void stub_memory_clear(struct systrap_subprocess *subprocess);
+/* The call that takes away the pages of guest code that were set aside. */
+struct stub_call stub_memory_empty_aside(const struct systrap_subprocess *subprocess);
 void stub_memory_destroy(struct systrap_subprocess *subprocess);
 /* In a process that was forked from the opener's: the descriptors, and if unmap is set the mapping too. */
 void stub_memory_forget(struct systrap_subprocess *subprocess, bool unmap);

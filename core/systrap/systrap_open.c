@@ -21,6 +21,7 @@
 #include "core/systrap/switch_or_submit.h"
 #include "core/systrap/systrap_queue.h"
 #include "core/systrap/systrap_queue_wait.h"
+#include "core/systrap/systrap_reset.h"
 #include "core/systrap/systrap_run.h"
 #include "core/systrap/systrap_subprocess.h"
 #include "core/systrap/systrap_template.h"
@@ -238,6 +239,7 @@ const struct backend_ops systrap_backend = {
     .subprocess_create = systrap_subprocess_create,
     .subprocess_destroy = systrap_subprocess_destroy,
     .subprocess_empty = systrap_subprocess_empty,
+    .subprocess_reset = systrap_subprocess_reset,
     .subprocess_apply = systrap_subprocess_apply,
     .subprocess_copy = systrap_subprocess_copy,
     .subprocess_answer = systrap_subprocess_answer,

@@ -104,11 +104,20 @@ static struct waitv waitv_of(const uint32_t *word)
     return (struct waitv){.value = SHARED_LOAD(*word), .address = (uint64_t)(uintptr_t)word, .flags = WAITV_32};
 }
 
+/* The word, which guests can write, is the library's number again each time. */
+static void add_sleepers_in(struct systrap_subprocess *subprocess, uint32_t sleepers)
+{
+    pthread_mutex_lock(&subprocess->lock);
+    subprocess->sleepers += sleepers;
+    SHARED_SWAP(control_of(subprocess)->sleepers, subprocess->sleepers);
+    pthread_mutex_unlock(&subprocess->lock);
+}
+
 /* Begins at the same seat before and after a sleep: submits may have put other seats in front of it meanwhile. */
 static void add_sleepers(struct queue_seat *first, uint32_t sleepers)
 {
     for (struct queue_seat *seat = first; seat; seat = seat->next)
-        SHARED_ADD(control_of(seat->subprocess)->sleepers, sleepers);
+        add_sleepers_in(seat->subprocess, sleepers);
 }
 
 /*

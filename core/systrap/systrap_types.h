@@ -117,7 +117,9 @@ struct systrap_subprocess {
     _Atomic uint32_t done_head[RINGS]; /* changed under lock */
     _Atomic uint32_t run_tail[RINGS];
     _Atomic uint64_t copying; /* a bit for each worker whose WORKER_COPY a thread of the embedder has */
-    _Atomic bool words_used;  /* a context with words has had a slot; never false again */
+    _Atomic bool words_used;  /* a context with words has had a slot; never false again, but by a reset */
+
+    uint32_t sleepers; /* lock: threads that sleep for queues with a seat here, as the stub's word for it says */
 
     struct systrap_order_spins order_spins; /* order_lock */
 
@@ -286,6 +288,11 @@ static inline struct systrap_context *to_systrap_context(struct tg_context *cont
 static inline struct systrap_orders *orders_of(const struct systrap_subprocess *subprocess)
 {
     return (struct systrap_orders *)(subprocess->memory + SYSTRAP_ORDERS);
+}
+
+static inline struct systrap_config *config_of(const struct systrap_subprocess *subprocess)
+{
+    return (struct systrap_config *)(subprocess->memory + SYSTRAP_CONFIG);
 }
 
 static inline struct systrap_control *control_of(const struct systrap_subprocess *subprocess)

@@ -9,11 +9,6 @@ _Static_assert(CONTEXT_WORDS == TG_CONTEXT_WORDS, "the same");
 
 /* ---- calls ---- */
 
-static struct systrap_config *config_of(const struct systrap_subprocess *subprocess)
-{
-    return (struct systrap_config *)(subprocess->memory + SYSTRAP_CONFIG);
-}
-
 static struct systrap_answers *answers_of(const struct systrap_subprocess *subprocess)
 {
     return (struct systrap_answers *)(subprocess->memory + SYSTRAP_ANSWERS);

@@ -15,6 +15,7 @@ static const struct family {
     {"subprocess", arguments_of_subprocess},
     {"memory_operations", arguments_of_memory_operations},
     {"memory_access", arguments_of_memory_access},
+    {"reset", arguments_of_reset},
     {"brings", arguments_of_brings},
     {"context", arguments_of_context},
     {"switch", arguments_of_switch},

@@ -84,6 +84,7 @@ void arguments_of_platform(struct fixture *fixture);
 void arguments_of_subprocess(struct fixture *fixture);
 void arguments_of_memory_operations(struct fixture *fixture);
 void arguments_of_memory_access(struct fixture *fixture);
+void arguments_of_reset(struct fixture *fixture);
 void arguments_of_brings(struct fixture *fixture);
 void arguments_of_context(struct fixture *fixture);
 void arguments_of_switch(struct fixture *fixture);

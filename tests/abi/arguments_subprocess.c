@@ -119,6 +119,12 @@ static void stub_is_read_only(struct fixture *fixture)
                        tg_subprocess_write(fixture->subprocess, fixture->info.reserved[i].start, &byte, 1, NULL));
 }
 
+void arguments_of_reset(struct fixture *fixture)
+{
+    REFUSED_MUTE(fixture, -EINVAL, tg_subprocess_reset(NULL));
+    REFUSED(fixture, -ESRCH, tg_subprocess_reset(fixture->dead));
+}
+
 static void piece_refused(struct fixture *fixture, int error, tg_bring bad)
 {
     const tg_bring good = {.size = sizeof(good), .kind = TG_BRING_BYTES, .nr = 1, .max = 8};

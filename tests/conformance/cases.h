@@ -52,6 +52,7 @@ extern const struct test_case switch_or_submit_cases[];
 extern const struct test_case queue_lost_cases[];
 extern const struct test_case queue_running_cases[];
 extern const struct test_case queue_wait_cases[];
+extern const struct test_case reset_cases[];
 extern const struct test_case switch_cases[];
 extern const struct test_case thread_cases[];
 extern const struct test_case vdso_cases[];

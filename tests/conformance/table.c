@@ -26,6 +26,7 @@ static const struct test_case *const areas[] = {
     answer_cases,
     descriptor_cases,
     fork_cases,
+    reset_cases,
     interrupt_cases,
     thread_cases,
     error_cases,

@@ -63,6 +63,9 @@ void hostile_copied_lies(uint32_t backend);
 void hostile_copied_for_ever(uint32_t backend);
 void hostile_copied_elsewhere(uint32_t backend);
 
+void hostile_reset_leftovers(uint32_t backend);
+void hostile_reset_runs_on(uint32_t backend);
+
 void hostile_forged_answer(uint32_t backend);
 void hostile_forged_held(uint32_t backend);
 void hostile_cleared_waiting(uint32_t backend);

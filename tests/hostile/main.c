@@ -44,6 +44,8 @@ static const struct hostile_case {
     {"answers_forged", hostile_answers_forged},
     {"copied_lies", hostile_copied_lies},
     {"copied_elsewhere", hostile_copied_elsewhere},
+    {"reset_leftovers", hostile_reset_leftovers},
+    {"reset_runs_on", hostile_reset_runs_on},
     {"copied_for_ever", hostile_copied_for_ever},
     {"killed_unfetched", hostile_killed_unfetched},
     {"made_stopped", hostile_made_stopped},

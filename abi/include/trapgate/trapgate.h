@@ -361,6 +361,29 @@ TG_API int tg_subprocess_create(tg_platform *platform, tg_subprocess **out);
  */
 TG_API int tg_subprocess_fork(tg_subprocess *subprocess, tg_subprocess **out);
 
+/*
+ * Makes it an empty address space again, as tg_subprocess_create() makes one,
+ * with its process and its number: for the next program of a guest, or the next
+ * guest. Nothing of what was there can be found or have an effect: memory,
+ * answers (tg_subprocess_answer), what calls bring, clocks, patched calls, what
+ * the stub knows of contexts, and the stub's threads that have run guests, which
+ * are new ones. Descriptors that were mapped are the embedder's as before.
+ *
+ * Contexts that ran there last keep all their state, and are in use during the
+ * call; those that get a new start anyway are best started before it, which
+ * saves fetching it. Other threads' calls on the subprocess wait until it is
+ * over or make it fail.
+ *
+ * Errors: -EINVAL; -EPERM after fork(2); -EBUSY while a context runs or is
+ * queued there, or has an event from there that nobody has taken, or another
+ * thread is in a call on the subprocess or on a context that ran there last:
+ * then nothing has changed. -ESRCH when it is dead, and when its guest has
+ * spoilt the stub so that it does not answer, which ends it. -ENOMEM, -EAGAIN,
+ * -EIO: the host refuses something; it is as it was, or dead
+ * (tg_subprocess_pid() is 0).
+ */
+TG_API int tg_subprocess_reset(tg_subprocess *subprocess);
+
 #define TG_MEM_MAP     1 /* mmap(2), always at the address given */
 #define TG_MEM_UNMAP   2 /* munmap(2) */
 #define TG_MEM_PROTECT 3 /* mprotect(2) */

@@ -19,7 +19,7 @@ struct return_ips {
 
 struct systrap_patches {
     pthread_mutex_t lock; /* taken after order_lock */
-    _Atomic bool off;     /* atomic, any thread; never false again */
+    _Atomic bool off;     /* atomic, any thread; never false again, but by a reset */
     bool table_mapped;    /* order_lock: the pointers to the trampolines are there */
 
     /* Changed with order_lock and lock, read with either, but for what says otherwise. */

@@ -14,6 +14,17 @@ void patched_pages_init(struct patched_pages *pages, uint32_t page_size)
     pages->page_size = page_size;
 }
 
+void patched_pages_empty(struct patched_pages *pages)
+{
+    uint64_t shared[CODE_PAGES / 64];
+
+    memcpy(shared, pages->code_shared, sizeof(shared));
+    free(pages->records);
+    patched_pages_init(pages, pages->page_size);
+    memcpy(pages->code_shared, shared, sizeof(shared));
+    memcpy(pages->code_used, shared, sizeof(shared));
+}
+
 void patched_pages_destroy(struct patched_pages *pages)
 {
     free(pages->records);

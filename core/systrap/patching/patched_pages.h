@@ -47,6 +47,8 @@ struct patched_pages {
 };
 
 void patched_pages_init(struct patched_pages *pages, uint32_t page_size);
+/* No page has a record any more; what children may have mapped stays taken. */
+void patched_pages_empty(struct patched_pages *pages);
 void patched_pages_destroy(struct patched_pages *pages);
 /* Of a child, which finds what is set aside in the same places. 0 or -ENOMEM. */
 int patched_pages_inherit(struct patched_pages *child, struct patched_pages *mother);

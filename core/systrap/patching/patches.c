@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/systrap/child.h"
 #include "core/systrap/death.h"
@@ -14,15 +15,20 @@
 
 /* ---- life ---- */
 
+/* Until a guest does what forbids it. */
+static void allow(struct systrap_subprocess *subprocess)
+{
+    const bool patching = systrap_platform(subprocess->base.platform)->config.patching != 0;
+
+    atomic_store(&subprocess->patches.off, !patching);
+    control_of(subprocess)->hide = patching;
+}
+
 void patches_init(struct systrap_subprocess *subprocess)
 {
-    const struct tg_platform *platform = subprocess->base.platform;
-    const uint64_t patching = systrap_platform(platform)->config.patching;
-
     pthread_mutex_init(&subprocess->patches.lock, NULL);
-    site_table_init(&subprocess->patches.sites, platform->info.page_size, trampolines_max());
-    atomic_store(&subprocess->patches.off, !patching);
-    control_of(subprocess)->hide = patching != 0;
+    site_table_init(&subprocess->patches.sites, subprocess->base.platform->info.page_size, trampolines_max());
+    allow(subprocess);
 }
 
 void patches_destroy(struct systrap_patches *patches)
@@ -30,6 +36,23 @@ void patches_destroy(struct systrap_patches *patches)
     pthread_mutex_destroy(&patches->lock);
     site_table_destroy(&patches->sites);
     trampolines_forget(patches);
+}
+
+void patches_forget(struct systrap_subprocess *subprocess)
+{
+    struct systrap_patches *patches = &subprocess->patches;
+
+    pthread_mutex_lock(&patches->lock);
+    site_table_empty(&patches->sites);
+    trampolines_forget(patches);
+    atomic_store(&patches->return_ips, NULL);
+    /* Contexts that ran before compare these. */
+    atomic_fetch_add(&patches->undoings, 1);
+    patches->gaps++;
+    memset(&patches->heat, 0, sizeof(patches->heat));
+    memset(&subprocess->code_files, 0, sizeof(subprocess->code_files));
+    allow(subprocess);
+    pthread_mutex_unlock(&patches->lock);
 }
 
 void patches_before_fork(struct systrap_subprocess *mother)

@@ -8,6 +8,8 @@
 
 void patches_init(struct systrap_subprocess *subprocess);
 void patches_destroy(struct systrap_patches *patches);
+/* All, as if there had never been any code: no guest runs, and the stub's memory has nothing of them. */
+void patches_forget(struct systrap_subprocess *subprocess);
 /* A child is about to be made: it is to have what is remembered by now. order_lock is held. */
 void patches_before_fork(struct systrap_subprocess *mother);
 /* A child that does not run has its mother's code. order_lock of the mother is held. 0 or -ENOMEM. */

@@ -13,6 +13,15 @@ void site_table_init(struct site_table *table, uint32_t page_size, uint32_t max)
     patched_pages_init(&table->pages, page_size);
 }
 
+void site_table_empty(struct site_table *table)
+{
+    struct site_table empty = {.max = table->max, .pages = table->pages};
+
+    free(table->sites);
+    patched_pages_empty(&empty.pages);
+    *table = empty;
+}
+
 void site_table_destroy(struct site_table *table)
 {
     patched_pages_destroy(&table->pages);

@@ -41,6 +41,8 @@ static inline uint64_t patch_last_byte(const struct arch_patch *patch)
 }
 
 void site_table_init(struct site_table *table, uint32_t page_size, uint32_t max);
+/* No site was ever there. */
+void site_table_empty(struct site_table *table);
 void site_table_destroy(struct site_table *table);
 /* Of a child, which has the same sites in the same places. 0 or -ENOMEM. */
 int site_table_inherit(struct site_table *child, struct site_table *mother);

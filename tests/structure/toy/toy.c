@@ -68,6 +68,14 @@ static int toy_subprocess_apply(struct tg_subprocess *subprocess, const struct t
     return 0;
 }
 
+static int toy_subprocess_reset(struct tg_subprocess *subprocess, const struct tg_mem_op *unmaps, size_t n)
+{
+    (void)subprocess;
+    (void)unmaps;
+    (void)n;
+    return 0;
+}
+
 static void toy_context_reset(struct tg_context *context)
 {
     memset(context->fp, 0, context->platform->info.fpstate_size);
@@ -179,6 +187,7 @@ const struct backend_ops toy_backend = {
     .subprocess_create = toy_subprocess_create,
     .subprocess_destroy = toy_subprocess_destroy,
     .subprocess_empty = toy_subprocess_empty,
+    .subprocess_reset = toy_subprocess_reset,
     .subprocess_apply = toy_subprocess_apply,
     .subprocess_copy = toy_subprocess_copy,
     .context_reset = toy_context_reset,

@@ -795,6 +795,8 @@ extern "C" {
     pub fn tg_subprocess_create(platform: *mut tg_platform, out: *mut *mut tg_subprocess) -> c_int;
     /// Makes a copy.
     pub fn tg_subprocess_fork(subprocess: *mut tg_subprocess, out: *mut *mut tg_subprocess) -> c_int;
+    /// Makes it an empty address space again, with its process.
+    pub fn tg_subprocess_reset(subprocess: *mut tg_subprocess) -> c_int;
     /// Applies `n` operations in order.
     pub fn tg_subprocess_apply(
         subprocess: *mut tg_subprocess,

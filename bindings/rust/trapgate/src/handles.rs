@@ -189,6 +189,11 @@ impl SubprocessHandle {
         Self::from_raw(result, raw, &self.platform)
     }
 
+    pub(crate) fn reset(&self) -> Result<()> {
+        // SAFETY: the subprocess is not destroyed.
+        self.platform.check(unsafe { sys::tg_subprocess_reset(self.raw.as_ptr()) })
+    }
+
     fn from_raw(result: c_int, raw: *mut sys::tg_subprocess, platform: &Arc<PlatformHandle>) -> Result<Self> {
         match (result, NonNull::new(raw)) {
             (0, Some(raw)) => Ok(SubprocessHandle { raw, platform: Arc::clone(platform) }),

@@ -241,6 +241,30 @@ impl Subprocess {
         self.handle.fork().map(|handle| Subprocess { handle })
     }
 
+    /// Makes it an empty address space again, with its process, for the next program or the next guest: nothing of what
+    /// was there can be found or have an effect. Contexts that ran there last keep their state.
+    ///
+    /// ```
+    /// use trapgate::{Mapping, Platform, Protection, Subprocess};
+    ///
+    /// # fn main() -> trapgate::Result<()> {
+    /// # let platform = Platform::open()?;
+    /// let subprocess = Subprocess::new(&platform)?;
+    /// subprocess.map(0x10000, 4096, Protection::READ, Mapping::zeros())?;
+    /// subprocess.reset()?;
+    /// assert!(subprocess.read(0x10000, &mut [0]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Busy` while a context runs or is queued there, or another thread uses the subprocess or a context that ran there
+    /// last: then nothing has changed. `Dead`; also when its guest has spoilt the stub, which ends it. `NoMemory`,
+    /// `TryAgain`, `Unexplained`: it is as it was, or dead.
+    pub fn reset(&self) -> Result<()> {
+        self.handle.reset()
+    }
+
     /// The platform that it belongs to.
     pub fn platform(&self) -> Platform {
         Platform { handle: Arc::clone(&self.handle.platform) }

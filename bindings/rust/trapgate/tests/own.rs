@@ -528,6 +528,24 @@ fn a_call_brings_bytes_and_its_answer_takes_some() {
 }
 
 #[test]
+fn a_reset_subprocess_is_empty_and_runs_the_next_program() {
+    for platform in backends() {
+        let subprocess = subprocess(&platform, CALLS);
+        let pid = subprocess.pid();
+        let mut context = context(&platform);
+        check_call(context.switch(&subprocess).unwrap());
+        subprocess.reset().unwrap();
+        assert_eq!(subprocess.pid(), pid);
+        assert_eq!(subprocess.read(CODE_AT, &mut [0]).unwrap_err().error.errno(), libc::EFAULT);
+        subprocess.map(CODE_AT, 4096, Protection::READ | Protection::WRITE, Mapping::zeros()).unwrap();
+        subprocess.write(CODE_AT, CALLS).unwrap();
+        subprocess.protect(CODE_AT, 4096, Protection::READ | Protection::EXECUTE).unwrap();
+        context.start(CODE_AT, 0).unwrap();
+        check_call(context.switch(&subprocess).unwrap());
+    }
+}
+
+#[test]
 fn clocks_are_what_they_were_set_to() {
     const REALTIME: u32 = libc::CLOCK_REALTIME as u32;
     const MONOTONIC: u32 = libc::CLOCK_MONOTONIC as u32;
