@@ -337,7 +337,7 @@ static void beside_interrupts(uint32_t backend)
     scene_open(&scene, backend, GUEST_CODE(echo_result));
     EXCHANGE_TO_CALL(&scene, TG_EXCHANGE_NOTHING);
     interrupter_start(&interrupter, scene.guest.context);
-    while (result < 4 * ROUNDS) {
+    while (result < INT64_C(4) * ROUNDS) {
         interrupter_allow(&interrupter);
         put_result(&scene, ++result);
         exchange(&scene, result % 2 ? TG_EXCHANGE_RETURN : TG_EXCHANGE_ALL);
