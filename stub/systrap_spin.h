@@ -6,16 +6,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPIN_FUTILE_MAX  8    /* from then on few waits still spin: */
-#define SPIN_RETRY_EVERY 1024 /* those after each power of two, and after each of as many */
+#define SPIN_FUTILE_MAX  8 /* from then on only each of so many waits spins: */
+#define SPIN_RETRY_EVERY 32
 
 /*
- * futile: waits in a row for which spinning was too short, or was not tried. The longer that lasts, the rarer it is
- * tried again: on a machine that stays busy it is to cost nothing.
+ * futile: waits in a row for which spinning was too short, or was not tried. On a machine that stays busy it is to cost
+ * little, and one that is not busy any more is to be noticed soon.
  */
 static inline bool spin_is_futile(uint32_t futile)
 {
-    return futile > SPIN_FUTILE_MAX && futile & (futile - 1) && futile % SPIN_RETRY_EVERY;
+    return futile >= SPIN_FUTILE_MAX && futile % SPIN_RETRY_EVERY;
 }
 
 #endif

@@ -17,30 +17,10 @@ bool spin_goes_on(int64_t spin_ns, int64_t *until_ns)
     return now < *until_ns;
 }
 
-static void count_futile(struct systrap_platform *sp, uint32_t *futile)
-{
-    ++*futile;
-    atomic_fetch_add_explicit(&sp->futile_spins, 1, memory_order_relaxed);
-}
-
-void spin_skipped(struct systrap_platform *sp, uint32_t *futile)
-{
-    /* What one context waits for in vain says nothing about the others. */
-    if (atomic_load_explicit(&sp->futile_spins, memory_order_relaxed) <= SPIN_FUTILE_MAX)
-        ++*futile;
-    else
-        count_futile(sp, futile);
-}
-
 void spin_end(struct tg_platform *platform, uint32_t *futile, bool found)
 {
-    struct systrap_platform *sp = systrap_platform(platform);
-
-    atomic_fetch_sub(&sp->spinners, 1);
-    if (found) {
-        spin_found(sp, futile);
-        return;
-    }
-    count_futile(sp, futile);
-    count(platform, COUNTER_FAILED_SPINS);
+    atomic_fetch_sub(&systrap_platform(platform)->spinners, 1);
+    *futile = found ? 0 : *futile + 1;
+    if (!found)
+        count(platform, COUNTER_FAILED_SPINS);
 }

@@ -14,28 +14,13 @@
 #define SPIN_CHECK_EVERY 64 /* pauses between looks at the clock */
 
 /*
- * futile: the wait's own, as spin_is_futile() takes it. If so many waits of the whole platform are, the machine has
- * other work, and who has not waited yet need not find out.
+ * futile: the wait's own, as spin_is_futile() takes it. It says nothing of other waits: where many threads wait, those
+ * that find others spinning sleep, and that is no reason for those to sleep too.
  */
 static inline bool spin_is_worth_it(const struct systrap_platform *sp, uint32_t futile)
 {
-    const uint32_t everywhere = atomic_load_explicit(&sp->futile_spins, memory_order_relaxed);
-
-    if (!atomic_load_explicit(&sp->spin_ns, memory_order_relaxed))
-        return false;
-    return everywhere <= SPIN_FUTILE_MAX ? !spin_is_futile(futile) : !spin_is_futile(everywhere);
+    return atomic_load_explicit(&sp->spin_ns, memory_order_relaxed) && !spin_is_futile(futile);
 }
-
-/* What the wait was waiting for came while it looked. */
-static inline void spin_found(struct systrap_platform *sp, uint32_t *futile)
-{
-    *futile = 0;
-    if (atomic_load_explicit(&sp->futile_spins, memory_order_relaxed))
-        atomic_store_explicit(&sp->futile_spins, 0, memory_order_relaxed);
-}
-
-/* A wait that was not worth it. */
-void spin_skipped(struct systrap_platform *sp, uint32_t *futile);
 
 /* One more thread spins; false: it must not, there are enough. spin_end() follows in any case. */
 bool spin_begin(struct systrap_platform *sp);

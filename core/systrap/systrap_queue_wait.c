@@ -71,14 +71,14 @@ static bool spin(struct systrap_queue *queue)
     if (!systrap_seats_any_running(queue))
         return false;
     if (!spin_is_worth_it(sp, queue->futile_spins)) {
-        spin_skipped(sp, &queue->futile_spins);
+        queue->futile_spins++;
         return false;
     }
     if (look_quickly(queue)) {
-        spin_found(sp, &queue->futile_spins);
+        queue->futile_spins = 0;
         return true;
     }
-    return spin_until(platform, systrap_platform(platform)->spin_ns, &queue->futile_spins, queue_has_something, queue);
+    return spin_until(platform, sp->spin_ns, &queue->futile_spins, queue_has_something, queue);
 }
 
 static void wait_for_words(struct waitv *words, size_t n, bool all, int64_t until_ns)

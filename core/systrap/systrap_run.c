@@ -225,14 +225,13 @@ bool systrap_spin(struct systrap_context *context, int64_t spin_ns)
 {
     struct tg_platform *platform = context->base.platform;
     const struct systrap_slot *slot = context->slot;
-    struct systrap_platform *sp = systrap_platform(platform);
 
-    if (!spin_is_worth_it(sp, context->futile_spins)) {
-        spin_skipped(sp, &context->futile_spins);
+    if (!spin_is_worth_it(systrap_platform(platform), context->futile_spins)) {
+        context->futile_spins++;
         return has_arrived(slot);
     }
     if (look_quickly(slot)) {
-        spin_found(sp, &context->futile_spins);
+        context->futile_spins = 0;
         return true;
     }
     return spin_until(platform, spin_ns, &context->futile_spins, slot_has_arrived, slot);

@@ -228,11 +228,10 @@ struct systrap_platform {
     uint32_t workers_max;
     uint32_t workers_usual; /* awake in a subprocess while a thread of the embedder is too */
     cpu_set_t allowed_cpus;
-    uint32_t spinners_max;         /* threads of the embedder that may spin at once */
-    uint32_t grants_max;           /* the same of workers */
-    _Atomic int64_t spin_ns;       /* atomic, any thread; 0: nobody spins, as on one processor */
-    _Atomic uint32_t futile_spins; /* the same: waits in a row, of all, for which spinning was too short */
-    _Atomic uint32_t spinners;     /* the same */
+    uint32_t spinners_max;     /* threads of the embedder that may spin at once */
+    uint32_t grants_max;       /* the same of workers */
+    _Atomic int64_t spin_ns;   /* atomic, any thread; 0: nobody spins, as on one processor */
+    _Atomic uint32_t spinners; /* the same */
     struct systrap_config config;
     struct systrap_subprocess *template;
     pid_t group; /* of all stubs: the template's number */
