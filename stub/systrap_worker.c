@@ -158,7 +158,7 @@ static void publish(const struct stub *stub, struct systrap_slot *slot, enum sys
 /*
  * Follows publish() before this thread does anything that takes long. A thread
  * of the library says how it waits and then looks at the state once more: one
- * of the two sees what the other has written. Pairs with sleep_until_arrived(),
+ * of the two sees what the other has written. Pairs with systrap_sleep_until_arrived(),
  * and with lone_context_sleep().
  */
 static void wake_waiter(const struct stub *stub, struct systrap_slot *slot)

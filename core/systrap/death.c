@@ -14,7 +14,7 @@
  * Wakes who sleeps on the slot's state. Who has looked at death too early finds the state changed when it calls
  * futex(2). A switch stores the state and then changes waiting; this changes waiting and then looks at the state:
  * through that one word it sees what the switch has stored, or the switch sees the death. Pairs with
- * sleep_until_arrived() and wait_for_drop().
+ * systrap_sleep_until_arrived() and wait_for_drop().
  */
 static void wake_slot(struct systrap_slot *slot)
 {
@@ -26,7 +26,7 @@ static void wake_slot(struct systrap_slot *slot)
 }
 
 /*
- * Those who sleep look again, and see that it is dead. Pairs with sleep_until_arrived(), sleep_until(),
+ * Those who sleep look again, and see that it is dead. Pairs with systrap_sleep_until_arrived(), sleep_until(),
  * wait_for_reply() and wait_for_drop().
  */
 static void wake_everybody(struct systrap_subprocess *subprocess)

@@ -2,7 +2,7 @@
 /*
  * A subprocess dies under a switch that starts and falls asleep. Its worker never answers.
  *
- * models core/systrap/systrap_run.c: systrap_start hand_over sleep_until_arrived sleep_for_event
+ * models core/systrap/systrap_run.c: systrap_start hand_over systrap_sleep_until_arrived sleep_for_event
  * models core/systrap/death.c: systrap_subprocess_die wake_everybody wake_slot
  */
 #define ACTORS  2

@@ -2,7 +2,7 @@
 /*
  * A switch sleeps until its worker has left an event in the slot.
  *
- * models core/systrap/systrap_run.c: sleep_until_arrived sleep_for_event
+ * models core/systrap/systrap_run.c: systrap_sleep_until_arrived sleep_for_event
  * models stub/systrap_worker.c: publish wake_waiter
  */
 #define ACTORS  2
