@@ -10,7 +10,8 @@
 #include "report.h"
 
 #define ROUNDS 12
-#define PLACE  ((char *)0x20000000)
+/* Where neither a program nor its heap, which begins up to 1 GiB behind it, nor mappings come. */
+#define PLACE  ((char *)(1L << 32))
 #define SIZE   (1L << 20)
 
 static sigjmp_buf back;
