@@ -392,13 +392,9 @@ int tg_context_attach(tg_context *context, uint64_t addr, const void *bytes, siz
 
 static int switch_checked(tg_context *context, tg_subprocess *subprocess, tg_event *event)
 {
-    int err = context_regs_place(context) == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
+    int err = context_check_regs(context, "switch");
 
-    if (err)
-        return platform_fail(context->platform, err,
-                             "switch: a register of the context holds what the processor refuses (segment selectors, "
-                             "segment bases)");
-    return context->platform->ops->context_switch(context, subprocess, event);
+    return err ? err : context->platform->ops->context_switch(context, subprocess, event);
 }
 
 static int check_to_switch(const tg_context *context, const tg_subprocess *subprocess, const tg_event *event)

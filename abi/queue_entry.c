@@ -39,14 +39,10 @@ int tg_queue_submit(tg_queue *queue, tg_context *context, tg_subprocess *subproc
     if (!context_take(context))
         return platform_fail(platform, -EBUSY, "submit: the context is running");
     context_start_clock(context);
-    err = context_regs_place(context) == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
-    if (err)
-        platform_fail(platform, err,
-                      "submit: a register of the context holds what the processor refuses (segment selectors, "
-                      "segment bases)");
-    else if (!subprocess_enter(subprocess))
+    err = context_check_regs(context, "submit");
+    if (!err && !subprocess_enter(subprocess))
         err = platform_fail(platform, -ESRCH, "submit: the subprocess is being destroyed");
-    else
+    else if (!err)
         err = platform->ops->queue_submit(queue, context, subprocess);
     if (err)
         context_give_back(context);
@@ -70,12 +66,10 @@ static int switch_or_submit(tg_context *context, tg_subprocess *subprocess, tg_q
                             tg_event *event)
 {
     const struct backend_ops *ops = queue->platform->ops;
-    int err = context_regs_place(context) == REGS_HERE ? tgi_arch.regs_check(&context->regs) : 0;
+    int err = context_check_regs(context, "switch or submit");
 
     if (err)
-        return platform_fail(context->platform, err,
-                             "switch or submit: a register of the context holds what the processor refuses (segment "
-                             "selectors, segment bases)");
+        return err;
     if (!ops->context_switch_or_submit)
         return submit_instead(context, subprocess, queue, event);
     return ops->context_switch_or_submit(context, subprocess, queue,

@@ -118,6 +118,18 @@ void context_set_regs(struct tg_context *context, const tg_regs *regs)
     context_place_regs(context, REGS_HERE);
 }
 
+int context_check_own_regs(struct tg_context *context, const char *what)
+{
+    const int err = tgi_arch.regs_check(&context->regs);
+
+    if (err)
+        platform_fail(context->platform, err,
+                      "%s: a register of the context holds what the processor refuses (segment selectors, segment "
+                      "bases)",
+                      what);
+    return err;
+}
+
 void context_answer(struct tg_context *context, int64_t value)
 {
     if (context_regs_place(context) == REGS_HERE)

@@ -246,6 +246,13 @@ tg_regs *context_regs_mut(struct tg_context *context);
 /* By whoever has taken the context: the registers, and other ones for them. */
 const tg_regs *context_bring_regs(struct tg_context *context);
 void context_set_regs(struct tg_context *context, const tg_regs *regs);
+/* The same asks whether the processor takes them; if not, the sentence says so of what was to be done. */
+int context_check_own_regs(struct tg_context *context, const char *what);
+/* Inlined: where a call was only answered they are elsewhere, and were checked. */
+static inline int context_check_regs(struct tg_context *context, const char *what)
+{
+    return context_regs_place(context) == REGS_HERE ? context_check_own_regs(context, what) : 0;
+}
 int context_set_return(struct tg_context *context, int64_t value);
 /* The same, whatever the last event was. */
 void context_answer(struct tg_context *context, int64_t value);
